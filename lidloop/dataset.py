@@ -29,6 +29,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 from lidloop.errors import DatasetError
 from lidloop.files import link_or_copy, write_atomic
