@@ -23,3 +23,7 @@ class RegistryError(LidloopError):
 
 class TrainingError(LidloopError):
     """A fine-tune that cannot start or whose result did not pass its checks."""
+
+
+class ImageError(LidloopError):
+    """A picture that is missing, damaged, of an unknown kind or too large."""
