@@ -53,7 +53,7 @@ def _header(image: Image.Image) -> Header:
     if not 1 <= orientation <= 8:
         orientation = 1
     width, height = image.size
-    if orientation >= 5:
+    if orientation >= 5 and image.format != "TIFF":  # Pillow turns a TIFF's size by itself
         width, height = height, width
     kind = "JPEG" if image.format == "MPO" else str(image.format)
     return Header(kind, width, height, orientation)
