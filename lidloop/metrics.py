@@ -1,0 +1,287 @@
+"""What evaluation counts and averages, on plain arrays: similarity, matching, average precision, errors.
+
+Matching and average precision follow COCO's evaluation (Lin et al., Microsoft COCO, ECCV 2014, and its
+``cocoeval``): predictions by falling score, each takes the free truth of its picture that is most similar,
+101 recall levels, precision made monotone. Work grows with the faces that share a picture, never with the
+product of all predictions and all truths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidloop.labels import Floats, LabelSet
+from lidloop.landmarks import LEFT_EYE, RIGHT_EYE, Eye, lid_opening, outer_canthal_distance
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+THRESHOLDS: Final[Floats] = np.linspace(0.5, 0.95, 10)
+"""Similarities at which a prediction counts as right: AP50 is the first, AP50:95 the mean over all."""
+
+RECALL_LEVELS: Final[Floats] = np.linspace(0.0, 1.0, 101)
+
+OKS_AREA_FACTOR: Final = 0.53
+"""Area of a face in OKS, as a share of its box. COCO uses the area of a person's mask; where there is none,
+Ultralytics and xtcocotools take 0.53 of the box, and so does this."""
+
+_CHUNK = 100_000
+
+
+def order_by_score(image: Ints, score: Floats) -> Ints:
+    """Row numbers by falling score; equal scores by picture, then as they came. (n,), (n,) to (n,)."""
+    return np.lexsort((image, -score))
+
+
+def rank_in_image(image: Ints) -> Ints:
+    """How many earlier rows share a row's picture: (n,) to (n,)."""
+    order = np.argsort(image, kind="stable")
+    ordered = image[order]
+    rank = np.empty(len(image), dtype=np.int64)
+    rank[order] = np.arange(len(image)) - np.searchsorted(ordered, ordered, side="left")
+    return rank
+
+
+def pairs_in_image(a: Ints, b: Ints) -> tuple[Ints, Ints]:
+    """Every pair of a row of ``a`` and a row of ``b`` in the same picture: (n,), (m,) to two (pairs,).
+
+    Args:
+        a, b: the picture of each row.
+
+    Returns:
+        Row numbers into ``a``, rising, and into ``b``, rising within a row of ``a``.
+    """
+    order = np.argsort(b, kind="stable")
+    ordered = b[order]
+    first = np.searchsorted(ordered, a, side="left")
+    count = np.searchsorted(ordered, a, side="right") - first
+    rows = np.repeat(np.arange(len(a)), count)
+    offset = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+    return rows, order[first[rows] + offset]
+
+
+def paired_iou(a: Floats, b: Floats) -> Floats:
+    """Intersection over union of boxes row by row: (n, 4), (n, 4) to (n,). Two empty boxes have IoU 0."""
+    low = np.maximum(a[:, :2], b[:, :2])
+    high = np.minimum(a[:, 2:], b[:, 2:])
+    inter = np.clip(high - low, 0, None).prod(axis=-1)
+    areas = box_area(a) + box_area(b) - inter
+    iou: Floats = np.divide(inter, areas, out=np.zeros_like(inter), where=areas > 0)
+    return iou
+
+
+def box_area(boxes: Floats) -> Floats:
+    """Area in px² of boxes (x1, y1, x2, y2): (n, 4) to (n,); 0 for an empty box."""
+    area: Floats = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=-1)
+    return area
+
+
+def paired_oks(predicted: Floats, truth: Floats, boxes: Floats, *, sigma: float) -> Floats:
+    """Object keypoint similarity row by row: (n, 51, 2+), (n, 51, 3), (n, 4) to (n,).
+
+    The mean over the truth's points with visibility above 0 of exp(-d² / (2 A (2σ)²)), with d the distance in
+    pixels and A = 0.53 of the area of the truth's box. The visibility of predicted points is not looked at.
+
+    A truth without a visible point is compared with its box, doubled to each side: d is then the distance to
+    that region. Such a truth is to be ignored in average precision, as COCO does.
+
+    Args:
+        predicted: points in pixels, not clipped to the picture.
+        truth: points in pixels, and visibility.
+        boxes: the truth's boxes in pixels.
+        sigma: the one standard deviation that all points share, relative to √A.
+    """
+    visible = truth[..., 2] > 0
+    seen = visible.sum(axis=-1)
+    square = ((predicted[..., :2] - truth[..., :2]) ** 2).sum(axis=-1)
+    blind = np.flatnonzero(seen == 0)
+    if len(blind):
+        size = boxes[blind, 2:] - boxes[blind, :2]
+        low, high = (boxes[blind, :2] - size)[:, None], (boxes[blind, 2:] + size)[:, None]
+        xy = predicted[blind, :, :2]
+        outside = np.clip(low - xy, 0, None) + np.clip(xy - high, 0, None)
+        square[blind] = (outside**2).sum(axis=-1)
+    area = OKS_AREA_FACTOR * box_area(boxes) + np.spacing(1)
+    similarity = np.exp(-square / (2 * (2 * sigma) ** 2 * area[:, None]))
+    counted = visible | (seen == 0)[:, None]
+    oks: Floats = np.where(counted, similarity, 0).sum(axis=-1) / counted.sum(axis=-1)
+    return oks
+
+
+def pairs_oks(
+    predicted: Floats, truth: Floats, boxes: Floats, rows: Ints, columns: Ints, *, sigma: float
+) -> Floats:
+    """``paired_oks`` of pairs (``rows`` of ``predicted``, ``columns`` of ``truth``), in bounded memory."""
+    oks = np.empty(len(rows))
+    for start in range(0, len(rows), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        r, c = rows[part], columns[part]
+        oks[part] = paired_oks(predicted[r], truth[c], boxes[c], sigma=sigma)
+    return oks
+
+
+def greedy_match(
+    rows: Ints,
+    columns: Ints,
+    value: Floats,
+    *,
+    rank: Ints,
+    ignored: Bools,
+    thresholds: Floats = THRESHOLDS,
+) -> Ints:
+    """Give predictions to truths greedily, at several thresholds at once, all pictures side by side.
+
+    Within a picture the predictions choose in the order of ``rank``: each takes the free truth of greatest
+    similarity, if that reaches the threshold; of equally similar ones the last. An ignored truth is taken
+    only where no other one is left.
+
+    Args:
+        rows, columns: (pairs,) predictions, rising, and truths of the same picture, as ``pairs_in_image``.
+        value: (pairs,) their similarity in 0…1.
+        rank: (n,) a prediction's place in its picture, from 0, without ties.
+        ignored: (m,) truths that are not to be found.
+        thresholds: (t,)
+
+    Returns:
+        (n, t) the truth of each prediction, or -1.
+    """
+    match = np.full((len(rank), len(thresholds)), -1, dtype=np.int64)
+    taken = np.zeros((len(ignored), len(thresholds)), dtype=bool)
+    limits = np.minimum(thresholds, 1 - 1e-10)
+    near = np.flatnonzero(value >= limits.min())
+    near = near[np.argsort(rank[rows[near]], kind="stable")]
+    rows, columns, value = rows[near], columns[near], value[near]
+    # Shifting the ignored ones, not the others, keeps real similarities exact where they are compared.
+    key = np.where(ignored[columns], value - 2, value)
+    bounds = np.flatnonzero(np.diff(rank[rows], prepend=-1, append=len(rank)))
+    for begin, end in pairwise(bounds):
+        row, column = rows[begin:end], columns[begin:end]
+        free = (value[begin:end, None] >= limits) & ~taken[column]
+        preference = np.where(free, key[begin:end, None], -np.inf)
+        new = np.diff(row, prepend=-1) != 0
+        starts, segment = np.flatnonzero(new), np.cumsum(new) - 1
+        best = np.maximum.reduceat(preference, starts, axis=0)
+        place = np.arange(end - begin)[:, None]
+        winner = np.where(free & (preference == best[segment]), place, -1)
+        winner = np.maximum.reduceat(winner, starts, axis=0)
+        one, level = np.nonzero(winner >= 0)
+        truth = column[winner[one, level]]
+        match[row[starts][one], level] = truth
+        taken[truth, level] = True
+    return match
+
+
+def average_precision(hit: Bools, n_truth: int, *, judged: Bools | None = None) -> Floats | None:
+    """Average precision by COCO's 101 recall levels: (n, t) to (t,).
+
+    Args:
+        hit: whether each prediction, by falling score, found a truth, for t thresholds.
+        n_truth: how many there were to find.
+        judged: (n, t) False for a prediction that took an ignored truth: it is neither right nor wrong.
+
+    Returns:
+        None where there was nothing to find; 0 where nothing was predicted.
+    """
+    if n_truth == 0:
+        return None
+    if judged is None:
+        judged = np.ones_like(hit)
+    found = np.cumsum(hit & judged, axis=0)
+    precision = found / np.maximum(np.cumsum(judged, axis=0), 1)
+    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    precision = np.concatenate([precision, np.zeros((1, hit.shape[1]))])
+    recall = found / n_truth
+    at = [np.searchsorted(recall[:, k], RECALL_LEVELS, side="left") for k in range(hit.shape[1])]
+    return np.array([precision[rows, k].mean() for k, rows in enumerate(at)])
+
+
+def point_square_errors(predicted: Floats, truth: Floats) -> Floats:
+    """Squared distance in px² of every point: (n, 51, 2+), (n, 51, 3) to (n, 51); NaN where the truth's
+    visibility is 0."""
+    square = ((predicted[..., :2] - truth[..., :2]) ** 2).sum(axis=-1)
+    return np.where(truth[..., 2] > 0, square, np.nan)
+
+
+def outer_canthal_scale(truth: Floats) -> Floats:
+    """Outer-canthal distance in px by which errors are divided: (n, 51, 3) to (n,); NaN where one of the two
+    points has visibility 0 or both lie on one spot."""
+    distance = outer_canthal_distance(truth)
+    seen = (truth[:, [LEFT_EYE.outer, RIGHT_EYE.outer], 2] > 0).all(axis=-1)
+    return np.where(seen & (distance > 0), distance, np.nan)
+
+
+def normalised_mean_error(predicted: Floats, truth: Floats) -> Floats:
+    """NME of each face: mean distance over its visible points, over the truth's outer-canthal distance (the
+    inter-ocular normalisation of 300-W). (n, 51, 2+), (n, 51, 3) to (n,); NaN where that is not defined."""
+    distance = np.sqrt(point_square_errors(predicted, truth))
+    visible = ~np.isnan(distance)
+    mean = np.nansum(distance, axis=-1) / np.maximum(visible.sum(axis=-1), 1)
+    error: Floats = mean / outer_canthal_scale(truth)
+    return error
+
+
+def lid_opening_error(predicted: Floats, truth: Floats, eye: Eye) -> Floats:
+    """|PFH - PFH_true| over the truth's outer-canthal distance: (n, 51, 2+), (n, 51, 3) to (n,).
+
+    NaN where a lid point of the eye or an outer canthus has visibility 0 in the truth.
+    """
+    error = np.abs(lid_opening(predicted, eye) - lid_opening(truth, eye)) / outer_canthal_scale(truth)
+    lids = [index for pair in eye.lid_pairs for index in pair]
+    return np.where((truth[:, lids, 2] > 0).all(axis=-1), error, np.nan)
+
+
+def cumulative_error_auc(errors: Floats, limit: float) -> float | None:
+    """Area under the cumulative error curve from 0 to ``limit``, over ``limit``: 1 for no error at all.
+
+    The empirical curve's exact integral: the mean of max(0, 1 - e / limit). None for no errors.
+    """
+    return float(np.clip(1 - errors / limit, 0, None).mean()) if len(errors) else None
+
+
+@dataclass(frozen=True, eq=False)
+class FaceErrors:
+    """What was measured on each true face, in the order of the truth's rows; NaN where it is not defined.
+
+    Attributes:
+        matched: (n,) whether a prediction was matched. score, iou, oks: (n,) of that prediction.
+        squares: (n, 51) squared distance of each visible point in px².
+        nme: (n,). lid_left, lid_right: (n,) lid-opening error of the eye at the picture's left and right.
+    """
+
+    matched: Bools
+    score: Floats
+    iou: Floats
+    oks: Floats
+    squares: Floats
+    nme: Floats
+    lid_left: Floats
+    lid_right: Floats
+
+
+def face_errors(found: LabelSet, truth: LabelSet, partner: Ints, *, sigma: float) -> FaceErrors:
+    """Measure each true face against its partner: ``partner`` (n,) rows of ``found``, -1 for none."""
+    matched = partner >= 0
+    rows = np.flatnonzero(matched)
+    points, boxes = found.points[partner[rows]], found.boxes[partner[rows]]
+    true_points, true_boxes = truth.points[rows], truth.boxes[rows]
+
+    def spread(values: Floats) -> Floats:
+        full = np.full((len(truth), *values.shape[1:]), np.nan)
+        full[rows] = values
+        return full
+
+    return FaceErrors(
+        matched=matched,
+        score=spread(found.score[partner[rows]]),
+        iou=spread(paired_iou(boxes, true_boxes)),
+        oks=spread(paired_oks(points, true_points, true_boxes, sigma=sigma)),
+        squares=spread(point_square_errors(points, true_points)),
+        nme=spread(normalised_mean_error(points, true_points)),
+        lid_left=spread(lid_opening_error(points, true_points, LEFT_EYE)),
+        lid_right=spread(lid_opening_error(points, true_points, RIGHT_EYE)),
+    )
