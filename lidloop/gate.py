@@ -1,0 +1,133 @@
+"""The gold gate: whether a new model may take the champion's place. Pure.
+
+Only metrics on the gold yardstick are read: the validation labels of version 0, frozen and human. They are
+complete for the faces they mark but may miss faces, so precision is never read: a model that finds the
+unmarked ones would be punished for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+ERRORS: Final[dict[str, str]] = {"lid_error_mean": "lid-opening error", "nme_mean": "NME"}
+"""The errors that decide, by their key in the metrics, with the name that people read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerances:
+    """What still counts as equal.
+
+    Attributes:
+        recall: recall that may be lost, as a fraction: 0.005 is half a point.
+        recall_faces: gold faces that may be lost where they weigh more than ``recall``: on 40 faces one
+            face is 2.5 points, and one face either way is chance. The larger of the two holds.
+        worse: how much worse either error may become, relative: 0.02 is 2 % of the champion's.
+        gain: how much better the two errors must become together, relative, so that noise does not
+            change the champion.
+    """
+
+    recall: float = 0.005
+    recall_faces: int = 1
+    worse: float = 0.02
+    gain: float = 0.002
+
+    def lost_recall(self, faces: int) -> float:
+        """Recall that may be lost on ``faces`` gold faces, as a fraction."""
+        return max(self.recall, self.recall_faces / faces) if faces > 0 else self.recall
+
+
+DEFAULT: Final = Tolerances()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The gate's answer, and why; every reason is a sentence for people."""
+
+    promote: bool
+    reasons: list[str] = field(default_factory=list)
+
+
+def decide(
+    candidate: Mapping[str, Any], champion: Mapping[str, Any] | None, *, tolerances: Tolerances = DEFAULT
+) -> Decision:
+    """Decide whether ``candidate`` replaces ``champion``.
+
+    Both are metrics over the same gold faces: ``faces``, ``matched``, ``recall``, ``lid_error_mean`` and
+    ``nme_mean`` are read (fractions; other keys are ignored). The candidate is promoted when all hold:
+
+    1. its metrics are finite numbers and it matched at least one gold face;
+    2. recall is at least the champion's less ``tolerances.lost_recall(faces)``;
+    3. neither error is above ``(1 + tolerances.worse)`` times the champion's;
+    4. the geometric mean of the two ratios candidate / champion is below ``1 - tolerances.gain``.
+
+    Without a champion, or where the champion's own metrics are not finite, the first condition alone
+    decides. Since the ratios of B to A are the inverses of those of A to B, no two models ever replace
+    each other in both directions.
+    """
+    unusable = _unusable(candidate)
+    if unusable:
+        return Decision(False, unusable)
+    if champion is None:
+        return Decision(True, ["there is no champion yet"])
+    broken = _unusable(champion)
+    if broken:
+        return Decision(True, ["the champion has no usable gold metrics: " + "; ".join(broken)])
+    faces = int(candidate["faces"])
+    if faces != int(champion["faces"]):
+        return Decision(
+            False,
+            [f"measured on {faces} gold faces, the champion on {int(champion['faces'])}: not comparable"],
+        )
+
+    refusals: list[str] = []
+    notes: list[str] = []
+    new, old = float(candidate["recall"]), float(champion["recall"])
+    allowed = tolerances.lost_recall(faces)
+    text = f"recall {_percent(old)} → {_percent(new)}"
+    if new < old - allowed - 1e-9:
+        refusals.append(f"{text}: lost more than the {_percent(allowed)} allowed on {faces} faces")
+    else:
+        notes.append(text)
+
+    ratios = []
+    for key, name in ERRORS.items():
+        ratio = _ratio(float(candidate[key]), float(champion[key]))
+        ratios.append(ratio)
+        text = f"{name} {_percent(champion[key])} → {_percent(candidate[key])}"
+        if ratio > 1 + tolerances.worse:
+            refusals.append(f"{text}: more than {_percent(tolerances.worse)} worse")
+        else:
+            notes.append(text)
+    if not refusals:
+        combined = math.sqrt(math.prod(ratios))
+        if not combined < 1 - tolerances.gain:
+            refusals.append(
+                f"the errors together are {combined:.4f} of the champion's; "
+                f"below {1 - tolerances.gain:g} would replace it ({'; '.join(notes)})"
+            )
+    return Decision(not refusals, refusals or notes)
+
+
+def _unusable(metrics: Mapping[str, Any]) -> list[str]:
+    """Reasons why these metrics cannot be compared with any others."""
+    reasons = []
+    for key in ("faces", "matched", "recall", *ERRORS):
+        value = metrics.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            reasons.append(f"gold {key} is {value!r}, not a number to compare")
+    if not reasons and metrics["matched"] < 1:
+        reasons.append("it matched no gold face")
+    return reasons
+
+
+def _ratio(new: float, old: float) -> float:
+    if old > 0:
+        return new / old
+    return 1.0 if new == 0 else math.inf
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.4g} %"
