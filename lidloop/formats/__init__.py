@@ -1,1 +1,1 @@
-"""One reader or writer per annotation format; each returns or takes faces in pixels of the upright picture."""
+"""One reader or writer per annotation format; faces are in pixels of the upright picture."""
