@@ -12,9 +12,8 @@ import json
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -145,11 +144,9 @@ def convert(
     paths = list(dict.fromkeys(e.picture.path for e in entries))
     logger.info("reading %d pictures of %d sources", len(paths), len(specs))
     with ThreadPoolExecutor(threads, thread_name_prefix="lidloop-convert") as pool:
-        decoded: dict[Path, _Pixels | Unusable] = {}
-        for done, (path, result) in enumerate(_each(pool, lambda p: _decode(p, max_pixels), paths), start=1):
-            decoded[path] = result
-            if progress:
-                progress(done, 2 * len(paths))
+        n = len(paths)
+        results = _map(pool, lambda p: _decode(p, max_pixels), paths, progress, 0, 2 * n)
+        decoded = dict(zip(paths, results, strict=True))
         for entry in entries:
             _place(entry, decoded[entry.picture.path], report)
         groups = _merge(entries, report)
@@ -158,14 +155,12 @@ def convert(
         _assign_ids(groups)
         _count(groups, report)
         info = {"split": split, "seed": seed, "keep_splits": keep_splits, "same_face_iou": SAME_FACE_IOU}
-        total = len(paths) + len(groups)
         with folder_atomic(dataset_dir) as folder, folder_atomic(labels_dir) as labels_folder:
-            (folder / "images").mkdir()
-            records: list[ImageRecord] = []
-            for _, record in _each(pool, lambda g: _write_picture(g, folder / "images", max_pixels), groups):
-                records.append(record)
-                if progress:
-                    progress(len(paths) + len(records), total)
+            images = folder / "images"
+            images.mkdir()
+            records = _map(
+                pool, lambda g: _write_picture(g, images, max_pixels), groups, progress, n, n + len(groups)
+            )
             copies = {
                 g.id: [f"{e.picture.source}: {e.picture.file}" for e in g.entries]
                 for g in groups
@@ -235,14 +230,26 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-def _each(pool: ThreadPoolExecutor, work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[tuple[_T, _R]]:
-    """Map in threads, in order. Closed early, it starts nothing more and waits for what still runs."""
-    pending = [(item, pool.submit(work, item)) for item in items]
+def _map(
+    pool: ThreadPoolExecutor,
+    work: Callable[[_T], _R],
+    items: Iterable[_T],
+    progress: Progress | None,
+    start: int,
+    total: int,
+) -> list[_R]:
+    """Map in threads, in order. On an error nothing more starts, and what runs is waited for, so that no
+    thread writes into a folder that is being removed."""
+    pending = [pool.submit(work, item) for item in items]
+    results: list[_R] = []
     try:
-        for item, future in pending:
-            yield item, future.result()
+        for future in pending:
+            results.append(future.result())
+            if progress:
+                progress(start + len(results), total)
     finally:
-        wait([future for _, future in pending if not future.cancel()])
+        wait([future for future in pending if not future.cancel()])
+    return results
 
 
 def _decode(path: Path, max_pixels: int) -> _Pixels | Unusable:
