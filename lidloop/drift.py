@@ -1,4 +1,4 @@
-"""What faces looked like when a model was evaluated, so that later pictures can be compared with them.
+"""What the faces behind a model look like, so that later pictures can be compared with them.
 
 A reference profile holds, for each feature, a histogram whose bins are tenths of the reference. The same
 edges applied to other faces give the two distributions that a population stability index compares.
@@ -95,7 +95,7 @@ def decile_edges(values: Floats) -> list[float]:
     """
     if not len(values) or not np.isfinite(values).all():
         raise LidloopError("deciles need at least one value, all finite")
-    cuts = np.quantile(values, np.linspace(0.1, 0.9, 9), method="inverted_cdf")
+    cuts = np.sort(values)[len(values) * np.arange(1, 10) // 10]  # the first value of each later tenth
     unique, times = np.unique(cuts, return_counts=True)
     after = np.nextafter(unique[times > 1], np.inf)
     return [float(edge) for edge in np.union1d(unique, after)]

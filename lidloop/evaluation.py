@@ -277,10 +277,8 @@ def _check(predictions: LabelSet, truth: LabelSet, sources: Mapping[str, str] | 
         raise LidloopError(f"no source is given for {len(unsourced)} pictures, {unsourced[0]!r} for one")
     for what, faces in (("predictions", predictions), ("labels", truth)):
         for column in (faces.boxes, faces.points, faces.score):
-            finite = np.isfinite(column.reshape(len(faces), -1) if len(faces) else column).reshape(
-                len(faces), -1
-            )
-            bad = np.flatnonzero(~finite.all(axis=-1))
+            finite = np.isfinite(column).all(axis=tuple(range(1, column.ndim)))
+            bad = np.flatnonzero(~finite)
             if len(bad):
                 name = faces.images[faces.image[bad[0]]]
                 raise LidloopError(f"the {what} of {name!r} hold a box, point or score that is not finite")

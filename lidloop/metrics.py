@@ -98,7 +98,7 @@ def paired_oks(predicted: Floats, truth: Floats, boxes: Floats, *, sigma: float)
     """
     visible = truth[..., 2] > 0
     seen = visible.sum(axis=-1)
-    square = ((predicted[..., :2] - truth[..., :2]) ** 2).sum(axis=-1)
+    square = _square_distance(predicted, truth)
     blind = np.flatnonzero(seen == 0)
     if len(blind):
         size = boxes[blind, 2:] - boxes[blind, :2]
@@ -203,7 +203,7 @@ def average_precision(hit: Bools, n_truth: int, *, judged: Bools | None = None) 
 def point_square_errors(predicted: Floats, truth: Floats) -> Floats:
     """Squared distance in px² of every point: (n, 51, 2+), (n, 51, 3) to (n, 51); NaN where the truth's
     visibility is 0."""
-    square = ((predicted[..., :2] - truth[..., :2]) ** 2).sum(axis=-1)
+    square = _square_distance(predicted, truth)
     return np.where(truth[..., 2] > 0, square, np.nan)
 
 
@@ -285,3 +285,9 @@ def face_errors(found: LabelSet, truth: LabelSet, partner: Ints, *, sigma: float
         lid_left=spread(lid_opening_error(points, true_points, LEFT_EYE)),
         lid_right=spread(lid_opening_error(points, true_points, RIGHT_EYE)),
     )
+
+
+def _square_distance(a: Floats, b: Floats) -> Floats:
+    """(..., 2+), (..., 2+) to (...); far faster than a sum over an axis of two."""
+    square: Floats = (a[..., 0] - b[..., 0]) ** 2 + (a[..., 1] - b[..., 1]) ** 2
+    return square

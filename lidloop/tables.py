@@ -39,7 +39,7 @@ def read_table(path: Path) -> pa.Table:
 
 def write_faces(path: Path, faces: LabelSet, **metadata: str) -> None:
     """Write a set of faces; points as 32-bit floats, everything in pixels of the upright picture."""
-    points = faces.points.astype(np.float32).reshape(len(faces), -1)
+    points = faces.points.astype(np.float32)
     columns: dict[str, Any] = {"image": pa.array(faces.image, pa.int32())}
     columns |= {name: pa.array(faces.boxes[:, k].astype(np.float32)) for k, name in enumerate(_BOX)}
     columns["origin"] = pa.array(faces.origin, pa.int32())
