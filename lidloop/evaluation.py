@@ -210,8 +210,8 @@ def evaluate_iteration(
         What was written to ``evaluation.json``.
 
     Raises:
-        DatasetError: where ``gold`` is not version 0; the shards are of different models or of another
-            iteration, miss a validation picture or predict one twice; or ``previous`` cannot be read.
+        DatasetError: where ``gold`` is not version 0; the shards are of different models, another
+            iteration or dataset, miss a validation picture or predict one twice; or ``previous`` cannot be read.
         LidloopError: as ``evaluate``.
     """
     if gold.version != 0:
@@ -224,7 +224,7 @@ def evaluate_iteration(
     ids = tuple(r.id for r in records)
     sources = {r.id: r.source for r in records}
     history = _history(previous, iteration)
-    found, unreadable, model = _read_shards(predictions, ids, iteration)
+    found, unreadable, model = _read_shards(predictions, dataset, ids, iteration)
     gold_labels = gold.labels(dataset, "val").reindex(ids)
     on_gold = evaluate(found, gold_labels, sources=sources, sigma=sigma, score=score)
     paper_labels = labels.labels(dataset, "val").reindex(ids)
@@ -332,7 +332,9 @@ def _history(previous: Path | None, iteration: int) -> list[dict[str, Any]]:
     return [entry for entry in earlier if entry["iteration"] < iteration]
 
 
-def _read_shards(folders: Sequence[Path], ids: Sequence[str], iteration: int) -> tuple[LabelSet, int, str]:
+def _read_shards(
+    folders: Sequence[Path], dataset: Dataset, ids: Sequence[str], iteration: int
+) -> tuple[LabelSet, int, str]:
     """Predictions of the pictures ``ids``, how many of those could not be read, and the model's digest."""
     if not folders:
         raise DatasetError("no shard folders of predictions were given; run the auto-label step first")
@@ -348,6 +350,8 @@ def _read_shards(folders: Sequence[Path], ids: Sequence[str], iteration: int) ->
             raise DatasetError(
                 f"{folder} holds predictions of iteration {metadata['iteration']}, not of {iteration}"
             )
+        if metadata.get("dataset", dataset.digest) != dataset.digest:
+            raise DatasetError(f"{folder} holds predictions of another dataset than {dataset.root}")
         for name in (faces.images[k] for k in np.unique(faces.image)):
             if owner.setdefault(name, folder) is not folder:
                 raise DatasetError(

@@ -596,6 +596,12 @@ class TestIterationRefusals:
         with pytest.raises(DatasetError, match="iteration 0, not of 3"):
             self.run(world, world.shards(), iteration=3)
 
+    def test_shards_of_another_dataset(self, world: World) -> None:
+        found = LabelSet.from_faces({name: [face(score=0.9)] for name in world.ids})
+        write_faces(world.root / "s" / "faces.parquet", found, model="abc", iteration="0", dataset="other")
+        with pytest.raises(DatasetError, match="another dataset"):
+            self.run(world, [world.root / "s"])
+
     def test_damaged_failures(self, world: World) -> None:
         shards = world.shards()
         (shards[0] / "failures.json").write_text('{"p1": ')
