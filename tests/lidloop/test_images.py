@@ -1,6 +1,7 @@
 """Pictures as upright RGB arrays."""
 
 import io
+import zlib
 from pathlib import Path
 
 import cv2
@@ -133,8 +134,6 @@ def test_size_is_checked_before_decoding(tmp_path: Path) -> None:
         read_rgb(path, max_pixels=W * H - 1)
     assert read_rgb(path, max_pixels=W * H).shape == (H, W, 3)
     data[16:24] = (60_000).to_bytes(4, "big") * 2  # a header that promises 3.6 gigapixels
-    import zlib
-
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
     path.write_bytes(data)
     with pytest.raises(ImageError, match="too large"):

@@ -15,7 +15,8 @@ def _parts(n: int, **change: str) -> str:
 
 def _xml(*boxes: str, file: str = "helen/trainset/1.jpg") -> str:
     inner = "".join(f"<box top='1' left='2' width='3' height='4' {b}</box>" for b in boxes)
-    return f"<?xml version='1.0'?><dataset><name>x</name><images><image file='{file}'>{inner}</image></images></dataset>"
+    images = f"<images><image file='{file}'>{inner}</image></images>"
+    return f"<?xml version='1.0'?><dataset><name>x</name>{images}</dataset>"
 
 
 def test_read(tmp_path: Path) -> None:
