@@ -1,0 +1,267 @@
+"""Pictures in, faces out: letterbox, network, decoding and NMS behind one class.
+
+Auto-labelling, evaluation and serving share it. Predicted points are not clipped to the picture: what lies
+outside stays outside, and the caller decides what that means.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lidloop.bundle import model_files
+from lidloop.errors import LidloopError, ModelError
+from lidloop.files import sha256
+from lidloop.labels import Face, box_iou
+from lidloop.landmarks import N_POINTS
+
+Backend = Literal["onnxruntime", "openvino", "torch"]
+Image = NDArray[np.uint8]
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(B, 3, h, w) RGB in 0…1 to (B, 5 + 153, anchors): box centre and size, score, then x, y, visibility of 51
+points, in pixels of the network's input."""
+
+STRIDE: Final = 32
+PAD_GREY: Final = 114
+MAX_FACES: Final = 300
+MAX_CANDIDATES: Final = 3000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A picture scaled and padded for the network: ``input = gain × picture + (left, top)``."""
+
+    pixels: Image
+    gain: float
+    left: int
+    top: int
+
+
+def letterbox(image: Image, imgsz: int) -> Prepared:
+    """Scale a picture so that its longer side is ``imgsz`` and pad both sides to multiples of 32.
+
+    The rounding follows Ultralytics' rectangular letterbox, so that both see the same pixels.
+
+    Args:
+        image: (h, w, 3) uint8.
+        imgsz: a multiple of 32.
+    """
+    height, width = image.shape[:2]
+    gain = min(imgsz / height, imgsz / width)
+    new_width, new_height = round(width * gain), round(height * gain)
+    pad_width, pad_height = (imgsz - new_width) % STRIDE / 2, (imgsz - new_height) % STRIDE / 2
+    if (width, height) != (new_width, new_height):
+        image = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
+    top, bottom = round(pad_height - 0.1), round(pad_height + 0.1)
+    left, right = round(pad_width - 0.1), round(pad_width + 0.1)
+    canvas = np.full((new_height + top + bottom, new_width + left + right, 3), PAD_GREY, dtype=np.uint8)
+    canvas[top : top + new_height, left : left + new_width] = image
+    return Prepared(canvas, gain, left, top)
+
+
+def nms(boxes: NDArray[np.float64], iou: float) -> NDArray[np.int64]:
+    """Greedy non-maximum suppression of boxes that are sorted by falling score; returns the rows kept."""
+    kept: list[int] = []
+    alive = np.ones(len(boxes), dtype=bool)
+    for row in range(len(boxes)):
+        if not alive[row]:
+            continue
+        kept.append(row)
+        alive[row + 1 :] &= box_iou(boxes[row : row + 1], boxes[row + 1 :])[0] <= iou
+        if len(kept) == MAX_FACES:
+            break
+    return np.array(kept, dtype=np.int64)
+
+
+def decode(
+    raw: NDArray[np.float32], prepared: Prepared, *, conf: float, iou: float, origin: int
+) -> list[Face]:
+    """Turn the network's answer for one picture into faces, by falling score.
+
+    Args:
+        raw: (5 + 153, anchors), in pixels of the network's input.
+        prepared: how the picture was scaled and padded.
+        conf: smallest score.
+        iou: of two boxes that overlap by more, the one with the lower score is dropped.
+        origin: written into the faces.
+    """
+    rows = np.flatnonzero(raw[4] >= conf)
+    rows = rows[np.argsort(-raw[4, rows], kind="stable")][:MAX_CANDIDATES]
+    values = raw[:, rows].T.astype(np.float64)
+    offset = np.array([prepared.left, prepared.top])
+    centre, half = values[:, :2], values[:, 2:4] / 2
+    boxes = np.concatenate([centre - half - offset, centre + half - offset], axis=1) / prepared.gain
+    kept = nms(boxes, iou)
+    points = values[kept, 5:].reshape(-1, N_POINTS, 3)
+    points[..., :2] = (points[..., :2] - offset) / prepared.gain
+    points[..., 2] = 2
+    return [
+        Face(box, face, origin, float(score))
+        for box, face, score in zip(boxes[kept], points, values[kept, 4], strict=True)
+    ]
+
+
+class Detector:
+    """A loaded model. Make one with ``load_detector``.
+
+    Attributes:
+        imgsz: the longer side of the network's input in pixels.
+        iteration: the iteration that trained the model; the origin of its faces.
+        digest: SHA-256 of the model file.
+    """
+
+    def __init__(self, network: Network, *, imgsz: int, iteration: int, digest: str, batch: int = 8) -> None:
+        self._network, self._batch = network, batch
+        self.imgsz, self.iteration, self.digest = imgsz, iteration, digest
+
+    def prepare(self, image: Image) -> Prepared:
+        """Scale and pad a picture: (h, w, 3) uint8 RGB, upright. Safe to call from many threads."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            raise LidloopError(
+                f"expected an (h, w, 3) uint8 RGB picture, got {image.dtype} of shape {image.shape}"
+            )
+        return letterbox(image, self.imgsz)
+
+    def detect(self, images: Sequence[Image], *, conf: float = 0.25, iou: float = 0.7) -> list[list[Face]]:
+        """Find the faces of each picture: (h, w, 3) uint8 RGB, upright; faces by falling score.
+
+        Raises:
+            LidloopError: for an array that is no such picture.
+        """
+        return self.detect_prepared([self.prepare(image) for image in images], conf=conf, iou=iou)
+
+    def detect_prepared(
+        self, prepared: Sequence[Prepared], *, conf: float | Sequence[float] = 0.25, iou: float = 0.7
+    ) -> list[list[Face]]:
+        """Like ``detect``, for pictures already prepared; ``conf`` may differ from picture to picture."""
+        thresholds = [conf] * len(prepared) if isinstance(conf, int | float) else list(conf)
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for k, item in enumerate(prepared):
+            by_shape.setdefault(item.pixels.shape, []).append(k)
+        faces: list[list[Face]] = [[] for _ in prepared]
+        for group in by_shape.values():
+            for start in range(0, len(group), self._batch):
+                rows = group[start : start + self._batch]
+                raw = self.forward([prepared[k] for k in rows])
+                for k, answer in zip(rows, raw, strict=True):
+                    faces[k] = decode(answer, prepared[k], conf=thresholds[k], iou=iou, origin=self.iteration)
+        return faces
+
+    def forward(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
+        """The network's raw answer for pictures of one prepared shape: (B, 5 + 153, anchors)."""
+        pixels = np.stack([item.pixels for item in prepared]).transpose(0, 3, 1, 2)
+        tensor = np.multiply(pixels, np.float32(1 / 255), dtype=np.float32)
+        return self._network(np.ascontiguousarray(tensor))
+
+
+def load_detector(
+    model: Path, *, backend: Backend = "onnxruntime", threads: int = 0, device: str = "cpu", batch: int = 8
+) -> Detector:
+    """Load a bundle, a model folder or an ONNX file.
+
+    Args:
+        model: a bundle (its digests are verified before anything is loaded), a model folder fresh from
+            training, or an ``.onnx`` file that names its input size.
+        backend: ``torch`` reads ``weights.pt``, a pickle: only where training happens, never to serve.
+        threads: of the network; 0 leaves it to the runtime, which takes all cores.
+        device: ``cpu`` or a CUDA device such as ``0``.
+        batch: largest number of pictures in one pass.
+
+    Raises:
+        ModelError: for a model that is missing, damaged, or not one of 51 points.
+    """
+    files = model_files(Path(model))
+    named: int | None = None
+    if backend == "torch":
+        network = _torch_network(files.onnx.parent / "weights.pt", device)
+    elif backend == "openvino":
+        network = _openvino_network(files.onnx, threads, device)
+    else:
+        network, named = _onnx_network(files.onnx, threads, device)
+    imgsz = files.imgsz or named or 0
+    if imgsz < STRIDE or imgsz % STRIDE:
+        raise ModelError(f"{model} does not say its input size; train or seal it with lidloop")
+    digest = sha256(files.onnx)
+    return Detector(network, imgsz=imgsz, iteration=files.iteration, digest=digest, batch=batch)
+
+
+def _onnx_network(path: Path, threads: int, device: str) -> tuple[Network, int | None]:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device != "cpu":
+        if "CUDAExecutionProvider" not in ort.get_available_providers():
+            raise ModelError("this ONNX Runtime has no CUDA: install onnxruntime-gpu, or use device cpu")
+        providers = [("CUDAExecutionProvider", {"device_id": int(device or 0)}), *providers]
+    try:
+        session = ort.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:
+        raise ModelError(f"ONNX Runtime cannot load {path}: {error}") from error
+    _check_outputs(path, session.get_outputs()[0].shape)
+    name = session.get_inputs()[0].name
+    metadata = session.get_modelmeta().custom_metadata_map
+    size = json.loads(metadata["imgsz"])[0] if "imgsz" in metadata else None
+
+    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        answer: NDArray[np.float32] = session.run(None, {name: batch})[0]
+        return answer
+
+    return run, size
+
+
+def _openvino_network(path: Path, threads: int, device: str) -> Network:
+    try:
+        import openvino as ov
+    except ImportError as error:
+        raise ModelError("the openvino backend needs: pip install 'lidloop[openvino]'") from error
+    if device != "cpu":
+        raise ModelError("the openvino backend runs on the CPU; use onnxruntime for a GPU")
+    core = ov.Core()
+    # The default on CPUs with bf16 units is bf16, whose points are off by up to a pixel.
+    config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    if threads:
+        config["INFERENCE_NUM_THREADS"] = threads
+    compiled = core.compile_model(core.read_model(path), "CPU", config)
+    _check_outputs(path, [str(dim) for dim in compiled.output(0).partial_shape])
+
+    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(compiled(batch)[0])
+
+    return run
+
+
+def _torch_network(weights: Path, device: str) -> Network:
+    try:
+        import torch
+        from ultralytics import YOLO
+    except ImportError as error:
+        raise ModelError("the torch backend needs: pip install 'lidloop[train]'") from error
+    if not weights.exists():
+        raise ModelError(f"there are no weights at {weights}")
+    place = torch.device(device if device == "cpu" or device.startswith("cuda") else f"cuda:{device or 0}")
+    model = YOLO(str(weights), task="pose").model.float().eval().to(place)
+
+    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            answer: NDArray[np.float32] = model(torch.from_numpy(batch).to(place))[0].cpu().numpy()
+        return answer
+
+    return run
+
+
+def _check_outputs(path: Path, shape: Sequence[Any]) -> None:
+    channels = 5 + 3 * N_POINTS
+    if len(shape) != 3 or str(shape[1]) != str(channels):
+        raise ModelError(
+            f"{path} answers with shape {list(shape)}; a {N_POINTS}-point model has {channels} rows"
+        )

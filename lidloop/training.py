@@ -1,0 +1,327 @@
+"""One fine-tune of YOLOv8n-pose on a label version: resumable, exported to ONNX and checked."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from lidloop import __version__
+from lidloop.dataset import Dataset, LabelVersion
+from lidloop.errors import ModelError, TrainingError
+from lidloop.export import compare, export_onnx
+from lidloop.files import folder_atomic, sha256, write_atomic
+from lidloop.landmarks import FLIP, N_POINTS
+
+log = logging.getLogger("lidloop")
+
+DEFAULT_WEIGHTS: Final = "yolov8n-pose.pt"
+
+ULTRALYTICS_DEFAULT: Final[dict[str, Any]] = {"kind": "constant", "sigma": 1 / N_POINTS}
+"""What Ultralytics does for 51 points when it is told nothing."""
+
+SIGMA_RECIPE: Final[dict[str, Any]] = {"kind": "anneal", "start": 0.1, "end": 0.02, "hold": 0.2}
+
+IGNORE_UNLABELLED: Final[dict[str, float]] = {"score": 0.3, "iou": 0.3}
+"""No background loss where the model's own score is above ``score`` and its box overlaps every label by at
+most ``iou``: a face that nobody labelled must not be taught as background."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """What a fine-tune does.
+
+    Attributes:
+        sigma, ignore: see ``pose_trainer``; ``ignore=None`` punishes unlabelled faces as background.
+        epochs: passes over the training pictures.
+        patience: stop after so many epochs without a better validation; 0 never stops early.
+        imgsz: the longer side of the network's input in pixels, a multiple of 32.
+        batch: pictures per step, over all GPUs together.
+        device: ``cpu``, ``0``, ``0,1`` … or empty for what there is.
+        seed: of everything random.
+        lr: first learning rate of AdamW; it falls by a cosine to ``lr × lr_final``.
+    """
+
+    epochs: int = 10
+    patience: int = 0
+    imgsz: int = 640
+    batch: int = 16
+    device: str = ""
+    seed: int = 0
+    workers: int = 4
+    lr: float = 0.0015
+    lr_final: float = 0.02
+    mosaic: float = 0.5
+    rotate: float = 10.0
+    sigma: Mapping[str, Any] = field(default_factory=lambda: dict(SIGMA_RECIPE))
+    ignore: Mapping[str, float] | None = field(default_factory=lambda: dict(IGNORE_UNLABELLED))
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} must be {rule}, not {getattr(self, name)}"
+            for name, rule, good in (
+                ("epochs", "at least 1", self.epochs >= 1),
+                ("imgsz", "a multiple of 32, at least 64", self.imgsz >= 64 and self.imgsz % 32 == 0),
+                ("batch", "at least 1", self.batch >= 1),
+                ("patience", "0 or more", self.patience >= 0),
+                ("lr", "positive", self.lr > 0),
+            )
+            if not good
+        ]
+        if problems:
+            raise TrainingError("; ".join(problems))
+
+
+def train(
+    dataset: Dataset,
+    labels: LabelVersion,
+    out: Path,
+    *,
+    iteration: int,
+    weights: str | Path = DEFAULT_WEIGHTS,
+    settings: TrainSettings | None = None,
+    checkpoints: Path | None = None,
+) -> Path:
+    """Fine-tune ``weights`` on a label version and write a model folder.
+
+    The folder holds ``model.onnx`` (proved equal to the torch model on real pictures), ``weights.pt`` and
+    ``training.json``. The best epoch is chosen on the human labels of the validation split.
+
+    Args:
+        dataset: the pictures.
+        labels: the labels; those of the training split teach, the human ones of the validation split judge.
+        out: the model folder to write, whole or not at all.
+        iteration: goes into ``training.json``.
+        weights: a ``.pt`` file, a model folder, a ``.yaml`` of Ultralytics for a start from random numbers,
+            or the name of weights that Ultralytics publishes. A ``.pt`` is a pickle: open only what you
+            trust.
+        settings: see ``TrainSettings``.
+        checkpoints: where the run keeps what it needs to go on after a kill; beside ``out`` if not given.
+            Removed when the model is finished.
+
+    Raises:
+        ModelError: for weights that are missing, cannot be downloaded or are no pose model.
+        TrainingError: for labels without a face, or when the exported model differs from the trained one.
+    """
+    settings = settings or TrainSettings()
+    for split in ("train", "val"):
+        if not sum(labels.info["counts"][split].values()):
+            raise TrainingError(
+                f"version {labels.version} has no labelled face in its {split} split; give more pictures "
+                "or another split"
+            )
+    start = time.monotonic()
+    work = checkpoints or out.parent / f".{out.name}.training"
+    work.mkdir(parents=True, exist_ok=True)
+    base = resolve_weights(weights)
+    settings_file = work / "settings.json"
+    wanted = json.dumps(
+        {"settings": asdict(settings), "labels": _labels_key(labels), "weights": _digest(base)},
+        sort_keys=True,
+    )
+    last = work / "run" / "weights" / "last.pt"
+    resumable = last.exists() and settings_file.exists() and settings_file.read_text() == wanted
+    if not resumable:
+        shutil.rmtree(work / "run", ignore_errors=True)
+    write_atomic(settings_file, wanted)
+    data = _write_data(work, dataset, labels, settings)
+    best = _fit(work, data, base, settings, resume=last if resumable else None)
+    with folder_atomic(out) as folder:
+        shutil.copyfile(best, folder / "weights.pt")
+        export_onnx(folder, imgsz=settings.imgsz)
+        write_atomic(folder / "training.json", json.dumps({"imgsz": settings.imgsz, "iteration": iteration}))
+        check = compare(folder, [dataset.path(r.id) for r in dataset.split("val")[:8]])
+        info = {
+            "format": 1,
+            "iteration": iteration,
+            "imgsz": settings.imgsz,
+            "settings": asdict(settings),
+            "base_weights": {"name": Path(base).name, "sha256": _digest(base)},
+            "dataset": dataset.digest,
+            "label_version": labels.version,
+            "label_counts": labels.info["counts"],
+            "epochs_run": _epochs_run(work / "run" / "results.csv"),
+            "resumed": resumable,
+            "onnx_check": check,
+            "versions": _versions(),
+            "seconds": round(time.monotonic() - start, 1),
+        }
+        write_atomic(folder / "training.json", json.dumps(info, indent=1))
+        results = work / "run" / "results.csv"
+        if results.exists():
+            shutil.copyfile(results, folder / "epochs.csv")
+    shutil.rmtree(work)
+    return out
+
+
+def resolve_weights(weights: str | Path) -> str:
+    """Find the weights to start from and return a path, or a ``.yaml`` name of Ultralytics.
+
+    Raises:
+        ModelError: says how to give a path where there is no such file and none can be downloaded.
+    """
+    path = Path(weights)
+    if path.is_dir():
+        path = path / "weights.pt"
+    if path.suffix == ".yaml":
+        return str(path)
+    if path.exists():
+        return str(path.resolve())
+    if path.suffix != ".pt" or len(path.parts) > 1:
+        raise ModelError(f"there are no weights at {path}; give the path of a YOLOv8 pose .pt file")
+    _quiet_ultralytics()
+    from ultralytics.utils.downloads import attempt_download_asset
+
+    try:
+        found = Path(attempt_download_asset(str(path)))
+    except Exception as error:
+        found, reason = path, f" ({type(error).__name__}: {error})"
+    else:
+        reason = ""
+    if not found.exists():
+        raise ModelError(
+            f"{path.name} is not here and could not be downloaded{reason}. Download it where there is a "
+            f"network and give its path: --base-weights /path/to/{path.name}"
+        )
+    return str(found.resolve())
+
+
+def _fit(work: Path, data: Path, base: str, settings: TrainSettings, *, resume: Path | None) -> Path:
+    """Run Ultralytics in ``work/run`` and return the best checkpoint."""
+    _quiet_ultralytics()
+    from ultralytics import YOLO
+
+    from lidloop.pose_trainer import LandmarkTrainer
+
+    overrides: dict[str, Any] = {
+        "data": str(data), "epochs": settings.epochs, "patience": settings.patience or settings.epochs,
+        "imgsz": settings.imgsz, "batch": settings.batch, "device": settings.device or None,
+        "seed": settings.seed, "workers": settings.workers, "project": str(work), "name": "run",
+        "exist_ok": True,
+        "optimizer": "AdamW", "lr0": settings.lr, "lrf": settings.lr_final, "cos_lr": True,
+        "nbs": settings.batch, "warmup_epochs": min(1.0, settings.epochs / 5), "warmup_bias_lr": settings.lr,
+        "momentum": 0.9, "mosaic": settings.mosaic, "close_mosaic": max(1, settings.epochs // 3),
+        "degrees": settings.rotate, "scale": 0.4, "translate": 0.1, "plots": False, "verbose": False,
+        "amp": settings.device != "cpu", "cache": False,
+    }  # fmt: skip
+    try:
+        model = YOLO(str(resume or base), task="pose")
+    except Exception as error:
+        raise ModelError(f"{base} cannot be opened as YOLO weights: {error}") from error
+    if type(model.model).__name__ != "PoseModel":
+        raise ModelError(f"{base} is not a pose model; lidloop starts from YOLOv8 pose weights")
+    model.add_callback("on_fit_epoch_end", _log_epoch)
+    if resume is not None:
+        log.info("going on from %s", _describe_checkpoint(resume))
+        finished = _finished(resume)
+        if not finished:
+            model.train(trainer=LandmarkTrainer, resume=str(resume), data=str(data))
+    else:
+        model.train(trainer=LandmarkTrainer, **overrides)
+    best = work / "run" / "weights" / "best.pt"
+    if not best.exists():
+        raise TrainingError(f"training left no checkpoint in {best.parent}")
+    return best
+
+
+def _finished(checkpoint: Path) -> bool:
+    """A stripped checkpoint (epoch −1) belongs to a training that came to its end."""
+    import torch
+
+    state = torch.load(
+        checkpoint, map_location="cpu", weights_only=False
+    )  # our own file, written by this run
+    return int(state.get("epoch", -1)) < 0
+
+
+def _describe_checkpoint(checkpoint: Path) -> str:
+    import torch
+
+    state = torch.load(
+        checkpoint, map_location="cpu", weights_only=False
+    )  # our own file, written by this run
+    epoch = int(state.get("epoch", -1))
+    return "the end of training" if epoch < 0 else f"the end of epoch {epoch + 1}"
+
+
+def _log_epoch(trainer: Any) -> None:
+    if trainer.epoch >= trainer.epochs:
+        return
+    losses = " ".join(
+        f"{name.removesuffix('_loss')} {float(value):.3f}" for name, value in trainer.tloss.items()
+    )
+    left = (trainer.epochs - trainer.epoch - 1) * (trainer.epoch_time or 0)
+    pose = trainer.metrics.get("metrics/mAP50-95(P)") if trainer.args.val else None
+    judged = f", validation pose AP {pose:.3f}" if pose else ""
+    log.info(
+        "epoch %d of %d: %s%s, about %d s left",
+        trainer.epoch + 1, trainer.epochs, losses, judged, left,
+    )  # fmt: skip
+
+
+def _write_data(work: Path, dataset: Dataset, labels: LabelVersion, settings: TrainSettings) -> Path:
+    """Write the data YAML and the picture lists that Ultralytics reads."""
+    import yaml
+
+    for split in ("train", "val"):
+        files = [str(dataset.path(r.id).resolve()) for r in dataset.split(split)]
+        write_atomic(work / f"{split}.txt", "\n".join(files) + "\n")
+    data = {
+        "path": str(work.resolve()),
+        "train": "train.txt",
+        "val": "val.txt",
+        "names": {0: "face"},
+        "kpt_shape": [N_POINTS, 3],
+        "flip_idx": list(FLIP),
+        "lidloop": {
+            "dataset": str(dataset.root.resolve()),
+            "labels": str(labels.root.resolve()),
+            "sigma": dict(settings.sigma),
+            "ignore": dict(settings.ignore) if settings.ignore else None,
+            "bf16": has_bf16_matrix_units(),
+        },
+    }
+    path = work / "data.yaml"
+    write_atomic(path, yaml.safe_dump(data))
+    return path
+
+
+def has_bf16_matrix_units() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices in hardware (Linux names that ``amx_bf16``)."""
+    info = Path("/proc/cpuinfo")
+    return info.exists() and "amx_bf16" in info.read_text()
+
+
+def _quiet_ultralytics() -> None:
+    """Ultralytics must not log to MLflow by itself, phone home, or fill the console."""
+    os.environ.setdefault("YOLO_VERBOSE", "False")
+    try:
+        from ultralytics import settings
+    except ImportError as error:
+        raise TrainingError("training needs torch and ultralytics: pip install 'lidloop[train]'") from error
+    settings.update({"mlflow": False, "sync": False, "tensorboard": False, "wandb": False})
+
+
+def _digest(weights: str) -> str:
+    return sha256(Path(weights)) if Path(weights).exists() else ""
+
+
+def _labels_key(labels: LabelVersion) -> str:
+    return f"{labels.dataset_digest}:v{labels.version}:{labels.info['total']}"
+
+
+def _epochs_run(results: Path) -> int:
+    return max(0, len(results.read_text().splitlines()) - 1) if results.exists() else 0
+
+
+def _versions() -> dict[str, str]:
+    import torch
+    import ultralytics
+
+    return {"lidloop": __version__, "torch": torch.__version__, "ultralytics": ultralytics.__version__}
