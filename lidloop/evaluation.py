@@ -211,7 +211,8 @@ def evaluate_iteration(
 
     Raises:
         DatasetError: where ``gold`` is not version 0; the shards are of different models, another
-            iteration or dataset, miss a validation picture or predict one twice; or ``previous`` cannot be read.
+            iteration or dataset, miss a validation picture or predict one twice; or
+            ``previous`` cannot be read.
         LidloopError: as ``evaluate``.
     """
     if gold.version != 0:
