@@ -1,0 +1,201 @@
+"""The pipeline's two steps at the registry: register an iteration's model, and let the gate judge it."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from lidloop.bundle import ONNX, model_files, seal
+from lidloop.dataset import Dataset, LabelVersion
+from lidloop.drift import reference_profile
+from lidloop.errors import ModelError, RegistryError
+from lidloop.evaluation import read_evaluation
+from lidloop.files import sha256
+from lidloop.gate import DEFAULT, Decision, Tolerances, decide
+from lidloop.labels import HUMAN, concat
+from lidloop.registry import Registry
+from lidloop.registry_versions import ModelVersion
+from lidloop.tables import read_faces
+
+CONF: Final = 0.25
+"""Default confidence threshold that a bundle carries."""
+
+_log = logging.getLogger("lidloop")
+
+
+def register_step(
+    model_dir: Path,
+    evaluation_dir: Path,
+    dataset_dir: Path,
+    labels_dir: Path,
+    *,
+    registry_uri: str,
+    run: str,
+    iteration: int,
+    predictions: Sequence[Path] = (),
+) -> str:
+    """Seal a trained model and register it; a second call returns the version of the first.
+
+    The parent is the version of the iteration before, in the same run.
+
+    Args:
+        model_dir: model folder straight from training.
+        evaluation_dir: folder with this iteration's ``evaluation.json``.
+        dataset_dir: the pictures.
+        labels_dir: the label version that the model was trained on.
+        registry_uri: folder or URI of the registry.
+        run: id of the run.
+        iteration: the iteration.
+        predictions: shard folders of the auto-label step, for the confidences of the reference profile;
+            human labels have none.
+
+    Returns:
+        The number of the version.
+
+    Raises:
+        ModelError: for a model folder, evaluation, dataset and labels that do not belong together.
+        RegistryError: where the iteration before is not registered, or this one is with another model.
+        DatasetError: for a dataset, labels or predictions that cannot be read.
+    """
+    model = sha256(model_files(model_dir).onnx)
+    registry = Registry(registry_uri)
+    there = registry.find(run, iteration)
+    if there is not None and there.model == model:
+        return there.version
+    dataset = Dataset.open(dataset_dir)
+    labels = LabelVersion.open(labels_dir)
+    evaluation = read_evaluation(evaluation_dir)
+    evaluated = str(evaluation.get("model"))
+    if len(evaluated) < 12 or not model.startswith(evaluated):
+        raise ModelError(
+            f"{evaluation_dir} evaluates another model than {model_dir / ONNX} "
+            f"({evaluated[:12]}, not {model[:12]}); evaluate this one"
+        )
+    parent = None
+    if iteration > 0:
+        before = registry.find(run, iteration - 1)
+        if before is None:
+            raise RegistryError(
+                f"iteration {iteration - 1} of run {run} is not registered, so iteration {iteration} has no "
+                "parent; register them in order"
+            )
+        parent = before.version
+    with tempfile.TemporaryDirectory(prefix="lidloop-") as temporary:
+        bundle = seal(
+            model_dir,
+            Path(temporary) / "bundle",
+            evaluation=evaluation,
+            profile=profile_of_human_labels(dataset, labels, predictions),
+            run=run,
+            iteration=iteration,
+            parent=parent,
+            dataset=dataset.digest,
+            label_version=labels.version,
+            labels=labels.info["counts"],
+            conf=CONF,
+        )
+        return registry.register(bundle, run=run, iteration=iteration, parent=parent).version
+
+
+def profile_of_human_labels(
+    dataset: Dataset, labels: LabelVersion, predictions: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """Reference profile of the faces that people labelled: version 0, whatever version is given.
+
+    Human labels have no confidence: that feature comes from ``predictions`` on validation pictures, at the
+    bundle's own threshold, and is defined for no face without them.
+    """
+    sizes = {record.id: (record.width, record.height) for record in dataset.records}
+    every = labels.labels(dataset)
+    human = every.select(every.origin == HUMAN)
+    profile = reference_profile(replace(human, score=np.full(len(human), np.nan)), sizes)
+    if predictions:
+        found = concat([read_faces(folder / "faces.parquet")[0] for folder in predictions])
+        found = found.reindex([record.id for record in dataset.split("val")])
+        found = found.select(found.score >= CONF)
+        if len(found):
+            profile["features"]["confidence"] = reference_profile(found, sizes)["features"]["confidence"]
+    return profile
+
+
+def promote_step(
+    registry_uri: str,
+    version: str,
+    *,
+    tolerances: Tolerances = DEFAULT,
+    across_datasets: bool = False,
+) -> bool:
+    """Make a version the champion if the gold gate lets it; say whether it is the champion now.
+
+    The answer and its reasons stay with the version (``ModelVersion.gate``).
+
+    Args:
+        registry_uri: folder or URI of the registry.
+        version: the candidate.
+        tolerances: of the gate.
+        across_datasets: as in ``consider``.
+
+    Raises:
+        RegistryError: where there is no such version.
+    """
+    registry = Registry(registry_uri)
+    decision = consider(registry, version, tolerances=tolerances, across_datasets=across_datasets)
+    if decision.promote:
+        registry.promote(version, reason="; ".join(decision.reasons))
+    return decision.promote
+
+
+def consider(
+    registry: Registry, version: str, *, tolerances: Tolerances = DEFAULT, across_datasets: bool = False
+) -> Decision:
+    """Ask the gate about a version, against the present champion, and note its answer with the version.
+
+    Three cases never reach the gate. The champion stays the champion. A version that somebody rolled back
+    from is not promoted again by itself, or a pipeline started once more would undo a person's decision. And
+    gold metrics of different datasets are measured on different faces, so they say nothing about each other:
+    such a champion stays, unless ``across_datasets`` says that the new data are to replace the old; then the
+    candidate only needs usable metrics of its own.
+    """
+    candidate = registry.get(version)
+    champion = registry.champion()
+    if champion is not None and champion.version == candidate.version:
+        return Decision(True, ["it is the champion"])
+    left = [c for c in registry.history() if c.action == "rollback" and c.previous == candidate.version]
+    if left:
+        decision = Decision(
+            False,
+            [f"it was rolled back from on {left[-1].at} ({left[-1].reason}); only a person promotes it"],
+        )
+    elif champion is not None and champion.dataset != candidate.dataset and not across_datasets:
+        decision = Decision(
+            False,
+            [
+                f"champion {champion.version} was measured on another dataset ({champion.dataset[:12]}, not "
+                f"{candidate.dataset[:12]}): their gold metrics cannot be compared"
+            ],
+        )
+    else:
+        decision = decide(candidate.gold, _comparable(champion, candidate.dataset), tolerances=tolerances)
+    registry.note_gate(
+        candidate.version,
+        promote=decision.promote,
+        reasons=decision.reasons,
+        against=champion.version if champion else None,
+    )
+    _log.info(
+        "version %s %s: %s",
+        candidate.version,
+        "promoted" if decision.promote else "not promoted",
+        "; ".join(decision.reasons),
+    )
+    return decision
+
+
+def _comparable(champion: ModelVersion | None, dataset: str) -> Mapping[str, Any] | None:
+    return champion.gold if champion is not None and champion.dataset == dataset else None
