@@ -1,0 +1,47 @@
+"""Step convert: sources in any mix become one dataset and label version 0."""
+
+from typing import List  # noqa: UP035
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def convert(
+    sources: List[str],  # noqa: UP006
+    sources_fingerprint: str,
+    split: float,
+    keep_splits: bool,
+    seed: int,
+    dataset: dsl.Output[dsl.Dataset],
+    labels: dsl.Output[dsl.Dataset],
+):
+    """Read the sources and write the dataset and the labels as given.
+
+    Args:
+        sources: what to read: ``ibug:DIR``, ``dlib:FILE``, ``coco:FILE`` or ``yolo:DIR``.
+        sources_fingerprint: changes when the sources do, so that the cache does not answer for old ones.
+        split: share of the pictures, by group, that is for training.
+        keep_splits: keep the splits that the sources give.
+        seed: of the split.
+        dataset: the pictures and their index.
+        labels: label version 0.
+    """
+    from pathlib import Path
+
+    from components.step import step
+
+    with step("convert") as this:
+        from lidloop.convert import convert
+
+        convert(
+            sources,
+            Path(dataset.path),
+            Path(labels.path),
+            split=split,
+            seed=seed,
+            keep_splits=keep_splits,
+            progress=this.progress("pictures"),
+        )
+    dataset.metadata["seconds"] = this.seconds

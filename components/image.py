@@ -1,0 +1,5 @@
+"""The container image in which every step runs on a cluster; a local run ignores it."""
+
+from lidloop import __version__
+
+IMAGE = f"lidloop/steps:{__version__}"

@@ -1,0 +1,54 @@
+"""Step nms_filter: which predictions become labels."""
+
+from typing import List  # noqa: UP035
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def nms_filter(
+    iteration: int,
+    dataset: dsl.Input[dsl.Dataset],
+    labels: dsl.Input[dsl.Dataset],
+    predictions: dsl.Input[List[dsl.Dataset]],  # noqa: UP006
+    conf: float,
+    iou: float,
+    retention: str,
+    paper_exact: bool,
+    grown: dsl.Output[dsl.Dataset],
+):
+    """Write the next label version: the labels that were there, and the predictions that clash with none.
+
+    Args:
+        iteration: number of the iteration, from 0.
+        dataset: the pictures.
+        labels: the label version that the iteration trained on.
+        predictions: those of all shards.
+        conf: least confidence of a new label.
+        iou: a prediction that overlaps a label by more is dropped.
+        retention: ``accumulate`` keeps grown labels for good, ``relabel`` only the human ones.
+        paper_exact: compare predictions with existing labels only, as the reference procedure does.
+        grown: the next label version.
+    """
+    from pathlib import Path
+
+    from components.step import step
+
+    with step("nms_filter", iteration) as this:
+        from lidloop.dataset import Dataset, LabelVersion
+        from lidloop.refinement import refine
+
+        refine(
+            Dataset.open(Path(dataset.path)),
+            LabelVersion.open(Path(labels.path)),
+            [Path(shard.path) for shard in predictions],
+            Path(grown.path),
+            conf=conf,
+            iou=iou,
+            retention=retention,
+            paper_exact=paper_exact,
+            iteration=iteration,
+        )
+    grown.metadata["seconds"] = this.seconds

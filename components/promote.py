@@ -1,0 +1,39 @@
+"""Step promote: the gold gate decides whether a version becomes the champion."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def promote(
+    iteration: int,
+    registered: dsl.Input[dsl.Artifact],
+    registry: str,
+    record: dsl.Output[dsl.Artifact],
+) -> bool:
+    """Let the gate compare a version with the champion, and move the alias if it may.
+
+    Args:
+        iteration: number of the iteration, from 0.
+        registered: the record that register wrote.
+        registry: folder or address of the registry.
+        record: the same, with this step's time.
+
+    Returns:
+        Whether the version is the champion now.
+    """
+    import json
+    from pathlib import Path
+
+    from components.step import carry_steps, step
+
+    with step("promote", iteration) as this:
+        from lidloop.registry_steps import promote_step
+
+        given = Path(registered.path)
+        version = json.loads(given.read_text())["version"]
+        champion = promote_step(registry, version)
+    steps = carry_steps(given, iteration, register=this.seconds)
+    Path(record.path).write_text(json.dumps({"version": version, "steps": steps}))
+    return champion

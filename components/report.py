@@ -1,0 +1,63 @@
+"""Step report: the run's page and its figures for programs."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def report(
+    dataset: dsl.Input[dsl.Dataset],
+    labels: dsl.Input[dsl.Dataset],
+    evaluation: dsl.Input[dsl.Dataset],
+    record: dsl.Input[dsl.Artifact],
+    settings: str,
+    registry: str,
+    run: str,
+    truth: str,
+    stopped_early: str,
+    folder: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
+):
+    """Write the report of a run.
+
+    Args:
+        dataset: the pictures.
+        labels: the newest label version; its ledger tells of all before.
+        evaluation: the newest evaluation, with the history, and the predictions.
+        record: what every step took.
+        settings: the run's settings, as JSON.
+        registry: folder or address of the registry.
+        run: name of the run.
+        truth: file with the hidden labels of generated faces; empty for other data.
+        stopped_early: why the loop stopped before its last iteration; empty where it did not.
+        folder: ``report.html``, ``summary.json`` and ``timings.json``.
+        page: ``report.html`` once more, for KFP's interface.
+    """
+    import json
+    import shutil
+    from pathlib import Path
+
+    from components.step import carry_steps, plain_number, step
+
+    with step("report"):
+        from lidloop.report import write_report
+
+        out = Path(folder.path)
+        out.mkdir(parents=True, exist_ok=True)
+        timings = out / "timings.json"
+        timings.write_text(json.dumps({"steps": carry_steps(Path(record.path), None)}))
+        write_report(
+            Path(dataset.path),
+            Path(labels.path),
+            Path(evaluation.path),
+            out,
+            run=run,
+            registry_uri=registry,
+            predictions=sorted(Path(evaluation.path).glob("predictions/*")),
+            timings=timings,
+            truth=Path(truth) if truth else None,
+            stopped_early=stopped_early or None,
+            arguments=json.loads(settings, parse_float=plain_number),
+        )
+        shutil.copyfile(out / "report.html", page.path)

@@ -1,0 +1,134 @@
+"""What every step does around its one library call: say where it is, take the time, name its error.
+
+A step's log lines look like ``lidloop [train 2] INFO epoch 3 of 10 …``: people read them in a pod's log, and
+the local runner picks them out of the stream.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from lidloop.errors import LidloopError
+
+_LINE: Final = re.compile(r"lidloop \[(?P<step>\w+)(?: (?P<iteration>\d+))?\] (?P<level>[A-Z]+) (?P<text>.*)")
+
+
+class Line(NamedTuple):
+    """One log line of a step. ``iteration`` is None for a step outside the iterations."""
+
+    step: str
+    iteration: int | None
+    level: str
+    text: str
+
+
+def parse_line(line: str) -> Line | None:
+    """Find a step's log line in a line of any stream; None where there is none."""
+    match = _LINE.search(line)
+    if match is None:
+        return None
+    iteration = match["iteration"]
+    return Line(match["step"], None if iteration is None else int(iteration), match["level"], match["text"])
+
+
+@dataclass
+class Step:
+    """A step at work."""
+
+    name: str
+    iteration: int | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the step began."""
+        return round(time.monotonic() - self.started, 2)
+
+    def progress(self, things: str, *, every: float = 2.0) -> Callable[[int, int], None]:
+        """A callback for ``(done, total)`` that logs at most once in ``every`` seconds, and the end."""
+        said = time.monotonic()
+
+        def report(done: int, total: int) -> None:
+            nonlocal said
+            now = time.monotonic()
+            if now - said >= every or done == total:
+                said = now
+                logging.getLogger("lidloop").info("%d of %d %s", done, total, things)
+
+        return report
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return " ".join(super().format(record).split())
+
+
+@contextmanager
+def step(name: str, iteration: int | None = None) -> Iterator[Step]:
+    """Run the body as a step.
+
+    The library's log goes to stderr with the step's name in front. An error becomes one line of it. One that
+    a person can put right (``LidloopError``) ends the process with status 1 and without a stack.
+    """
+    log = logging.getLogger("lidloop")
+    handler = logging.StreamHandler(sys.stderr)
+    label = name if iteration is None else f"{name} {iteration}"
+    handler.setFormatter(_OneLine(f"lidloop [{label}] %(levelname)s %(message)s"))
+    before = (log.level, log.propagate)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # KFP's own logging turns its chatter on
+    try:
+        yield Step(name, iteration)
+    except LidloopError as error:
+        log.error("%s: %s", type(error).__name__, error)
+        raise SystemExit(1) from error
+    except Exception as error:
+        log.error("%s: %s", type(error).__name__, error)
+        raise
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
+
+
+def carry_steps(before: Path | None, iteration: int | None, **seconds: float | None) -> list[dict[str, Any]]:
+    """The timed steps in the record ``before`` (a JSON file, or None), then those of ``seconds``."""
+    carried: list[dict[str, Any]] = [] if before is None else json.loads(before.read_text())["steps"]
+    new = [
+        {"step": name, "iteration": iteration, "seconds": float(value)}
+        for name, value in seconds.items()
+        if value is not None
+    ]
+    return [*carried, *new]
+
+
+def inference(device: str, shard: int) -> tuple[Literal["onnxruntime", "torch"], str]:
+    """Backend and device on which a shard is predicted, for the ``device`` that training is given.
+
+    Shards go round the GPUs; without a GPU it is ONNX Runtime on the CPU, the faster of the two there.
+    """
+    if device == "cpu":
+        return "onnxruntime", "cpu"
+    import torch
+
+    if not torch.cuda.is_available():
+        return "onnxruntime", "cpu"
+    gpus = [gpu.strip() for gpu in device.split(",") if gpu.strip()] or ["0"]
+    return "torch", gpus[shard % len(gpus)]
+
+
+def plain_number(text: str) -> int | float:
+    """A number in JSON; KFP writes whole ones as ``4.0`` where it puts a parameter into a text."""
+    value = float(text)
+    return int(value) if value.is_integer() else value

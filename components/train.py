@@ -1,0 +1,72 @@
+"""Step train: one fine-tune on a label version."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def train(
+    iteration: int,
+    dataset: dsl.Input[dsl.Dataset],
+    labels: dsl.Input[dsl.Dataset],
+    base_weights: str,
+    epochs: int,
+    imgsz: int,
+    batch: int,
+    device: str,
+    workers: int,
+    patience: int,
+    seed: int,
+    ignore_unlabelled: bool,
+    checkpoints: str,
+    model: dsl.Output[dsl.Model],
+    previous: dsl.Input[dsl.Model] = None,
+):
+    """Fine-tune the base weights, or the previous iteration's model where there is one.
+
+    Args:
+        iteration: number of the iteration, from 0.
+        dataset: the pictures.
+        labels: the label version to train on.
+        base_weights: where iteration 0 starts: a path, or a name that Ultralytics publishes.
+        epochs: passes over the training pictures.
+        imgsz: longer side of the network's input in pixels.
+        batch: pictures per step, over all GPUs together.
+        device: ``cpu``, ``0``, ``0,1`` …; empty for what there is.
+        workers: processes that load pictures.
+        patience: stop after so many epochs without a better validation; 0 never.
+        seed: of everything random.
+        ignore_unlabelled: no background loss where the model is sure of a face that has no label.
+        checkpoints: folder for what a killed training needs to go on; empty for none that outlives the step.
+        model: ``model.onnx``, ``weights.pt`` and ``training.json``.
+        previous: the model of the iteration before.
+    """
+    from pathlib import Path
+
+    from components.step import step
+
+    with step("train", iteration) as this:
+        from lidloop import training
+        from lidloop.dataset import Dataset, LabelVersion
+
+        settings = training.TrainSettings(
+            epochs=epochs,
+            imgsz=imgsz,
+            batch=batch,
+            device=device,
+            workers=workers,
+            patience=patience,
+            seed=seed,
+            ignore=dict(training.IGNORE_UNLABELLED) if ignore_unlabelled else None,
+        )
+        training.train(
+            Dataset.open(Path(dataset.path)),
+            LabelVersion.open(Path(labels.path)),
+            Path(model.path),
+            iteration=iteration,
+            weights=base_weights if previous is None else Path(previous.path),
+            settings=settings,
+            checkpoints=Path(checkpoints) / f"iteration-{iteration}" if checkpoints else None,
+        )
+    model.metadata["seconds"] = this.seconds

@@ -1,0 +1,256 @@
+"""The loop as a Kubeflow pipeline.
+
+KFP has no loop that carries state, so the iterations are unrolled when the pipeline is built: each lies
+inside the ``If`` of the one before. Whichever iteration is the last, of its own or because the labels stopped
+growing, ends with the one report.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, List  # noqa: UP035 - KFP does not know list[str]
+
+from kfp import compiler, dsl
+from kfp.dsl.pipeline_channel import PipelineChannel
+
+from components.auto_label import auto_label
+from components.convert import convert
+from components.evaluate import evaluate
+from components.image import IMAGE
+from components.nms_filter import nms_filter
+from components.promote import promote
+from components.register import register
+from components.report import report
+from components.train import train
+from lidloop.files import write_atomic
+from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
+
+NAME: Final = "lidloop-refinement"
+ITERATIONS: Final = 4
+
+
+@dataclass
+class _Turn:
+    """What an iteration hands to the next: artifacts of the newest labels, model, evaluation and record."""
+
+    labels: Any
+    model: Any = None
+    evaluation: Any = None
+    record: Any = None
+
+    def previous(self, name: str) -> dict[str, Any]:
+        """The input ``previous`` of a step, left out in iteration 0."""
+        artifact = getattr(self, name)
+        return {} if artifact is None else {"previous": artifact}
+
+
+def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
+    """Build the pipeline with so many iterations.
+
+    Args:
+        iterations: how many there are at most; the loop may stop earlier.
+        image: the container image of all steps.
+
+    Returns:
+        A KFP pipeline: what ``@dsl.pipeline`` makes.
+    """
+    if iterations < 1:
+        raise ValueError(f"a loop has at least one iteration, not {iterations}")
+
+    @dsl.pipeline(name=NAME, description=f"Train, label, filter, evaluate: up to {iterations} times.")
+    def refinement(
+        sources: List[str],  # noqa: UP006
+        base_weights: str = "yolov8n-pose.pt",
+        epochs: int = 10,
+        imgsz: int = 640,
+        batch: int = 16,
+        conf: float = 0.7,
+        iou: float = 0.3,
+        retention: str = "accumulate",
+        paper_exact: bool = False,
+        seed: int = 0,
+        split: float = 0.8,
+        keep_splits: bool = False,
+        patience: int = 0,
+        ignore_unlabelled: bool = True,
+        min_growth: float = DEFAULT_MIN_GROWTH,
+        max_loss: float = DEFAULT_MAX_LOSS,
+        device: str = "",
+        workers: int = 4,
+        shards: List[str] = ["0/1"],  # noqa: B006, UP006
+        registry: str = "runs/registry",
+        run: str = "run",
+        checkpoints: str = "",
+        sources_fingerprint: str = "",
+        truth: str = "",
+    ) -> None:
+        """Grow facial-landmark labels.
+
+        Args:
+            sources: Annotations to start from, each ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR.
+            base_weights: Weights that iteration 0 starts from, a path or a name that Ultralytics publishes.
+            epochs: Passes over the training pictures in each iteration.
+            imgsz: Longer side of the network's input in pixels, a multiple of 32.
+            batch: Pictures per training step, over all GPUs together.
+            conf: Least confidence of a prediction that becomes a label.
+            iou: A prediction that overlaps a label by more than this is dropped.
+            retention: accumulate keeps grown labels for good; relabel keeps human ones and the newest grown.
+            paper_exact: Compare predictions with existing labels only, as the reference procedure does.
+            seed: Seed of the split and of training.
+            split: Share of the pictures that is for training; the rest is for validation.
+            keep_splits: Keep the splits that sources give.
+            patience: Stop a training after so many epochs without a better validation; 0 never does.
+            ignore_unlabelled: Do not teach as background what the model takes for a face nobody labelled.
+            min_growth: Stop the loop when labels grow by less than this fraction.
+            max_loss: Stop the loop when gold recall falls, or gold NME rises, by more than this fraction.
+            device: cpu, 0, or 0,1 and so on; empty takes what there is.
+            workers: Processes that load pictures while training.
+            shards: Parts of the pictures that are auto-labelled side by side, each index/count.
+            registry: Folder or address of the model registry.
+            run: Name of the run in the registry; another for every run.
+            checkpoints: Folder that outlives a killed training step, so that it can go on; empty for none.
+            sources_fingerprint: Any text that changes when the sources do, so that the cache is not asked.
+            truth: File with the hidden labels of generated faces, to count which were found; empty otherwise.
+        """
+        given = {name: value for name, value in locals().items() if isinstance(value, PipelineChannel)}
+        convert_task = _task(
+            convert,
+            image,
+            sources=sources,
+            sources_fingerprint=sources_fingerprint,
+            split=split,
+            keep_splits=keep_splits,
+            seed=seed,
+        )
+        dataset, gold = convert_task.outputs["dataset"], convert_task.outputs["labels"]
+
+        def iterate(k: int, turn: _Turn) -> None:
+            train_task = _task(
+                train,
+                image,
+                iteration=k,
+                dataset=dataset,
+                labels=turn.labels,
+                base_weights=base_weights,
+                epochs=epochs,
+                imgsz=imgsz,
+                batch=batch,
+                device=device,
+                workers=workers,
+                patience=patience,
+                seed=seed,
+                ignore_unlabelled=ignore_unlabelled,
+                checkpoints=checkpoints,
+                **turn.previous("model"),
+            )
+            model = train_task.outputs["model"]
+            with dsl.ParallelFor(shards, name=f"shards-{k}") as shard:
+                shard_task = _task(
+                    auto_label, image, iteration=k, shard=shard, dataset=dataset, model=model, device=device
+                )
+
+            def predictions() -> Any:
+                # KFP changes a Collected when it compiles the first task that takes it: each needs its own.
+                return dsl.Collected(shard_task.outputs["predictions"])
+
+            filter_task = _task(
+                nms_filter,
+                image,
+                iteration=k,
+                dataset=dataset,
+                labels=turn.labels,
+                predictions=predictions(),
+                conf=conf,
+                iou=iou,
+                retention=retention,
+                paper_exact=paper_exact,
+            )
+            grown = filter_task.outputs["grown"]
+            evaluate_task = _task(
+                evaluate,
+                image,
+                iteration=k,
+                dataset=dataset,
+                gold=gold,
+                labels=turn.labels,
+                grown=grown,
+                predictions=predictions(),
+                min_growth=min_growth,
+                max_loss=max_loss,
+                **turn.previous("evaluation"),
+            )
+            evaluation = evaluate_task.outputs["evaluation"]
+            register_task = _task(
+                register,
+                image,
+                iteration=k,
+                dataset=dataset,
+                labels=turn.labels,
+                model=model,
+                predictions=predictions(),
+                grown=grown,
+                evaluation=evaluation,
+                registry=registry,
+                run=run,
+                **turn.previous("record"),
+            )
+            promote_task = _task(
+                promote, image, iteration=k, registered=register_task.outputs["record"], registry=registry
+            )
+            record = promote_task.outputs["record"]
+
+            def end(stopped_early: Any) -> None:
+                _task(
+                    report,
+                    image,
+                    dataset=dataset,
+                    labels=grown,
+                    evaluation=evaluation,
+                    record=record,
+                    settings=_as_json(given, iterations),
+                    registry=registry,
+                    run=run,
+                    truth=truth,
+                    stopped_early=stopped_early,
+                )
+
+            if k + 1 == iterations:
+                end("")
+                return
+            # The local runner looks a condition's value up under this name only.
+            go_on = evaluate_task.outputs["Output"]
+            with dsl.If(go_on == True, name=f"iteration-{k + 1}"):  # noqa: E712 - a KFP expression
+                iterate(k + 1, _Turn(grown, model, evaluation, record))
+            with dsl.Else(name=f"stop-after-{k}"):
+                end(evaluate_task.outputs["reason"])
+
+        iterate(0, _Turn(labels=gold))
+
+    return refinement
+
+
+def compile_pipeline(path: Path, iterations: int = ITERATIONS, *, image: str = IMAGE) -> None:
+    """Write the pipeline as the YAML that KFP takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = Path(folder) / "pipeline.yaml"
+        compiler.Compiler().compile(build_pipeline(iterations, image=image), str(compiled))
+        write_atomic(path, compiled.read_text())
+
+
+def _task(component: Any, image: str, **inputs: Any) -> Any:
+    task = component(**inputs)
+    if image != IMAGE:
+        task.set_container_image(image)
+    return task
+
+
+def _as_json(given: Mapping[str, Any], iterations: int) -> str:
+    """A JSON text of the pipeline's parameters, which KFP fills in when it runs."""
+    hidden = ("sources", "sources_fingerprint", "checkpoints", "truth", "run", "shards", "workers")
+    rows = {"iterations": str(iterations)}
+    for name, channel in given.items():
+        if name not in hidden:
+            text = f"{channel}"
+            rows[name] = f'"{text}"' if channel.channel_type == "String" else text
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in rows.items()) + "}"

@@ -1,0 +1,210 @@
+"""The settings of a run: checked before anything starts, and turned into the pipeline's parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lidloop import __version__
+from lidloop.errors import LidloopError, SourceError
+from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
+
+KINDS: Final = {"ibug": "a folder", "dlib": "an XML file", "coco": "a JSON file", "yolo": "a folder"}
+"""Kinds of sources, and what their path is."""
+
+RETENTIONS: Final = ("accumulate", "relabel")
+DEFAULT_WEIGHTS: Final = "yolov8n-pose.pt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a run does. The command line's options of the same names explain them.
+
+    Raises:
+        LidloopError: for a source or weights that are not there, or a number out of its range; all of them
+            are named at once.
+    """
+
+    sources: tuple[str, ...]
+    iterations: int = 4
+    epochs: int = 10
+    imgsz: int = 640
+    base_weights: str = DEFAULT_WEIGHTS
+    conf: float = 0.7
+    iou: float = 0.3
+    seed: int = 0
+    batch: int = 16
+    device: str = ""
+    gpus: int = 0
+    workers: int = 4
+    patience: int = 0
+    ignore_unlabelled: bool = True
+    shards: int = 1
+    retention: str = "accumulate"
+    paper_exact: bool = False
+    split: float = 0.8
+    keep_splits: bool = False
+    min_growth: float = DEFAULT_MIN_GROWTH
+    max_loss: float = DEFAULT_MAX_LOSS
+    registry: str = ""
+    truth: str = ""
+
+    def __post_init__(self) -> None:
+        problems = [*self._sources(), *self._weights(), *self._numbers()]
+        if problems:
+            raise LidloopError("; ".join(problems))
+
+    def _sources(self) -> Iterator[str]:
+        if not self.sources:
+            yield "no source is given; say --source ibug:DIR"
+        for source in self.sources:
+            try:
+                kind, path = parse_source(source)
+            except SourceError as error:
+                yield str(error)
+                continue
+            if not path.exists():
+                yield f"source {source}: there is no {path}"
+            elif path.is_dir() != (KINDS[kind] == "a folder"):
+                yield f"source {source}: {kind} takes {KINDS[kind]}, and {path} is not one"
+        repeated = {s for s in self.sources if self.sources.count(s) > 1}
+        if repeated:
+            yield f"source {sorted(repeated)[0]} is given twice"
+
+    def _weights(self) -> Iterator[str]:
+        path = Path(self.base_weights)
+        is_name = len(path.parts) == 1 and path.suffix in (".pt", ".yaml")
+        if not is_name and not path.exists():
+            yield f"there are no base weights at {path}; give the path of a YOLOv8 pose .pt file"
+        if self.truth and not Path(self.truth).is_file():
+            yield f"there is no file of hidden labels at {self.truth}"
+
+    def _numbers(self) -> Iterator[str]:
+        at_least = {
+            "iterations": 1,
+            "epochs": 1,
+            "batch": 1,
+            "shards": 1,
+            "gpus": 0,
+            "workers": 0,
+            "patience": 0,
+        }
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                yield f"--{name} must be {least} or more, not {getattr(self, name)}"
+        if self.imgsz < 64 or self.imgsz % 32:
+            yield f"--imgsz must be a multiple of 32, at least 64, not {self.imgsz}"
+        for name, low_in, low, high, high_in in (
+            ("conf", False, 0.0, 1.0, False),
+            ("iou", True, 0.0, 1.0, True),
+            ("split", False, 0.0, 1.0, False),
+            ("min_growth", True, 0.0, math.inf, False),
+            ("max_loss", True, 0.0, math.inf, False),
+        ):
+            value = getattr(self, name)
+            above = low < value or (low_in and value == low)
+            below = value < high or (high_in and value == high)
+            if not (above and below):
+                ends = f"between {low:g} and {high:g}" if high < math.inf else f"{low:g} or more"
+                yield f"--{name.replace('_', '-')} must be {ends}, not {value}"
+        if self.retention not in RETENTIONS:
+            yield f"--retention must be {' or '.join(RETENTIONS)}, not {self.retention!r}"
+        if self.gpus and self.device:
+            yield "give --gpus or --device, not both"
+
+    @property
+    def training_device(self) -> str:
+        """The device as Ultralytics is told it."""
+        return ",".join(map(str, range(self.gpus))) if self.gpus else self.device
+
+    def parameters(self, *, out: Path, run: str) -> dict[str, Any]:
+        """The pipeline's parameters for a run in the folder ``out``. Paths become absolute."""
+        same = asdict(self)
+        for name in ("iterations", "gpus", "shards", "sources", "registry", "device"):
+            del same[name]
+        weights = Path(self.base_weights)
+        return {
+            **same,
+            "sources": [absolute_source(s) for s in self.sources],
+            "sources_fingerprint": fingerprint(self.sources),
+            "base_weights": str(weights.resolve()) if weights.exists() else self.base_weights,
+            "device": self.training_device,
+            "shards": [f"{k}/{self.shards}" for k in range(self.shards)],
+            "truth": str(Path(self.truth).resolve()) if self.truth else "",
+            "registry": self.registry or str(out / "registry"),
+            "run": run,
+            "checkpoints": str(out / "checkpoints"),
+        }
+
+    def identity(self, out: Path) -> dict[str, Any]:
+        """All that must be the same for a run to go on where it was."""
+        weights = Path(self.base_weights)
+        return {
+            **asdict(self),
+            "sources": [absolute_source(s) for s in self.sources],
+            "files under the sources": fingerprint(self.sources),
+            "base weights' file": _stat(weights) if weights.is_file() else "",
+            "folder": str(out),
+            "lidloop": __version__,
+        }
+
+
+def parse_source(source: str) -> tuple[str, Path]:
+    """Split ``kind:path``.
+
+    Raises:
+        SourceError: for another form or an unknown kind.
+    """
+    kind, colon, path = source.partition(":")
+    if not colon or not path or kind not in KINDS:
+        forms = ", ".join(f"{k}:{'DIR' if v == 'a folder' else 'FILE'}" for k, v in KINDS.items())
+        raise SourceError(f"source {source!r} is not one of {forms}")
+    return kind, Path(path).expanduser()
+
+
+def absolute_source(source: str) -> str:
+    """The same source with an absolute path."""
+    kind, path = parse_source(source)
+    return f"{kind}:{path.resolve()}"
+
+
+def fingerprint(sources: tuple[str, ...]) -> str:
+    """A digest that changes when a file under the sources does: names, sizes and times, not contents."""
+    digest = hashlib.sha256()
+    for source in sources:
+        _, root = parse_source(source)
+        digest.update(f"{absolute_source(source)}\n".encode())
+        for path in sorted(_files(root)):
+            digest.update(f"{path} {_stat(path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two identities, in words."""
+    return [
+        f"{key} was {_shown(before.get(key))} and is {_shown(now.get(key))}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _files(root: Path) -> Iterator[Path]:
+    if root.is_file():
+        yield root
+    for folder, _, names in os.walk(root, followlinks=True):
+        for name in names:
+            yield Path(folder) / name
+
+
+def _stat(path: Path) -> str:
+    stat = path.stat()
+    return f"{stat.st_size} bytes of {stat.st_mtime_ns}"
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else repr(value)
