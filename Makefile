@@ -1,0 +1,33 @@
+# Everything runs in .venv, which `uv` fills from uv.lock; where there is no uv, one is put into .uv.
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+RUN := $(UV) run --frozen --no-sync
+
+.PHONY: demo test lint bench docs clean
+
+demo: .venv/ready  ## the whole loop on drawn faces, about five minutes on two cores
+	$(RUN) lidloop demo
+
+test: .venv/ready  ## all tests; LIDLOOP_300W and LIDLOOP_BASE_WEIGHTS add those on real data
+	$(RUN) pytest
+
+lint: .venv/ready
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+bench: .venv/ready  ## side-by-side measurements; writes docs/BENCHMARKS.md
+	$(RUN) python -m benchmarks
+
+docs: .venv/ready  ## figures and tables under docs/ that need no measuring
+	$(RUN) python -m benchmarks.docs
+
+clean:
+	rm -rf .venv .uv runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/ready: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --extra all --group dev
+	touch $@
+
+.uv/bin/uv:
+	python3 -m venv .uv
+	.uv/bin/python -m pip install --quiet uv
