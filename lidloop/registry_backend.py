@@ -1,7 +1,7 @@
 """How lidloop talks to MLflow: where a registry is, one client, one writer at a time, readable errors.
 
-No MLflow setting of the process is changed but two environment variables that are not set already: its
-telemetry stays off, and so do its progress bars.
+No MLflow setting of the process is changed but three environment variables, where they are not set already:
+its telemetry stays off, and so do its progress bars and what it prints.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ def connect(place: Place) -> Any:
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # would spoil --json
     _answers(place)
     try:
         from mlflow.tracking import MlflowClient

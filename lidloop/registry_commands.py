@@ -54,7 +54,7 @@ def list_command(registry: Where = DEFAULT_REGISTRY, as_json: AsJson = False) ->
             str(version.iteration),
             _labels(version),
             *(_percent(version.gold.get(key)) for key in ("nme_mean", "lid_error_mean", "recall")),
-            version.created,
+            version.created[:16].replace("T", " "),
         )
     Console().print(table)
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,6 +43,14 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("migrated")
     assert Registry(folder).versions() == []
     return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """For processes that import MLflow: they share its byte code, and a server starts no job runners."""
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    own = {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("bytecode"))}
+    return kept | own | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 @pytest.fixture
@@ -174,10 +186,14 @@ def test_two_writers_at_once_give_one_version(place: Path, tmp_path: Path) -> No
     assert len(Registry(place).versions()) == 1
 
 
-def test_nothing_is_printed_when_a_registry_is_made(tmp_path: Path) -> None:
+def test_nothing_is_printed_when_a_registry_is_made(tmp_path: Path, environment: dict[str, str]) -> None:
     code = "import sys; from lidloop.registry import Registry; print(Registry(sys.argv[1]).versions())"
     done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "new"], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code, tmp_path / "new"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
     assert (tmp_path / "new" / "mlflow.db").is_file()
@@ -334,6 +350,50 @@ def test_places(tmp_path: Path) -> None:
         "https://me:***@mlflow.example:8443",
     )
     assert locate("https://x", "s3://bucket/models").artifacts == "s3://bucket/models"
+
+
+def test_a_server(
+    migrated: Path, tmp_path: Path, environment: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copyfile(migrated, tmp_path / "server.db")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
+    command += ["--artifacts-destination", str(tmp_path / "kept")]
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=environment)
+    try:
+        uri = f"http://127.0.0.1:{port}"
+        wait_for(port, server, tmp_path / "log")
+        registry = Registry(uri)
+        made = [bundle(tmp_path, iteration=k, nme=nme) for k, nme in enumerate((0.04, 0.03))]
+        for _ in range(2):
+            versions = [registry.register(b, run="r", iteration=k).version for k, b in enumerate(made)]
+            assert versions == ["1", "2"]
+        assert promote_step(uri, "1")
+        assert promote_step(uri, "2")
+        assert registry.rollback().version == "1"
+        assert registry.download("champion", tmp_path / "got").digest == made[0].digest
+        with pytest.raises(RegistryError, match="no version '9'"):
+            registry.get("9")
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+    assert capfd.readouterr() == ("", "")
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail(f"the MLflow server did not start: {log.read_text()[-2000:]}")
 
 
 # The pipeline's steps

@@ -79,7 +79,7 @@ def test_list(place: Path) -> None:
     ]  # fmt: skip
     table = call(place, "list").stdout
     row = next(line for line in table.splitlines() if "★" in line)
-    for cell in ("2", "r", "1", "2000 + 15", "3.00 %", "1.50 %", "98.00 %", "2025-01-02T03:04:05+00:00"):
+    for cell in ("2", "r", "1", "2000 + 15", "3.00 %", "1.50 %", "98.00 %", "2025-01-02 03:04"):
         assert cell in [part.strip(" ★") for part in row.split("│")]
 
 
