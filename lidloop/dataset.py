@@ -203,12 +203,13 @@ def write_initial(root: Path, dataset: Dataset, labels: LabelSet) -> LabelVersio
         for line, face in enumerate(faces):
             box = dict(zip(("x1", "y1", "x2", "y2"), map(float, face.box), strict=True))
             rows.append(
-                {"image": record.id, "split": split[record.id], "line": line, **box, "origin": HUMAN, "model": "",
-                 "confidence": 1.0, "iou": 0.0, "decision": "kept", "reason": "human"}
+                {"image": record.id, "split": split[record.id], "line": line, **box, "origin": HUMAN,
+                 "model": "", "confidence": 1.0, "iou": 0.0, "decision": "kept", "reason": "human"}
             )  # fmt: skip
-    write_table(root / "ledger" / "v0.parquet", pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA))
+    ledger = pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA)
+    write_table(root / "ledger" / "v0.parquet", ledger)
     (root / "text").mkdir(parents=True, exist_ok=True)
-    return _finish(root, 0, dataset, rows_counts(rows), {"parent": None})
+    return _finish(root, 0, dataset, ledger_counts(ledger), {"parent": None})
 
 
 def write_next(
@@ -267,17 +268,20 @@ def write_next(
     if kept != written:
         raise DatasetError(f"{root}: {written} label lines were written but the ledger keeps {kept}")
     write_table(root / "ledger" / f"v{version}.parquet", table)
-    columns = table.select(["split", "origin", "line"]).to_pylist()
     info = {"parent": previous.version, "retention": retention, "parameters": dict(parameters or {})}
-    return _finish(root, version, dataset, rows_counts(columns), info)
+    return _finish(root, version, dataset, ledger_counts(table), info)
 
 
-def rows_counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+def ledger_counts(ledger: pa.Table) -> dict[str, dict[str, int]]:
     """Count the kept rows of a ledger: ``{"train": {"human": n, "grown": n}, "val": …}``."""
-    counts = {split: {"human": 0, "grown": 0} for split in SPLITS}
-    for row in rows:
-        if row["line"] >= 0:
-            counts[row["split"]]["human" if row["origin"] == HUMAN else "grown"] += 1
+    kept = pa.compute.greater_equal(ledger["line"], 0)
+    human = pa.compute.equal(ledger["origin"], HUMAN)
+    counts = {}
+    for name in SPLITS:
+        here = pa.compute.and_(kept, pa.compute.equal(ledger["split"].cast(pa.string()), name))
+        total = pa.compute.sum(here).as_py() or 0
+        given = pa.compute.sum(pa.compute.and_(here, human)).as_py() or 0
+        counts[name] = {"human": given, "grown": total - given}
     return counts
 
 

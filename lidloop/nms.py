@@ -1,0 +1,240 @@
+"""Priority NMS over the boxes of many pictures at once. Pure NumPy: no loop over pictures or boxes.
+
+Labels that are there already come first and are never dropped. Predictions follow by falling confidence;
+one is dropped when its IoU with anything kept is above the threshold (greedy non-maximum suppression,
+with the labels as candidates of infinite confidence).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidloop.labels import Floats
+
+KEPT: Final = 0
+OVERLAPS_LABEL: Final = 1
+OVERLAPS_PREDICTION: Final = 2
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_PAIRS: Final = 1 << 15  # pairs worked on at a time, so that they stay in the processor's cache
+_TINY: Final = float(np.finfo(np.float64).smallest_subnormal)
+
+
+@dataclass(frozen=True, eq=False)
+class NmsResult:
+    """What became of every prediction.
+
+    Attributes:
+        decision: (n,) ``KEPT``, ``OVERLAPS_LABEL`` or ``OVERLAPS_PREDICTION``; rows that did not take part
+            are ``KEPT`` here and are the caller's to tell apart.
+        label_iou: (n,) largest IoU with a label of the same picture, for all rows; 0 without overlap.
+    """
+
+    decision: NDArray[np.int8]
+    label_iou: Floats
+
+
+def priority_nms(
+    label_image: Ints,
+    label_boxes: Floats,
+    image: Ints,
+    boxes: Floats,
+    score: Floats,
+    *,
+    iou: float,
+    takes_part: Bools | None = None,
+    among_predictions: bool = True,
+) -> NmsResult:
+    """Decide which predictions stay beside the labels and beside each other.
+
+    Boxes must be finite; one without area overlaps nothing.
+
+    Args:
+        label_image: (m,) picture index of each label, from 0. label_boxes: (m, 4) x1, y1, x2, y2.
+        image: (n,) picture index of each prediction. boxes: (n, 4). score: (n,) confidence; among
+            equal scores the row that comes first has priority (see ``priority_order``).
+        iou: a pair overlaps when its IoU is above this; exactly this is allowed.
+        takes_part: (n,) rows that are candidates at all; the others drop nothing and only get their
+            ``label_iou``. All by default.
+        among_predictions: False checks predictions against labels only.
+    """
+    n_images = 1 + max(int(label_image.max(initial=-1)), int(image.max(initial=-1)))
+    by_image = _by_image(label_image)
+    if by_image is not None:
+        label_image, label_boxes = label_image[by_image], label_boxes[by_image]
+    by_image = _by_image(image)
+    if by_image is not None:
+        image, boxes = image[by_image], boxes[by_image]
+    label_iou = _largest_label_iou(label_image, label_boxes, image, boxes, n_images)
+    candidate = label_iou <= iou
+    if takes_part is not None:
+        takes_part = takes_part if by_image is None else takes_part[by_image]
+        candidate &= takes_part
+        decision = np.where(takes_part & ~candidate, OVERLAPS_LABEL, KEPT).astype(np.int8)
+    else:
+        decision = np.where(candidate, KEPT, OVERLAPS_LABEL).astype(np.int8)
+    if among_predictions:
+        rows = np.flatnonzero(candidate)
+        first, second = _overlapping_pairs(image[rows], boxes[rows], iou)
+        first, second = rows[first], rows[second]
+        score = score if by_image is None else score[by_image]
+        swap = score[second] > score[first]  # rows of a picture are in the order they came in
+        dropped = _greedy(np.where(swap, second, first), np.where(swap, first, second), len(image))
+        decision[dropped] = OVERLAPS_PREDICTION
+    if by_image is None:
+        return NmsResult(decision, label_iou)
+    back = np.empty_like(by_image)
+    back[by_image] = np.arange(len(by_image))
+    return NmsResult(decision[back], label_iou[back])
+
+
+def priority_order(image: Ints, score: Floats, boxes: Floats, points: Floats) -> Ints:
+    """Order rows by picture, falling confidence, box coordinates, then points: the same whatever the
+    order they came in. Confidence counts as a 32-bit float, as it is stored.
+
+    Args:
+        image: (n,), score: (n,), boxes: (n, 4), points: (n, 51, 3).
+
+    Returns:
+        (n,) row numbers.
+    """
+    bits = score.astype(np.float32).view(np.uint32)
+    rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))  # order of floats as that of integers
+    key = (image.astype(np.uint64) << np.uint64(32)) | (~rising).astype(np.uint64)
+    if len(key) > 1 and (key[1:] > key[:-1]).all():
+        return np.arange(len(key))
+    order: Ints = np.argsort(key)
+    runs = _runs(order, key)
+    if runs.any():
+        tied = order[runs]
+        columns = _without_nan(boxes[tied])
+        order[runs] = tied[np.lexsort((*columns.T[::-1], key[tied]))]
+        runs &= _runs(order, key, _without_nan(boxes))
+    if runs.any():
+        tied = order[runs]
+        columns = _without_nan(np.concatenate([boxes[tied], points[tied].reshape(len(tied), -1)], axis=1))
+        order[runs] = tied[np.lexsort((*columns.T[::-1], key[tied]))]
+    return order
+
+
+def _runs(order: Ints, key: NDArray[np.uint64], columns: Floats | None = None) -> Bools:
+    """Positions in ``order`` whose row equals the row before or after it in key and columns: (n,)."""
+    same = key[order[1:]] == key[order[:-1]]
+    if columns is not None:
+        same &= (columns[order[1:]] == columns[order[:-1]]).all(axis=1)
+    runs = np.zeros(len(order), dtype=bool)
+    runs[1:] |= same
+    runs[:-1] |= same
+    return runs
+
+
+def _without_nan(values: Floats) -> Floats:
+    return np.nan_to_num(values, nan=np.inf, posinf=np.inf, neginf=-np.inf)
+
+
+def _by_image(image: Ints) -> Ints | None:
+    """Row numbers that sort by picture and keep the order within; None where the rows are sorted."""
+    if (image[1:] >= image[:-1]).all():
+        return None
+    order: Ints = np.argsort(image, kind="stable")
+    return order
+
+
+def _largest_label_iou(
+    label_image: Ints, label_boxes: Floats, image: Ints, boxes: Floats, n_images: int
+) -> Floats:
+    """Largest IoU of every prediction with a label of its picture: (n,). Both sorted by picture."""
+    largest = np.zeros(len(image))
+    n_labels, n_boxes = np.bincount(label_image, minlength=n_images), np.bincount(image, minlength=n_images)
+    first_label, first_box = np.cumsum(n_labels) - n_labels, np.cumsum(n_boxes) - n_boxes
+    for pictures, k, m in _alike(n_labels, n_boxes):
+        labels = first_label[pictures] + np.arange(k)[:, None]
+        rows = first_box[pictures] + np.arange(m)[:, None]
+        a, b = _columns(label_boxes, labels), _columns(boxes, rows)
+        largest[rows] = _iou(a[:, :, None], b[:, None]).max(axis=0)
+    return largest
+
+
+def _overlapping_pairs(image: Ints, boxes: Floats, iou: float) -> tuple[Ints, Ints]:
+    """Pairs of rows (earlier, later) of one picture with an IoU above ``iou``; rows sorted by picture."""
+    found: list[tuple[Ints, Ints]] = [(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))]
+    counts = np.bincount(image)
+    starts = np.cumsum(counts) - counts
+    for pictures, m, _ in _alike(counts, counts):
+        if m > 1:
+            rows = starts[pictures] + np.arange(m)[:, None]
+            columns = _columns(boxes, rows)
+            earlier, later = np.triu_indices(m, 1)
+            pair, picture = np.nonzero(_iou(columns[:, earlier], columns[:, later]) > iou)
+            found.append((rows[earlier[pair], picture], rows[later[pair], picture]))
+    return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
+
+
+def _alike(n_a: Ints, n_b: Ints) -> Iterator[tuple[Ints, int, int]]:
+    """Pictures with the same numbers of boxes a and b, in portions: their indices and the two numbers.
+
+    Pictures that lack either are left out. The portions are few whatever the data: with B boxes in all
+    there are at most about B^(2/3) different pairs of numbers, and one portion holds about ``_PAIRS`` pairs.
+    """
+    shape = n_a * (int(n_b.max(initial=0)) + 1) + n_b
+    if int(shape.max(initial=0)) < 1 << 16:
+        shape = shape.astype(np.uint16)  # which NumPy sorts by radix
+    order = np.argsort(shape, kind="stable")
+    ordered = shape[order]
+    cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    for low, high in zip([0, *cuts.tolist()], [*cuts.tolist(), len(order)], strict=True):
+        if low == high:
+            continue
+        k, m = int(n_a[order[low]]), int(n_b[order[low]])
+        step = max(1, _PAIRS // max(k * m, 1))
+        for start in range(low, high if k and m else low, step):
+            yield order[start : min(start + step, high)], k, m
+
+
+def _columns(boxes: Floats, rows: Ints) -> Floats:
+    """Boxes of those rows (k, p) as (5, k, p): x1, y1, x2, y2 and area, each contiguous."""
+    columns = np.empty((5, *rows.shape))
+    columns[:4] = np.moveaxis(np.take(boxes, rows, axis=0), -1, 0)
+    np.multiply(columns[2] - columns[0], columns[3] - columns[1], out=columns[4])
+    return columns
+
+
+def _iou(a: Floats, b: Floats) -> Floats:
+    """IoU of columns (5, …) that broadcast. That of ``labels.box_iou`` for boxes with area, bit for bit."""
+    width: Floats = np.minimum(a[2], b[2])
+    height = np.minimum(a[3], b[3])
+    low = np.maximum(a[0], b[0])
+    width -= low
+    np.maximum(a[1], b[1], out=low)
+    height -= low
+    np.maximum(width, 0, out=width)
+    np.maximum(height, 0, out=height)
+    width *= height
+    union = np.add(a[4], b[4], out=height)
+    union -= width
+    np.maximum(union, _TINY, out=union)  # two empty boxes
+    width /= union
+    return width
+
+
+def _greedy(ahead: Ints, behind: Ints, n: int) -> Bools:
+    """Resolve overlapping pairs in rounds: (n,) True for rows that something kept ahead of them drops.
+
+    A round keeps every row that waits for nobody and drops the rows behind those; what is decided leaves
+    the list. It takes as many rounds as the longest chain of overlaps is long.
+    """
+    dropped = np.zeros(n, dtype=bool)
+    while len(ahead):
+        waits = np.zeros(n, dtype=bool)
+        waits[behind] = True
+        dropped[behind[~waits[ahead]]] = True
+        open_ = np.flatnonzero(waits[ahead] & ~dropped[ahead] & ~dropped[behind])
+        ahead, behind = ahead[open_], behind[open_]
+    return dropped
