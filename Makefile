@@ -2,6 +2,9 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
+# A step is a process of its own: without byte code on disk each would compile torch anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test lint bench docs clean
 
 demo: .venv/ready  ## the whole loop on drawn faces, about five minutes on two cores

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lidloop import __version__
@@ -29,8 +30,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Grow facial-landmark labels by training, predicting and training again; keep every turn's model in a "
-    "registry; measure eyelids with the best one.\n\n"
+    help="Grow facial-landmark labels by training, predicting and training again; keep every turn's model in "
+    "a registry; measure eyelids with the best one.\n\n"
     "New here? [bold]lidloop demo[/bold] shows the whole loop on drawn faces in a few minutes.\n\n"
     "Your own pictures: [bold]lidloop run --source ibug:DIR --out runs/mine[/bold].",
 )
@@ -294,7 +295,8 @@ def main() -> None:
     try:
         app()
     except LidloopError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, markup=True)
+        console = Console(stderr=True)
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

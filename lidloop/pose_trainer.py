@@ -11,6 +11,7 @@ run and the worker processes of a multi-GPU run see the same settings:
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,11 @@ class LandmarkLoss(v8PoseLoss):  # type: ignore[misc]
             )
 
 
+def cpus() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _in_bf16(predict: Callable[..., Any]) -> Callable[..., Any]:
     """Run a network in bfloat16 on the CPU and hand its outputs on as 32-bit floats."""
 
@@ -197,6 +203,8 @@ class LandmarkTrainer(PoseTrainer):  # type: ignore[misc]
 
     def _setup_train(self) -> None:
         super()._setup_train()
+        if self.device.type == "cpu":
+            torch.set_num_threads(cpus())  # Ultralytics leaves one core idle
         model = unwrap_model(self.model)
         model.criterion = LandmarkLoss(model, self.data["lidloop"])
         if self.device.type == "cpu" and self.data["lidloop"].get("bf16"):

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,12 @@ ULTRALYTICS_DEFAULT: Final[dict[str, Any]] = {"kind": "constant", "sigma": 1 / N
 
 SIGMA_RECIPE: Final[dict[str, Any]] = {"kind": "anneal", "start": 0.1, "end": 0.02, "hold": 0.2}
 
+SIGMA_CONTINUED: Final[dict[str, Any]] = {"kind": "anneal", "start": 0.04, "end": 0.02, "hold": 0.3}
+"""For weights that already know the 51 points: wide sigmas would only unlearn precision."""
+
+CONTINUED_LR: Final = 0.4
+"""Share of the learning rate for weights that already know the 51 points."""
+
 IGNORE_UNLABELLED: Final[dict[str, float]] = {"score": 0.3, "iou": 0.3}
 """No background loss where the model's own score is above ``score`` and its box overlaps every label by at
 most ``iou``: a face that nobody labelled must not be taught as background."""
@@ -38,7 +44,9 @@ class TrainSettings:
     """What a fine-tune does.
 
     Attributes:
-        sigma, ignore: see ``pose_trainer``; ``ignore=None`` punishes unlabelled faces as background.
+        sigma: recipe of the keypoint loss's OKS sigma (``pose_trainer.sigma_at``); None takes the one
+            measured best for a new head or for weights that already know the points.
+        ignore: see ``IGNORE_UNLABELLED``; None punishes unlabelled faces as background.
         epochs: passes over the training pictures.
         patience: stop after so many epochs without a better validation; 0 never stops early.
         imgsz: the longer side of the network's input in pixels, a multiple of 32.
@@ -59,7 +67,7 @@ class TrainSettings:
     lr_final: float = 0.02
     mosaic: float = 0.5
     rotate: float = 10.0
-    sigma: Mapping[str, Any] = field(default_factory=lambda: dict(SIGMA_RECIPE))
+    sigma: Mapping[str, Any] | None = None
     ignore: Mapping[str, float] | None = field(default_factory=lambda: dict(IGNORE_UNLABELLED))
 
     def __post_init__(self) -> None:
@@ -117,9 +125,10 @@ def train(
                 "or another split"
             )
     start = time.monotonic()
+    base = resolve_weights(weights)
+    settings = completed(settings, knows_points=_knows_points(_open(base)))
     work = checkpoints or out.parent / f".{out.name}.training"
     work.mkdir(parents=True, exist_ok=True)
-    base = resolve_weights(weights)
     settings_file = work / "settings.json"
     wanted = json.dumps(
         {"settings": asdict(settings), "labels": _labels_key(labels), "weights": _digest(base)},
@@ -160,6 +169,12 @@ def train(
     return out
 
 
+def completed(settings: TrainSettings, *, knows_points: bool) -> TrainSettings:
+    """Fill in what depends on the start: weights that know the 51 points go on gently, others start wide."""
+    sigma = settings.sigma or (SIGMA_CONTINUED if knows_points else SIGMA_RECIPE)
+    return replace(settings, sigma=dict(sigma), lr=settings.lr * (CONTINUED_LR if knows_points else 1.0))
+
+
 def resolve_weights(weights: str | Path) -> str:
     """Find the weights to start from and return a path, or a ``.yaml`` name of Ultralytics.
 
@@ -194,9 +209,6 @@ def resolve_weights(weights: str | Path) -> str:
 
 def _fit(work: Path, data: Path, base: str, settings: TrainSettings, *, resume: Path | None) -> Path:
     """Run Ultralytics in ``work/run`` and return the best checkpoint."""
-    _quiet_ultralytics()
-    from ultralytics import YOLO
-
     from lidloop.pose_trainer import LandmarkTrainer
 
     overrides: dict[str, Any] = {
@@ -210,44 +222,52 @@ def _fit(work: Path, data: Path, base: str, settings: TrainSettings, *, resume: 
         "degrees": settings.rotate, "scale": 0.4, "translate": 0.1, "plots": False, "verbose": False,
         "amp": settings.device != "cpu", "cache": False,
     }  # fmt: skip
-    try:
-        model = YOLO(str(resume or base), task="pose")
-    except Exception as error:
-        raise ModelError(f"{base} cannot be opened as YOLO weights: {error}") from error
-    if type(model.model).__name__ != "PoseModel":
-        raise ModelError(f"{base} is not a pose model; lidloop starts from YOLOv8 pose weights")
+    model = _open(str(resume or base))
     model.add_callback("on_fit_epoch_end", _log_epoch)
-    if resume is not None:
-        log.info("going on from %s", _describe_checkpoint(resume))
-        finished = _finished(resume)
-        if not finished:
-            model.train(trainer=LandmarkTrainer, resume=str(resume), data=str(data))
-    else:
+    if resume is None:
         model.train(trainer=LandmarkTrainer, **overrides)
+    elif (epoch := _last_epoch(resume)) is None:
+        log.info("training had ended; going on from its best epoch")
+    else:
+        log.info("going on from the end of epoch %d", epoch + 1)
+        model.train(trainer=LandmarkTrainer, resume=str(resume), data=str(data))
     best = work / "run" / "weights" / "best.pt"
     if not best.exists():
         raise TrainingError(f"training left no checkpoint in {best.parent}")
     return best
 
 
-def _finished(checkpoint: Path) -> bool:
-    """A stripped checkpoint (epoch −1) belongs to a training that came to its end."""
+def _open(weights: str) -> Any:
+    """Open weights with Ultralytics.
+
+    Raises:
+        ModelError: for what is no YOLO checkpoint, or one of another task.
+    """
+    _quiet_ultralytics()
+    from ultralytics import YOLO
+
+    try:
+        model = YOLO(weights, task="pose")
+    except Exception as error:
+        raise ModelError(f"{weights} cannot be opened as YOLO weights: {error}") from error
+    if type(model.model).__name__ != "PoseModel":
+        raise ModelError(f"{weights} is not a pose model; lidloop starts from YOLOv8 pose weights")
+    return model
+
+
+def _knows_points(model: Any) -> bool:
+    """Whether the head was trained on 51 points; a ``.yaml`` has no trained head at all."""
+    return model.ckpt is not None and list(model.model.model[-1].kpt_shape) == [N_POINTS, 3]
+
+
+def _last_epoch(checkpoint: Path) -> int | None:
+    """Number of the last finished epoch; None where training came to its end and stripped the checkpoint."""
     import torch
 
-    state = torch.load(
-        checkpoint, map_location="cpu", weights_only=False
-    )  # our own file, written by this run
-    return int(state.get("epoch", -1)) < 0
-
-
-def _describe_checkpoint(checkpoint: Path) -> str:
-    import torch
-
-    state = torch.load(
-        checkpoint, map_location="cpu", weights_only=False
-    )  # our own file, written by this run
+    # A pickle, but of this very run: its settings were compared before.
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)
     epoch = int(state.get("epoch", -1))
-    return "the end of training" if epoch < 0 else f"the end of epoch {epoch + 1}"
+    return None if epoch < 0 else epoch
 
 
 def _log_epoch(trainer: Any) -> None:
@@ -282,7 +302,7 @@ def _write_data(work: Path, dataset: Dataset, labels: LabelVersion, settings: Tr
         "lidloop": {
             "dataset": str(dataset.root.resolve()),
             "labels": str(labels.root.resolve()),
-            "sigma": dict(settings.sigma),
+            "sigma": dict(settings.sigma or SIGMA_RECIPE),
             "ignore": dict(settings.ignore) if settings.ignore else None,
             "bf16": has_bf16_matrix_units(),
         },

@@ -1,0 +1,33 @@
+"""Drawn data and a small trained model that several tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lidloop.dataset import Dataset, LabelVersion
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, LabelVersion]:
+    """Twenty drawn pictures, a third of their faces without a label, as dataset and label version 0."""
+    from lidloop.convert import convert
+    from lidloop.synthetic import write_faces_folder
+
+    place = tmp_path_factory.mktemp("drawn")
+    write_faces_folder(place / "faces", images=20, seed=7, hide=0.3, size=(240, 180), workers=1)
+    return convert([f"yolo:{place / 'faces'}"], place / "dataset", place / "labels-v0", keep_splits=True)
+
+
+@pytest.fixture(scope="session")
+def model_folder(drawn: tuple[Dataset, LabelVersion], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder trained for one epoch from the committed demo weights."""
+    pytest.importorskip("ultralytics")
+    from lidloop.demo import demo_weights
+    from lidloop.training import TrainSettings, train
+
+    dataset, labels = drawn
+    out = tmp_path_factory.mktemp("model") / "model"
+    settings = TrainSettings(epochs=1, imgsz=128, batch=8, device="cpu", lr=1e-4)
+    return train(dataset, labels, out, iteration=0, weights=demo_weights(), settings=settings)
