@@ -6,29 +6,29 @@ import cv2
 import numpy as np
 
 from lidloop.synthetic.geometry import FaceModel, Floats, Pose
-from lidloop.synthetic.paint import Bytes, crop_tile, curve, fill, fixed, hair_tile, noise_tile, ring
+from lidloop.synthetic.paint import Bytes, crop_tile, curve, fill, fixed, hair_tile, noise_tile, ring, stroke
 
 
 def background(rng: np.random.Generator, size: tuple[int, int], detail: float) -> Bytes:
-    """A picture of ``size`` (width, height) without faces: gradient, texture and clutter, out of focus or not."""
+    """A picture of ``size`` (width, height) without faces: gradient, texture and clutter."""
     w, h = size
     n = int(rng.integers(2, 6))
     base = rng.uniform(20, 235, 3)
     grid = np.clip(base + rng.normal(0, 30 * detail, (n, n, 3)) + rng.normal(0, 14, (n, n, 1)), 0, 255)
     image = cv2.resize(grid.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
-    image = np.clip(image, 0, 255).astype(np.uint8)
+    out: Bytes = np.clip(image, 0, 255).astype(np.uint8)
     for _ in range(int(rng.integers(0, 28) * detail)):
-        _clutter(image, rng, w, h)
+        _clutter(out, rng, w, h)
     if rng.random() < 0.25 * detail:
-        _stripes(image, rng, w, h)
+        _stripes(out, rng, w, h)
     if rng.random() < 0.6:
-        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 6)))
+        out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.5, 6)))
     if rng.random() < 0.7:
         tile = noise_tile() if rng.random() < 0.7 else hair_tile()
         texture = cv2.resize(crop_tile(tile, rng, 256, 256), size, interpolation=cv2.INTER_LINEAR)
         texture *= float(rng.uniform(1, 22)) * detail
-        image = np.clip(image + texture[..., None], 0, 255).astype(np.uint8)
-    return image
+        out = np.clip(out + texture[..., None], 0, 255).astype(np.uint8)
+    return out
 
 
 def _clutter(image: Bytes, rng: np.random.Generator, w: int, h: int) -> None:
@@ -51,10 +51,8 @@ def _clutter(image: Bytes, rng: np.random.Generator, w: int, h: int) -> None:
         fill(image, blob, colour)
     else:
         wide = rng.uniform(8, 60)
-        box = np.array([[0, 0], [wide, 0], [wide, h], [0, h]]) + (
-            centre[0],
-            0 if rng.random() < 0.5 else centre[1],
-        )
+        top = 0.0 if rng.random() < 0.5 else centre[1]
+        box = np.array([[0, top], [wide, top], [wide, top + h], [0, top + h]]) + np.array([centre[0], 0])
         fill(image, box, colour)
 
 
@@ -89,12 +87,11 @@ def distractor(image: Bytes, rng: np.random.Generator, centre: Floats, r: float)
         for reach in (0.45, 0.7):
             angle = rng.uniform(0, 2 * np.pi)
             tip = centre + reach * r * np.array([np.cos(angle), np.sin(angle)])
-            cv2.polylines(image, [fixed(np.stack([centre, tip]))], False, dark.tolist(), max(int(r * 0.05), 1),
-                          cv2.LINE_AA, 4)  # fmt: skip
+            stroke(image, np.stack([centre, tip]), dark, max(int(r * 0.05), 1))
     elif kind == 1:
         holes = rng.choice([2, 4])
-        for d in ((-0.28, -0.2), (0.28, -0.2), (-0.28, 0.25), (0.28, 0.25))[:holes]:
-            fill(image, centre + np.array(d) * r + ring(14) * r * rng.uniform(0.08, 0.14), dark)
+        for at in np.array([(-0.28, -0.2), (0.28, -0.2), (-0.28, 0.25), (0.28, 0.25)])[:holes]:
+            fill(image, centre + at * r + ring(14) * r * rng.uniform(0.08, 0.14), dark)
     elif kind == 2:
         for k in range(3):
             arc = centre + ring(40)[2 + 10 * k : 12 + 10 * k] * r * rng.uniform(0.4, 0.95)
@@ -165,7 +162,7 @@ def occluder(
             parts.append(np.concatenate([[root + across * width], end, [root - across * width]]))
         for k, part in enumerate(parts):
             points = (part * flip * s) @ turn.T + at
-            fill(image, points + (0, 2 * s), tone * 0.45, opacity=0.6, feather=1.2 * s)
+            fill(image, points + np.array([0, 2 * s]), tone * 0.45, opacity=0.6, feather=1.2 * s)
             shape(points, tone * (0.97 + 0.02 * (k % 3)))
         return cover
     half = np.array([rng.uniform(16, 40), rng.uniform(25, 60)]) * s

@@ -36,7 +36,7 @@ def _cover(distance: Floats) -> Floats:
 
 
 def paint_eye(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, skin: Colour, light: float) -> None:
-    """Paint one eye over skin. ``pose`` maps to the canvas's pixels; ``light`` scales all but the reflexes."""
+    """Paint one eye over skin; ``pose`` maps to the canvas, ``light`` scales all but the reflexes."""
     across = (pose.scale * pose.rotation[:2] @ eye.plane).astype(np.float64)
     origin = pose.project(eye.corner)
     corners = np.array([[-4.0, -17], [eye.length + 5, -17], [eye.length + 5, 11], [-4, 11]])
@@ -59,7 +59,8 @@ def paint_eye(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, skin: Col
 
     def pixels(height: Floats, slope: Floats) -> Floats:
         """Distance in pixels to a curve from the height above it in mm."""
-        return height * tall / np.sqrt(1 + np.minimum((slope * tall / wide) ** 2, 25.0))
+        out: Floats = height * tall / np.sqrt(1 + np.minimum((slope * tall / wide) ** 2, 25.0))
+        return out
 
     below_upper = pixels(b - upper, upper_slope)
     above_lower = pixels(lower - b, lower_slope)

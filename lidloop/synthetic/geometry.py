@@ -173,7 +173,7 @@ class EyeModel:
     crease: float
 
     def margin(self, a: Floats, *, upper: bool) -> tuple[Floats, Floats]:
-        """Height ``b`` of a lid margin at ``a``, and its slope db/da; beyond the canthi the line between them."""
+        """Height ``b`` of a lid margin at ``a`` and its slope db/da; beyond the canthi, their level."""
         p, q = self.shape[:2] if upper else self.shape[2:]
         height = -self.upper if upper else self.lower
         t = np.clip(a / self.length, 1e-6, 1 - 1e-6)
@@ -238,7 +238,7 @@ def _eye(side: Side, who: Identity, how: Expression, ptosis: float) -> EyeModel:
     def unit(a: float, upper: bool) -> float:
         """How far 1 mm of lid height moves the margin at ``a``."""
         line = -who.tilt * a / length
-        return abs(float(flat.margin(np.array(a), upper=upper)[0]) - line)
+        return float(abs(flat.margin(np.array(a), upper=upper)[0] - line))
 
     # Heights are set at the resting pupil; lids follow a lowered or raised gaze in part.
     line = -who.tilt * rest[0] / length

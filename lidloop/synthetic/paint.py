@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from lidloop.synthetic.geometry import Floats
 
 Bytes = NDArray[np.uint8]
-Colour = Sequence[float]
+Colour = Sequence[float] | NDArray[np.floating[Any]]
 _SHIFT = 4
 
 
@@ -124,10 +125,10 @@ def _soft(points: Floats, size: tuple[int, int], feather: float, width: float | 
         thick = max(round(width / k), 1)
         level = 255.0 * min(max(width / k, 0.3), 1.0)
         cv2.polylines(mask, [at], False, level, thick, cv2.LINE_AA, _SHIFT)
-    mask = cv2.GaussianBlur(mask, (0, 0), feather / k)
+    out: Bytes = cv2.GaussianBlur(mask, (0, 0), feather / k)
     if k > 1:
-        mask = cv2.resize(mask, (w, h), interpolation=cv2.INTER_LINEAR)
-    return mask
+        out = cv2.resize(out, (w, h), interpolation=cv2.INTER_LINEAR)
+    return out
 
 
 def stroke(
@@ -189,7 +190,10 @@ def curve(points: Floats, *, closed: bool = False, steps: int = 6) -> Floats:
     return out if closed else np.concatenate([out, points[-1:]])
 
 
+@cache
 def ring(n: int = 32) -> Floats:
-    """(n, 2) points of the unit circle."""
+    """(n, 2) points of the unit circle, read-only."""
     angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    points = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    points.setflags(write=False)
+    return points

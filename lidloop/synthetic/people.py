@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lidloop.synthetic.eyes import EyeLook
-from lidloop.synthetic.geometry import DROP_AT_FULL_PTOSIS_MM, IRIS_MM, Expression, Identity
-from lidloop.synthetic.head import RGB, Look
+from lidloop.synthetic.geometry import DROP_AT_FULL_PTOSIS_MM, IRIS_MM, Expression, Floats, Identity
+from lidloop.synthetic.looks import RGB, Look
 from lidloop.synthetic.truth import SceneOptions
 
 _SKIN = ((246, 212, 192), (236, 196, 172), (222, 178, 150), (214, 166, 134), (196, 148, 114),
@@ -16,7 +16,7 @@ _HAIR = ((24, 20, 20), (44, 32, 26), (72, 50, 34), (112, 78, 48), (170, 132, 84)
 _IRIS = ((74, 48, 30), (98, 66, 40), (120, 92, 54), (104, 112, 74), (92, 120, 140), (120, 140, 152))
 
 
-def _rgb(value: np.ndarray) -> RGB:  # type: ignore[type-arg]
+def _rgb(value: Floats) -> RGB:
     r, g, b = np.clip(value, 0, 255)
     return float(r), float(g), float(b)
 
@@ -34,7 +34,9 @@ def sample_identity(rng: np.random.Generator) -> Identity:
         tilt=_near(rng, 1.8, 1.1),
         mrd1=_near(rng, 3.9, 0.45),
         mrd2=_near(rng, 5.2, 0.4),
-        lid_shape=(_near(rng, 0.72, 0.05), _near(rng, 0.80, 0.06), _near(rng, 0.85, 0.06), _near(rng, 0.72, 0.05)),
+        lid_shape=(
+            _near(rng, 0.72, 0.05), _near(rng, 0.80, 0.06), _near(rng, 0.85, 0.06), _near(rng, 0.72, 0.05)
+        ),
         iris=_near(rng, IRIS_MM, 0.18),
         crease=_near(rng, 3.4, 0.7),
         brow_height=_near(rng, 0.0, 2.0),

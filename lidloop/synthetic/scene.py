@@ -10,12 +10,14 @@ import numpy as np
 
 from lidloop.synthetic.backdrop import background, distractor, occluder
 from lidloop.synthetic.geometry import Expression, FaceModel, Floats, Identity, Pose, build
-from lidloop.synthetic.head import Light, Look, body_outline, draw_person, lenses, outline
+from lidloop.synthetic.head import body_outline, draw_person, outline
+from lidloop.synthetic.looks import Light, Look
 from lidloop.synthetic.paint import Bytes, grain_tile, mask_of
 from lidloop.synthetic.people import sample_expression, sample_identity, sample_look
 from lidloop.synthetic.truth import FaceTruth, Picture, SceneOptions, truth_of
+from lidloop.synthetic.wear import lenses
 
-_TRIES = 30
+_TRIES = 14
 _MIN_SEEN = 0.6  # share of a face's points that must stay inside the picture
 _LEAST_SEEN = 0.4  # share that an occluder must leave in view
 _MAX_BEHIND = 0.25  # share of a face's points that one person in front may cover
@@ -65,11 +67,11 @@ def _place(
     wanted = math.exp(rng.uniform(math.log(lowest), math.log(highest)))
     angles = [_centred(rng, span) for span in (options.yaw, options.pitch, options.roll)]
     cut = rng.random() < options.border_cut
-    pose = Pose(*angles)
+    pose = Pose(yaw=angles[0], pitch=angles[1], roll=angles[2])
     flat = pose.project(model.points)
     extent = float(np.ptp(flat, axis=0).max())
     for attempt in range(_TRIES):
-        scale = max(wanted * 0.94**attempt, lowest) / extent
+        scale = max(wanted * 0.86**attempt, lowest) / extent
         low, high = flat.min(axis=0) * scale, flat.max(axis=0) * scale
         room = np.array(size) - (high - low)
         if cut:

@@ -80,8 +80,13 @@ def _draw_all(
     paths: list[Path], seeds: list[int], size: tuple[int, int], options: SceneOptions, workers: int
 ) -> Iterator[list[dict[str, Any]]]:
     if workers <= 1:
-        for path, seed in zip(paths, seeds, strict=True):
-            yield _draw_to(path, seed, size, options)
+        before = cv2.getNumThreads()
+        _single_thread()  # threads cost more than they give on pictures this small
+        try:
+            for path, seed in zip(paths, seeds, strict=True):
+                yield _draw_to(path, seed, size, options)
+        finally:
+            cv2.setNumThreads(before)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_thread) as pool:
         yield from pool.map(_draw_to, paths, seeds, repeat(size), repeat(options), chunksize=8)
@@ -99,7 +104,9 @@ def write_faces_folder(
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
 ) -> Path:
-    """Write a YOLO-pose folder of drawn pictures, whole or not at all; the same arguments give the same bytes.
+    """Write a YOLO-pose folder of drawn pictures, whole or not at all.
+
+    The same arguments give the same bytes.
 
     Layout: ``images/{train,val}/NAME.jpg``, ``labels/{train,val}/NAME.txt``, ``data.yaml`` and
     ``truth.json`` with every face. ``round(hide * faces)`` faces, drawn evenly from all splits, have no

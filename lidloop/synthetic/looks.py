@@ -1,0 +1,48 @@
+"""How a person and the light look: all that is not geometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lidloop.synthetic.eyes import EyeLook
+
+RGB = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colours, hair and wear of a person. Lengths in mm, strengths 0…1."""
+
+    skin: RGB = (214.0, 168.0, 140.0)
+    lips: RGB = (178.0, 96.0, 92.0)
+    hair: RGB = (60.0, 42.0, 30.0)
+    brow: RGB = (60.0, 42.0, 30.0)
+    brow_strength: float = 0.8
+    brow_width: float = 1.0
+    cut: str = "short"
+    """``bald``, ``short``, ``fringe``, ``bob``, ``long``, ``cap`` or ``headscarf``."""
+    hairline: float = 0.0
+    volume: float = 1.08
+    cloth: RGB = (70.0, 80.0, 110.0)
+    blush: float = 0.25
+    wrinkles: float = 0.2
+    beard: float = 0.0
+    moustache: float = 0.0
+    freckles: float = 0.0
+    glasses: str = "none"
+    frame: RGB = (30.0, 28.0, 28.0)
+    frame_width: float = 2.0
+    lens: tuple[float, float] = (24.0, 19.0)
+    lens_power: float = 3.0
+    lens_tint: float = 0.05
+    grain: float = 0.04
+    eye: EyeLook = field(default_factory=EyeLook)
+
+
+@dataclass(frozen=True)
+class Light:
+    """Light on a face: direction to it (x right, y down, z to the viewer), and how much is ambient."""
+
+    direction: tuple[float, float, float] = (-0.35, -0.5, 0.8)
+    contrast: float = 0.45
+    gloss: float = 0.25
