@@ -14,6 +14,7 @@ from rich.table import Table
 from lidloop.errors import LidloopError
 from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 from pipelines.engine import Interrupted
+from pipelines.light import import_kfp
 from pipelines.settings import DEFAULT_WEIGHTS, RETENTIONS, RunSettings
 from pipelines.view import LiveView, Plain, Quiet, duration
 
@@ -260,6 +261,7 @@ def compile_command(
     Example: lidloop compile refinement.yaml --iterations 6
     """
     try:
+        import_kfp()
         from pipelines.refinement import IMAGE, compile_pipeline
     except ImportError as error:
         raise LidloopError(f"compiling needs KFP ({error}): pip install 'lidloop[pipeline]'") from error

@@ -10,6 +10,7 @@ from typing import Any
 from lidloop.errors import LidloopError
 from pipelines.engine import StepRecord, execute, locked
 from pipelines.folder import PIPELINE, begin, collect
+from pipelines.light import import_kfp
 from pipelines.settings import RunSettings
 from pipelines.view import Quiet, View
 
@@ -52,6 +53,7 @@ def run_local(
         Interrupted: after Ctrl-C or SIGTERM.
     """
     try:
+        import_kfp()
         from pipelines.refinement import compile_pipeline
     except ImportError as error:
         raise LidloopError(f"a run needs KFP ({error}): pip install 'lidloop[pipeline]'") from error

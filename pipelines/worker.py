@@ -24,8 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfp import components, dsl, local
-from kfp.local import cache
+from pipelines.light import import_kfp
+
+import_kfp()
+
+from kfp import components, dsl, local  # noqa: E402
+from kfp.local import cache  # noqa: E402
 
 
 class StepFailed(Exception):
@@ -83,6 +87,10 @@ class Journal(cache.LocalCache):
         super().put(key, outputs)
         self._end(key, "done", outputs)
 
+    def failed(self) -> bool:
+        """Whether a step began and did not end."""
+        return bool(self._open)
+
     def tell(self, event: dict[str, Any]) -> None:
         """Send one event to the runner."""
         with suppress(BrokenPipeError):  # the runner is gone, and the thread that waits for that ends all
@@ -122,7 +130,8 @@ def main() -> int:
         pipeline = components.load_component_from_text(Path(job["pipeline"]).read_text())
         pipeline(**job["arguments"])
     except Exception as error:
-        traceback.print_exc()
+        if not journal.failed():  # else the step has said why, and this stack is all KFP's
+            traceback.print_exc()
         journal.tell({"event": "failed", "error": f"{type(error).__name__}: {error}"})
         return 1
     journal.tell({"event": "finished"})

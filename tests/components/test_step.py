@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from components.step import Line, carry_steps, inference, parse_line, plain_number, step
+from lidloop.errors import TrainingError
+
+LOG = logging.getLogger("lidloop")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("lidloop [train 2] INFO epoch 3 of 10", Line("train", 2, "INFO", "epoch 3 of 10")),
+        ("lidloop [convert] WARNING a [b] c", Line("convert", None, "WARNING", "a [b] c")),
+        ("        lidloop [auto_label 0] INFO x", Line("auto_label", 0, "INFO", "x")),
+        ("[KFP Executor INFO]: Wrote executor output", None),
+        ("lidloop is a library", None),
+    ],
+    ids=["iteration", "no iteration, brackets in the text", "indented by KFP", "KFP's own", "other text"],
+)
+def test_parse_line(line: str, expected: Line | None) -> None:
+    assert parse_line(line) == expected
+
+
+def test_log_lines_carry_the_step_and_can_be_parsed(capsys: pytest.CaptureFixture[str]) -> None:
+    with step("train", 3):
+        LOG.info("two\nlines %d", 1)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert parse_line(line) == Line("train", 3, "INFO", "two lines 1")
+
+
+def test_what_a_person_can_put_right_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, step("train", 0):
+        raise TrainingError("no labelled face;\ngive more pictures")
+    assert caught.value.code == 1
+    line = parse_line(capsys.readouterr().err.strip())
+    assert line == Line("train", 0, "ERROR", "TrainingError: no labelled face; give more pictures")
+
+
+def test_another_error_is_named_and_keeps_its_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyError), step("evaluate", 1):
+        raise KeyError("gold")
+    assert "lidloop [evaluate 1] ERROR KeyError: 'gold'" in capsys.readouterr().err
+
+
+def test_logging_is_as_before_afterwards(capsys: pytest.CaptureFixture[str]) -> None:
+    before = (LOG.level, LOG.propagate, list(LOG.handlers))
+    with step("report"):
+        assert LOG.level == logging.INFO
+    assert (LOG.level, LOG.propagate, list(LOG.handlers)) == before
+
+
+def test_progress_says_the_end_and_little_before(capsys: pytest.CaptureFixture[str]) -> None:
+    with step("convert") as this:
+        report = this.progress("pictures", every=3600)
+        for done in range(1, 101):
+            report(done, 100)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["lidloop [convert] INFO 100 of 100 pictures"]
+
+
+def test_carry_steps_appends_to_a_record(tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    record.write_text(json.dumps({"version": "1", "steps": carry_steps(None, None, convert=2.5)}))
+    steps = carry_steps(record, 0, train=10, register=None)
+    assert steps == [
+        {"step": "convert", "iteration": None, "seconds": 2.5},
+        {"step": "train", "iteration": 0, "seconds": 10.0},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [('{"a": 4.0}', 4), ('{"a": 0.25}', 0.25), ('{"a": 4}', 4)],
+    ids=["whole as KFP writes it", "fraction", "whole"],
+)
+def test_plain_number(text: str, number: float) -> None:
+    value = json.loads(text, parse_float=plain_number)["a"]
+    assert (value, type(value)) == (number, type(number))
+
+
+def test_inference_on_the_cpu_needs_no_torch() -> None:
+    assert inference("cpu", 3) == ("onnxruntime", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "shard", "expected"), [("", 3, "0"), ("0,1", 0, "0"), ("0,1", 1, "1"), ("2,5", 4, "2")]
+)
+def test_shards_go_round_the_gpus(
+    device: str, shard: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # this machine may have none
+    assert inference(device, shard) == ("torch", expected)
+
+
+def test_without_a_gpu_it_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert inference("", 0) == ("onnxruntime", "cpu")

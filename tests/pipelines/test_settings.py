@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lidloop.errors import LidloopError, SourceError
+from pipelines.settings import RunSettings, absolute_source, differences, fingerprint, parse_source
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "a.pts").write_text("x")
+    (tmp_path / "faces.xml").write_text("<dataset/>")
+    return tmp_path
+
+
+def settings(folder: Path, **changes: Any) -> RunSettings:
+    return RunSettings(**{"sources": (f"ibug:{folder / 'faces'}",), **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"sources": ()}, "no source is given"),
+        ({"sources": ("faces",)}, "source 'faces' is not one of ibug:DIR"),
+        ({"sources": ("pts:faces",)}, "source 'pts:faces' is not one of"),
+        ({"sources": ("ibug:/nowhere/at-all",)}, "there is no /nowhere/at-all"),
+        ({"iterations": 0}, "--iterations must be 1 or more, not 0"),
+        ({"epochs": 0}, "--epochs must be 1 or more"),
+        ({"batch": 0}, "--batch must be 1 or more"),
+        ({"shards": 0}, "--shards must be 1 or more"),
+        ({"patience": -1}, "--patience must be 0 or more"),
+        ({"imgsz": 100}, "--imgsz must be a multiple of 32"),
+        ({"imgsz": 32}, "--imgsz must be a multiple of 32, at least 64"),
+        ({"conf": 0.0}, "--conf must be between 0 and 1"),
+        ({"conf": float("nan")}, "--conf must be between 0 and 1"),
+        ({"iou": 1.5}, "--iou must be between 0 and 1"),
+        ({"split": 1.0}, "--split must be between 0 and 1"),
+        ({"min_growth": -0.1}, "--min-growth must be 0 or more"),
+        ({"max_loss": float("inf")}, "--max-loss must be 0 or more"),
+        ({"retention": "forget"}, "--retention must be accumulate or relabel"),
+        ({"base_weights": "/nowhere/w.pt"}, "there are no base weights at /nowhere/w.pt"),
+        ({"base_weights": "weights"}, "there are no base weights at weights"),
+        ({"truth": "/nowhere/truth.json"}, "no file of hidden labels"),
+        ({"gpus": 2, "device": "0"}, "--gpus or --device"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_what_cannot_work_is_refused_before_anything_starts(
+    folder: Path, changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(LidloopError) as caught:
+        settings(folder, **changes)
+    assert says in str(caught.value)
+
+
+def test_all_problems_are_named_at_once(folder: Path) -> None:
+    with pytest.raises(LidloopError, match=r"--epochs.*--imgsz"):
+        settings(folder, epochs=0, imgsz=1)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [("ibug:faces.xml", "ibug takes a folder"), ("dlib:faces", "dlib takes an XML file")],
+    ids=["file for a folder", "folder for a file"],
+)
+def test_a_source_of_the_wrong_kind(folder: Path, source: str, says: str) -> None:
+    kind, name = source.split(":")
+    with pytest.raises(LidloopError, match=says):
+        settings(folder, sources=(f"{kind}:{folder / name}",))
+
+
+def test_a_source_given_twice(folder: Path) -> None:
+    source = f"ibug:{folder / 'faces'}"
+    with pytest.raises(LidloopError, match="given twice"):
+        settings(folder, sources=(source, source))
+
+
+def test_sources_are_parsed_and_made_absolute(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.chdir(folder)
+    assert parse_source("dlib:a:b.xml") == ("dlib", Path("a:b.xml"))
+    assert absolute_source("ibug:faces") == f"ibug:{folder / 'faces'}"
+    with pytest.raises(SourceError):
+        parse_source("ibug:")
+
+
+@pytest.mark.parametrize("change", ["content", "new file", "removed"])
+def test_the_fingerprint_follows_the_files(folder: Path, change: str) -> None:
+    source = (f"ibug:{folder / 'faces'}",)
+    before = fingerprint(source)
+    assert fingerprint(source) == before
+    file = folder / "faces" / "a.pts"
+    if change == "content":
+        file.write_text("y")
+        os.utime(file, ns=(1, 1))
+    elif change == "new file":
+        (folder / "faces" / "b.pts").write_text("x")
+    else:
+        file.unlink()
+    assert fingerprint(source) != before
+
+
+def test_parameters_are_what_the_machine_needs(folder: Path) -> None:
+    out = folder / "out"
+    given = settings(folder, shards=3, gpus=2).parameters(out=out, run="r-1")
+    assert given["shards"] == ["0/3", "1/3", "2/3"]
+    assert given["device"] == "0,1"
+    assert given["registry"] == str(out / "registry")
+    assert given["checkpoints"] == str(out / "checkpoints")
+    assert given["run"] == "r-1"
+
+
+def test_differences_name_what_changed(folder: Path) -> None:
+    before = settings(folder).identity(folder)
+    now = settings(folder, epochs=3).identity(folder)
+    assert differences(before, now) == ["epochs was 10 and is 3"]
+    assert differences(before, dict(before)) == []
