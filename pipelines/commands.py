@@ -1,22 +1,19 @@
-"""``lidloop run`` and ``lidloop compile``."""
+"""``lidloop run``, ``lidloop compile`` and, by way of ``pipelines.demo``, ``lidloop demo``."""
 
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from lidloop.errors import LidloopError
 from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
-from pipelines.engine import Interrupted
+from pipelines.demo import demo
+from pipelines.follow import follow
 from pipelines.light import import_kfp
 from pipelines.settings import DEFAULT_WEIGHTS, RETENTIONS, RunSettings
-from pipelines.view import LiveView, Plain, Quiet, duration
 
 _TRAINING = "Training"
 _LABELS = "Which predictions become labels"
@@ -27,6 +24,7 @@ _MACHINE = "This machine"
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root app."""
+    app.command("demo")(demo)
     app.command("run")(run)
     app.command("compile")(compile_command)
 
@@ -225,26 +223,9 @@ def run(
         registry=registry,
         truth=truth,
     )
-    from pipelines.local import run_local
-
-    console = Console(stderr=True)
-    view: Any
-    if as_json:
-        view = nullcontext(Quiet())
-    elif console.is_terminal:
-        view = LiveView(console, iterations=iterations)
-    else:
-        view = nullcontext(Plain(console))
-    try:
-        with view as shown:
-            result = run_local(settings, out=out, fresh=fresh, view=shown)
-    except Interrupted as error:
-        Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(130) from error
+    result = follow(settings, out=out, fresh=fresh, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(result.summary, indent=1))
-        return
-    _print_end(result)
 
 
 def compile_command(
@@ -267,41 +248,3 @@ def compile_command(
         raise LidloopError(f"compiling needs KFP ({error}): pip install 'lidloop[pipeline]'") from error
     compile_pipeline(out, iterations, image=image or IMAGE)
     typer.echo(out)
-
-
-def _print_end(result: Any) -> None:
-    """Growth and gold metrics by iteration, and where to look next."""
-    console = Console()
-    summary = result.summary
-    champion = summary["champion"]
-    table = Table("iteration", "labels", "grown", "recall", "NME", "lid error", "time", box=None)
-    for row in summary["iterations"]:
-        gold = row["metrics"]["gold"]
-        star = "★ " if row["iteration"] == champion["iteration"] else ""
-        seconds = row["seconds"]["total"]
-        table.add_row(
-            f"{star}{row['iteration']}",
-            _shown(row["labels"]["total"]),
-            _shown(row["labels"]["grown"]),
-            *(_percent(gold.get(name)) for name in ("recall", "nme", "lid_error")),
-            "–" if seconds is None else duration(seconds),
-        )
-    console.print(table)
-    if summary["stopped_early"]:
-        console.print(f"stopped early: {summary['stopped_early']}", highlight=False)
-    if champion["iteration"] is None:
-        leader = "none: no model passed the gold gate, see `lidloop registry list`"
-    else:
-        leader = (
-            f"iteration {champion['iteration']}, version {champion['model_version']} in {result.registry}"
-        )
-    for name, text in (("champion", leader), ("report", str(result.out / "report.html"))):
-        console.print(f"{name + ':':<10}{text}", highlight=False, soft_wrap=True)
-
-
-def _shown(value: Any) -> str:
-    return "–" if value is None else str(value)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f} %"

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.commands import follow
+from pipelines.follow import follow
 from pipelines.settings import RunSettings
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The demo's folder.")] = Path("runs/demo"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The run's folder; the faces lie beside it.")
+    ] = Path("runs/demo"),
     images: Annotated[int, typer.Option(min=20, help="Pictures to draw.")] = 160,
     hide: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the labels to hide.")] = 0.3,
     iterations: Annotated[int, typer.Option(min=1, help="How often to train, at most.")] = 3,
@@ -30,8 +32,8 @@ def demo(
     from lidloop.demo import demo_weights
     from lidloop.synthetic import write_faces_folder
 
-    faces = out / "faces"
-    if fresh or not (faces / "truth.json").exists():
+    faces = out.with_name(f"{out.name}-faces") / f"{images}-pictures-{hide:g}-hidden-seed-{seed}"
+    if not (faces / "truth.json").exists():
         typer.echo(f"drawing {images} pictures, and hiding {hide:.0%} of the labels")
         write_faces_folder(faces, images=images, seed=seed, hide=hide)
     settings = RunSettings(
@@ -39,7 +41,7 @@ def demo(
         imgsz=imgsz, seed=seed, device="cpu", keep_splits=True, min_growth=0.0,
         truth=str(faces / "truth.json"),
     )  # fmt: skip
-    result = follow(settings, out=out / "run", fresh=fresh)
+    result = follow(settings, out=out, fresh=fresh)
     hidden = result.summary["hidden_truth"]
     console = Console()
     console.print(
