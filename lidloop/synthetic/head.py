@@ -211,7 +211,7 @@ def _head(
     cap = body_outline(model, pose, look, 0)["cap"]
     skin = np.array(look.skin)
     canvas = np.empty((*size, 3), np.uint8)
-    canvas[:] = np.round(skin).astype(np.uint8)
+    canvas[:] = np.round(skin if look.cut == "bald" else look.hair).astype(np.uint8)
     cover = np.zeros(size, np.uint8)
 
     def both(points: Floats, colour: Colour) -> None:
@@ -220,7 +220,6 @@ def _head(
 
     if look.cut != "bald":
         both(cap, look.hair)
-        canvas[:] = np.where((cover == 0)[..., None], np.round(np.array(look.hair)).astype(np.uint8), canvas)
     if look.cut not in _FALLING:
         for sign in (-1, 1):
             ear = patch(pose, (74 * sign * model.identity.face_width, 14, -78), (8, 0, 14), (0, 28, 4))

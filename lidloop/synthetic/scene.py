@@ -12,7 +12,7 @@ from lidloop.synthetic.backdrop import background, distractor, occluder
 from lidloop.synthetic.geometry import Expression, FaceModel, Floats, Identity, Pose, build
 from lidloop.synthetic.head import body_outline, draw_person, outline
 from lidloop.synthetic.looks import Light, Look
-from lidloop.synthetic.paint import Bytes, grain_tile, mask_of
+from lidloop.synthetic.paint import Bytes, grain_tile, mask_of, one_thread
 from lidloop.synthetic.people import sample_expression, sample_identity, sample_look
 from lidloop.synthetic.truth import FaceTruth, Picture, SceneOptions, truth_of
 from lidloop.synthetic.wear import lenses
@@ -83,8 +83,12 @@ def _place(
         inside = ((xy >= 0) & (xy <= np.array(size) - 1)).all(axis=1)
         if inside.mean() < (_MIN_SEEN if cut else 1.0) or (cut and inside.all()):
             continue
+        larger = [other for other in others if other.pose.scale > posed.scale]
+        if any(_covered(other.blocks, xy) > _MAX_BEHIND for other in larger):
+            continue
         blocks = _blocks(model, posed, look, size)
-        if all(_clear(posed, xy, blocks, other) for other in others):
+        smaller = [other for other in others if other.pose.scale <= posed.scale]
+        if all(_covered(blocks, o.pose.project(o.model.points)) <= _MAX_BEHIND for o in smaller):
             return _Cast(model, posed, look, blocks)
     return None
 
@@ -97,15 +101,10 @@ def _blocks(model: FaceModel, pose: Pose, look: Look, size: tuple[int, int]) -> 
     return mask
 
 
-def _clear(pose: Pose, xy: Floats, blocks: Bytes, other: _Cast) -> bool:
-    """Whether of two people the one in front, who is the larger, leaves most of the other's face in view."""
-    front, points = (
-        (blocks, other.pose.project(other.model.points))
-        if pose.scale >= other.pose.scale
-        else (other.blocks, xy)
-    )
-    at = np.clip(np.round(points / 4).astype(int), 0, np.array(front.shape[::-1]) - 1)
-    return bool((front[at[:, 1], at[:, 0]] > 0).mean() <= _MAX_BEHIND)
+def _covered(blocks: Bytes, xy: Floats) -> float:
+    """Share of points in pixels that lie behind a person in front."""
+    at = np.clip(np.round(xy / 4).astype(int), 0, np.array(blocks.shape[::-1]) - 1)
+    return float((blocks[at[:, 1], at[:, 0]] > 0).mean())
 
 
 def _hide(points: Floats, covers: Bytes) -> Floats:
@@ -205,6 +204,7 @@ def _light(rng: np.random.Generator, options: SceneOptions) -> Light:
     )
 
 
+@one_thread()
 def draw_picture(
     *, seed: int, size: tuple[int, int] = (480, 360), options: SceneOptions | None = None
 ) -> Picture:
@@ -248,6 +248,7 @@ def draw_picture(
     return Picture(image, faces, quality)
 
 
+@one_thread()
 def draw_face(
     *,
     seed: int = 0,

@@ -72,23 +72,14 @@ def _draw_to(path: Path, seed: int, size: tuple[int, int], options: SceneOptions
     return [face.to_json() for face in picture.faces]
 
 
-def _single_thread() -> None:
-    cv2.setNumThreads(1)
-
-
 def _draw_all(
     paths: list[Path], seeds: list[int], size: tuple[int, int], options: SceneOptions, workers: int
 ) -> Iterator[list[dict[str, Any]]]:
     if workers <= 1:
-        before = cv2.getNumThreads()
-        _single_thread()  # threads cost more than they give on pictures this small
-        try:
-            for path, seed in zip(paths, seeds, strict=True):
-                yield _draw_to(path, seed, size, options)
-        finally:
-            cv2.setNumThreads(before)
+        for path, seed in zip(paths, seeds, strict=True):
+            yield _draw_to(path, seed, size, options)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_draw_to, paths, seeds, repeat(size), repeat(options), chunksize=8)
 
 
