@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from lidloop.errors import LidloopError
 from pipelines.commands import register
 
-
 OPTIONS = (
     *(
         "--source",

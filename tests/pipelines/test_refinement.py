@@ -36,7 +36,8 @@ def test_the_compiled_pipeline_is_the_one_in_the_repository(tmp_path: Path) -> N
     fresh = tmp_path / "refinement.yaml"
     compile_pipeline(fresh)
     assert fresh.read_text() == GOLDEN.read_text(), (
-        "the pipeline changed: look at the difference, then `lidloop compile pipelines/compiled/refinement.yaml`"
+        "the pipeline changed: look at the difference, then "
+        "`lidloop compile pipelines/compiled/refinement.yaml`"
     )
 
 
