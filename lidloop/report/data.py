@@ -1,0 +1,260 @@
+"""Everything that the report says, as one JSON-ready dictionary: ``summary.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from lidloop import gate
+from lidloop.errors import DatasetError
+
+FORMAT: Final = 1
+STEPS: Final = ("train", "autolabel", "filter", "evaluate", "register")
+YARDSTICKS: Final = ("gold", "paper")
+
+
+class Metric(NamedTuple):
+    """One column of Table 2: its name in ``summary.json`` and in ``evaluation.json``, its heading, whether
+    more is better, and how it is shown: ``%`` (a fraction as percent) or a unit."""
+
+    key: str
+    source: str
+    label: str
+    more_is_better: bool
+    unit: str
+    digits: int
+
+
+METRICS: Final = (
+    Metric("precision", "precision", "Precision", True, "%", 1),
+    Metric("recall", "recall", "Recall", True, "%", 1),
+    Metric("ap50", "box_ap50", "Box AP50", True, "%", 1),
+    Metric("ap50_95", "box_ap50_95", "Box AP50:95", True, "%", 1),
+    Metric("pose_ap50", "pose_ap50", "Pose AP50", True, "%", 1),
+    Metric("pose_ap50_95", "pose_ap50_95", "Pose AP50:95", True, "%", 1),
+    Metric("mse_px2", "mse_px2", "MSE", False, "px²", 1),
+    Metric("nme", "nme_mean", "NME mean", False, "%", 2),
+    Metric("nme_median", "nme_median", "NME median", False, "%", 2),
+    Metric("nme_auc8", "nme_auc8", "NME AUC 8 %", True, "%", 1),
+    Metric("failure_rate", "nme_failure8", "NME > 8 %", False, "%", 1),
+    Metric("lid_error", "lid_error_mean", "Lid error", False, "%", 2),
+)
+BY_KEY: Final = {metric.key: metric for metric in METRICS}
+
+
+def shown(metric: Metric, value: float | None) -> str:
+    """A value as the tables print it; a dash where it is undefined."""
+    if value is None:
+        return "–"
+    return f"{value * (100 if metric.unit == '%' else 1):.{metric.digits}f}"
+
+
+def metrics_of(entry: Mapping[str, Any]) -> dict[str, float | None]:
+    """The figures of one yardstick by the names of ``summary.json``."""
+    return {m.key: entry.get(m.source) for m in METRICS}
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        DatasetError: where it is missing, damaged or not an object.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"cannot read the {what} {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise DatasetError(f"the {what} {path} is not a JSON object")
+    return content
+
+
+def read_timings(path: Path) -> list[dict[str, Any]]:
+    """Read ``{"steps": [{"step": name, "iteration": k or null, "seconds": s}, …]}``.
+
+    Raises:
+        DatasetError: for another shape.
+    """
+    steps = read_json(path, "timings").get("steps")
+    try:
+        return [
+            {
+                "step": str(s["step"]),
+                "iteration": None if s.get("iteration") is None else int(s["iteration"]),
+                "seconds": float(s["seconds"]),
+            }
+            for s in steps or []
+        ]
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise DatasetError(
+            f'{path}: expected {{"steps": [{{"step", "iteration", "seconds"}}]}}, got {error!r}'
+        ) from error
+
+
+def seconds_of(steps: Sequence[Mapping[str, Any]], iteration: int) -> dict[str, float | None]:
+    """Seconds of an iteration by step, and in all; None for a step that was not timed."""
+    mine = [s for s in steps if s["iteration"] == iteration]
+    by_step: dict[str, float | None] = dict.fromkeys(STEPS)
+    for step in mine:
+        by_step[step["step"]] = (by_step.get(step["step"]) or 0.0) + step["seconds"]
+    return {**by_step, "total": math.fsum(s["seconds"] for s in mine) if mine else None}
+
+
+def gate_champion(entries: Sequence[Mapping[str, Any]]) -> int | None:
+    """The iteration that the gold gate leaves as champion when it sees the iterations in order."""
+    best: Mapping[str, Any] | None = None
+    for entry in entries:
+        if gate.decide(entry["gold"]["overall"], None if best is None else best["gold"]["overall"]).promote:
+            best = entry
+    return None if best is None else int(best["iteration"])
+
+
+def iteration_rows(
+    entries: Sequence[Mapping[str, Any]],
+    versions: Sequence[Mapping[str, Any]],
+    images: Mapping[str, int],
+    steps: Sequence[Mapping[str, Any]],
+    model_versions: Mapping[int, str],
+) -> list[dict[str, Any]]:
+    """One row per iteration: the labels its model was trained on (version k), and its figures.
+
+    ``labels.added`` is what the iteration's model then added, that is the difference to version k + 1; None
+    where there is none.
+    """
+    rows = []
+    for entry in entries:
+        k = int(entry["iteration"])
+        labels: dict[str, Any] = {"train": None, "val": None, "total": None, "grown": None, "added": None}
+        if k < len(versions):
+            labels |= {name: versions[k][name] for name in ("train", "val", "total", "grown")}
+        if k + 1 < len(versions):
+            labels["added"] = versions[k + 1]["total"] - versions[k]["total"]
+        rows.append(
+            {
+                "iteration": k,
+                "images": dict(images),
+                "labels": labels,
+                "metrics": {y: metrics_of(entry[y]["overall"]) for y in YARDSTICKS},
+                "faces": {
+                    y: {n: entry[y]["overall"].get(n) for n in ("faces", "predictions", "matched")}
+                    for y in YARDSTICKS
+                },
+                "by_source": {
+                    y: {
+                        source: {**metrics_of(m), "faces": m.get("faces")}
+                        for source, m in entry[y].get("by_source", {}).items()
+                    }
+                    for y in YARDSTICKS
+                },
+                "model": entry.get("model"),
+                "model_version": model_versions.get(k),
+                "seconds": seconds_of(steps, k),
+            }
+        )
+    return rows
+
+
+def compare(first: Mapping[str, Any], champion: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Gold figures of the champion against those of the first iteration: ``better``, ``worse``, ``same``.
+
+    What the tables print alike is the same.
+    """
+    result: dict[str, list[dict[str, Any]]] = {"better": [], "worse": [], "same": []}
+    for metric in METRICS:
+        old, new = first["metrics"]["gold"][metric.key], champion["metrics"]["gold"][metric.key]
+        if old is None or new is None:
+            continue
+        if shown(metric, old) == shown(metric, new):
+            verdict = "same"
+        else:
+            verdict = "better" if (new > old) == metric.more_is_better else "worse"
+        result[verdict].append({"metric": metric.key, "from": old, "to": new})
+    return result
+
+
+def growth(versions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Labels of the first and of the last version, and the growth as a share of the first."""
+    first, last = versions[0]["total"], versions[-1]["total"]
+    return {"from": first, "to": last, "share": (last - first) / first if first else None}
+
+
+def verdict(summary: Mapping[str, Any]) -> list[str]:
+    """The run in a few plain sentences."""
+    grown = summary["growth"]
+    share = f" ({grown['share']:+.1%})".replace("%", " %") if grown["share"] is not None else ""
+    rows = summary["iterations"]
+    n = f"{len(rows)} iteration" + ("" if len(rows) == 1 else "s")
+    if grown["to"] != grown["from"]:
+        said = [f"In {n} the labels grew from {grown['from']:,} to {grown['to']:,}{share}."]
+    else:
+        said = [f"In {n} the labels did not grow: {grown['from']:,} before and after."]
+    if summary["stopped_early"]:
+        said.append(f"The loop stopped early: {summary['stopped_early']}.")
+    champion = next((r for r in rows if r["iteration"] == summary["champion"]["iteration"]), None)
+    if champion is None and summary["champion"].get("run", summary["run"]) != summary["run"]:
+        said.append(
+            f"The champion stays version {summary['champion']['model_version']} of the run "
+            f"{summary['champion']['run']}: no model of this run took its place."
+        )
+    elif champion is None:
+        said.append("No model passed the gold gate: there is no champion.")
+    else:
+        said += _about_champion(champion, rows[0], summary["comparison"])
+    truth = summary["hidden_truth"]
+    if truth is not None and truth["hidden"]:
+        text = (
+            f"Of {truth['hidden']:,} hidden faces {truth['recovered']:,} "
+            f"({_percent(truth['recovered'] / truth['hidden'], 1)}) were recovered"
+        )
+        if truth["grown"]:
+            share_right = _percent(truth["grown_correct"] / truth["grown"], 1)
+            text += (
+                f"; {truth['grown_correct']:,} of {truth['grown']:,} grown labels ({share_right}) are right"
+            )
+        said.append(text + " (IoU ≥ 0.5).")
+    return said
+
+
+def _about_champion(
+    champion: Mapping[str, Any], first: Mapping[str, Any], comparison: Mapping[str, Any]
+) -> list[str]:
+    gold = champion["metrics"]["gold"]
+    figures = (
+        f"gold NME {_value('nme', gold['nme'])}, lid-opening error {_value('lid_error', gold['lid_error'])}"
+    )
+    said = [f"The champion is iteration {champion['iteration']}: {figures}."]
+    if champion["iteration"] == first["iteration"]:
+        return [*said, "No later model passed the gold gate, so nothing was gained over the first one."]
+    for which in ("better", "worse"):
+        changes = [
+            f"{BY_KEY[c['metric']].label} {shown(BY_KEY[c['metric']], c['from'])} → "
+            f"{_value(c['metric'], c['to'])}"
+            for c in comparison[which]
+        ]
+        if changes:
+            said.append(
+                f"{which.capitalize()} than iteration {first['iteration']} on gold: {', '.join(changes)}."
+            )
+        else:
+            said.append(f"On gold no figure is {which} than iteration {first['iteration']}'s.")
+    if any(
+        c["metric"] in ("precision", "ap50", "ap50_95", "pose_ap50", "pose_ap50_95")
+        for c in comparison["worse"]
+    ):
+        said.append(
+            "Gold precision and AP count a right find of a face that nobody annotated as wrong; "
+            "look at the grown labels before reading a fall as a loss."
+        )
+    return said
+
+
+def _value(key: str, value: float | None) -> str:
+    metric = BY_KEY[key]
+    return "undefined" if value is None else f"{shown(metric, value)} {metric.unit}"
+
+
+def _percent(value: float, digits: int) -> str:
+    return f"{100 * value:.{digits}f} %"

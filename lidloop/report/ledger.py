@@ -1,0 +1,235 @@
+"""What the ledgers of a run tell: counts, reasons, distributions, and which faces to show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidloop.dataset import SPLITS, LabelVersion
+from lidloop.drift import DEFINITIONS, features
+from lidloop.labels import HUMAN, Floats, LabelSet, box_iou
+
+Strings = NDArray[np.object_]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+GROWN = "grown"
+OVERLAPS_LABEL = "overlaps-label"
+
+_MEANING = {
+    "box_size": DEFINITIONS["box_size"],
+    "pfh_ratio": "palpebral fissure height over width, both eyes",
+    "yaw": DEFINITIONS["yaw"],
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """The ledger of one version as columns of n rows: see ``dataset.LEDGER_SCHEMA``; boxes are (n, 4)."""
+
+    version: int
+    image: Strings
+    split: Strings
+    line: Ints
+    boxes: Floats
+    origin: Ints
+    confidence: Floats
+    iou: Floats
+    kept: Bools
+    reason: Strings
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @property
+    def accepted(self) -> Bools:
+        """Rows that this version's filter accepted as labels."""
+        return np.asarray(self.kept & (self.origin != HUMAN) & (self.reason == GROWN), dtype=bool)
+
+
+def read_ledgers(labels: LabelVersion) -> list[Ledger]:
+    """Read the ledgers of version 0 up to ``labels``."""
+    ledgers = []
+    for version in range(labels.version + 1):
+        table = labels.ledger(version)
+        text = {
+            name: np.array(table[name].to_pylist(), dtype=object)
+            for name in ("image", "split", "decision", "reason")
+        }
+        number = {
+            name: np.asarray(table[name].to_numpy(), dtype=np.float64)
+            for name in ("line", "x1", "y1", "x2", "y2", "origin", "confidence", "iou")
+        }
+        ledgers.append(
+            Ledger(
+                version=version,
+                image=text["image"],
+                split=text["split"],
+                line=number["line"].astype(np.int64),
+                boxes=np.stack([number[k] for k in ("x1", "y1", "x2", "y2")], axis=-1).reshape(-1, 4),
+                origin=number["origin"].astype(np.int64),
+                confidence=number["confidence"],
+                iou=number["iou"],
+                kept=np.asarray(number["line"] >= 0),
+                reason=text["reason"],
+            )
+        )
+    return ledgers
+
+
+def count_labels(ledger: Ledger, sources: Mapping[str, str]) -> dict[str, Any]:
+    """Labels of a version by split, origin and source, what its filter accepted, and what it dropped."""
+    kept = ledger.kept
+    human = ledger.origin == HUMAN
+    by_source: dict[str, dict[str, int]] = {
+        name: {"human": 0, "grown": 0} for name in sorted(set(sources.values()))
+    }
+    for image, is_human in zip(ledger.image[kept].tolist(), human[kept].tolist(), strict=True):
+        by_source[sources[image]]["human" if is_human else "grown"] += 1
+    grown_by = Counter(ledger.origin[kept & ~human].tolist())
+    return {
+        "version": ledger.version,
+        **{split: int((kept & (ledger.split == split)).sum()) for split in SPLITS},
+        "total": int(kept.sum()),
+        "human": int((kept & human).sum()),
+        "grown": int((kept & ~human).sum()),
+        "accepted": int(ledger.accepted.sum()),
+        "grown_by_split": {s: int((kept & ~human & (ledger.split == s)).sum()) for s in SPLITS},
+        "by_origin": {"human": int((kept & human).sum()), **{str(k): grown_by[k] for k in sorted(grown_by)}},
+        "by_source": by_source,
+        "dropped": dict(Counter(ledger.reason[~kept].tolist()).most_common()),
+    }
+
+
+def histogram(values: Floats, edges: Floats) -> list[int]:
+    """Counts between the edges; values beyond the first or last edge count in the first or last bin."""
+    clipped = np.clip(values, edges[0], edges[-1])
+    return [int(n) for n in np.histogram(clipped, bins=edges)[0]]
+
+
+def distributions(ledgers: Sequence[Ledger]) -> dict[str, Any]:
+    """Confidence and IoU (with a label that was there before) of what was accepted and what was dropped."""
+    edges = np.linspace(0, 1, 41)
+    result: dict[str, Any] = {"edges": [round(float(e), 4) for e in edges]}
+    for quantity in ("confidence", "iou"):
+        columns = [(getattr(ledger, quantity), ledger) for ledger in ledgers]
+        accepted = np.concatenate([values[ledger.accepted] for values, ledger in columns])
+        dropped = np.concatenate([values[~ledger.kept] for values, ledger in columns])
+        result[quantity] = {"grown": histogram(accepted, edges), "dropped": histogram(dropped, edges)}
+    return result
+
+
+def drift(labels: LabelSet, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    """Compare human with grown labels by features of ``lidloop.drift``; both eyes' PFH ratios are pooled.
+
+    ``ks`` is the two-sample Kolmogorov-Smirnov distance, 0 (the same distribution) to 1.
+
+    Args:
+        labels: a label version.
+        sizes: width and height in pixels by picture.
+    """
+    found = features(labels, sizes)
+    human = labels.origin == HUMAN
+    eyes = np.concatenate([found["pfh_ratio_left"], found["pfh_ratio_right"]])
+    quantities = {
+        "box_size": (found["box_size"], human, 1.0),
+        "pfh_ratio": (eyes, np.concatenate([human, human]), 0.8),
+        "yaw": (found["yaw"], human, 2.0),
+    }
+    result: dict[str, Any] = {}
+    for name, (values, is_human, top) in quantities.items():
+        edges = np.linspace(-top if name == "yaw" else 0.0, top, 41)
+        defined = np.isfinite(values)
+        groups = {"human": values[is_human & defined], "grown": values[~is_human & defined]}
+        result[name] = {
+            "definition": _MEANING[name],
+            "edges": [round(float(e), 5) for e in edges],
+            **{group: histogram(v, edges) for group, v in groups.items()},
+            "median": {group: float(np.median(v)) if len(v) else None for group, v in groups.items()},
+            "n": {group: len(v) for group, v in groups.items()},
+            "ks": ks_distance(groups["human"], groups["grown"]),
+        }
+    return result
+
+
+def ks_distance(a: Floats, b: Floats) -> float | None:
+    """Largest difference of two empirical distribution functions; None where one is empty."""
+    if not len(a) or not len(b):
+        return None
+    points = np.concatenate([a, b])
+    cdf_a = np.searchsorted(np.sort(a), points, side="right") / len(a)
+    cdf_b = np.searchsorted(np.sort(b), points, side="right") / len(b)
+    return float(np.abs(cdf_a - cdf_b).max())
+
+
+def compare_with_truth(
+    labels: LabelSet, hidden: Mapping[str, Floats], *, min_iou: float = 0.5
+) -> dict[str, int]:
+    """Hold grown labels against the faces whose labels were hidden.
+
+    Each grown label and each hidden face counts once: pairs of a picture are taken by falling IoU.
+
+    Args:
+        labels: a label version, human and grown.
+        hidden: (n, 4) boxes of the hidden faces by picture.
+        min_iou: least IoU of a pair.
+
+    Returns:
+        ``hidden`` faces, ``recovered`` ones of them, ``grown`` labels and ``grown_correct`` ones of them.
+    """
+    grown = labels.select(labels.origin != HUMAN)
+    rows_of: dict[str, list[int]] = {}
+    for row, image in enumerate(grown.image.tolist()):
+        rows_of.setdefault(grown.images[image], []).append(row)
+    recovered = 0
+    for name, boxes in hidden.items():
+        iou = box_iou(grown.boxes[rows_of.get(name, [])], boxes)
+        while iou.size and iou.max() >= min_iou:
+            pair = np.unravel_index(int(iou.argmax()), iou.shape)
+            iou[pair[0], :] = -1
+            iou[:, pair[1]] = -1
+            recovered += 1
+    return {
+        "hidden": sum(len(boxes) for boxes in hidden.values()),
+        "recovered": recovered,
+        "grown": len(grown),
+        "grown_correct": recovered,
+    }
+
+
+def sample_grown(labels: LabelSet, *, count: int, seed: int) -> Ints:
+    """Rows of ``count`` random grown labels, in random order; the same for the same labels and seed."""
+    rows = np.flatnonzero(labels.origin != HUMAN)
+    rng = np.random.default_rng(seed)
+    return np.asarray(rng.permutation(rows)[:count], dtype=np.int64)
+
+
+def near_misses(ledgers: Sequence[Ledger], *, per_reason: int) -> dict[str, list[tuple[int, int]]]:
+    """The dropped faces that came closest to being kept, by reason: (version, row) pairs.
+
+    Those that overlap a label by the least IoU, and for other reasons those of most confidence; of one
+    picture at most one per reason.
+    """
+    by_reason: dict[str, list[tuple[float, int, int]]] = {}
+    for ledger in ledgers:
+        for row in np.flatnonzero(~ledger.kept).tolist():
+            reason = str(ledger.reason[row])
+            rank = ledger.iou[row] if reason == OVERLAPS_LABEL else -ledger.confidence[row]
+            by_reason.setdefault(reason, []).append((float(rank), ledger.version, row))
+    chosen: dict[str, list[tuple[int, int]]] = {}
+    for reason, entries in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        seen: set[str] = set()
+        picked = []
+        for _, version, row in sorted(entries):
+            image = str(ledgers[version].image[row])
+            if image not in seen:
+                seen.add(image)
+                picked.append((version, row))
+            if len(picked) == per_reason:
+                break
+        chosen[reason] = picked
+    return chosen

@@ -1,0 +1,143 @@
+"""The page: summary and pictures into one HTML text that needs no other file."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from lidloop.drawing import DROPPED_COLOUR, GROWN_COLOUR, HUMAN_COLOUR, PARTS
+from lidloop.errors import LidloopError
+from lidloop.report import figures
+from lidloop.report.data import BY_KEY, METRICS, STEPS, YARDSTICKS, shown
+from lidloop.report.pictures import Strip, Tile
+
+_YARDSTICK_NOTE = {
+    "gold": "The validation labels of version 0: given by people, frozen. Champions are chosen on it.",
+    "paper": "The validation labels of the iteration itself, which grow, as in the paper's Table 2. "
+    "Its truth changes from row to row and holds what earlier models found.",
+}
+
+
+class Pictures(NamedTuple):
+    """What the page shows of the dataset; all empty for a page without faces."""
+
+    strips: list[Strip]
+    grown: list[Tile]
+    dropped: dict[str, list[Tile]]
+    worst: list[Tile]
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """Content as a ``data:`` address."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def render(summary: Mapping[str, Any], pictures: Pictures, *, faces: bool = True) -> str:
+    """Render the page.
+
+    Args:
+        summary: the content of ``summary.json``.
+        pictures: what to show of the dataset.
+        faces: whether pictures were asked for; without them the page says that they were left out.
+
+    Raises:
+        LidloopError: where jinja2 or matplotlib is not installed.
+    """
+    try:
+        import jinja2
+    except ImportError as error:
+        raise LidloopError("the report needs jinja2: pip install 'lidloop[report]'") from error
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lidloop.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["thousands"] = lambda n: "–" if n is None else f"{n:,}"
+    environment.filters["seconds"] = _seconds
+    environment.filters["jpeg"] = lambda content: data_uri(content, "image/jpeg")
+    return environment.get_template("report.html.j2").render(
+        s=summary,
+        pictures=pictures,
+        faces=faces,
+        growth_panel=_panel(figures.label_growth(summary), (6.4, 3.9)),
+        metric_panels=[_panel(figures.metric_by_iteration(summary, m.key), (4.0, 2.9)) for m in METRICS],
+        ledger_panels=[
+            _panel(figures.confidence_or_iou(summary, "confidence"), (4.6, 3.0)),
+            _panel(figures.confidence_or_iou(summary, "iou"), (4.6, 3.0)),
+        ],
+        drift_panels=[_panel(figures.drift(summary, name), (4.2, 3.0)) for name in summary["drift"]],
+        timing_panel=_panel(figures.seconds(summary), (6.4, 3.4)) if summary["timings"] else None,
+        metrics=METRICS,
+        by_key=BY_KEY,
+        yardsticks=YARDSTICKS,
+        yardstick_note=_YARDSTICK_NOTE,
+        tables={y: _table(summary, y) for y in YARDSTICKS},
+        sigma=sigma_text(summary),
+        reasons=_reasons(summary),
+        steps=STEPS,
+        shown=shown,
+        colours={"human": _css(HUMAN_COLOUR), "grown": _css(GROWN_COLOUR), "dropped": _css(DROPPED_COLOUR)},
+        parts={name: _css(rgb) for name, rgb in PARTS.items()},
+    )
+
+
+def sigma_text(summary: Mapping[str, Any]) -> str:
+    """The OKS sigma that pose AP was computed with; all of them where iterations differ."""
+    return " / ".join(dict.fromkeys(f"{value:.4g}" for value in summary["yardsticks"]["sigma"]))
+
+
+def _table(summary: Mapping[str, Any], yardstick: str) -> list[dict[str, Any]]:
+    """Rows of Table 2, the best value of each column marked."""
+    rows = summary["iterations"]
+    best: dict[str, str] = {}
+    for metric in METRICS:
+        values = [v for r in rows if (v := r["metrics"][yardstick][metric.key]) is not None]
+        if len(rows) > 1 and values:
+            best[metric.key] = shown(metric, max(values) if metric.more_is_better else min(values))
+    table = []
+    for row in rows:
+        cells = []
+        for metric in METRICS:
+            text = shown(metric, row["metrics"][yardstick][metric.key])
+            cells.append({"text": text, "best": text == best.get(metric.key)})
+        table.append(
+            {
+                "iteration": row["iteration"],
+                "champion": row["iteration"] == summary["champion"]["iteration"],
+                "faces": row["faces"][yardstick]["faces"],
+                "cells": cells,
+            }
+        )
+    return table
+
+
+def _reasons(summary: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Dropped faces by reason and version, without version 0, which drops none."""
+    versions = summary["versions"][1:]
+    names = dict.fromkeys(reason for v in versions for reason in v["dropped"])
+    return {name: [v["dropped"].get(name, 0) for v in versions] for name in names}
+
+
+def _panel(draw: figures.Draw, size: tuple[float, float]) -> dict[str, str]:
+    light = figures.render(draw, size=size)
+    return {
+        "light": data_uri(light, "image/svg+xml"),
+        "dark": data_uri(figures.darken(light), "image/svg+xml"),
+    }
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    if value < 100:
+        return f"{value:.1f} s"
+    hours, rest = divmod(round(value), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
+
+
+def _css(rgb: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*rgb)

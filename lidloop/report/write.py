@@ -1,0 +1,295 @@
+"""Gathers a run from its folders and writes ``report.html`` and ``summary.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from lidloop import evaluation
+from lidloop.dataset import Dataset, LabelVersion
+from lidloop.errors import DatasetError
+from lidloop.files import sha256, write_atomic
+from lidloop.labels import HUMAN, Floats, LabelSet, concat
+from lidloop.report import data, ledger, page, pictures
+from lidloop.synthetic.write import read_truth
+from lidloop.tables import read_faces, read_table
+
+SUMMARY: Final = "summary.json"
+REPORT: Final = "report.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How much the page shows.
+
+    Attributes:
+        faces: show pictures. Without them the page may leave the house; with them it holds faces.
+        sample: random grown labels in the grid.
+        seed: of that sample.
+        per_reason: near-misses by reason.
+        worst: gold faces of largest error.
+        strips: pictures through the versions.
+    """
+
+    faces: bool = True
+    sample: int = 100
+    seed: int = 0
+    per_reason: int = 8
+    worst: int = 12
+    strips: int = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run as read from its folders."""
+
+    dataset: Dataset
+    labels: LabelSet
+    ledgers: list[ledger.Ledger]
+    summary: dict[str, Any]
+    worst: list[dict[str, Any]] = field(default_factory=list)
+    found: LabelSet | None = None
+
+
+def write_report(
+    dataset_dir: Path,
+    labels_dir: Path,
+    evaluation_dir: Path,
+    out: Path,
+    *,
+    run: str,
+    registry_uri: str | None = None,
+    predictions: Sequence[Path] = (),
+    timings: Path | None = None,
+    truth: Path | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    champion: Mapping[str, Any] | None = None,
+    model_versions: Mapping[int, str] | None = None,
+    stopped_early: str | None = None,
+    options: Options | None = None,
+) -> dict[str, Any]:
+    """Write ``out/report.html`` and then ``out/summary.json``, each whole or not at all.
+
+    Args:
+        dataset_dir: the dataset's folder.
+        labels_dir: the newest label version; its ``ledger/`` holds those of all earlier ones.
+        evaluation_dir: the newest evaluation; its ``evaluation.json`` carries the history.
+        out: folder to write to. Paths are recorded relative to it.
+        run: name of the run, as in the registry.
+        registry_uri: the registry's tracking URI; names the model versions and the champion.
+        predictions: shard folders of the newest iteration's auto-label step, for the worst gold errors.
+        timings: ``{"steps": [{"step", "iteration", "seconds"}]}``; the steps of an iteration are named
+            train, autolabel, filter, evaluate, register.
+        truth: ``truth.json`` of the generated faces that the dataset was converted from.
+        arguments: the run's settings, ``seed`` among them.
+        champion: ``{"iteration", "model_version"}``; without it the registry is asked for this run's
+            champion, and without a registry the gold gate is applied to the iterations in order.
+        model_versions: registered version by iteration, where no registry is given.
+        stopped_early: why the loop ended before its last iteration.
+        options: how much the page shows.
+
+    Returns:
+        The content of ``summary.json``.
+
+    Raises:
+        DatasetError: for a folder or file that is missing, damaged or of another dataset.
+        LidloopError: where matplotlib or jinja2 is not installed.
+    """
+    given = {"dataset": dataset_dir, "labels": labels_dir, "evaluation": evaluation_dir, "timings": timings}
+    paths: dict[str, Any] = {k: None if v is None else _relative(v, out) for k, v in given.items()}
+    paths["truth"] = None if truth is None else _relative(truth, out)
+    paths["predictions"] = [_relative(p, out) for p in predictions]
+    read = gather(
+        dataset_dir, labels_dir, evaluation_dir, run=run, registry_uri=registry_uri,
+        predictions=predictions, timings=timings, truth=truth, arguments=arguments, champion=champion,
+        model_versions=model_versions, stopped_early=stopped_early,
+    )  # fmt: skip
+    read.summary["paths"] = paths
+    chosen = options or Options()
+    write_atomic(out / REPORT, page.render(read.summary, _pictures(read, chosen), faces=chosen.faces))
+    text = json.dumps(read.summary, indent=1, allow_nan=False, ensure_ascii=False)
+    write_atomic(out / SUMMARY, text + "\n")
+    return read.summary
+
+
+def regenerate(run_dir: Path, *, options: Options | None = None) -> Path:
+    """Write the report of a run folder anew from the folders that its ``summary.json`` names.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        DatasetError: where there is no summary, or a folder it names is gone.
+    """
+    summary = data.read_json(run_dir / SUMMARY, "summary")
+    paths = summary.get("paths")
+    if not isinstance(paths, dict) or not all(paths.get(k) for k in ("dataset", "labels", "evaluation")):
+        raise DatasetError(f'{run_dir / SUMMARY} does not name its folders under "paths"; run the loop again')
+
+    def at(key: str) -> Path | None:
+        return run_dir / paths[key] if paths.get(key) else None
+
+    write_report(
+        run_dir / paths["dataset"],
+        run_dir / paths["labels"],
+        run_dir / paths["evaluation"],
+        run_dir,
+        run=str(summary.get("run", run_dir.name)),
+        predictions=[run_dir / p for p in paths.get("predictions") or []],
+        timings=at("timings"),
+        truth=at("truth"),
+        arguments=summary.get("settings"),
+        champion=summary.get("champion"),
+        model_versions={int(k): str(v) for k, v in (summary.get("model_versions") or {}).items()},
+        stopped_early=summary.get("stopped_early") or None,
+        options=options,
+    )
+    return run_dir / REPORT
+
+
+def gather(
+    dataset_dir: Path,
+    labels_dir: Path,
+    evaluation_dir: Path,
+    *,
+    run: str,
+    registry_uri: str | None,
+    predictions: Sequence[Path],
+    timings: Path | None,
+    truth: Path | None,
+    arguments: Mapping[str, Any] | None,
+    champion: Mapping[str, Any] | None,
+    model_versions: Mapping[int, str] | None,
+    stopped_early: str | None,
+) -> Run:
+    """Read a run's folders and compute its summary, but for ``paths``. Arguments as ``write_report``."""
+    dataset = Dataset.open(dataset_dir)
+    version = LabelVersion.open(labels_dir)
+    labels = version.labels(dataset)
+    ledgers = ledger.read_ledgers(version)
+    history = evaluation.read_evaluation(evaluation_dir)
+    entries = history["iterations"]
+    if not entries:
+        raise DatasetError(f"{evaluation_dir} holds no evaluated iteration; nothing to report")
+    steps = data.read_timings(timings) if timings is not None else []
+    settings = dict(arguments or {})
+    sources = {r.id: r.source for r in dataset.records}
+    versions = [ledger.count_labels(entry, sources) for entry in ledgers]
+    images = {split: len(dataset.split(split)) for split in ("train", "val")}
+    numbers, named = _registered(registry_uri, run)
+    numbers = {**(model_versions or {}), **numbers}
+    if champion is None:
+        champion = named or {"iteration": data.gate_champion(entries), "model_version": None, "run": run}
+    rows = data.iteration_rows(entries, versions, images, steps, numbers)
+    hidden = None if truth is None else ledger.compare_with_truth(labels, read_hidden(truth, dataset))
+    summary: dict[str, Any] = {
+        "format": data.FORMAT,
+        "run": run,
+        "seed": settings.get("seed", dataset.info.get("seed")),
+        "settings": settings,
+        "sources": dataset.info.get("sources", sorted(set(sources.values()))),
+        "dataset": {"digest": dataset.digest, "images": {**images, "total": sum(images.values())}},
+        "yardsticks": {"sigma": [e["sigma"] for e in entries], **(entries[-1].get("settings") or {})},
+        "versions": versions,
+        "growth": data.growth(versions),
+        "iterations": rows,
+        "champion": dict(champion),
+        "model_versions": {str(k): v for k, v in numbers.items()},
+        "stopped_early": stopped_early or False,
+        "hidden_truth": hidden,
+        "distributions": ledger.distributions(ledgers),
+        "drift": ledger.drift(labels, {r.id: (r.width, r.height) for r in dataset.records}),
+        "timings": steps,
+        "evaluation_sha256": sha256(evaluation_dir / evaluation.FILE),
+        "ledger_sha256": sha256(labels_dir / "ledger" / f"v{version.version}.parquet"),
+        "paths": {},
+    }
+    best = next((r for r in rows if r["iteration"] == summary["champion"]["iteration"]), None)
+    summary["comparison"] = (
+        data.compare(rows[0], best) if best is not None else {"better": [], "worse": [], "same": []}
+    )
+    summary["verdict"] = data.verdict(summary)
+    found = concat([read_faces(p / "faces.parquet")[0] for p in predictions]) if predictions else None
+    return Run(dataset, labels, ledgers, summary, _worst(evaluation_dir), found)
+
+
+def read_hidden(path: Path, dataset: Dataset) -> dict[str, Floats]:
+    """Boxes in pixels of the drawn faces whose labels were hidden, by picture.
+
+    Pictures are known again by their content. A hidden face whose picture is not in the dataset counts too:
+    nobody can have found it.
+
+    Args:
+        path: ``truth.json`` of a folder that ``write_faces_folder`` wrote, its pictures beside it.
+        dataset: the dataset that was converted from that folder.
+
+    Raises:
+        DatasetError: where none of its pictures is in the dataset.
+        SourceError: for a file that is not such a truth.
+    """
+    truth = read_truth(path.parent)
+    known = {record.sha256: record.id for record in dataset.records}
+    hidden: dict[str, Floats] = {}
+    strangers = 0
+    for image in truth.images:
+        boxes = [f.face().box for f, h in zip(image.faces, image.hidden, strict=True) if h]
+        files = sorted((path.parent / "images" / image.split).glob(f"{image.name}.*"))
+        name = known.get(sha256(files[0])) if files else None
+        strangers += name is None
+        if boxes:
+            hidden[name or f"{path.parent}:{image.name}"] = np.array(boxes).reshape(-1, 4)
+    if strangers == len(truth.images):
+        raise DatasetError(f"{path} tells of other pictures than those of {dataset.root}")
+    return hidden
+
+
+def _worst(folder: Path) -> list[dict[str, Any]]:
+    """Rows of the gold faces' table, the missed ones last, otherwise the largest NME first."""
+    path = folder / evaluation.POINTS_FILE
+    if not path.exists():
+        return []
+    rows: list[dict[str, Any]] = read_table(path).to_pylist()
+    return sorted(
+        (r for r in rows if r["nme"] is not None), key=lambda r: (-r["nme"], r["image"], r["face"])
+    ) + sorted((r for r in rows if not r["matched"]), key=lambda r: (r["image"], r["face"]))
+
+
+def _registered(uri: str | None, run: str) -> tuple[dict[int, str], dict[str, Any] | None]:
+    """Model versions of a run by iteration, and its champion, from the registry."""
+    if uri is None:
+        return {}, None
+    from lidloop.registry import Registry
+
+    registry = Registry(uri, create=False)
+    mine = {v.iteration: str(v.version) for v in registry.versions() if v.run == run}
+    first = registry.champion()
+    if first is None:
+        return mine, None
+    iteration = first.iteration if first.run == run else None
+    return mine, {"iteration": iteration, "model_version": str(first.version), "run": first.run}
+
+
+def _pictures(read: Run, options: Options) -> page.Pictures:
+    if not options.faces:
+        return page.Pictures([], [], {}, [])
+    load = pictures.loader(read.dataset)
+    gold_ids = {row["image"] for row in read.worst}
+    human = read.labels.select(read.labels.origin == HUMAN)
+    missed = [r for r in read.worst if not r["matched"]][: options.worst // 3]
+    far = [r for r in read.worst if r["matched"]][: options.worst - len(missed)]
+    return page.Pictures(
+        strips=pictures.strips(read.labels, read.ledgers, load, count=options.strips),
+        grown=pictures.grown_tiles(read.labels, load, count=options.sample, seed=options.seed),
+        dropped=pictures.dropped_tiles(read.labels, read.ledgers, load, per_reason=options.per_reason),
+        worst=pictures.worst_tiles(far + missed, human, read.found, load) if gold_ids else [],
+    )
+
+
+def _relative(path: Path, start: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), start.resolve())).as_posix()
