@@ -38,7 +38,7 @@ def demo(
         write_faces_folder(faces, images=images, seed=seed, hide=hide)
     settings = RunSettings(
         sources=(f"yolo:{faces}",), base_weights=str(demo_weights()), iterations=iterations, epochs=epochs,
-        imgsz=imgsz, seed=seed, device="cpu", keep_splits=True, min_growth=0.0,
+        imgsz=imgsz, seed=seed, device="cpu", keep_splits=True, min_growth=0.0, max_loss=0.5,
         truth=str(faces / "truth.json"),
     )  # fmt: skip
     result = follow(settings, out=out, fresh=fresh)
