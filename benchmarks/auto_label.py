@@ -1,0 +1,372 @@
+"""How many pictures a second are auto-labelled and filtered, against the paper's procedure done plainly?
+
+Both sides get the same pictures, labels, weights and input size, start by loading the model, and end with
+label files on disk; they take turns, and the median of each counts. In paper-exact mode both must keep the
+same labels. ``python -m benchmarks.auto_label --model DIR --json OUT``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.common import REAL_FACES, Row, Say, from_environment, quiet, sample_ibug
+from benchmarks.paper_procedure import PaperResult, predict_and_filter
+from lidloop.autolabel import predict_shard
+from lidloop.dataset import Dataset, LabelVersion, write_initial
+from lidloop.detector import Detector, load_detector
+from lidloop.export import export_onnx
+from lidloop.files import write_atomic
+from lidloop.images import read_rgb
+from lidloop.labels import box_iou
+from lidloop.refinement import refine
+
+T = TypeVar("T")
+
+CONF: Final = 0.7
+IOU: Final = 0.3
+TARGET: Final = 2.0
+BOX_TOLERANCE_PX: Final = 0.05
+"""Two runtimes and two ways to round to text; a wrong scale or padding is off by far more."""
+FLIP_MARGIN: Final = 1e-4
+"""A score or IoU this close to its threshold may fall on either side of it."""
+
+
+class Disagreement(RuntimeError):
+    """The two sides do not keep the same labels."""
+
+
+def ours(dataset: Dataset, labels: LabelVersion, model: Path, out: Path) -> LabelVersion:
+    """Auto-label and filter with lidloop in paper-exact mode; ``out`` must be empty."""
+    shard = predict_shard(dataset, model, out / "predictions")
+    iteration = json.loads((model / "training.json").read_text())["iteration"]
+    return refine(
+        dataset, labels, [shard], out / "labels", iteration=iteration, conf=CONF, iou=IOU, paper_exact=True
+    )
+
+
+def theirs(
+    dataset: Dataset, labels: LabelVersion, model: Path, out: Path, imgsz: int, *, all_cores: bool = False
+) -> PaperResult:
+    """The paper's procedure on the same; ``out`` must be empty.
+
+    Args:
+        all_cores: give Ultralytics every core, of which it leaves one idle by itself.
+    """
+    from ultralytics.utils import torch_utils
+
+    before = torch_utils.NUM_THREADS
+    try:
+        if all_cores:
+            torch_utils.NUM_THREADS = before + 1
+        return predict_and_filter(
+            model / "weights.pt", dataset.root / "images", labels.root / "text",
+            work=out, out=out / "merged", conf=CONF, iou=IOU, imgsz=imgsz,
+        )  # fmt: skip
+    finally:
+        torch_utils.NUM_THREADS = before
+
+
+def compare(
+    dataset: Dataset, base: LabelVersion, grown: LabelVersion, added: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Hold the labels that lidloop added to ``base`` against the lines that the paper's procedure added.
+
+    Args:
+        grown: lidloop's label version. added: lines by picture, each ended by its confidence.
+
+    Returns:
+        Pictures and labels compared, the largest difference of a box corner, a point (in pixels) and a score,
+        and the ``flips``: labels that only one side kept, with a score or IoU within ``FLIP_MARGIN`` of its
+        threshold.
+
+    Raises:
+        Disagreement: for any other label that only one side kept, or where there is nothing to compare.
+    """
+    ledger = grown.ledger().to_pylist()
+    scores = {(row["image"], row["line"]): row["confidence"] for row in ledger if row["line"] >= 0}
+    pairs, flips = 0, []
+    worst = {"max_box_px": 0.0, "max_point_px": 0.0, "max_score": 0.0}
+    for record in dataset.records:
+        size = np.array([record.width, record.height], dtype=np.float64)
+        before = _values(base.text(record.id).decode().splitlines())
+        lines = grown.text(record.id).decode().splitlines()
+        mine = _values(lines[len(before) :])
+        other = _values(added.get(record.id, ()))
+        my_scores = [scores[record.id, len(before) + k] for k in range(len(mine))]
+        my_boxes, other_boxes = _boxes(mine, size), _boxes(other, size)
+        matched = _pair(my_boxes, other_boxes)
+        pairs += len(matched)
+        for a, b in matched:
+            points = np.abs(_points(mine[a], size) - _points(other[b], size)).max()
+            worst["max_box_px"] = max(worst["max_box_px"], float(np.abs(my_boxes[a] - other_boxes[b]).max()))
+            worst["max_point_px"] = max(worst["max_point_px"], float(points))
+            worst["max_score"] = max(worst["max_score"], abs(my_scores[a] - float(other[b][-1])))
+        alone = [("lidloop", my_boxes[k], my_scores[k]) for k in range(len(mine)) if k not in dict(matched)]
+        taken = {b for _, b in matched}
+        alone += [("paper", other_boxes[k], float(other[k][-1])) for k in range(len(other)) if k not in taken]
+        for side, box, score in alone:
+            iou = float(box_iou(box[None], _boxes(before, size)).max(initial=0.0))
+            if not min(abs(score - CONF), abs(iou - IOU)) <= FLIP_MARGIN:
+                raise Disagreement(
+                    f"{record.id}: only {side} keeps the box {box.round(2).tolist()} px with score "
+                    f"{score:.6f} and IoU {iou:.6f} with a label; {len(mine)} labels are kept by lidloop, "
+                    f"{len(other)} by the paper's procedure"
+                )
+            flips.append({"kept_by": side, "score": score, "iou_with_label": iou})
+    unknown = sorted(set(added) - set(dataset.by_id))
+    if unknown:
+        raise Disagreement(f"the paper's procedure labelled {unknown[0]}, which is not in the dataset")
+    if not pairs:
+        raise Disagreement("neither side keeps a label, which proves nothing: give a model that finds faces")
+    if worst["max_point_px"] > BOX_TOLERANCE_PX:
+        raise Disagreement(f"kept points differ by up to {worst['max_point_px']:.3f} px")
+    return {"pictures": len(dataset.records), "kept_by_both": pairs, **worst, "flips": flips}
+
+
+def _values(lines: Sequence[str]) -> list[NDArray[np.float64]]:
+    return [np.array(line.split(), dtype=np.float64) for line in lines if line.strip()]
+
+
+def _boxes(faces: Sequence[NDArray[np.float64]], size: NDArray[np.float64]) -> NDArray[np.float64]:
+    heads = np.array([face[1:5] for face in faces]).reshape(-1, 4)
+    centre, half = heads[:, :2], heads[:, 2:] / 2
+    corners: NDArray[np.float64] = np.concatenate([(centre - half) * size, (centre + half) * size], axis=1)
+    return corners
+
+
+def _points(face: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
+    points: NDArray[np.float64] = face[5:158].reshape(51, 3)[:, :2] * size
+    return points
+
+
+def _pair(a: NDArray[np.float64], b: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Pairs of boxes whose corners are within the tolerance, the closest first, each box once."""
+    distance = np.abs(a[:, None] - b[None]).max(axis=-1, initial=0.0)
+    pairs: list[tuple[int, int]] = []
+    for k in np.argsort(distance, axis=None, kind="stable").tolist():
+        i, j = divmod(k, len(b))
+        if distance[i, j] <= BOX_TOLERANCE_PX and i not in dict(pairs) and j not in {q for _, q in pairs}:
+            pairs.append((i, j))
+    return pairs
+
+
+def breakdown(dataset: Dataset, labels: LabelVersion, model: Path, out: Path) -> dict[str, float]:
+    """Seconds of each part of lidloop's work, done one after the other.
+
+    In a real run the pictures are read while the network works, so the parts add up to more than that takes.
+    """
+    seconds = dict.fromkeys(("load", "read_and_prepare", "network", "decode", "filter_and_write"), 0.0)
+    detector = _clocked(seconds, "load", lambda: load_detector(model))
+    forward = detector.forward
+    detector.forward = lambda prepared: _clocked(seconds, "network", lambda: forward(prepared))  # type: ignore[method-assign]
+    for start in range(0, len(dataset.records), 32):
+        chunk = dataset.records[start : start + 32]
+        prepared = _clocked(seconds, "read_and_prepare", lambda c=chunk: _prepare(dataset, detector, c))
+        _clocked(seconds, "decode", lambda p=prepared: detector.detect_prepared(p))
+    seconds["decode"] -= seconds["network"]
+    shard = predict_shard(dataset, model, out / "predictions")
+    _clocked(
+        seconds, "filter_and_write",
+        lambda: refine(dataset, labels, [shard], out / "labels", iteration=detector.iteration,
+                       conf=CONF, iou=IOU, paper_exact=True),
+    )  # fmt: skip
+    return seconds
+
+
+def _prepare(dataset: Dataset, detector: Detector, records: Sequence[Any]) -> list[Any]:
+    return [detector.prepare(read_rgb(dataset.path(record.id))) for record in records]
+
+
+def _clocked(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:
+    start = time.perf_counter()
+    result = work()
+    seconds[name] += time.perf_counter() - start
+    return result
+
+
+def measure(
+    dataset: Dataset, labels: LabelVersion, model: Path, work: Path, *, imgsz: int, repeat: int,
+    say: Say = quiet,
+) -> dict[str, Any]:  # fmt: skip
+    """Time both sides in turns on one dataset and compare what they keep.
+
+    Args:
+        model: a model folder whose ``training.json`` says ``imgsz``. work: an empty folder.
+
+    Raises:
+        Disagreement: see ``compare``.
+    """
+    say("warming up")
+    few, few_labels = first_pictures(dataset, labels, 8, work / "few")
+    ours(few, few_labels, model, work / "warm-ours")
+    theirs(few, few_labels, model, work / "warm-theirs", imgsz)
+    mine: list[float] = []
+    other: list[float] = []
+    halves: list[tuple[float, float]] = []
+    for k in range(repeat):
+        say(f"round {k + 1} of {repeat}: the paper's procedure")
+        gc.collect()
+        start = time.perf_counter()
+        plain = theirs(dataset, labels, model, work / f"theirs-{k}", imgsz)
+        other.append(time.perf_counter() - start)
+        halves.append((plain.predict_seconds, plain.filter_seconds))
+        say(f"round {k + 1} of {repeat}: lidloop")
+        gc.collect()
+        start = time.perf_counter()
+        grown = ours(dataset, labels, model, work / f"ours-{k}")
+        mine.append(time.perf_counter() - start)
+        agreement = compare(dataset, labels, grown, plain.added)
+    say("the paper's procedure with every core")
+    start = time.perf_counter()
+    theirs(dataset, labels, model, work / "theirs-all-cores", imgsz, all_cores=True)
+    all_cores = time.perf_counter() - start
+    say("parts of lidloop's time")
+    n = len(dataset.records)
+    return {
+        "pictures": n, "imgsz": imgsz, "repeat": repeat,
+        "lidloop_seconds": mine, "paper_seconds": other, "paper_all_cores_seconds": all_cores,
+        "lidloop_per_second": n / median(mine), "paper_per_second": n / median(other),
+        "ratio": median(other) / median(mine), "ratio_all_cores": all_cores / median(mine), "target": TARGET,
+        "paper_predict_seconds": median(p for p, _ in halves),
+        "paper_filter_seconds": median(f for _, f in halves),
+        "parts": breakdown(dataset, labels, model, work / "parts"),
+        "agreement": agreement,
+    }  # fmt: skip
+
+
+def first_pictures(
+    dataset: Dataset, labels: LabelVersion, count: int, out: Path
+) -> tuple[Dataset, LabelVersion]:
+    """A dataset of the first pictures of another, linked, and their labels."""
+    records = dataset.records[:count]
+    root = out / "dataset"
+    (root / "images").mkdir(parents=True)
+    for record in records:
+        (root / "images" / record.file).symlink_to(dataset.path(record.id).resolve())
+    few = Dataset.write(root, records, {})
+    return few, write_initial(out / "labels", few, labels.labels(dataset).reindex([r.id for r in records]))
+
+
+def model_at(weights: Path, imgsz: int, out: Path) -> Path:
+    """A model folder of ``weights`` whose input is ``imgsz`` pixels; its ONNX file is exported anew."""
+    out.mkdir(parents=True)
+    (out / "weights.pt").symlink_to(weights.resolve())
+    export_onnx(out, imgsz=imgsz)
+    write_atomic(out / "training.json", json.dumps({"imgsz": imgsz, "iteration": 0}))
+    return out
+
+
+def run(
+    *, model: Path | None = None, drawn: bool | None = None, pictures: int = 200, imgsz: int = 640,
+    repeat: int = 3, seed: int = 0, say: Say = quiet,
+) -> dict[str, Any]:  # fmt: skip
+    """Measure on real pictures where ``LIDLOOP_300W`` names some, else on drawn ones.
+
+    Args:
+        model: a model folder; by default the demo weights, which know drawn faces only.
+        drawn: draw the pictures; by default where there are no real ones, or no model that knows such.
+        pictures: how many, about: annotations that share a picture count as one picture.
+
+    Raises:
+        Disagreement: where the two sides keep different labels.
+    """
+    from lidloop.convert import convert
+    from lidloop.demo import demo_weights
+    from lidloop.synthetic import write_faces_folder
+
+    weights = demo_weights() if model is None else model / "weights.pt"
+    with tempfile.TemporaryDirectory(prefix="lidloop-bench-") as name:
+        work = Path(name)
+        say("making the dataset")
+        if drawn is None:
+            drawn = model is None or not _real_there()
+        if drawn:
+            write_faces_folder(work / "source", images=pictures, seed=1000 + seed, hide=0.3)
+            source, data = f"yolo:{work / 'source'}", "drawn faces, 30 % of the labels hidden"
+        else:
+            real = from_environment(REAL_FACES, "real pictures")
+            count = sample_ibug(real, work / "source", annotations=pictures, seed=seed)
+            source, data = f"ibug:{work / 'source'}", f"{count} annotations drawn from {REAL_FACES}"
+        dataset, labels = convert([source], work / "dataset", work / "labels-v0", seed=seed)
+        say("exporting the model")
+        folder = model_at(weights, imgsz, work / "model")
+        report = measure(dataset, labels, folder, work / "work", imgsz=imgsz, repeat=repeat, say=say)
+    return {
+        "question": "auto-label and filter, pictures per second", "data": data,
+        "weights": "committed demo weights" if model is None else "a model given by --model or --run",
+        **report,
+    }  # fmt: skip
+
+
+def _real_there() -> bool:
+    return bool(os.environ.get(REAL_FACES)) and Path(os.environ[REAL_FACES]).exists()
+
+
+def rows(report: Mapping[str, Any]) -> list[Row]:
+    """The lines of the table."""
+    mine = f"{report['lidloop_per_second']:.2f} pictures/s"
+    all_cores = report["pictures"] / report["paper_all_cores_seconds"]
+    return [
+        Row(
+            "Auto-label + filter, same labels kept", mine, f"{report['paper_per_second']:.2f} pictures/s",
+            f"{report['ratio']:.2f}×", f"≥ {report['target']:g}×", report["ratio"] >= report["target"],
+        ),
+        Row(
+            "The same, Ultralytics given every core (it leaves one idle by itself)", mine,
+            f"{all_cores:.2f} pictures/s", f"{report['ratio_all_cores']:.2f}×", "–", None,
+        ),
+    ]  # fmt: skip
+
+
+def notes(report: Mapping[str, Any]) -> list[str]:
+    """What a reader must know beside the table."""
+    same, parts = report["agreement"], report["parts"]
+    shares = ", ".join(f"{name.replace('_', ' ')} {value:.2f} s" for name, value in parts.items())
+    flips = len(same["flips"])
+    return [
+        f"{report['pictures']} pictures at {report['imgsz']} px ({report['data']}; {report['weights']}); "
+        f"median of {report['repeat']} rounds in turns; model loading and writing included on both sides.",
+        f"Kept by both: {same['kept_by_both']} labels on the same pictures; largest difference "
+        f"{same['max_box_px']:.4f} px of a box, {same['max_point_px']:.4f} px of a point, "
+        f"{same['max_score']:.1e} of a score; {flips} kept by one side only, within {FLIP_MARGIN:g} of a "
+        "threshold.",
+        f"Where lidloop's time goes, one part after the other: {shares}. The paper's procedure: predict "
+        f"{report['paper_predict_seconds']:.2f} s, filter {report['paper_filter_seconds']:.2f} s.",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.auto_label", description=__doc__)
+    parser.add_argument("--model", type=Path, help="a model folder; default: the demo weights")
+    parser.add_argument("--drawn", action=argparse.BooleanOptionalAction, help="draw the pictures")
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--imgsz", type=int, default=640)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="where to write the result")
+    given = parser.parse_args()
+    report = run(
+        model=given.model, drawn=given.drawn, pictures=given.pictures, imgsz=given.imgsz,
+        repeat=given.repeat, seed=given.seed, say=print,
+    )  # fmt: skip
+    for row in rows(report):
+        print(f"{row.question}: {row.ours} against {row.theirs}, {row.ratio}, target {row.target}")
+    print("\n".join(notes(report)))
+    if given.json:
+        write_atomic(given.json, json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
