@@ -55,7 +55,7 @@ def letterbox(image: Image, imgsz: int) -> Prepared:
     """
     height, width = image.shape[:2]
     gain = min(imgsz / height, imgsz / width)
-    new_width, new_height = round(width * gain), round(height * gain)
+    new_width, new_height = max(1, round(width * gain)), max(1, round(height * gain))
     pad_width, pad_height = (imgsz - new_width) % STRIDE / 2, (imgsz - new_height) % STRIDE / 2
     if (width, height) != (new_width, new_height):
         image = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
