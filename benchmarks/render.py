@@ -38,8 +38,8 @@ def _filter_rows(report: Mapping[str, Any]) -> list[Row]:
 def _filter_notes(report: Mapping[str, Any]) -> list[str]:
     return [
         f"{report['labels']:,} labels and {report['predictions']:,} predictions, from boxes in memory to "
-        f"kept predictions; theirs are Python loops over boxes; the best of {report['repeat']} timings in turns; "
-        "both kept the same."
+        f"kept predictions; theirs are Python loops over boxes; the best of {report['repeat']} timings in "
+        "turns; both kept the same."
     ]
 
 

@@ -36,8 +36,8 @@ from lidloop.training import SIGMA_RECIPE, ULTRALYTICS_DEFAULT, TrainSettings, t
 
 FACTOR: Final = 5
 SCORE: Final = 0.05
-"""From which a prediction counts. Lower than elsewhere: after an epoch or two few scores are high yet, and what
-is asked is where the points are."""
+"""From which a prediction counts. Lower than elsewhere: after an epoch or two few scores are high yet, and
+what is asked is where the points are."""
 
 
 def gold(dataset: Dataset, labels: LabelVersion, checkpoint: Path, imgsz: int) -> dict[str, Any]:
