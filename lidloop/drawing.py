@@ -1,9 +1,9 @@
 """Faces, landmarks and boxes drawn on RGB pictures. Pure: arrays in, arrays out.
 
 Coordinates are pixels of the upright picture with the first pixel's centre at 0.0. Strokes grow and shrink
-with the face, so that a face of 30 pixels and one of 3,000 are both legible; every stroke has a dark rim, so
-that it shows on any skin and background. The colours are those of Okabe and Ito (Color Universal Design,
-2008), told apart with every common colour vision deficiency.
+with the face, so that a face of 30 pixels and one of 3,000 are both legible; on all but small faces they
+have a dark rim, so that they show on any skin and background. The colours are those of Okabe and Ito (Color
+Universal Design, 2008), told apart with every common colour vision deficiency.
 """
 
 from __future__ import annotations
@@ -57,11 +57,12 @@ def stroke_for(size: float) -> Stroke:
     """Strokes for a face (or picture) whose longer side is ``size`` pixels.
 
     Dots would melt into each other on a face under about 60 pixels, where neighbouring lid points lie 2
-    pixels apart: such a face gets its contours only.
+    pixels apart: such a face gets its contours only. Under about 140 pixels a rim would be as wide as what
+    it surrounds.
     """
-    line = max(1, round(size / 220))
+    line = max(1, round((max(size, 1.0) / 75) ** 0.6))
     dot = 0.0 if size < 60 else max(1.0, size / 110)
-    return Stroke(line, dot, 0 if size < 60 else max(1, round(size / 400)))
+    return Stroke(line, dot, 0 if size < 140 else max(1, round(size / 400)))
 
 
 def colour_of(face: Face) -> RGB:
@@ -104,7 +105,7 @@ def draw_faces(
         size = float(np.max(np.nan_to_num(face.box[2:] - face.box[:2])))
         stroke = stroke_for(size)
         if boxes and np.isfinite(face.box).all():
-            draw_box(canvas, face.box, colour(face), width=stroke.line)
+            draw_box(canvas, face.box, colour(face), width=max(2, stroke.line))
         if landmarks:
             draw_points(canvas, face.points, stroke)
     for k, face in enumerate(faces):  # after all strokes: a caption must stay readable

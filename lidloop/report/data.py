@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -42,6 +42,8 @@ METRICS: Final = (
     Metric("failure_rate", "nme_failure8", "NME > 8 %", False, "%", 1),
     Metric("lid_error", "lid_error_mean", "Lid error", False, "%", 2),
 )
+_FOREMOST: Final = ("recall", "pose_ap50_95", "nme", "failure_rate", "lid_error")
+_NEED_COMPLETE: Final = {"precision", "ap50", "ap50_95", "pose_ap50", "pose_ap50_95"}
 BY_KEY: Final = {metric.key: metric for metric in METRICS}
 
 
@@ -229,26 +231,31 @@ def _about_champion(
     if champion["iteration"] == first["iteration"]:
         return [*said, "No later model passed the gold gate, so nothing was gained over the first one."]
     for which in ("better", "worse"):
-        changes = [
-            f"{BY_KEY[c['metric']].label} {shown(BY_KEY[c['metric']], c['from'])} → "
-            f"{_value(c['metric'], c['to'])}"
-            for c in comparison[which]
-        ]
+        changes = changes_of(comparison[which], BY_KEY)
+        # What got worse is never shortened.
+        if which == "better" and len(changes) > 5:
+            changes = [*changes_of(comparison[which], _FOREMOST), f"{len(comparison[which])} figures in all"]
         if changes:
             said.append(
                 f"{which.capitalize()} than iteration {first['iteration']} on gold: {', '.join(changes)}."
             )
         else:
             said.append(f"On gold no figure is {which} than iteration {first['iteration']}'s.")
-    if any(
-        c["metric"] in ("precision", "ap50", "ap50_95", "pose_ap50", "pose_ap50_95")
-        for c in comparison["worse"]
-    ):
+    if _NEED_COMPLETE & {c["metric"] for c in comparison["worse"]}:
         said.append(
             "Gold precision and AP count a right find of a face that nobody annotated as wrong; "
             "look at the grown labels before reading a fall as a loss."
         )
     return said
+
+
+def changes_of(changes: Sequence[Mapping[str, Any]], keys: Collection[str]) -> list[str]:
+    """The changes of some metrics in words, as ``Recall 50.0 → 40.0 %``."""
+    return [
+        f"{m.label} {shown(m, c['from'])} → {shown(m, c['to'])} {m.unit}"
+        for c in changes
+        if c["metric"] in keys and (m := BY_KEY[c["metric"]])
+    ]
 
 
 def _value(key: str, value: float | None) -> str:

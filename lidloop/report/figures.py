@@ -90,6 +90,7 @@ def label_growth(summary: Mapping[str, Any]) -> Draw:
         axes.set_title("Labels by version")
         axes.set_ylabel("labels")
         axes.margins(y=0.14)
+        axes.yaxis.get_major_locator().set_params(integer=True)
         axes.grid(visible=False, axis="x")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3)
 
@@ -118,6 +119,10 @@ def metric_by_iteration(summary: Mapping[str, Any], key: str) -> Draw:
         axes.set_xlabel(f"iteration · {arrow}")
         axes.set_xticks(x)
         axes.margins(x=0.12, y=0.25)
+        if metric.unit == "%" and axes.get_ylim()[1] > 102:
+            axes.set_ylim(top=102)
+        if axes.get_ylim()[0] < 0:
+            axes.set_ylim(bottom=-0.05 * axes.get_ylim()[1])
         axes.legend(loc="best", handlelength=2.6)
 
     return draw
@@ -140,6 +145,8 @@ def confidence_or_iou(summary: Mapping[str, Any], quantity: Literal["confidence"
         axes.set_title(titles[quantity])
         axes.set_ylabel("faces (log)")
         axes.set_yscale("symlog", linthresh=10)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.yaxis.set_minor_formatter(lambda value, _: "")
         axes.set_ylim(bottom=0)
         axes.set_xlim(0, 1)
         axes.legend(loc="best")

@@ -19,7 +19,7 @@ from lidloop.report.ledger import Ledger, near_misses, sample_grown
 
 log = logging.getLogger("lidloop")
 Loader = Callable[[str], drawing.Image | None]
-TILE: Final = 224
+TILE: Final = 256
 QUALITY: Final = 82
 
 
@@ -69,7 +69,7 @@ def face_tile(
     picture = load(image)
     if picture is None or not np.isfinite(box).all() or (box[2:] <= box[:2]).any():
         return Tile(None, title, text)
-    crop = drawing.crop_box(picture, box, size=TILE)
+    crop = drawing.crop_box(picture, box, size=TILE, margin=0.25)
     drawn = drawing.draw_faces(crop.image, [crop.face(f) for f in faces], **options)
     return Tile(jpeg(drawn), title, text)
 
@@ -101,7 +101,7 @@ def dropped_tiles(
             ledger = ledgers[version]
             image, box = str(ledger.image[row]), ledger.boxes[row]
             dropped = bare(box, int(ledger.origin[row]), float(ledger.confidence[row]))
-            text = f"{dropped.score:.2f} · IoU {ledger.iou[row]:.2f} · iteration {dropped.origin}"
+            text = f"{dropped.score:.2f} · IoU {ledger.iou[row]:.2f} · it. {dropped.origin}"
             faces = [*labels.of(image), dropped]
             tile = face_tile(load, image, box, faces, image, text, colour=_dropped_colour)
             tiles.append(tile)

@@ -370,7 +370,8 @@ def test_the_verdict_says_what_got_better_and_worse(summary: dict[str, Any]) -> 
         assert change["to"] == champion[metric.key]
         better = (change["to"] > change["from"]) == metric.more_is_better
         assert change in summary["comparison"]["better" if better else "worse"]
-        assert metric.label in text
+        if change in summary["comparison"]["worse"] or metric.key in ("recall", "nme", "lid_error"):
+            assert f"{metric.label} {data.shown(metric, change['from'])} → " in text
 
 
 def test_a_loss_is_named_as_one() -> None:

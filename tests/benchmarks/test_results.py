@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from benchmarks import results
+from lidloop.dataset import Dataset, LabelVersion, write_next
+from lidloop.errors import DatasetError
+from lidloop.evaluation import evaluate_iteration
+from lidloop.labels import LabelSet
+from lidloop.report import write_report
+from lidloop.report.data import METRICS, shown
+from lidloop.report.write import Options
+from lidloop.tables import write_faces
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
+
+
+@pytest.fixture(scope="module")
+def run(drawn: tuple[Dataset, LabelVersion], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one iteration that predicted the labels as given and grew a face in every fourth picture."""
+    dataset, gold = drawn
+    place = "/home/somebody/w.pt"
+    root = tmp_path_factory.mktemp("results") / "run"
+    labels = gold.labels(dataset)
+    ledger = gold.ledger().to_pylist()
+    grown: dict[str, list[Any]] = {}
+    for record in dataset.records[::4]:
+        known = labels.of(record.id)
+        if not known:
+            continue
+        face = type(known[0])(known[0].box, known[0].points, 0, 0.75)
+        grown[record.id] = [face]
+        box = dict(zip(("x1", "y1", "x2", "y2"), map(float, face.box), strict=True))
+        ledger.append(
+            {"image": record.id, "split": record.split, "line": len(known), **box, "origin": 0, "model": "m",
+             "confidence": 0.75, "iou": 0.0, "decision": "kept", "reason": "grown"}
+        )  # fmt: skip
+    schema = gold.ledger().schema
+    table = type(gold.ledger()).from_pylist(ledger, schema=schema)
+    version = write_next(root / "labels-v1", gold, dataset, LabelSet.from_faces(grown), table)
+    write_faces(root / "shard" / "faces.parquet", labels, model="m", iteration="0")
+    evaluate_iteration(dataset, gold, gold, [root / "shard"], root / "evaluation", iteration=0, sigma=0.07)
+    write_report(
+        dataset.root, version.root, root / "evaluation", root, run="r",
+        arguments={"seed": 1, "epochs": 3, "base_weights": place},
+        options=Options(faces=False),
+    )  # fmt: skip
+    return root
+
+
+@pytest.fixture(scope="module")
+def docs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return results.write_results(run, tmp_path_factory.mktemp("docs")).parent
+
+
+def test_the_page_is_the_summary(run: Path, docs: Path) -> None:
+    page = (docs / "RESULTS.md").read_text()
+    summary = json.loads((run / "summary.json").read_text())
+    grown = summary["growth"]
+    assert f"| this run | {grown['from']} | {grown['to']} | {100 * grown['share']:+.1f} % |" in page
+    assert "| the paper | 4,437 | 6,240 | +40.6 % |" in page
+    gold = summary["iterations"][0]["metrics"]["gold"]
+    assert f"| 0 ★ | {summary['iterations'][0]['faces']['gold']['faces']} | " + " | ".join(
+        shown(m, gold[m.key]) for m in METRICS
+    ) + " |" in page  # fmt: skip
+    assert "0.07" in page
+    linked = set(re.findall(r"\(results/([^)]+)\)", page))
+    written = {p.name for p in (docs / "results").iterdir()}
+    assert linked == written
+    assert all(cv2.imread(str(docs / "results" / name)) is not None for name in written)
+
+
+def test_no_place_on_a_disk_and_no_face_gets_onto_the_page(run: Path, docs: Path) -> None:
+    page = (docs / "RESULTS.md").read_text()
+    assert "/home/" not in page
+    assert str(run.parent) not in page
+    assert not list(docs.rglob("*.jpg"))
+
+
+def test_the_same_run_gives_the_same_bytes(run: Path, docs: Path, tmp_path: Path) -> None:
+    results.write_results(run, tmp_path)
+    for file in docs.rglob("*.*"):
+        assert file.read_bytes() == (tmp_path / file.relative_to(docs)).read_bytes()
+
+
+def test_every_table_is_regular(docs: Path) -> None:
+    page = (docs / "RESULTS.md").read_text()
+    for block in re.findall(r"(?:^\|.*\n)+", page, re.M):
+        assert len({line.count(" | ") for line in block.splitlines()}) == 1, block
+
+
+def test_the_review_is_told(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    review = {"reviewed": 100, "wrong": 1, "wrong_ids": ["a:1"], "notes": "cut face", "hardware": "2 cores"}
+    (tmp_path / "results" / "review.json").write_text(json.dumps(review))
+    page = results.write_results(run, tmp_path).read_text()
+    assert "**1 of 100** random grown labels were wrong" in page
+    for text in ("`a:1`", "cut face", "Hardware: 2 cores."):
+        assert text in page
+
+
+def test_without_a_review_the_page_says_so(docs: Path) -> None:
+    assert "Nobody has looked" in (docs / "RESULTS.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "review",
+    [
+        {"reviewed": 100},
+        {"reviewed": 100, "wrong": 101},
+        {"reviewed": 0, "wrong": 0},
+        {"reviewed": 100, "wrong": 2, "wrong_ids": ["a:1"]},
+    ],
+    ids=["no-count", "too-many", "none-reviewed", "ids-disagree"],
+)
+def test_a_review_that_contradicts_itself_is_refused(review: dict[str, Any]) -> None:
+    with pytest.raises(DatasetError, match="count again"):
+        results.review_text(review)
+
+
+def test_the_grid_shows_the_reports_labels(run: Path, tmp_path: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    n = results.write_grid(run, tmp_path / "grid.jpg", count=3)
+    assert n == min(3, summary["versions"][-1]["grown"])
+    sheet = cv2.imread(str(tmp_path / "grid.jpg"))
+    assert sheet is not None
+    assert sheet[:200, :200].std() > 10
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown_as"), [("ibug:/a/b/afw", "ibug:afw"), ("coco:x/y.json", "coco:y.json"), ("/a/b", "b")]
+)
+def test_sources_lose_their_place(spec: str, shown_as: str) -> None:
+    assert results.source_name(spec) == shown_as
