@@ -245,7 +245,7 @@ def render(summary: Mapping[str, Any], review: Mapping[str, Any] | None, names: 
     lines += [
         "## Again",
         "",
-        f"Dataset digest `{summary['dataset']['digest']}`, seed {summary['seed']}. Give the settings above to "
+        f"Dataset digest `{summary['dataset']['digest']}`, seed {summary['seed']}. Give these settings to "
         "`lidloop run`, then run the command at the top of this page.",
     ]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
