@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import render
@@ -27,16 +24,19 @@ def benchmarks_page(docs: Path) -> Path | None:
 
 
 def results_page(docs: Path) -> Path | None:
-    """Write ``RESULTS.md`` from ``results/``; None where no run's figures are kept there."""
-    if not (docs / "results" / "summary.json").exists() or find_spec("benchmarks.results") is None:
+    """Write ``RESULTS.md`` from ``results/summary.json``; None where no run's figures are kept there.
+
+    A review that a person wrote (``results/review.json``) is read again, too.
+    """
+    from benchmarks.results import write_results
+
+    if not (docs / "results" / "summary.json").exists():
         return None
-    command = [sys.executable, "-m", "benchmarks.results", str(docs / "results")]
-    subprocess.run(command, check=True)
-    return docs / "RESULTS.md"
+    return write_results(docs / "results", docs)
 
 
 PAGES = (benchmarks_page, results_page)
-"""A page or picture that needs no measuring joins here, the README's ``picture.png`` for one."""
+"""What needs no run joins here. The README's picture needs one: ``python -m benchmarks.picture RUN_DIR``."""
 
 
 def main(arguments: list[str] | None = None) -> None:
