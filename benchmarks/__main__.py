@@ -20,7 +20,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import auto_label, filter, overhead, render, sigma
+from benchmarks import auto_label, filter, overhead, render, sigma, unlabelled
 from benchmarks.common import Say, Skipped, machine
 from lidloop.files import write_atomic
 
@@ -38,6 +38,7 @@ def measurements(*, run_dir: Path | None, model: Path | None, quick: bool) -> di
         "auto_label": {"pictures": 10, "imgsz": 256, "repeat": 1},
         "filter": {"images": 2000, "repeat": 1},
         "sigma": {"annotations": 40, "imgsz": 96, "epochs": 3, "factor": 1},
+        "unlabelled": {"imgsz": 96, "epochs": (1,)},
     }
     size = small if quick else {name: {} for name in small}
     return {
@@ -45,6 +46,7 @@ def measurements(*, run_dir: Path | None, model: Path | None, quick: bool) -> di
         "overhead": lambda say: overhead.run(run_dir),
         "auto_label": lambda say: auto_label.run(model=model, say=say, **size["auto_label"]),
         "sigma": lambda say: sigma.run(say=say, **size["sigma"]),
+        "unlabelled": lambda say: unlabelled.run(say=say, **size["unlabelled"]),
     }
 
 

@@ -86,8 +86,20 @@ def rows(report: Mapping[str, Any]) -> list[Row]:
         a, b = (sum(r["grown"].values()) for r in (ours, theirs))
         ratio = f"{a / b:.2f}×" if b else "–"
         question = f"grown labels after {epochs} epochs, unlabelled faces left alone or taught as background"
-        lines.append(Row(question, _said(a, ours), _said(b, theirs), ratio, "", None))
+        lines.append(Row(question, _said(a, ours), _said(b, theirs), ratio, "–", None))
     return lines
+
+
+def notes(report: Mapping[str, Any]) -> list[str]:
+    """What a reader must know beside the table."""
+    ignore = report["ignore"]
+    return [
+        f"Iteration 0 on {report['pictures']} pictures with {report['labels']} labels ({report['data']}) at "
+        f"{report['imgsz']} px, one seed. Grown: predictions of confidence 0.7 that pass priority NMS, train "
+        f"and val. Left alone: no background loss where the score is above {ignore['score']} and the box "
+        f"overlaps every label by at most {ignore['iou']}.",
+        "Whether grown labels are right is not judged here; a person's count is in RESULTS.md.",
+    ]
 
 
 def _said(grown: int, figures: Mapping[str, Any]) -> str:
