@@ -29,7 +29,7 @@ from benchmarks.common import (
 )
 from lidloop.autolabel import predict
 from lidloop.dataset import Dataset, LabelVersion
-from lidloop.detector import Detector, _torch_network
+from lidloop.detector import Detector, torch_network
 from lidloop.evaluation import evaluate
 from lidloop.files import write_atomic
 from lidloop.training import SIGMA_RECIPE, ULTRALYTICS_DEFAULT, TrainSettings, train
@@ -42,7 +42,7 @@ what is asked is where the points are."""
 
 def gold(dataset: Dataset, labels: LabelVersion, checkpoint: Path, imgsz: int) -> dict[str, Any]:
     """Gold figures of a checkpoint's averaged weights: NME (a fraction, or None) and faces found."""
-    detector = Detector(_torch_network(checkpoint, "cpu"), imgsz=imgsz, iteration=0, digest="")
+    detector = Detector(torch_network(checkpoint, "cpu"), imgsz=imgsz, iteration=0, digest="")
     records = dataset.split("val")
     found, _ = predict(dataset, detector, records)
     truth = labels.labels(dataset, "val").reindex([r.id for r in records])

@@ -180,7 +180,7 @@ def load_detector(
     files = model_files(Path(model))
     named: int | None = None
     if backend == "torch":
-        network = _torch_network(files.onnx.parent / "weights.pt", device)
+        network = torch_network(files.onnx.parent / "weights.pt", device)
     elif backend == "openvino":
         network = _openvino_network(files.onnx, threads, device)
     else:
@@ -240,7 +240,8 @@ def _openvino_network(path: Path, threads: int, device: str) -> Network:
     return run
 
 
-def _torch_network(weights: Path, device: str) -> Network:
+def torch_network(weights: Path, device: str) -> Network:
+    """A checkpoint as a network. It is a pickle: only where training happens, never to serve."""
     try:
         import torch
         from ultralytics import YOLO
