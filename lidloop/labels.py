@@ -128,7 +128,7 @@ class LabelSet:
         return [Face(self.boxes[k], self.points[k], int(self.origin[k]), float(self.score[k])) for k in rows]
 
     def reindex(self, images: Sequence[str]) -> LabelSet:
-        """Return the faces of ``images`` only, counted in their order; faces of other pictures are left out."""
+        """Return the faces of ``images`` only, counted in their order."""
         index = {name: k for k, name in enumerate(images)}
         lookup = np.array([index.get(name, -1) for name in self.images], dtype=np.int64)
         image = lookup[self.image] if len(self.image) else self.image
