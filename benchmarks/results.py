@@ -11,6 +11,7 @@ counted goes into ``docs/results/review.json`` and from there onto the page::
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,6 +66,13 @@ def source_name(spec: str) -> str:
     """A source without its place on the disk: ``ibug:/somewhere/afw`` as ``ibug:afw``."""
     kind, colon, place = spec.partition(":")
     return f"{kind}:{Path(place).name}" if colon else Path(spec).name
+
+
+def public(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary without places on a disk: what ``docs/results/summary.json`` keeps, for ``make docs``."""
+    settings = {k: v for k, v in summary["settings"].items() if k in SHOWN_SETTINGS}
+    sources = [source_name(spec) for spec in summary["sources"]]
+    return {**summary, "settings": settings, "sources": sources, "paths": {}}
 
 
 def review_text(review: Mapping[str, Any] | None) -> list[str]:
@@ -254,6 +262,9 @@ def render(summary: Mapping[str, Any], review: Mapping[str, Any] | None, names: 
 def write_results(run_dir: Path, docs: Path, *, review: Path | None = None) -> Path:
     """Write ``docs/RESULTS.md`` and ``docs/results/*.png`` from ``run_dir/summary.json``.
 
+    The figures are kept as ``docs/results/summary.json``, from which the page can be made again without
+    the run.
+
     Args:
         run_dir: a run's folder.
         docs: folder to write to.
@@ -262,13 +273,15 @@ def write_results(run_dir: Path, docs: Path, *, review: Path | None = None) -> P
     Raises:
         DatasetError: for a missing summary, or a review whose counts contradict each other.
     """
-    summary = read_json(run_dir / "summary.json", "summary")
+    summary = public(read_json(run_dir / "summary.json", "summary"))
     default = docs / "results" / "review.json"
     file = review or (default if default.exists() else None)
     drawn = plots(summary)
     text = render(summary, None if file is None else read_json(file, "review"), list(drawn))
     for name, content in drawn.items():
         write_atomic(docs / "results" / name, content)
+    kept = json.dumps(summary, indent=1, ensure_ascii=False)
+    write_atomic(docs / "results" / "summary.json", kept + "\n")
     write_atomic(docs / "RESULTS.md", text)
     return docs / "RESULTS.md"
 
