@@ -99,7 +99,8 @@ def finish_points(points: Floats, size: Floats, *, paper_exact: bool = False) ->
         result[..., 2] = 2
     else:
         result = _points_inside(points, size)
-    result[..., :2] = np.rint(result[..., :2] / size[:, None] * _GRID) / _GRID * size[:, None]
+    grid = np.rint(result[..., :2] / size[:, None] * _GRID) + 0.0  # without -0.0, which would be written so
+    result[..., :2] = grid / _GRID * size[:, None]
     return result
 
 
@@ -114,7 +115,7 @@ def _points_inside(points: Floats, size: Floats) -> Floats:
 def _written_boxes(bounds: Floats, size: Floats) -> tuple[Floats, Bools]:
     """Boxes as reading back their text gives them, to the bit, and whether they have area."""
     with np.errstate(invalid="ignore"):
-        grid = np.rint(bounds / np.tile(size, 2) * _GRID)
+        grid = np.rint(bounds / np.tile(size, 2) * _GRID) + 0.0
     side = grid[:, 2:] - grid[:, :2]
     centre = np.rint((grid[:, :2] + grid[:, 2:]) / 2) / _GRID
     has_area = np.all(side > 0, axis=1)

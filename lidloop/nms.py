@@ -7,9 +7,13 @@ with the labels as candidates of infinite confidence).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +24,12 @@ KEPT: Final = 0
 OVERLAPS_LABEL: Final = 1
 OVERLAPS_PREDICTION: Final = 2
 
+T = TypeVar("T")
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_PAIRS: Final = 1 << 15  # pairs worked on at a time, so that they stay in the processor's cache
+_ROWS: Final = 1 << 15  # rows and pairs worked on at a time, so that they stay in the processor's cache
+_PAIRS: Final = 1 << 15
 _TINY: Final = float(np.finfo(np.float64).smallest_subnormal)
 
 
@@ -136,7 +142,8 @@ def _runs(order: Ints, key: NDArray[np.uint64], columns: Floats | None = None) -
 
 
 def _without_nan(values: Floats) -> Floats:
-    return np.nan_to_num(values, nan=np.inf, posinf=np.inf, neginf=-np.inf)
+    largest = float(np.finfo(np.float64).max)
+    return np.nan_to_num(values, nan=np.inf, posinf=largest, neginf=-largest)
 
 
 def _by_image(image: Ints) -> Ints | None:
@@ -152,76 +159,102 @@ def _largest_label_iou(
 ) -> Floats:
     """Largest IoU of every prediction with a label of its picture: (n,). Both sorted by picture."""
     largest = np.zeros(len(image))
-    n_labels, n_boxes = np.bincount(label_image, minlength=n_images), np.bincount(image, minlength=n_images)
-    first_label, first_box = np.cumsum(n_labels) - n_labels, np.cumsum(n_boxes) - n_boxes
-    for pictures, k, m in _alike(n_labels, n_boxes):
-        labels = first_label[pictures] + np.arange(k)[:, None]
-        rows = first_box[pictures] + np.arange(m)[:, None]
-        a, b = _columns(label_boxes, labels), _columns(boxes, rows)
-        largest[rows] = _iou(a[:, :, None], b[:, None]).max(axis=0)
+    counts = np.bincount(label_image, minlength=n_images)
+    starts = np.cumsum(counts) - counts
+    first, count = starts[image], counts[image]
+
+    def work(part: slice) -> None:
+        for rows, _, value in _compare(boxes, label_boxes, first, count, part):
+            largest[rows] = value.max(axis=0, initial=0)
+
+    _in_parts(work, len(image))
     return largest
 
 
 def _overlapping_pairs(image: Ints, boxes: Floats, iou: float) -> tuple[Ints, Ints]:
     """Pairs of rows (earlier, later) of one picture with an IoU above ``iou``; rows sorted by picture."""
-    found: list[tuple[Ints, Ints]] = [(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))]
-    counts = np.bincount(image)
-    starts = np.cumsum(counts) - counts
-    for pictures, m, _ in _alike(counts, counts):
-        if m > 1:
-            rows = starts[pictures] + np.arange(m)[:, None]
-            columns = _columns(boxes, rows)
-            earlier, later = np.triu_indices(m, 1)
-            pair, picture = np.nonzero(_iou(columns[:, earlier], columns[:, later]) > iou)
-            found.append((rows[earlier[pair], picture], rows[later[pair], picture]))
-    return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
+    behind = np.arange(1, len(image) + 1)
+    count = np.cumsum(np.bincount(image))[image] - behind
+
+    def work(part: slice) -> list[tuple[Ints, Ints]]:
+        found = []
+        for rows, others, value in _compare(boxes, boxes, behind, count, part):
+            above, at = np.nonzero(value > iou)
+            found.append((rows[at], others[above, at]))
+        return found
+
+    found = [pair for pairs in _in_parts(work, len(image)) for pair in pairs]
+    none = np.zeros(0, dtype=np.int64)
+    return np.concatenate([none, *(a for a, _ in found)]), np.concatenate([none, *(b for _, b in found)])
 
 
-def _alike(n_a: Ints, n_b: Ints) -> Iterator[tuple[Ints, int, int]]:
-    """Pictures with the same numbers of boxes a and b, in portions: their indices and the two numbers.
+def _in_parts(work: Callable[[slice], T], n: int) -> list[T]:
+    """Do ``work`` on every ``_ROWS`` of n rows, side by side on the cores there are: NumPy lets go of the
+    interpreter. The results are in order, so the outcome does not depend on the cores."""
+    parts = [slice(low, min(low + _ROWS, n)) for low in range(0, n, _ROWS)]
+    threads = min(
+        len(parts), len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    )
+    if threads < 2:
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, parts))
 
-    Pictures that lack either are left out. The portions are few whatever the data: with B boxes in all
-    there are at most about B^(2/3) different pairs of numbers, and one portion holds about ``_PAIRS`` pairs.
+
+def _compare(
+    a: Floats, b: Floats, first: Ints, count: Ints, part: slice
+) -> Iterator[tuple[Ints, Ints, Floats]]:
+    """Compare box i of ``a`` with the ``count[i]`` boxes of ``b`` from ``first[i]`` on, for i in ``part``.
+
+    Neither ``first`` nor ``first + count`` ever falls, so the boxes of a part lie close together. Rows with
+    the same count are worked on together, about ``_PAIRS`` pairs at a time.
+
+    Yields:
+        Row numbers of ``a`` (p,), those of ``b`` that each is compared with (k, p), and ``_iou`` (k, p).
     """
-    shape = n_a * (int(n_b.max(initial=0)) + 1) + n_b
-    if int(shape.max(initial=0)) < 1 << 16:
-        shape = shape.astype(np.uint16)  # which NumPy sorts by radix
-    order = np.argsort(shape, kind="stable")
-    ordered = shape[order]
-    cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-    for low, high in zip([0, *cuts.tolist()], [*cuts.tolist(), len(order)], strict=True):
-        if low == high:
-            continue
-        k, m = int(n_a[order[low]]), int(n_b[order[low]])
-        step = max(1, _PAIRS // max(k * m, 1))
-        for start in range(low, high if k and m else low, step):
-            yield order[start : min(start + step, high)], k, m
+    runs = count[part]
+    start, stop = int(first[part.start]), int(first[part.stop - 1] + runs[-1])
+    a_columns, b_columns = _columns(a[part]), _columns(b[start:stop])
+    from_here = first[part] - start
+    # NumPy sorts 16 bits by radix.
+    order = np.argsort(runs.astype(np.uint16) if runs.max() < 1 << 16 else runs, kind="stable")
+    ordered = runs[order]
+    cuts = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(order)]
+    for begin, end in pairwise(cuts):
+        k = int(ordered[begin])
+        step = max(1, _PAIRS // max(k, 1))
+        for at in range(begin, end if k else begin, step):
+            rows = order[at : min(at + step, end)]
+            others = from_here[rows] + np.arange(k)[:, None]
+            one, many = a_columns.take(rows, axis=1), b_columns.take(others, axis=1)
+            yield rows + part.start, others + start, _iou(many, one[:, None])
 
 
-def _columns(boxes: Floats, rows: Ints) -> Floats:
-    """Boxes of those rows (k, p) as (5, k, p): x1, y1, x2, y2 and area, each contiguous."""
-    columns = np.empty((5, *rows.shape))
-    columns[:4] = np.moveaxis(np.take(boxes, rows, axis=0), -1, 0)
+def _columns(boxes: Floats) -> Floats:
+    """Boxes (n, 4) as (5, n): x1, y1, x2, y2 and area, each contiguous.
+
+    The area is never 0, so that nothing is divided by 0 later.
+    """
+    columns = np.empty((5, len(boxes)))
+    columns[:4] = boxes.T
     np.multiply(columns[2] - columns[0], columns[3] - columns[1], out=columns[4])
+    np.maximum(columns[4], _TINY, out=columns[4])
     return columns
 
 
 def _iou(a: Floats, b: Floats) -> Floats:
-    """IoU of columns (5, …) that broadcast. That of ``labels.box_iou`` for boxes with area, bit for bit."""
-    width: Floats = np.minimum(a[2], b[2])
-    height = np.minimum(a[3], b[3])
-    low = np.maximum(a[0], b[0])
-    width -= low
-    np.maximum(a[1], b[1], out=low)
-    height -= low
-    np.maximum(width, 0, out=width)
-    np.maximum(height, 0, out=height)
-    width *= height
-    union = np.add(a[4], b[4], out=height)
-    union -= width
-    np.maximum(union, _TINY, out=union)  # two empty boxes
-    width /= union
-    return width
+    """IoU of columns (5, …) that broadcast: that of ``labels.box_iou``, bit for bit, where boxes share area,
+    and 0 or less where they do not."""
+    low = np.maximum(a[:2], b[:2])
+    side = np.minimum(a[2:4], b[2:4])
+    side -= low
+    inter: Floats = side[0]
+    np.maximum(inter, 0, out=inter)  # one side is enough: two negative ones would make an area
+    inter *= side[1]
+    union = np.add(a[4], b[4], out=low[0])
+    union -= inter
+    inter /= union
+    return inter
 
 
 def _greedy(ahead: Ints, behind: Ints, n: int) -> Bools:
