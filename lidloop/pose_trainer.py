@@ -161,7 +161,10 @@ class LandmarkLoss(v8PoseLoss):  # type: ignore[misc]
         if settings.get("ignore"):
             self.bce = _Weighted()
             self.assigner = _Watching(
-                self.assigner, self.bce, settings["ignore"]["score"], settings["ignore"]["iou"]  # type: ignore[has-type]
+                self.assigner,
+                self.bce,
+                settings["ignore"]["score"],
+                settings["ignore"]["iou"],  # type: ignore[has-type]
             )
 
 
