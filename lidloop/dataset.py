@@ -34,7 +34,7 @@ import pyarrow.compute
 from lidloop.errors import DatasetError
 from lidloop.files import link_or_copy, write_atomic
 from lidloop.formats import yolo
-from lidloop.labels import HUMAN, LabelSet
+from lidloop.labels import HUMAN, Face, LabelSet
 from lidloop.tables import read_table, write_table
 
 FORMAT: Final = 1
@@ -256,8 +256,10 @@ def write_next(
             if old.exists():
                 link_or_copy(old, text / old.name)
             continue
-        subset = grown.select(np.array(rows, dtype=np.int64))
-        added = yolo.format_lines(subset.of(record.id) if rows else [], record.width, record.height)
+        faces = [
+            Face(grown.boxes[k], grown.points[k], int(grown.origin[k]), float(grown.score[k])) for k in rows
+        ]
+        added = yolo.format_lines(faces, record.width, record.height)
         write_atomic(text / f"{record.id}.txt", base + added.encode())
     version = previous.version + 1
     (root / "ledger").mkdir(exist_ok=True)
