@@ -160,12 +160,8 @@ class LandmarkLoss(v8PoseLoss):  # type: ignore[misc]
         self.keypoint_loss = _KeypointLoss(sigma_at(0.0, settings["sigma"]))
         if settings.get("ignore"):
             self.bce = _Weighted()
-            self.assigner = _Watching(
-                self.assigner,
-                self.bce,
-                settings["ignore"]["score"],
-                settings["ignore"]["iou"],  # type: ignore[has-type]
-            )
+            stock: nn.Module = self.assigner  # type: ignore[has-type]
+            self.assigner = _Watching(stock, self.bce, settings["ignore"]["score"], settings["ignore"]["iou"])
 
 
 def cpus() -> int:
