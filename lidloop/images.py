@@ -68,7 +68,8 @@ def _open(file: Path | io.BytesIO, where: str) -> Image.Image:
         raise ImageError(f"{where} is a folder, not a picture") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{where} is too large: {error}") from None
-    except UnidentifiedImageError:
+    # Ultralytics, where it is loaded, makes Pillow import a HEIC plug-in for what it cannot identify.
+    except (UnidentifiedImageError, ImportError):
         raise ImageError(f"{where} is not a picture that can be read ({', '.join(FORMATS)})") from None
     except (OSError, ValueError, SyntaxError, TypeError, EOFError) as error:
         raise ImageError(f"{where} cannot be read: {error}") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lidloop import __version__
+from lidloop.checkpoints import Checkpoints
 from lidloop.dataset import Dataset, LabelVersion
 from lidloop.errors import ModelError, TrainingError
 from lidloop.export import compare, export_onnx
@@ -134,13 +135,15 @@ def train(
         {"settings": asdict(settings), "labels": _labels_key(labels), "weights": _digest(base)},
         sort_keys=True,
     )
-    last = work / "run" / "weights" / "last.pt"
-    resumable = last.exists() and settings_file.exists() and settings_file.read_text() == wanted
+    checkpoint = Checkpoints(work / "run", work / "safe")
+    same = settings_file.exists() and settings_file.read_text() == wanted
+    resumable = same and checkpoint.last.exists()
     if not resumable:
         shutil.rmtree(work / "run", ignore_errors=True)
+        shutil.rmtree(work / "safe", ignore_errors=True)
     write_atomic(settings_file, wanted)
     data = _write_data(work, dataset, labels, settings)
-    best = _fit(work, data, base, settings, resume=last if resumable else None)
+    best = _fit(work, data, base, settings, checkpoint, resume=resumable)
     with folder_atomic(out) as folder:
         shutil.copyfile(best, folder / "weights.pt")
         export_onnx(folder, imgsz=settings.imgsz)
@@ -207,8 +210,13 @@ def resolve_weights(weights: str | Path) -> str:
     return str(found.resolve())
 
 
-def _fit(work: Path, data: Path, base: str, settings: TrainSettings, *, resume: Path | None) -> Path:
-    """Run Ultralytics in ``work/run`` and return the best checkpoint."""
+def _fit(
+    work: Path, data: Path, base: str, settings: TrainSettings, checkpoint: Checkpoints, *, resume: bool
+) -> Path:
+    """Run Ultralytics in ``work/run`` and return the best checkpoint, without its optimizer."""
+    _quiet_ultralytics()
+    from ultralytics.utils.torch_utils import strip_optimizer
+
     from lidloop.pose_trainer import LandmarkTrainer
 
     overrides: dict[str, Any] = {
@@ -222,18 +230,20 @@ def _fit(work: Path, data: Path, base: str, settings: TrainSettings, *, resume: 
         "degrees": settings.rotate, "scale": 0.4, "translate": 0.1, "plots": False, "verbose": False,
         "amp": settings.device != "cpu", "cache": False,
     }  # fmt: skip
-    model = _open(str(resume or base))
-    model.add_callback("on_fit_epoch_end", _log_epoch)
-    if resume is None:
-        model.train(trainer=LandmarkTrainer, **overrides)
-    elif (epoch := _last_epoch(resume)) is None:
-        log.info("training had ended; going on from its best epoch")
-    else:
-        log.info("going on from the end of epoch %d", epoch + 1)
-        model.train(trainer=LandmarkTrainer, resume=str(resume), data=str(data))
-    best = work / "run" / "weights" / "best.pt"
+    epochs = checkpoint.restore() if resume else 0
+    if epochs:
+        log.info("going on from the end of epoch %d", epochs)
+    if epochs < settings.epochs:
+        last = checkpoint.weights / "last.pt"
+        model = _open(str(last) if resume else base)
+        model.add_callback("on_model_save", checkpoint.keep)
+        model.add_callback("on_fit_epoch_end", _log_epoch)
+        again = {"resume": str(last), "data": str(data)}
+        model.train(trainer=LandmarkTrainer, **(again if resume else overrides))
+    best = checkpoint.weights / "best.pt"
     if not best.exists():
         raise TrainingError(f"training left no checkpoint in {best.parent}")
+    strip_optimizer(str(best))
     return best
 
 
@@ -258,16 +268,6 @@ def _open(weights: str) -> Any:
 def _knows_points(model: Any) -> bool:
     """Whether the head was trained on 51 points; a ``.yaml`` has no trained head at all."""
     return model.ckpt is not None and list(model.model.model[-1].kpt_shape) == [N_POINTS, 3]
-
-
-def _last_epoch(checkpoint: Path) -> int | None:
-    """Number of the last finished epoch; None where training came to its end and stripped the checkpoint."""
-    import torch
-
-    # A pickle, but of this very run: its settings were compared before.
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    epoch = int(state.get("epoch", -1))
-    return None if epoch < 0 else epoch
 
 
 def _log_epoch(trainer: Any) -> None:
