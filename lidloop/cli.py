@@ -137,10 +137,22 @@ def evaluate(
         with _bar("predicted") as progress:
             found, failures = predict(dataset, detector, dataset.records, floor=VAL_FLOOR, progress=progress)
         sources = {record.id: record.source for record in dataset.records}
+        rejects = [
+            {"source": row["source"], **reject}
+            for row in json.loads((dataset.root / "convert-report.json").read_text())["sources"]
+            for reject in row["rejects"]
+        ]
         result = compute(found, labels.labels(dataset), sources=sources, sigma=sigma).to_dict()
     if as_json:
-        typer.echo(json.dumps({"model": detector.digest, "unreadable": failures, **result}, indent=1))
+        unused = {"rejects": rejects, "unreadable": failures}
+        typer.echo(json.dumps({"model": detector.digest, **unused, **result}, indent=1))
         return
+    if rejects or failures:
+        typer.echo(
+            f"not counted: {len(rejects)} annotations that cannot be used, {len(failures)} pictures that "
+            "cannot be read; --json names them",
+            err=True,
+        )
     _print_metrics(result)
 
 
@@ -166,7 +178,7 @@ def detect(
     failed = 0
     with _model(model, registry) as folder:
         detector = load_detector(folder)
-    for path in image:
+    for number, path in enumerate(image):
         try:
             pixels = read_rgb(path)
         except LidloopError as error:
@@ -193,7 +205,7 @@ def detect(
         )
         if draw:
             _save(
-                draw / f"{path.stem}.png",
+                draw / _drawn_name(image, number),
                 draw_faces(pixels, faces, captions=[f"{f.score:.2f}" for f in faces]),
             )
         if not as_json:
@@ -258,6 +270,12 @@ def _bar(things: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(things, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _drawn_name(images: list[Path], number: int) -> str:
+    """Name of a drawn copy; two pictures of one name in different folders keep apart."""
+    twin = any(other.stem == images[number].stem for other in images[:number])
+    return f"{images[number].stem}{f'-{number + 1}' if twin else ''}.png"
 
 
 def _save(path: Path, pixels: Any) -> None:

@@ -95,6 +95,7 @@ def decode(
     rows = np.flatnonzero(raw[4] >= conf)
     rows = rows[np.argsort(-raw[4, rows], kind="stable")][:MAX_CANDIDATES]
     values = raw[:, rows].T.astype(np.float64)
+    values = values[np.isfinite(values).all(axis=1)]
     offset = np.array([prepared.left, prepared.top])
     centre, half = values[:, :2], values[:, 2:4] / 2
     boxes = np.concatenate([centre - half - offset, centre + half - offset], axis=1) / prepared.gain

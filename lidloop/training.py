@@ -128,7 +128,9 @@ def train(
     start = time.monotonic()
     base = resolve_weights(weights)
     settings = completed(settings, knows_points=_knows_points(_open(base)))
-    work = checkpoints or out.parent / f".{out.name}.training"
+    out = out.resolve()
+    # Absolute, or Ultralytics puts it under a folder of its own.
+    work = checkpoints.resolve() if checkpoints else out.parent / f".{out.name}.training"
     work.mkdir(parents=True, exist_ok=True)
     settings_file = work / "settings.json"
     wanted = json.dumps(
@@ -141,6 +143,7 @@ def train(
     if not resumable:
         shutil.rmtree(work / "run", ignore_errors=True)
         shutil.rmtree(work / "safe", ignore_errors=True)
+        (work / "trained").unlink(missing_ok=True)
     write_atomic(settings_file, wanted)
     data = _write_data(work, dataset, labels, settings)
     best = _fit(work, data, base, settings, checkpoint, resume=resumable)
@@ -233,13 +236,15 @@ def _fit(
     epochs = checkpoint.restore() if resume else 0
     if epochs:
         log.info("going on from the end of epoch %d", epochs)
-    if epochs < settings.epochs:
+    trained = work / "trained"
+    if not trained.exists() and epochs < settings.epochs:
         last = checkpoint.weights / "last.pt"
         model = _open(str(last) if resume else base)
         model.add_callback("on_model_save", checkpoint.keep)
         model.add_callback("on_fit_epoch_end", _log_epoch)
         again = {"resume": str(last), "data": str(data)}
         model.train(trainer=LandmarkTrainer, **(again if resume else overrides))
+        trained.touch()
     best = checkpoint.weights / "best.pt"
     if not best.exists():
         raise TrainingError(f"training left no checkpoint in {best.parent}")
@@ -271,13 +276,15 @@ def _knows_points(model: Any) -> bool:
 
 
 def _log_epoch(trainer: Any) -> None:
-    if trainer.epoch >= trainer.epochs:
+    from ultralytics.utils import RANK
+
+    if trainer.epoch >= trainer.epochs or RANK not in (-1, 0):  # the other GPUs' processes have no metrics
         return
     losses = " ".join(
         f"{name.removesuffix('_loss')} {float(value):.3f}" for name, value in trainer.tloss.items()
     )
     left = (trainer.epochs - trainer.epoch - 1) * (trainer.epoch_time or 0)
-    pose = trainer.metrics.get("metrics/mAP50-95(P)") if trainer.args.val else None
+    pose = (trainer.metrics or {}).get("metrics/mAP50-95(P)") if trainer.args.val else None
     judged = f", validation pose AP {pose:.3f}" if pose else ""
     log.info(
         "epoch %d of %d: %s%s, about %d s left",
@@ -319,13 +326,13 @@ def has_bf16_matrix_units() -> bool:
 
 
 def _quiet_ultralytics() -> None:
-    """Ultralytics must not log to MLflow by itself, phone home, or fill the console."""
+    """Ultralytics must not fill the console, and loggers it finds installed are not asked for here."""
     os.environ.setdefault("YOLO_VERBOSE", "False")
     try:
         from ultralytics import settings
     except ImportError as error:
         raise TrainingError("training needs torch and ultralytics: pip install 'lidloop[train]'") from error
-    settings.update({"mlflow": False, "sync": False, "tensorboard": False, "wandb": False})
+    dict.update(settings, {"mlflow": False, "tensorboard": False, "wandb": False, "sync": False})
 
 
 def _digest(weights: str) -> str:
@@ -333,7 +340,8 @@ def _digest(weights: str) -> str:
 
 
 def _labels_key(labels: LabelVersion) -> str:
-    return f"{labels.dataset_digest}:v{labels.version}:{labels.info['total']}"
+    """Two versions of one number may differ: their ledgers tell them apart."""
+    return f"{labels.dataset_digest}:{sha256(labels.root / 'ledger' / f'v{labels.version}.parquet')}"
 
 
 def _epochs_run(results: Path) -> int:

@@ -119,7 +119,7 @@ def run(
         ),
     ] = True,
     conf: Annotated[
-        float, typer.Option(help="Least confidence of a new label, 0 to 1.", rich_help_panel=_LABELS)
+        float, typer.Option(help="Least confidence of a new label, 0.25 to 1.", rich_help_panel=_LABELS)
     ] = 0.7,
     iou: Annotated[
         float,

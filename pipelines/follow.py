@@ -67,7 +67,9 @@ def _print_end(result: Any) -> None:
     console.print(table)
     if summary["stopped_early"]:
         console.print(f"stopped early: {summary['stopped_early']}", highlight=False)
-    if champion["iteration"] is None:
+    if champion["iteration"] is None and champion.get("model_version"):
+        leader = f"stays version {champion['model_version']} of another run, in {result.registry}"
+    elif champion["iteration"] is None:
         leader = "none: no model passed the gold gate, see `lidloop registry list`"
     else:
         leader = (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lidloop import __version__
+from lidloop.autolabel import TRAIN_FLOOR
 from lidloop.errors import LidloopError, SourceError
 from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 
@@ -100,8 +101,8 @@ class RunSettings:
         if self.imgsz < 64 or self.imgsz % 32:
             yield f"--imgsz must be a multiple of 32, at least 64, not {self.imgsz}"
         for name, low_in, low, high, high_in in (
-            ("conf", False, 0.0, 1.0, False),
-            ("iou", True, 0.0, 1.0, True),
+            ("conf", True, TRAIN_FLOOR, 1.0, False),
+            ("iou", True, 0.0, 1.0, False),
             ("split", False, 0.0, 1.0, False),
             ("min_growth", True, 0.0, math.inf, False),
             ("max_loss", True, 0.0, math.inf, False),
@@ -136,7 +137,7 @@ class RunSettings:
             "device": self.training_device,
             "shards": [f"{k}/{self.shards}" for k in range(self.shards)],
             "truth": str(Path(self.truth).resolve()) if self.truth else "",
-            "registry": self.registry or str(out / "registry"),
+            "registry": _absolute(self.registry) if self.registry else str(out / "registry"),
             "run": run,
             "checkpoints": str(out / "checkpoints"),
         }
@@ -146,12 +147,17 @@ class RunSettings:
         weights = Path(self.base_weights)
         return {
             **asdict(self),
+            "registry": _absolute(self.registry) if self.registry else "",
             "sources": [absolute_source(s) for s in self.sources],
             "files under the sources": fingerprint(self.sources),
             "base weights' file": _stat(weights) if weights.is_file() else "",
             "folder": str(out),
             "lidloop": __version__,
         }
+
+
+def _absolute(registry: str) -> str:
+    return registry if "://" in registry else str(Path(registry).resolve())
 
 
 def parse_source(source: str) -> tuple[str, Path]:

@@ -56,6 +56,7 @@ def test_judge(
 
 def test_without_a_threshold_no_growth_is_enough() -> None:
     assert judge(10, 10, GOOD, None, min_growth=0.0).proceed
+    assert judge(10, 8, GOOD, None, min_growth=0.0).proceed, "relabelling may take labels back"
 
 
 @pytest.mark.parametrize("bad", [{"min_growth": -0.1}, {"max_loss": -1.0}], ids=str)
