@@ -36,10 +36,13 @@ MAX_CANDIDATES: Final = 3000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A picture scaled and padded for the network: ``input = gain × picture + (left, top)``."""
+    """A picture scaled and padded for the network: ``input = gain × picture + (left, top)``.
+
+    ``gain`` is that of x and of y: the sides are rounded to whole pixels one by one.
+    """
 
     pixels: Image
-    gain: float
+    gain: tuple[float, float]
     left: int
     top: int
 
@@ -63,7 +66,7 @@ def letterbox(image: Image, imgsz: int) -> Prepared:
     left, right = round(pad_width - 0.1), round(pad_width + 0.1)
     canvas = np.full((new_height + top + bottom, new_width + left + right, 3), PAD_GREY, dtype=np.uint8)
     canvas[top : top + new_height, left : left + new_width] = image
-    return Prepared(canvas, gain, left, top)
+    return Prepared(canvas, (new_width / width, new_height / height), left, top)
 
 
 def nms(boxes: NDArray[np.float64], iou: float) -> NDArray[np.int64]:
@@ -98,7 +101,8 @@ def decode(
     values = values[np.isfinite(values).all(axis=1)]
     offset = np.array([prepared.left, prepared.top])
     centre, half = values[:, :2], values[:, 2:4] / 2
-    boxes = np.concatenate([centre - half - offset, centre + half - offset], axis=1) / prepared.gain
+    low, high = (centre - half - offset) / prepared.gain, (centre + half - offset) / prepared.gain
+    boxes = np.concatenate([low, high], axis=1)
     kept = nms(boxes, iou)
     points = values[kept, 5:].reshape(-1, N_POINTS, 3)
     points[..., :2] = (points[..., :2] - offset) / prepared.gain

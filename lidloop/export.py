@@ -45,7 +45,7 @@ def compare(folder: Path, pictures: Sequence[Path]) -> dict[str, Any]:
         anchors = np.argsort(-b[4])[:_ANCHORS]
         off = _corners_and_points(a[:, anchors]) - _corners_and_points(b[:, anchors])
         # np.maximum hands NaN on, max() would not.
-        worst_px = float(np.maximum(worst_px, np.abs(off).max() / prepared.gain))
+        worst_px = float(np.maximum(worst_px, np.abs(off).max() / min(prepared.gain)))
         worst_score = float(np.maximum(worst_score, np.abs(a[4, anchors] - b[4, anchors]).max()))
     if not worst_px <= TOLERANCE_PX or not np.isfinite(worst_score):
         raise TrainingError(f"the exported model differs from the trained one by {worst_px:.2f} px")

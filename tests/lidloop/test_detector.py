@@ -24,7 +24,16 @@ def test_letterbox_fits_and_maps_back(width: int, height: int, imgsz: int) -> No
     assert w % STRIDE == 0
     assert max(h, w) == imgsz
     corner = np.array([width, height]) * prepared.gain + (prepared.left, prepared.top)
-    assert (corner <= (w + 1, h + 1)).all()
+    assert (corner <= (w + 1e-6, h + 1e-6)).all()
+
+
+def test_a_point_comes_back_to_where_it_was_although_sides_are_rounded_one_by_one() -> None:
+    image = np.zeros((319, 480, 3), np.uint8)  # 640 × 425.33 becomes 640 × 425
+    prepared = letterbox(image, 640)
+    corner = np.array([480.0, 319.0])
+    x, y = corner * (640 / 480, 425 / 319) + (prepared.left, prepared.top)
+    (face,) = decode(_raw([(x, y, 2, 2, 0.9)]), prepared, conf=0.5, iou=0.7, origin=0)
+    np.testing.assert_allclose(face.points[0, :2], corner, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(480, 360), (360, 480), (333, 217), (64, 64), (1000, 40)])
@@ -61,7 +70,7 @@ def _raw(rows: list[tuple[float, float, float, float, float]]) -> np.ndarray:
 
 
 def test_decode_returns_to_the_pictures_frame_and_does_not_clip() -> None:
-    prepared = Prepared(np.zeros((64, 96, 3), np.uint8), gain=0.5, left=0, top=16)
+    prepared = Prepared(np.zeros((64, 96, 3), np.uint8), gain=(0.5, 0.5), left=0, top=16)
     faces = decode(_raw([(4, 20, 20, 20, 0.9), (80, 40, 8, 8, 0.4)]), prepared, conf=0.5, iou=0.7, origin=3)
     assert len(faces) == 1, "the second is under the threshold"
     np.testing.assert_allclose(faces[0].box, [-12, -12, 28, 28])
