@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +53,6 @@ def demo(
     )  # fmt: skip
     picture = next((faces / "images" / "val").glob("*.jpg"))
     console.print(
-        f"try it:   lidloop detect {picture} --registry {result.registry} --draw {out}/drawn",
+        f"try it:   {os.path.relpath(sys.argv[0])} detect {picture} --registry {result.registry} --draw {out}/drawn",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
