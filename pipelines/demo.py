@@ -52,7 +52,8 @@ def demo(
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     picture = next((faces / "images" / "val").glob("*.jpg"))
+    program = os.path.relpath(sys.argv[0])
     console.print(
-        f"try it:   {os.path.relpath(sys.argv[0])} detect {picture} --registry {result.registry} --draw {out}/drawn",
+        f"try it:   {program} detect {picture} --registry {result.registry} --draw {out}/drawn",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
