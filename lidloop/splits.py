@@ -33,6 +33,8 @@ def choose_train(sources: Mapping[str, str], share: float, seed: int) -> set[str
     by_remainder = sorted(pictures, key=lambda name: (count[name] - share * len(pictures[name]), name))
     for name in by_remainder[: max(wanted - sum(count.values()), 0)]:
         count[name] += 1
+    if sum(count.values()) > wanted:  # a share so near to 1 that every source rounds up to all it has
+        count[max(count, key=lambda name: (count[name], name))] -= 1
     chosen: set[str] = set()
     for name, group in pictures.items():
         ordered = sorted(group, key=lambda picture: hashlib.sha256(f"{seed}:{picture}".encode()).digest())

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lidloop.splits import choose_train
@@ -14,6 +14,7 @@ _sources = st.dictionaries(
 
 
 @given(_sources, st.floats(0, 1), st.integers(0, 5))
+@example({"0": "x", "1": "x"}, 0.9999999999999999, 0)
 def test_every_source_and_the_whole_are_within_one_picture(
     sources: dict[str, str], share: float, seed: int
 ) -> None:
