@@ -11,7 +11,6 @@ run and the worker processes of a multi-GPU run see the same settings:
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from lidloop.dataset import Dataset, LabelVersion
 from lidloop.labels import HUMAN
 from lidloop.landmarks import N_POINTS
+from lidloop.machine import cpus
 
 # In memory only, in the worker processes of several GPUs too: the user's own settings file stays as it is.
 dict.update(SETTINGS, {"mlflow": False, "tensorboard": False, "wandb": False, "sync": False})
@@ -166,11 +166,6 @@ class LandmarkLoss(v8PoseLoss):  # type: ignore[misc]
             self.bce = _Weighted()
             stock: nn.Module = self.assigner  # type: ignore[has-type]
             self.assigner = _Watching(stock, self.bce, settings["ignore"]["score"], settings["ignore"]["iou"])
-
-
-def cpus() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _in_bf16(predict: Callable[..., Any]) -> Callable[..., Any]:

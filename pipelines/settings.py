@@ -14,12 +14,12 @@ from lidloop import __version__
 from lidloop.autolabel import TRAIN_FLOOR
 from lidloop.errors import LidloopError, SourceError
 from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
+from lidloop.training import DEFAULT_WEIGHTS
 
 KINDS: Final = {"ibug": "a folder", "dlib": "an XML file", "coco": "a JSON file", "yolo": "a folder"}
 """Kinds of sources, and what their path is."""
 
 RETENTIONS: Final = ("accumulate", "relabel")
-DEFAULT_WEIGHTS: Final = "yolov8n-pose.pt"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from lidloop.errors import SourceError
 from lidloop.files import folder_atomic, write_atomic
 from lidloop.formats.yolo import format_lines
 from lidloop.landmarks import FLIP, N_POINTS
+from lidloop.machine import cpus
 from lidloop.synthetic.scene import draw_picture
 from lidloop.synthetic.truth import FaceTruth, SceneOptions
 
@@ -119,7 +119,7 @@ def write_faces_folder(
         raise ValueError(f"images={images}, hide={hide}, val_fraction={val_fraction}: out of range")
     options = options or SceneOptions()
     if workers is None:
-        workers = len(os.sched_getaffinity(0)) if images >= 100 else 1
+        workers = cpus() if images >= 100 else 1
     rng = np.random.default_rng([20240407, seed])
     val = set(rng.permutation(images)[: round(val_fraction * images)].tolist())
     names = [f"face_{seed}_{k:06d}" for k in range(images)]
