@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from lidloop.errors import LidloopError
 from lidloop.labels import Floats, LabelSet
-from lidloop.landmarks import GROUPS, LEFT_EYE, RIGHT_EYE, Eye, lid_opening, outer_canthal_distance
+from lidloop.landmarks import (
+    LEFT_EYE,
+    RIGHT_EYE,
+    brow_lid_distance,
+    eye_width,
+    lid_opening,
+    outer_canthal_distance,
+    roll_degrees,
+    yaw_proxy,
+)
 
 FORMAT: Final = 1
 PER_IMAGE: Final = "faces_per_image"
@@ -40,8 +49,6 @@ DEFINITIONS: Final[dict[str, str]] = {
 """Features by name. Left and right are the picture's. A feature is undefined where a point it needs has
 visibility 0 or a length it is divided by is 0."""
 
-_NOSE_TIP: Final = GROUPS["nose_bridge"][-1]
-
 
 def features(labels: LabelSet, sizes: Mapping[str, tuple[int, int]]) -> dict[str, NDArray[np.float64]]:
     """Compute every feature of ``DEFINITIONS``.
@@ -60,12 +67,8 @@ def features(labels: LabelSet, sizes: Mapping[str, tuple[int, int]]) -> dict[str
     xy = np.where(labels.points[..., 2:] > 0, labels.points[..., :2], np.nan)
     box = labels.boxes[:, 2:] - labels.boxes[:, :2]
     centre = (labels.boxes[:, :2] + labels.boxes[:, 2:]) / 2 / size
-    left, right = xy[:, LEFT_EYE.outer], xy[:, RIGHT_EYE.outer]
-    axis = right - left
     canthal = outer_canthal_distance(xy)
-    along = ((xy[:, _NOSE_TIP] - left) * axis).sum(axis=-1)
     pfh_left, pfh_right = lid_opening(xy, LEFT_EYE), lid_opening(xy, RIGHT_EYE)
-    roll = np.degrees(np.arctan2(axis[:, 1], axis[:, 0]))
     counts = np.bincount(labels.image, minlength=len(labels.images)).astype(np.float64)
     return {
         PER_IMAGE: counts,
@@ -73,13 +76,13 @@ def features(labels: LabelSet, sizes: Mapping[str, tuple[int, int]]) -> dict[str
         "box_aspect": _divide(box[:, 0], box[:, 1]),
         "position_x": centre[:, 0],
         "position_y": centre[:, 1],
-        "roll": np.where(canthal > 0, roll, np.nan),
-        "yaw": 2 * _divide(along, canthal**2) - 1,
-        "pfh_ratio_left": _divide(pfh_left, _width(xy, LEFT_EYE)),
-        "pfh_ratio_right": _divide(pfh_right, _width(xy, RIGHT_EYE)),
+        "roll": roll_degrees(xy),
+        "yaw": yaw_proxy(xy),
+        "pfh_ratio_left": _divide(pfh_left, eye_width(xy, LEFT_EYE)),
+        "pfh_ratio_right": _divide(pfh_right, eye_width(xy, RIGHT_EYE)),
         "pfh_asymmetry": _divide(pfh_left - pfh_right, canthal),
-        "brow_lid_left": _divide(_brow_lid(xy, LEFT_EYE), canthal),
-        "brow_lid_right": _divide(_brow_lid(xy, RIGHT_EYE), canthal),
+        "brow_lid_left": _divide(brow_lid_distance(xy, LEFT_EYE), canthal),
+        "brow_lid_right": _divide(brow_lid_distance(xy, RIGHT_EYE), canthal),
         "confidence": labels.score.astype(np.float64),
     }
 
@@ -154,15 +157,3 @@ def _sizes(labels: LabelSet, sizes: Mapping[str, tuple[int, int]]) -> Floats:
 def _divide(a: Floats, b: Floats) -> Floats:
     quotient: Floats = np.divide(a, b, out=np.full(np.shape(a), np.nan), where=b > 0)
     return quotient
-
-
-def _width(xy: Floats, eye: Eye) -> Floats:
-    width: Floats = np.linalg.norm(xy[:, eye.outer] - xy[:, eye.inner], axis=-1)
-    return width
-
-
-def _brow_lid(xy: Floats, eye: Eye) -> Floats:
-    brow = xy[:, list(eye.brow)].mean(axis=1)
-    lid = xy[:, [upper for upper, _ in eye.lid_pairs]].mean(axis=1)
-    distance: Floats = np.linalg.norm(brow - lid, axis=-1)
-    return distance

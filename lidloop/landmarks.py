@@ -70,6 +70,7 @@ class Eye(NamedTuple):
     brow: range
 
 
+NOSE_TIP: Final = GROUPS["nose_bridge"][-1]
 LEFT_EYE: Final = Eye(outer=19, inner=22, lid_pairs=((20, 24), (21, 23)), brow=GROUPS["left_brow"])
 RIGHT_EYE: Final = Eye(outer=28, inner=25, lid_pairs=((26, 30), (27, 29)), brow=GROUPS["right_brow"])
 
@@ -113,3 +114,38 @@ def lid_opening(points: NDArray[np.float64], eye: Eye) -> NDArray[np.float64]:
     lower = points[..., [pair[1] for pair in eye.lid_pairs], :2]
     opening: NDArray[np.float64] = np.linalg.norm(upper - lower, axis=-1).mean(axis=-1)
     return opening
+
+
+def eye_width(points: NDArray[np.float64], eye: Eye) -> NDArray[np.float64]:
+    """Inner to outer canthus of an eye: (..., 51, 2+) to (...)."""
+    width: NDArray[np.float64] = np.linalg.norm(
+        points[..., eye.outer, :2] - points[..., eye.inner, :2], axis=-1
+    )
+    return width
+
+
+def brow_lid_distance(points: NDArray[np.float64], eye: Eye) -> NDArray[np.float64]:
+    """Centroid of the brow to centroid of the upper lid points: (..., 51, 2+) to (...)."""
+    brow = points[..., list(eye.brow), :2].mean(axis=-2)
+    lid = points[..., [upper for upper, _ in eye.lid_pairs], :2].mean(axis=-2)
+    distance: NDArray[np.float64] = np.linalg.norm(brow - lid, axis=-1)
+    return distance
+
+
+def roll_degrees(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Degrees from the picture's horizontal to the line from the left outer canthus to the right one,
+    positive where the right one is lower: (..., 51, 2+) to (...); NaN where both are one point."""
+    axis = points[..., RIGHT_EYE.outer, :2] - points[..., LEFT_EYE.outer, :2]
+    roll = np.degrees(np.arctan2(axis[..., 1], axis[..., 0]))
+    return np.where((axis**2).sum(axis=-1) > 0, roll, np.nan)
+
+
+def yaw_proxy(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where the nose tip falls on the line between the outer canthi: -1 at the picture's left one, 0 midway,
+    1 at the right one; a proxy, not an angle. (..., 51, 2+) to (...); NaN where both are one point."""
+    left, right = points[..., LEFT_EYE.outer, :2], points[..., RIGHT_EYE.outer, :2]
+    axis = right - left
+    along = ((points[..., NOSE_TIP, :2] - left) * axis).sum(axis=-1)
+    length = (axis**2).sum(axis=-1)
+    share = np.divide(along, length, out=np.full(np.shape(length), np.nan), where=length > 0)
+    return np.asarray(2 * share - 1, dtype=np.float64)

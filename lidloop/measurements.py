@@ -1,0 +1,175 @@
+"""What is said about a face: the types of its measurements, their definitions, units and sides.
+
+Lengths are distances in the picture, in pixels of the upright picture, and millimetres where a scale is
+known. Sides are the patient's: ``OD`` right, ``OS`` left. A measurement that cannot be trusted is withheld
+with a reason; it is never guessed.
+
+====================  ==========================================================================
+``pfh``               palpebral fissure height: upper to lower lid margin, through the pupil centre
+                      where the pupil is known, else the mean of the two lid landmark pairs
+``width``             inner to outer canthus
+``mrd1``, ``mrd2``    pupil centre (corneal light reflex) to upper, to lower lid margin, along the
+                      perpendicular to the line between the outer canthi; ``mrd1`` is negative where
+                      the lid hangs below the pupil centre
+``brow_lid``          centroid of the brow to centroid of the upper lid landmarks
+====================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from lidloop.labels import Face, Floats
+
+Side = Literal["OD", "OS"]
+SIDES: Final[tuple[Side, Side]] = ("OD", "OS")
+LENGTHS: Final = ("pfh", "width", "mrd1", "mrd2", "brow_lid")
+"""Names of the lengths of an eye, as ``EyeMeasurement.lengths`` has them."""
+DIFFERENCES: Final = ("pfh", "mrd1", "brow_lid")
+"""Names of the lengths that are compared between the sides: OD minus OS."""
+
+NOTICE: Final = (
+    "Measurements from a photograph and a screening flag are not a diagnosis. They may be wrong; an "
+    "examination decides."
+)
+
+IRIS_MM: Final = 11.7
+"""Horizontal visible iris diameter of adults: 11.7 ± 0.5 mm."""
+IRIS_RELATIVE_ERROR: Final = 0.5 / 11.7
+CANTHAL_MM: Final = 90.0
+"""Distance between the outer canthi of adults: about 90 mm ± 6 %."""
+CANTHAL_RELATIVE_ERROR: Final = 0.06
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A measured length.
+
+    Attributes:
+        px: pixels of the upright picture.
+        mm: millimetres, None without a scale.
+        mm_error: half the width of the millimetres' error band: the scale's error and, in quadrature, the
+            method's own.
+        method: ``pixels`` (a lid margin found in the eye's own pixels) or ``landmarks``.
+    """
+
+    px: float
+    mm: float | None = None
+    mm_error: float | None = None
+    method: Literal["pixels", "landmarks"] = "landmarks"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is withheld, flagged or doubted: a stable code for programs, a sentence for people."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pupil:
+    """Pupil centre, x and y in pixels of the upright picture.
+
+    Attributes:
+        method: ``given`` by the caller, or ``fitted``: the centre of an iris circle found in the pixels.
+        quality: 0…1; 1 for a given one.
+        iris_radius: radius of the fitted iris in pixels, None for a given pupil without a fit.
+    """
+
+    x: float
+    y: float
+    method: Literal["given", "fitted"]
+    quality: float
+    iris_radius: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EyeMeasurement:
+    """One eye.
+
+    Attributes:
+        side: the patient's side.
+        lengths: by name (``LENGTHS``); a name that is missing stands in ``withheld``.
+        height_to_width: ``pfh`` over ``width``, None where either is withheld.
+        pupil: None where it is neither given nor found.
+        upper_lid, lower_lid: (n, 2) lid margins from the outer to the inner canthus, to draw: found in the
+            pixels, or the landmarks.
+        lid_method: where the margins come from.
+        lid_quality: 0…1 of the margins found in the pixels; 0 where the landmarks stand in.
+        withheld: reason by name of a length.
+    """
+
+    side: Side
+    lengths: Mapping[str, Length]
+    height_to_width: float | None
+    pupil: Pupil | None
+    upper_lid: Floats
+    lower_lid: Floats
+    lid_method: Literal["pixels", "landmarks"]
+    lid_quality: float
+    withheld: Mapping[str, Reason]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Millimetres per pixel, where they come from, and their relative error (0.06 is ± 6 %)."""
+
+    mm_per_px: float
+    method: Literal["given", "iris", "outer-canthal"]
+    relative_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When an eye is flagged; millimetres. Defaults after the clinical convention: MRD1 under 4 mm is
+    suspicious, up to 2 mm functional; a difference of 2 mm between the sides is suspicious."""
+
+    mrd1_suspicious: float = 4.0
+    mrd1_functional: float = 2.0
+    asymmetry: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A screening flag, never a diagnosis.
+
+    Attributes:
+        level: ``none``, ``suspicious``, ``functional``, or ``undetermined`` where what the thresholds ask
+            for is withheld on both sides.
+        sides: flagged sides.
+        reasons: what was found, with figures; or why nothing can be said.
+    """
+
+    level: Literal["none", "suspicious", "functional", "undetermined"]
+    sides: tuple[Side, ...]
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceMeasurement:
+    """Everything measured on one face.
+
+    Attributes:
+        face: box, score and 51 landmarks, as detected.
+        eyes: by patient's side.
+        differences: OD minus OS by name (``DIFFERENCES``); missing where a side is withheld.
+        roll: degrees from the picture's horizontal to the line between the outer canthi, positive where
+            the picture's right one is lower.
+        yaw: -1…1, where the nose tip falls on the line between the outer canthi; a proxy, not an angle.
+        scale: None where none is known.
+        problems: what is wrong with the picture of this face: ``too-small``, ``blurred``, ``turned``,
+            ``tilted``, ``eyes-closed``, ``cut-off``. Empty for a usable one.
+        flag: see ``Flag``.
+    """
+
+    face: Face
+    eyes: Mapping[Side, EyeMeasurement]
+    differences: Mapping[str, Length]
+    roll: float
+    yaw: float
+    scale: Scale | None
+    problems: tuple[Reason, ...]
+    flag: Flag
