@@ -1,1 +1,1 @@
-"""The screening endpoint. Nothing is served yet; the package is here so that the import rules hold for it."""
+"""The screening endpoint: the app, its protocols, its page, its commands."""

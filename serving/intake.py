@@ -1,0 +1,306 @@
+"""From a request to a picture and what the caller says about it; everything unfit is refused on the way.
+
+Nothing is written to disk: bodies and forms stay in memory, and the size of both is known before either is
+looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping, Sequence
+from email.message import Message
+from typing import Any, Final, Literal, NamedTuple
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser
+from starlette.requests import Request
+
+from lidloop.detector import Image
+from lidloop.errors import ImageError
+from lidloop.images import decode_header, decode_rgb
+from lidloop.measurements import SIDES, Side
+from lidloop.screening import MAX_FACES, Options
+from serving.problems import Problem, too_large, wrong_parameter
+from serving.settings import Settings
+
+Format = Literal["JPEG", "PNG", "DICOM"]
+
+IMAGES: Final = ("image/jpeg", "image/png")
+FORM: Final = "multipart/form-data"
+DICOM: Final = "application/dicom"
+TAKEN: Final = (*IMAGES, FORM, DICOM)
+PARAMETERS: Final = ("mirrored", "mm_per_px", "pupils", "max_faces")
+
+_FORM_OVERHEAD: Final = 64 * 1024
+_MAX_PARTS: Final = 16
+_LINGER_BYTES: Final = 64 * 1024 * 1024
+_LINGER_SECONDS: Final = 5.0
+_BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Form(NamedTuple):
+    """A multipart form: the bytes of its field ``image``, and the other fields."""
+
+    image: bytes
+    fields: dict[str, str]
+
+
+def media_type(request: Request) -> tuple[str, dict[str, str]]:
+    """Media type of the request's body in lower case, and its parameters; empty where none is named."""
+    header = Message()
+    header["content-type"] = request.headers.get("content-type", "")
+    parameters = {str(k).lower(): str(v) for k, v in header.get_params(failobj=[])[1:]}
+    return header["content-type"].partition(";")[0].strip().lower(), parameters
+
+
+async def read_body(request: Request, limit: int, seconds: float) -> bytes:
+    """Read the body, whatever length it claims to have, up to ``limit`` bytes and for ``seconds``.
+
+    Raises:
+        Problem: 413 for a longer body, 408 for one that takes longer.
+        ClientDisconnect: where the caller went away.
+    """
+    claimed = request.headers.get("content-length", "")
+    waits = request.headers.get("expect", "").lower() == "100-continue"
+    if waits and claimed.isdigit() and int(claimed) > limit:
+        raise _over(limit)  # it has not been sent yet
+    body = bytearray()
+    over = False
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    over = True
+                    break
+    except TimeoutError:
+        raise Problem(
+            "slow-body",
+            f"the body was not complete within {seconds:g} seconds",
+            headers={"Connection": "close"},
+        ) from None
+    if over:
+        body.clear()
+        await _linger(request)
+        raise _over(limit)
+    return bytes(body)
+
+
+async def _linger(request: Request) -> None:
+    """Take in and forget the rest of an oversized body for a while: a connection that is closed on a caller
+    who is still sending is reset, and the caller never reads why."""
+    left = _LINGER_BYTES
+    try:
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while left > 0:
+                message = await request.receive()
+                left -= len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
+    except TimeoutError:
+        return
+
+
+def _over(limit: int) -> Problem:
+    problem = too_large("The body is too large", limit, "bytes")
+    problem.headers["Connection"] = "close"
+    return problem
+
+
+def body_limit(kind: str, settings: Settings) -> int:
+    """Largest body of a media type: a form may say a little more than the picture in it."""
+    return settings.body_bytes + (_FORM_OVERHEAD if kind == FORM else 0)
+
+
+def parse_form(body: bytes, boundary: str) -> Form:
+    """Take a form apart, in memory.
+
+    Raises:
+        Problem: 400 for a body that is no such form, has no ``image``, or has a field twice.
+    """
+    parts = _parts(body, boundary)
+    found: dict[str, bytes] = {}
+    for name, data in parts:
+        if name in found:
+            raise wrong_parameter(name, "the form has it twice")
+        found[name] = data
+    if "image" not in found:
+        raise Problem("body", "the form has no field `image`")
+    image = found.pop("image")
+    try:
+        return Form(image, {name: data.decode() for name, data in found.items()})
+    except UnicodeDecodeError:
+        raise Problem("body", "a field of the form other than `image` is not UTF-8 text") from None
+
+
+def _parts(body: bytes, boundary: str) -> list[tuple[str, bytes]]:
+    parts: list[tuple[str, bytearray]] = []
+    headers: dict[str, str] = {}
+    field, value = bytearray(), bytearray()
+    ended = False
+
+    def begin() -> None:
+        if len(parts) >= _MAX_PARTS:
+            raise Problem("body", f"the form has more than {_MAX_PARTS} fields")
+        headers.clear()
+        parts.append(("", bytearray()))
+
+    def header_end() -> None:
+        headers[field.decode("latin-1").lower()] = value.decode("utf-8", "replace")
+        field.clear()
+        value.clear()
+
+    def headers_finished() -> None:
+        disposition = Message()
+        disposition["content-disposition"] = headers.get("content-disposition", "")
+        name = disposition.get_param("name", header="content-disposition")
+        if not isinstance(name, str) or not name:
+            raise Problem("body", "a part of the form has no name")
+        parts[-1] = (name, parts[-1][1])
+
+    def end() -> None:
+        nonlocal ended
+        ended = True
+
+    parser = MultipartParser(
+        boundary,
+        {
+            "on_part_begin": begin,
+            "on_part_data": lambda data, start, stop: parts[-1][1].extend(data[start:stop]),
+            "on_header_field": lambda data, start, stop: field.extend(data[start:stop]),
+            "on_header_value": lambda data, start, stop: value.extend(data[start:stop]),
+            "on_header_end": header_end,
+            "on_headers_finished": headers_finished,
+            "on_end": end,
+        },
+    )
+    try:
+        parser.write(body)
+        parser.finalize()
+    except (MultipartParseError, UnicodeDecodeError) as error:
+        raise Problem("body", f"the form cannot be read: {error}") from None
+    if not ended:
+        raise Problem("body", "the form is cut short: its closing boundary is missing")
+    return [(name, bytes(data)) for name, data in parts]
+
+
+def options(given: Mapping[str, str], settings: Settings) -> Options:
+    """What a caller says about a picture.
+
+    Args:
+        given: parameters of the address and of the form, each once.
+        settings: smallest score, and thresholds of the flag.
+
+    Raises:
+        Problem: 400 that names the parameter.
+    """
+    for name in given:
+        if name not in PARAMETERS:
+            raise wrong_parameter(name, f"there is no such parameter; there are {', '.join(PARAMETERS)}")
+    return Options(
+        mirrored=_boolean("mirrored", given.get("mirrored", "false")),
+        mm_per_px=_number("mm_per_px", given["mm_per_px"], 1e-4, 10.0) if "mm_per_px" in given else None,
+        pupils=_pupils(given["pupils"]) if "pupils" in given else {},
+        max_faces=_whole("max_faces", given["max_faces"], 1, MAX_FACES) if "max_faces" in given else 10,
+        conf=settings.conf,
+        thresholds=settings.thresholds,
+    )
+
+
+def merged(pairs: Sequence[tuple[str, str]], fields: Mapping[str, str]) -> dict[str, str]:
+    """Parameters of the address and of a form in one.
+
+    Raises:
+        Problem: 400 for one that is given twice.
+    """
+    given = dict(fields)
+    for name, value in pairs:
+        if name in given:
+            raise wrong_parameter(name, "given twice")
+        given[name] = value
+    return given
+
+
+def _boolean(name: str, text: str) -> bool:
+    try:
+        return _BOOLEANS[text.lower()]
+    except KeyError:
+        raise wrong_parameter(name, "must be true or false") from None
+
+
+def _number(name: str, text: str, low: float, high: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise wrong_parameter(name, f"must be a number from {low:g} to {high:g}")
+    return value
+
+
+def _whole(name: str, text: str, low: int, high: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
+        raise wrong_parameter(name, f"must be a whole number from {low} to {high}")
+    return int(text)
+
+
+def _pupils(text: str) -> dict[Side, tuple[float, float]]:
+    wrong = wrong_parameter("pupils", 'must be JSON such as {"OD": [412.5, 300], "OS": [520, 301.5]}')
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise wrong from None
+    if not isinstance(value, dict) or not value or set(value) - set(SIDES):
+        raise wrong
+    return {side: _point(value[side], wrong) for side in SIDES if side in value}
+
+
+def _point(value: Any, wrong: Problem) -> tuple[float, float]:
+    numbers = isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)
+    if not numbers or not all(abs(v) < 1e6 for v in value):  # NaN and infinity are in Python's JSON
+        raise wrong
+    return float(value[0]), float(value[1])
+
+
+def check_pupils(given: Options, width: int, height: int) -> None:
+    """Pupils must lie in the picture.
+
+    Raises:
+        Problem: 400 that names ``pupils``.
+    """
+    for side, (x, y) in given.pupils.items():
+        if not (0 <= x < width and 0 <= y < height):
+            raise wrong_parameter("pupils", f"{side} lies outside the picture of {width} x {height} pixels")
+
+
+def sniff(data: bytes) -> Format | None:
+    """What a file is by its first bytes; None for none that is taken."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data[128:132] == b"DICM":
+        return "DICOM"
+    return None
+
+
+def decode_picture(data: bytes, max_pixels: int) -> Image:
+    """A JPEG or PNG as an upright (h, w, 3) RGB picture.
+
+    Args:
+        data: the file; ``sniff`` said what it is.
+        max_pixels: larger ones are refused by their header, before a pixel is decoded.
+
+    Raises:
+        Problem: 413 for too many pixels, 422 for what is damaged or of a kind that is not taken.
+    """
+    where = "the picture"
+    try:
+        header = decode_header(data, where=where)
+        if header.width * header.height > max_pixels:
+            raise too_large(f"The picture is {header.width} x {header.height} pixels", max_pixels, "pixels")
+        return decode_rgb(data, where=where, max_pixels=max_pixels)
+    except ImageError as error:
+        raise Problem("picture", str(error)) from None

@@ -1,0 +1,159 @@
+"""The model that is served: found, verified, loaded, warmed up; and exchanged while requests go on.
+
+Only sealed bundles are served, and only their ONNX file is opened: no pickle, ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from lidloop.bundle import MANIFEST, Bundle
+from lidloop.detector import Detector, load_detector
+from lidloop.errors import LidloopError, ModelError
+from lidloop.files import sha256
+from lidloop.screening import ModelInfo, screen
+from serving.settings import MOUNTED, Settings
+
+log: Final = logging.getLogger("lidloop.serving")
+
+CHAMPION: Final = "champion"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Served:
+    """A loaded model.
+
+    Attributes:
+        detector: ready to use. info: what answers say of it.
+        reference: its ``reference_profile.json``.
+        identity: changes when what ``Settings.model`` names becomes another model.
+    """
+
+    detector: Detector
+    info: ModelInfo
+    reference: Mapping[str, Any]
+    identity: str
+
+
+def load(settings: Settings) -> Served:
+    """Find, verify and load the model that the settings name, and let it answer once.
+
+    Raises:
+        LidloopError: for a model that is missing or not, byte for byte, what was sealed or registered, or a
+            registry that is out of reach.
+    """
+    name = resolve(settings)
+    if _is_folder(name):
+        path = Path(name)
+        return _load_bundle(path, settings, settings.model_version or None, _folder_identity(path))
+    from lidloop.registry import Registry
+
+    registry = Registry(settings.registry, create=False)
+    version = registry.get(name).version
+    with tempfile.TemporaryDirectory() as temporary:
+        bundle = registry.download(version, Path(temporary) / "bundle")
+        return _load_bundle(bundle.root, settings, version, version)
+
+
+def resolve(settings: Settings) -> str:
+    """What ``Settings.model`` stands for: a folder's path, ``champion`` or a version's number."""
+    if settings.model:
+        return settings.model
+    return str(MOUNTED) if (MOUNTED / MANIFEST).exists() else CHAMPION
+
+
+def identity(settings: Settings) -> str:
+    """``Served.identity`` of the model that would be loaded now, without loading it.
+
+    Raises:
+        LidloopError: where there is none.
+    """
+    name = resolve(settings)
+    if _is_folder(name):
+        return _folder_identity(Path(name))
+    from lidloop.registry import Registry
+
+    return Registry(settings.registry, create=False).get(name).version
+
+
+def _is_folder(name: str) -> bool:
+    path = Path(name)
+    return path.exists() or len(path.parts) > 1
+
+
+def _folder_identity(path: Path) -> str:
+    manifest = path / MANIFEST
+    if not manifest.is_file():
+        raise ModelError(f"{path} is not a bundle: it has no {MANIFEST}; only sealed models are served")
+    return sha256(manifest)
+
+
+def _load_bundle(path: Path, settings: Settings, version: str | None, identity: str) -> Served:
+    bundle = Bundle.open(path)
+    detector = load_detector(path, backend=settings.backend, threads=settings.threads)  # type: ignore[arg-type]
+    info = ModelInfo(bundle.info["name"], version, int(bundle.info["iteration"]), bundle.model_digest)
+    side = detector.imgsz
+    grey = np.full((side * 3 // 4, side, 3), 128, dtype=np.uint8)
+    screen(grey, detector, info)
+    return Served(detector, info, bundle.read("reference_profile.json"), identity)
+
+
+class Model:
+    """The place that holds the model; safe to read from any thread.
+
+    A request takes ``current`` once and keeps to it, so that an exchange never mixes two models in an answer.
+    """
+
+    def __init__(self, settings: Settings, served: Served | None = None) -> None:
+        self._settings = settings
+        self._current = served
+        self._lock = threading.Lock()
+        self.stopping = False
+
+    @property
+    def current(self) -> Served | None:
+        """The loaded model, None before the first."""
+        return self._current
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be answered: a model has answered its warm-up, and no stop is under way."""
+        return self._current is not None and not self.stopping
+
+    def load(self) -> Served:
+        """Load the model if there is none.
+
+        Raises:
+            LidloopError: see ``load``.
+        """
+        with self._lock:
+            if self._current is None:
+                self._current = load(self._settings)
+            return self._current
+
+    def refresh(self) -> bool:
+        """Exchange the model where its name stands for another one now; True where it was exchanged.
+
+        A failure is logged, and the old model goes on answering.
+        """
+        with self._lock:
+            try:
+                if self._current is not None and identity(self._settings) == self._current.identity:
+                    return False
+                new = load(self._settings)
+            except LidloopError as error:
+                log.error("the model stays as it is: %s", error)
+                return False
+            self._current = new
+        log.info(
+            "now serving %s version %s, iteration %d", new.info.name, new.info.version, new.info.iteration
+        )
+        return True

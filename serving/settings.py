@@ -1,0 +1,130 @@
+"""What a server is told: model, address, limits, access. From the environment or the command line.
+
+Every setting is the environment variable ``LIDLOOP_`` and its name in capitals: ``LIDLOOP_QUEUE=4``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from lidloop.errors import LidloopError
+from lidloop.ptosis import Thresholds
+
+PREFIX: Final = "LIDLOOP_"
+MOUNTED: Final = Path("/mnt/models")
+"""Where KServe's storage initialiser puts a model."""
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+class SettingError(LidloopError):
+    """A setting that is not what it should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one server.
+
+    Attributes:
+        model: a bundle's folder, ``champion``, or a version's number; empty: ``/mnt/models`` where it holds
+            a model, else ``champion``.
+        registry: registry that ``champion`` and versions come from.
+        model_version: version to report for a model from a folder, which does not say it itself.
+        watch: seconds between looks for a new champion, 0 for none.
+        backend: ``onnxruntime`` or ``openvino``. threads: of the network, 0: all cores.
+        host, port: where to listen.
+        body_bytes: largest picture, in bytes as sent. pixels: largest picture, in pixels.
+        body_seconds: time a body may take to arrive.
+        concurrency: requests worked on at a time, 0: one more than cores. readers: bodies being received
+            at a time.
+        queue: requests that may wait in a burst. steady: requests inside while overloaded.
+        grace: seconds that a stop waits for what is being worked on.
+        conf: smallest score of a face.
+        mrd1_suspicious, mrd1_functional, asymmetry: thresholds of the flag in millimetres.
+        keys: file of hashed API keys (``lidloop serve-key`` writes it).
+        jwt_issuer, jwt_audience, jwks: who issues tokens, for whom, and a file or https URL of its keys.
+        audit: file that audit lines are appended to; ``-``: standard output.
+        window: faces in the sliding window that drift is computed over.
+    """
+
+    model: str = ""
+    registry: str = "runs/registry"
+    model_version: str = ""
+    watch: float = 0.0
+    backend: str = "onnxruntime"
+    threads: int = 0
+    host: str = "127.0.0.1"
+    port: int = 8000
+    body_bytes: int = 10_000_000
+    pixels: int = 25_000_000
+    body_seconds: float = 15.0
+    concurrency: int = 0
+    readers: int = 32
+    queue: int = 8
+    steady: int = 3
+    grace: float = 20.0
+    conf: float = 0.5
+    mrd1_suspicious: float = Thresholds().mrd1_suspicious
+    mrd1_functional: float = Thresholds().mrd1_functional
+    asymmetry: float = Thresholds().asymmetry
+    keys: str = ""
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwks: str = ""
+    audit: str = "-"
+    window: int = 1000
+
+    def __post_init__(self) -> None:
+        positive = ("body_bytes", "pixels", "body_seconds", "readers", "queue", "steady", "grace", "window")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise SettingError(f"{name} must be more than 0, got {getattr(self, name)}")
+        if not 0 <= self.port <= 65535:
+            raise SettingError(f"port must be 0 to 65535, got {self.port}")
+        if not 0 <= self.conf <= 1:
+            raise SettingError(f"conf must be 0 to 1, got {self.conf}")
+        if self.backend not in ("onnxruntime", "openvino"):
+            raise SettingError(f"backend must be onnxruntime or openvino, got {self.backend!r}")
+        if len({bool(self.jwt_issuer), bool(self.jwt_audience), bool(self.jwks)}) != 1:
+            raise SettingError("JWTs need all of jwt_issuer, jwt_audience and jwks, or none")
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], **given: Any) -> Settings:
+        """Settings of an environment; ``given`` (None where not) goes before it.
+
+        Raises:
+            SettingError: for a value that is not what its setting takes; names the variable.
+        """
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            name = PREFIX + field.name.upper()
+            if given.get(field.name) is not None:
+                values[field.name] = given[field.name]
+            elif environment.get(name):
+                values[field.name] = _convert(environment[name], type(field.default), name)
+        return cls(**values)
+
+    def environment(self) -> dict[str, str]:
+        """The same as environment variables, for processes of BentoML."""
+        return {PREFIX + field.name.upper(): str(getattr(self, field.name)) for field in fields(self)}
+
+    @property
+    def protected(self) -> bool:
+        """Whether callers need credentials."""
+        return bool(self.keys or self.jwks)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """When an eye is flagged."""
+        return Thresholds(self.mrd1_suspicious, self.mrd1_functional, self.asymmetry)
+
+
+def _convert(text: str, kind: type, name: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise SettingError(
+            f"{name}={text!r} is not {'a whole number' if kind is int else 'a number'}"
+        ) from None
