@@ -5,13 +5,19 @@ RUN := $(UV) run --frozen --no-sync
 # A step is a process of its own: without byte code on disk each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test k8s-test cluster-tools lint bench docs clean
 
 demo: .venv/ready  ## the whole loop on drawn faces, about five minutes on two cores
 	$(RUN) lidloop demo
 
-test: .venv/ready  ## all tests; LIDLOOP_300W and LIDLOOP_BASE_WEIGHTS add those on real data
-	$(RUN) pytest
+test: .venv/ready cluster-tools  ## all tests; LIDLOOP_300W and LIDLOOP_BASE_WEIGHTS add those on real data
+	$(RUN) pytest -rs
+
+k8s-test: .venv/ready cluster-tools  ## the chart and k8s/; LIDLOOP_CRDS and LIDLOOP_TEST_KUBECONFIG add to it
+	$(RUN) pytest -rs tests/charts tests/k8s tests/manifests
+
+cluster-tools: .venv/ready  ## helm and kubectl into .tools; without them those tests are skipped
+	-@$(RUN) python tests/tools/cluster_tools.py $(UV)
 
 lint: .venv/ready
 	$(RUN) ruff check .
@@ -25,7 +31,7 @@ docs: .venv/ready  ## figures and tables under docs/ that need no measuring
 	$(RUN) python -m benchmarks.docs
 
 clean:
-	rm -rf .venv .uv runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .uv .tools runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/ready: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --extra all --group dev
