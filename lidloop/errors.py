@@ -27,3 +27,11 @@ class TrainingError(LidloopError):
 
 class ImageError(LidloopError):
     """A picture that is missing, damaged, of an unknown kind or too large."""
+
+
+class ImageSizeError(ImageError):
+    """A picture with more pixels than are read."""
+
+
+class StoreError(LidloopError):
+    """An object store or address that cannot be used, or content that is missing, damaged or in the way."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from lidloop.errors import ImageError
+from lidloop.errors import ImageError, ImageSizeError
 
 MAX_PIXELS: Final = 80_000_000
 """Largest picture read by default, in pixels: 240 MB decoded."""
@@ -31,17 +31,21 @@ FORMATS: Final[dict[str, tuple[str, ...]]] = {
 
 SUFFIXES: Final[frozenset[str]] = frozenset(s for group in FORMATS.values() for s in group)
 
+MAX_SCANS: Final = 100
+"""Most scans of a JPEG; encoders write about ten."""
+
 _ORIENTATION: Final = 0x0112
 
 
 class Header(NamedTuple):
-    """What a picture's header says: format (a key of ``FORMATS``), size in pixels after orientation, and
-    the EXIF orientation 1…8 (1: upright as stored)."""
+    """What a picture's header says: format (a key of ``FORMATS``), size in pixels after orientation, the
+    EXIF orientation 1…8 (1: upright as stored), and whether a PNG is animated."""
 
     format: str
     width: int
     height: int
     orientation: int
+    animated: bool = False
 
 
 def _header(image: Image.Image) -> Header:
@@ -56,7 +60,8 @@ def _header(image: Image.Image) -> Header:
     if orientation >= 5 and image.format != "TIFF":  # Pillow turns a TIFF's size by itself
         width, height = height, width
     kind = "JPEG" if image.format == "MPO" else str(image.format)
-    return Header(kind, width, height, orientation)
+    animated = kind == "PNG" and bool(getattr(image, "is_animated", False))
+    return Header(kind, width, height, orientation, animated)
 
 
 def _open(file: Path | io.BytesIO, where: str) -> Image.Image:
@@ -67,7 +72,7 @@ def _open(file: Path | io.BytesIO, where: str) -> Image.Image:
     except IsADirectoryError:
         raise ImageError(f"{where} is a folder, not a picture") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{where} is too large: {error}") from None
+        raise ImageSizeError(f"{where} is too large: {error}") from None
     # Ultralytics, where it is loaded, makes Pillow import a HEIC plug-in for what it cannot identify.
     except (UnidentifiedImageError, ImportError):
         raise ImageError(f"{where} is not a picture that can be read ({', '.join(FORMATS)})") from None
@@ -77,7 +82,7 @@ def _open(file: Path | io.BytesIO, where: str) -> Image.Image:
 
 def _check_size(header: Header, where: str, max_pixels: int) -> None:
     if header.width * header.height > max_pixels:
-        raise ImageError(
+        raise ImageSizeError(
             f"{where} is too large: {header.width} x {header.height} pixels, the limit is {max_pixels}"
         )
 
@@ -102,6 +107,15 @@ def image_size(path: Path) -> tuple[int, int]:
     return header.width, header.height
 
 
+def _check_scans(data: bytes, kind: str, where: str) -> None:
+    """A progressive JPEG may hold its picture in any number of scans, and each costs a pass over all pixels:
+    ten megabytes of tiny ones would keep a decoder busy for hours."""
+    if kind == "JPEG" and (scans := data.count(b"\xff\xda")) > MAX_SCANS:
+        raise ImageError(
+            f"{where} has {scans} scans, the limit is {MAX_SCANS}: it would take too long to decode"
+        )
+
+
 def _seems_complete(data: bytes, kind: str) -> bool:
     """Whether the end of the file is there, as far as its bytes tell; False where they do not."""
     if kind == "JPEG":
@@ -123,6 +137,7 @@ def decode_rgb(data: bytes, *, where: str, max_pixels: int = MAX_PIXELS) -> NDAr
     with _open(io.BytesIO(data), where) as image:
         header = _header(image)
         _check_size(header, where, max_pixels)
+        _check_scans(data, header.format, where)
         if not _seems_complete(data, header.format):
             # OpenCV fills what is missing with grey and says nothing; Pillow refuses.
             try:
@@ -153,7 +168,8 @@ def read_rgb(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         (height, width, 3) pixels, those of ``cv2.imread`` with the channels in RGB order.
 
     Raises:
-        ImageError: for a file that is missing, unreadable, cut short or too large.
+        ImageSizeError: for more pixels than ``max_pixels``.
+        ImageError: for a file that is missing, unreadable or cut short.
     """
     return decode_rgb(read_bytes(path), where=str(path), max_pixels=max_pixels)
 

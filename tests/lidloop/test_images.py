@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lidloop.errors import ImageError
-from lidloop.images import decode_rgb, image_size, read_header, read_rgb
+from lidloop.errors import ImageError, ImageSizeError
+from lidloop.images import MAX_SCANS, decode_header, decode_rgb, image_size, read_header, read_rgb
 
 W, H = 48, 32
 
@@ -130,11 +130,34 @@ def test_size_is_checked_before_decoding(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     data = bytearray(encoded("PNG"))
     path.write_bytes(data)
-    with pytest.raises(ImageError, match=f"too large: {W} x {H}"):
+    with pytest.raises(ImageSizeError, match=f"too large: {W} x {H}"):
         read_rgb(path, max_pixels=W * H - 1)
     assert read_rgb(path, max_pixels=W * H).shape == (H, W, 3)
     data[16:24] = (60_000).to_bytes(4, "big") * 2  # a header that promises 3.6 gigapixels
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
     path.write_bytes(data)
-    with pytest.raises(ImageError, match="too large"):
+    with pytest.raises(ImageSizeError, match="too large"):
         read_rgb(path)
+
+
+def progressive(repeats: int) -> bytes:
+    """A progressive JPEG whose last scan stands in it so many times more."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture()).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * repeats + data[-2:]
+
+
+def test_a_picture_of_endless_scans_is_refused() -> None:
+    assert decode_rgb(progressive(10), where="x").shape == (H, W, 3)
+    with pytest.raises(ImageError, match=f"scans, the limit is {MAX_SCANS}"):
+        decode_rgb(progressive(MAX_SCANS), where="x")
+
+
+def test_an_animated_png_says_so() -> None:
+    buffer = io.BytesIO()
+    frames = [Image.fromarray(picture()), Image.fromarray(255 - picture())]
+    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:])
+    assert decode_header(buffer.getvalue(), where="x").animated
+    assert not decode_header(encoded("PNG"), where="x").animated
