@@ -6,7 +6,7 @@ edges applied to other faces give the two distributions that a population stabil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +27,7 @@ from lidloop.landmarks import (
 
 FORMAT: Final = 1
 PER_IMAGE: Final = "faces_per_image"
+PSI_EPSILON: Final = 1e-4
 
 DEFINITIONS: Final[dict[str, str]] = {
     PER_IMAGE: "faces in a picture, pictures without one included",
@@ -104,12 +105,46 @@ def decile_edges(values: Floats) -> list[float]:
     return [float(edge) for edge in np.union1d(unique, after)]
 
 
-def histogram(values: Floats, edges: list[float]) -> list[int]:
-    """Count values by bin: ``len(edges) + 1`` counts, the outer bins open. A value on an edge falls into the
-    bin above it; NaN is not counted."""
+def bins(values: Floats, edges: Sequence[float]) -> NDArray[np.int64]:
+    """Bin of each value that is not NaN: 0…``len(edges)``, the outer bins open. A value on an edge falls into
+    the bin above it."""
     finite = values[~np.isnan(values)]
-    bins = np.searchsorted(np.array(edges, dtype=np.float64), finite, side="right")
-    return [int(count) for count in np.bincount(bins, minlength=len(edges) + 1)]
+    return np.searchsorted(np.asarray(edges, dtype=np.float64), finite, side="right").astype(np.int64)
+
+
+def histogram(values: Floats, edges: Sequence[float]) -> list[int]:
+    """Count values by bin (``bins``): ``len(edges) + 1`` counts; NaN is not counted."""
+    return [int(count) for count in np.bincount(bins(values, edges), minlength=len(edges) + 1)]
+
+
+def psi(reference: Sequence[int], current: Sequence[int], *, epsilon: float = PSI_EPSILON) -> float:
+    """Population stability index of two histograms over the same bins: ``Σ (c - r) ln(c / r)`` of shares.
+
+    0 for equal shares; by convention under 0.1 is stable and over 0.25 has shifted. Without any shift its
+    expectation is about ``(bins - 1) (1 / n + 1 / m)`` for samples of n and m, so small samples need care.
+
+    Args:
+        reference, current: counts by bin.
+        epsilon: least share of a bin: one that is empty on one side would make the index infinite.
+
+    Returns:
+        The index; NaN where a histogram is empty.
+
+    Raises:
+        LidloopError: for histograms of different lengths, or a negative count.
+
+    Source: N. Siddiqi, Credit Risk Scorecards (2006); expectation: B. Yurdakul, Statistical Properties of
+    Population Stability Index (2018).
+    """
+    r, c = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
+    if r.shape != c.shape or r.ndim != 1:
+        raise LidloopError(f"histograms over different bins cannot be compared: {r.shape} and {c.shape}")
+    if (r < 0).any() or (c < 0).any():
+        raise LidloopError("a histogram holds a negative count")
+    if not r.sum() or not c.sum():
+        return float("nan")
+    share_r, share_c = np.maximum(r / r.sum(), epsilon), np.maximum(c / c.sum(), epsilon)
+    return float(((share_c - share_r) * np.log(share_c / share_r)).sum())
 
 
 def reference_profile(labels: LabelSet, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Any]:

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lidloop.drift import DEFINITIONS, PER_IMAGE, decile_edges, features, histogram, reference_profile
+from lidloop.drift import (
+    DEFINITIONS,
+    PER_IMAGE,
+    bins,
+    decile_edges,
+    features,
+    histogram,
+    psi,
+    reference_profile,
+)
 from lidloop.errors import LidloopError
 from lidloop.labels import Face, LabelSet, box_of
 from lidloop.landmarks import FLIP, GROUPS, LEFT_EYE, N_POINTS, RIGHT_EYE
@@ -231,3 +240,38 @@ class TestProfile:
     def test_without_a_face(self) -> None:
         with pytest.raises(LidloopError, match="at least one face"):
             reference_profile(LabelSet.from_faces({}, images=["a"]), {"a": SIZE})
+
+
+COUNTS = st.lists(st.integers(0, 1000), min_size=2, max_size=12).filter(sum)
+
+
+def test_psi_of_a_hand_worked_case() -> None:
+    # Shares 0.5, 0.5 and 0.25, 0.75: -0.25 ln 0.5 + 0.25 ln 1.5.
+    assert psi([10, 10], [5, 15]) == pytest.approx(0.25 * (np.log(2) + np.log(1.5)))
+    # An empty bin counts as the least share: (0.0001 - 0.5) ln(0.0001 / 0.5) + (1 - 0.5) ln 2.
+    assert psi([1, 1], [0, 1]) == pytest.approx(-0.4999 * np.log(0.0002) + 0.5 * np.log(2))
+    assert np.isnan(psi([0, 0], [1, 2]))
+    assert np.isnan(psi([1, 2], [0, 0]))
+
+
+@given(COUNTS, st.integers(1, 50), st.randoms(use_true_random=False))
+def test_psi_is_zero_only_for_equal_shares_and_does_not_care_for_sides(counts, times, random) -> None:
+    assert psi(counts, [times * c for c in counts]) == pytest.approx(0, abs=1e-12)
+    other = random.sample(counts, len(counts))
+    assert psi(counts, other) >= 0
+    assert psi(counts, other) == pytest.approx(psi(other, counts))
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "reason"),
+    [([1, 2], [1, 2, 3], "different bins"), ([1, -2], [1, 2], "negative"), ([[1]], [[1]], "different bins")],
+)
+def test_psi_refuses(reference: list, current: list, reason: str) -> None:
+    with pytest.raises(LidloopError, match=reason):
+        psi(reference, current)
+
+
+@given(hnp.arrays(np.float64, st.integers(0, 30), elements=st.floats(-5, 5) | st.just(np.nan)))
+def test_bins_count_up_to_the_histogram(values: np.ndarray) -> None:
+    edges = [-1.0, 0.0, 2.5]
+    assert np.bincount(bins(values, edges), minlength=4).tolist() == histogram(values, edges)
