@@ -18,10 +18,9 @@ Messages of errors name attributes, never their values, and pydicom's own are no
 from __future__ import annotations
 
 import functools
+import io
 import logging
-import re
 import warnings
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -29,14 +28,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidloop.errors import ImageError
-from serving.dicom_pixels import (
-    Budget,
+from serving.dicom_file import (
+    IMPLICIT,
+    UID,
     DicomDamageError,
     DicomKindError,
     DicomSizeError,
-    Pixels,
-    decode,
+    scan,
+    transfer_syntax,
 )
+from serving.dicom_pixels import Pixels, decode
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -79,9 +80,6 @@ SYNTAXES: Final[dict[str, Syntax]] = {
 }
 """Transfer syntaxes that are taken."""
 
-_IMPLICIT: Final = "1.2.840.10008.1.2"
-_DEFLATED: Final = "1.2.840.10008.1.2.1.99"
-_PIXEL_DATA: Final = 0x7FE00010
 _IDENTIFIERS: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _REPEATED: Final = (
     "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge",
@@ -89,7 +87,13 @@ _REPEATED: Final = (
     "TimezoneOffsetFromUTC",
 )  # fmt: skip
 """What a structured report repeats of the patient and the study."""
-_UID: Final = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_WANTED: Final = (
+    "SpecificCharacterSet", *_IDENTIFIERS, *_REPEATED,
+    "PatientOrientation", "ImageLaterality", "PixelSpacing", "PixelSpacingCalibrationType",
+    "Rows", "Columns", "NumberOfFrames", "PhotometricInterpretation", "PlanarConfiguration",
+    "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+)  # fmt: skip
+"""All that is read."""
 _MM_PER_PX: Final = (1e-4, 10.0)
 _SPACING_TOLERANCE: Final = 0.01
 
@@ -156,27 +160,22 @@ def read(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXEL
 
 
 def _read(data: bytes, max_pixels: int) -> DicomPicture:
+    from pydicom.datadict import tag_for_keyword
     from pydicom.filereader import read_dataset
 
-    file = Budget(data)
-    syntax = _transfer_syntax(file)
-    if syntax == _DEFLATED:
-        file = Budget(_inflate(data[file.tell() :], 4 * max_pixels))
-    implicit = syntax == _IMPLICIT
-    dataset: Dataset = read_dataset(
-        file, implicit, True, stop_when=lambda tag, vr, length: tag >= 0x7FE00000 or tag < 0x00080000
-    )
+    syntax = transfer_syntax(data)[0]
+    if syntax not in SYNTAXES:
+        known = ", ".join(known.name for known in SYNTAXES.values())
+        raise DicomKindError(f"the transfer syntax{_named(syntax)} is not taken; taken are {known}")
+    wanted = frozenset(tag for keyword in _WANTED if (tag := tag_for_keyword(keyword)) is not None)
+    file = scan(data, wanted=wanted, max_inflated=4 * max_pixels)
+    dataset = read_dataset(io.BytesIO(file.dataset), syntax == IMPLICIT, True)
     header = _header(dataset)
     pixels = _pixels(dataset, SYNTAXES[syntax], max_pixels)
-    rest: Dataset = read_dataset(
-        file, implicit, True, stop_when=lambda tag, vr, length: tag > _PIXEL_DATA, specific_tags=[_PIXEL_DATA]
-    )
-    stored = rest.get_item(_PIXEL_DATA)
-    if stored is None or not stored.value:
+    if not file.pixels:
         raise DicomDamageError("the DICOM file has no Pixel Data")
-    image = decode(bytes(stored.value), syntax, SYNTAXES[syntax].coding, pixels)
-    orientation = _strings(dataset, "PatientOrientation")
-    upright = _upright(image, orientation)
+    image = decode(file.pixels, syntax, SYNTAXES[syntax].coding, pixels)
+    upright = _upright(image, _strings(dataset, "PatientOrientation"))
     laterality = _strings(dataset, "ImageLaterality")
     return DicomPicture(
         image=np.ascontiguousarray(image if upright is None else upright),
@@ -187,34 +186,12 @@ def _read(data: bytes, max_pixels: int) -> DicomPicture:
     )
 
 
-def _transfer_syntax(file: Budget) -> str:
-    """Read preamble and file meta information; ``file`` is at the data set afterwards."""
-    from pydicom.filereader import read_dataset
-
-    if file.read(132)[128:] != b"DICM":
-        raise DicomDamageError("not a DICOM file: DICM is not where it should be (PS3.10)")
-    meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
-    uid = str(meta.get("TransferSyntaxUID", ""))
-    if uid not in SYNTAXES:
-        known = ", ".join(syntax.name for syntax in SYNTAXES.values())
-        raise DicomKindError(f"the transfer syntax{_named(uid)} is not taken; taken are {known}")
-    return uid
-
-
 def _named(uid: str) -> str:
     """A UID's name in the standard, for messages; nothing for one that it does not have."""
-    from pydicom.uid import UID
+    from pydicom import uid as known
 
-    name = UID(uid).name if _UID.fullmatch(uid) else uid
+    name = known.UID(uid).name if UID.fullmatch(uid) else uid
     return "" if name == uid else f" {name}"
-
-
-def _inflate(data: bytes, limit: int) -> bytes:
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = stream.decompress(data, limit + 1)
-    if len(inflated) > limit:
-        raise DicomSizeError(f"the deflated DICOM file holds more than {limit} bytes")
-    return inflated
 
 
 def _header(dataset: Dataset) -> Dataset:
@@ -228,7 +205,7 @@ def _header(dataset: Dataset) -> Dataset:
     header = Dataset()
     for keyword in _IDENTIFIERS:
         value = str(dataset.get(keyword, ""))
-        if not _UID.fullmatch(value):
+        if not UID.fullmatch(value):
             raise DicomDamageError(f"{keyword} of the DICOM file is missing or no UID")
         setattr(header, keyword, value)
     for keyword in _REPEATED:

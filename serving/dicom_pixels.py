@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lidloop.errors import ImageError
 from lidloop.images import decode_header, decode_rgb
+from serving.dicom_file import DicomDamageError, DicomKindError
 
 if TYPE_CHECKING:
     from pydicom.uid import UID
@@ -25,22 +25,8 @@ if TYPE_CHECKING:
 _WHERE: Final = "the picture in the DICOM file"
 _SOI: Final = b"\xff\xd8"
 _ADOBE_RGB: Final = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
-_READS: Final = 100_000
-"""Reads after which a file counts as an attack; a real one takes a few thousand at most."""
 _RLE_PADDING: Final = 128
 """Bytes by which an RLE segment may be longer than its plane: padding, generously."""
-
-
-class DicomKindError(ImageError):
-    """A DICOM file of a kind that is not taken."""
-
-
-class DicomSizeError(ImageError):
-    """A DICOM file with more bytes or pixels than are taken."""
-
-
-class DicomDamageError(ImageError):
-    """A file that is no DICOM file, or a damaged one."""
 
 
 class Pixels(NamedTuple):
@@ -57,28 +43,11 @@ class Pixels(NamedTuple):
         return 1 if self.photometric == "MONOCHROME2" else 3
 
 
-class Budget(io.BytesIO):
-    """Bytes that may be read a limited number of times: whatever a header claims, parsing it ends soon."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.reads = _READS
-        self.bytes = 4 * len(data)
-
-    def read(self, size: int | None = -1) -> bytes:
-        found = super().read(size)
-        self.reads -= 1
-        self.bytes -= len(found)
-        if self.reads < 0 or self.bytes < 0:
-            raise DicomDamageError("the DICOM file has far more elements than a photograph")
-        return found
-
-
 def decode(data: bytes, syntax: str, coding: str, pixels: Pixels) -> NDArray[np.uint8]:
-    """Decode Pixel Data of one frame.
+    """Decode the one frame of a file.
 
     Args:
-        data: value of Pixel Data; encapsulated unless ``coding`` is ``native``.
+        data: the frame as it is stored.
         syntax: UID of the transfer syntax. coding: as ``serving.dicom.SYNTAXES`` has it.
         pixels: what the header says.
 
@@ -89,21 +58,20 @@ def decode(data: bytes, syntax: str, coding: str, pixels: Pixels) -> NDArray[np.
         ImageError: for pixels that are damaged or contradict the header.
         Exception: whatever else pydicom or a decoder raises at damaged ones.
     """
-    from pydicom.encaps import encapsulate, get_frame
+    from pydicom.encaps import encapsulate
     from pydicom.uid import UID
 
     if coding == "native":
         return _as_rgb(data, UID(syntax), pixels)
-    frame = get_frame(Budget(data), 0, number_of_frames=1)
     if coding == "jpeg":
-        return _jpeg(frame, pixels)
+        return _jpeg(data, pixels)
     if coding == "jpeg-2000":
-        _same_size(_size_of_jpeg_2000(frame), pixels)
+        _same_size(_size_of_jpeg_2000(data), pixels)
     elif coding == "jpeg-ls":
-        _same_size(_size_of_jpeg_ls(frame), pixels)
+        _same_size(_size_of_jpeg_ls(data), pixels)
     else:
-        _check_rle(frame, pixels)
-    return _as_rgb(encapsulate([frame]), UID(syntax), pixels)
+        _check_rle(data, pixels)
+    return _as_rgb(encapsulate([data]), UID(syntax), pixels)
 
 
 def _as_rgb(data: bytes, syntax: UID, pixels: Pixels) -> NDArray[np.uint8]:

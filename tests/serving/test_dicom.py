@@ -347,6 +347,15 @@ def test_an_rle_frame_that_expands_without_end_is_not_decoded() -> None:
         read(dicom_photograph(SMALL, TransferSyntaxUID=RLE, frame=frame))
 
 
+def split(file: bytes) -> tuple[bytes, bytes]:
+    """What comes before a file's data set, and the data set."""
+    end = 144 + struct.unpack_from("<L", file, 140)[0]
+    return file[:end], file[end:]
+
+
+HEAD, BODY = split(dicom_photograph(SMALL))
+
+
 def test_a_deflated_bomb_is_not_inflated() -> None:
     file = dicom_photograph(SMALL)
     stored = dicom_photograph(SMALL, TransferSyntaxUID=DEFLATED)
@@ -370,12 +379,6 @@ def element(tag: int, vr: bytes, value: bytes, length: int | None = None) -> byt
     return struct.pack("<HH2sHL", group, number, vr, 0, length) + value
 
 
-def head() -> bytes:
-    """Everything of a file before its data set."""
-    file = dicom_photograph(SMALL)
-    return file[: 144 + struct.unpack_from("<L", file, 140)[0]]
-
-
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -396,13 +399,59 @@ def head() -> bytes:
             element(0x00091010, b"OB", struct.pack("<HHLHHL", *ITEM, 8, 0xFFFE, 0xE0DD, 0), ENDLESS) * 50_000,
             "values of undefined length, each of which is looked through to the end",
         ),
+        (
+            element(0x00080005, b"UT", b"X\\" * 2_000_000) + BODY,
+            "a character set with millions of names, which a parser would look up one by one",
+        ),
+        (element(0x00100020, b"UT", b"X\\" * 2_000_000) + BODY, "a patient with millions of identifiers"),
+        (element(0x00080005, b"UT", b"ISO_IR 100") * 2 + BODY, "twice the same: readers might differ"),
         (element(0x7FE00010, b"OB", bytes(4000)), "pixels alone"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_hostile_data_sets_end_soon(body: bytes, reason: str) -> None:
     with pytest.raises(ImageError):
-        read(head() + body)
+        read(HEAD + body)
+
+
+def nested(depth: int) -> st.SearchStrategy[Dataset]:
+    """Data sets with sequences and items of defined and of undefined length."""
+    below = st.lists(nested(depth - 1), max_size=3) if depth else st.just([])
+    return st.builds(dataset_with, below, st.booleans(), st.booleans(), st.binary(max_size=20))
+
+
+def dataset_with(items: list[Dataset], endless: bool, endless_items: bool, private: bytes) -> Dataset:
+    dataset = Dataset()
+    dataset.StudyDescription = "inside"
+    dataset.add_new(0x00091010, "OB", private)
+    dataset.ReferencedStudySequence = items
+    dataset["ReferencedStudySequence"].is_undefined_length = endless
+    for item in items:
+        item.is_undefined_length_sequence_item = endless_items
+    return dataset
+
+
+@settings(max_examples=60)
+@given(nested(3), st.sampled_from(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"]))
+def test_sequences_are_stepped_over(extra: Dataset, syntax: str) -> None:
+    """What stands in items is nobody's patient or study: the description in them is not the file's."""
+    file = dcmread(io.BytesIO(dicom_photograph(SMALL, TransferSyntaxUID=syntax, StudyDescription="outside")))
+    file.ReferencedImageSequence = [extra]
+    file["ReferencedImageSequence"].is_undefined_length = True
+    file.ReferencedStudySequence = extra.ReferencedStudySequence
+    out = io.BytesIO()
+    file.save_as(out)
+    found = read(out.getvalue())
+    assert found.header.StudyDescription == "outside"
+    assert np.array_equal(found.image, SMALL)
+
+
+def test_an_unknown_sequence_of_undefined_length_is_implicit() -> None:
+    """PS3.5, 6.2.2: UN of undefined length holds implicit elements, also in an explicit file."""
+    inside = struct.pack("<HHL", *ITEM, ENDLESS) + struct.pack("<HHL4s", 0x0008, 0x1030, 4, b"text")
+    ends = struct.pack("<HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    unknown = element(0x00071001, b"UN", inside + ends, ENDLESS)
+    assert np.array_equal(read(HEAD + unknown + BODY).image, SMALL)
 
 
 @pytest.mark.parametrize(
