@@ -1,0 +1,71 @@
+{{- /* What the schema cannot say in words a person can act on. All that is wrong is listed at once. */ -}}
+{{- define "lidloop.checks" -}}
+{{- $serving := .Values.serving -}}
+{{- $registry := .Values.registry -}}
+{{- $policy := .Values.networkPolicy -}}
+{{- $wrong := list -}}
+{{- if not (or $serving.enabled $registry.enabled) -}}
+{{- $wrong = append $wrong "nothing to install: enable serving, registry or both" -}}
+{{- end -}}
+{{- if $serving.enabled -}}
+{{- $jwt := $serving.access.jwt -}}
+{{- $jwks := compact (list $jwt.jwksUrl $jwt.jwksConfigMap) -}}
+{{- $scaling := $serving.autoscaling -}}
+{{- if not $serving.model.uri -}}
+{{- $wrong = append $wrong "serving.model.uri is missing: where the champion's bundle is, s3://BUCKET/models/lidloop/VERSION or pvc://CLAIM/PATH" -}}
+{{- end -}}
+{{- if not (or $serving.access.keysSecret $jwt.issuer $jwt.audience $jwks) -}}
+{{- $wrong = append $wrong "serving.access is missing: without it the server answers on loopback only. Set serving.access.keysSecret (a Secret with hashed API keys) or serving.access.jwt (issuer, audience and jwksUrl or jwksConfigMap)" -}}
+{{- end -}}
+{{- if and (or $jwt.issuer $jwt.audience $jwks) (not (and $jwt.issuer $jwt.audience (eq (len $jwks) 1))) -}}
+{{- $wrong = append $wrong "serving.access.jwt needs issuer, audience and one of jwksUrl and jwksConfigMap" -}}
+{{- end -}}
+{{- if and (eq $serving.mode "kserve") (or $serving.ingress.enabled $serving.httpRoute.enabled) -}}
+{{- $wrong = append $wrong "serving.ingress and serving.httpRoute are for serving.mode=deployment; KServe makes its own route: set serving.kserve.clusterLocal=false for one" -}}
+{{- end -}}
+{{- if and $serving.ingress.enabled (not (and $serving.ingress.host $serving.ingress.tlsSecret)) -}}
+{{- $wrong = append $wrong "serving.ingress needs host and tlsSecret: photographs and keys do not travel in clear" -}}
+{{- end -}}
+{{- if and $serving.httpRoute.enabled (not (and $serving.httpRoute.parentRefs $serving.httpRoute.hostnames)) -}}
+{{- $wrong = append $wrong "serving.httpRoute needs parentRefs and hostnames" -}}
+{{- end -}}
+{{- if gt (int $scaling.min) (int $scaling.max) -}}
+{{- $wrong = append $wrong "serving.autoscaling.min is more than serving.autoscaling.max" -}}
+{{- end -}}
+{{- if and (eq $scaling.kind "keda") (not $scaling.prometheus) -}}
+{{- $wrong = append $wrong "serving.autoscaling.prometheus is missing: KEDA reads the requests inside from there" -}}
+{{- end -}}
+{{- if and (eq $serving.mode "kserve") $scaling.metricsAdapter -}}
+{{- $wrong = append $wrong "serving.autoscaling.metricsAdapter is for serving.mode=deployment; on KServe scaling by requests inside needs kind=keda" -}}
+{{- end -}}
+{{- if and $policy.enabled (hasPrefix "s3://" $serving.model.uri) (not $policy.objectStore.to) -}}
+{{- $wrong = append $wrong "networkPolicy.objectStore.to is missing: the bundle comes from an object store, and nothing opens the way there" -}}
+{{- end -}}
+{{- if and $policy.enabled $jwt.jwksUrl (not $policy.identityProvider.to) -}}
+{{- $wrong = append $wrong "networkPolicy.identityProvider.to is missing: serving.access.jwt.jwksUrl is fetched from there" -}}
+{{- end -}}
+{{- end -}}
+{{- if $registry.enabled -}}
+{{- if not $registry.database.secret -}}
+{{- $wrong = append $wrong "registry.database.secret is missing: a Secret with the URI of a Postgres database" -}}
+{{- end -}}
+{{- if not $registry.auth.secret -}}
+{{- $wrong = append $wrong "registry.auth.secret is missing: a Secret with username, password and session-key; the registry is never open" -}}
+{{- end -}}
+{{- if not $registry.artifacts -}}
+{{- $wrong = append $wrong "registry.artifacts is missing: where bundles are kept, s3://BUCKET/PATH" -}}
+{{- end -}}
+{{- if and $registry.ingress.enabled (not (and $registry.ingress.host $registry.ingress.tlsSecret)) -}}
+{{- $wrong = append $wrong "registry.ingress needs host and tlsSecret: passwords do not travel in clear" -}}
+{{- end -}}
+{{- if and $policy.enabled (not $policy.database.to) -}}
+{{- $wrong = append $wrong "networkPolicy.database.to is missing: the registry keeps its tables in Postgres, and nothing opens the way there" -}}
+{{- end -}}
+{{- if and $policy.enabled (not $policy.objectStore.to) -}}
+{{- $wrong = append $wrong "networkPolicy.objectStore.to is missing: the registry keeps bundles in an object store, and nothing opens the way there" -}}
+{{- end -}}
+{{- end -}}
+{{- if $wrong -}}
+{{- fail (printf "\n- %s" (join "\n- " (uniq $wrong))) -}}
+{{- end -}}
+{{- end -}}
