@@ -2,7 +2,9 @@
 
 ::
 
-    model.onnx               what is run
+    model.onnx               the whole network, self-contained; its digest is the model's identity
+    scores.onnx, boxes.onnx, points.onnx
+                             the same network in parts, which is what runs; their weights are model.onnx's
     weights.pt               what the next iteration starts from; a pickle, never opened by serving
     training.json            how it was trained; epochs.csv: its course, where training left one
     evaluation.json          metrics on both yardsticks
@@ -29,10 +31,13 @@ from lidloop.landmarks import N_POINTS
 FORMAT: Final = 1
 MANIFEST: Final = "bundle.json"
 ONNX: Final = "model.onnx"
+SCORES, BOXES, POINTS = "scores.onnx", "boxes.onnx", "points.onnx"
+PARTS: Final = (SCORES, BOXES, POINTS)
+"""The network in parts (``lidloop.cut``): all of them or, in bundles sealed before there were any, none."""
 WEIGHTS: Final = "weights.pt"
 TRAINED: Final = (ONNX, WEIGHTS, "training.json")
 """Files that training leaves in a model folder."""
-OPTIONAL: Final = ("epochs.csv",)
+OPTIONAL: Final = (*PARTS, "epochs.csv")
 FILES: Final = (*TRAINED, "evaluation.json", "reference_profile.json", "MODEL_CARD.md")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -125,6 +130,9 @@ class ModelFiles(NamedTuple):
     """What a detector needs to know of a model folder."""
 
     onnx: Path
+    """The whole network."""
+    parts: tuple[Path, Path, Path] | None
+    """The network in parts: scores, boxes, points; None where it can only run whole."""
     imgsz: int | None
     """Side of the square input in pixels; None for a bare ``.onnx`` file, which states it itself."""
     iteration: int
@@ -142,16 +150,26 @@ def model_files(path: Path) -> ModelFiles:
     if path.is_file():
         if path.suffix != ".onnx":
             raise ModelError(f"{path} is not an ONNX model; give a .onnx file, a model folder or a bundle")
-        return ModelFiles(path, None, 0)
+        return ModelFiles(path, None, None, 0)
     if (path / MANIFEST).exists():
         bundle = Bundle.open(path)
-        return ModelFiles(bundle.onnx, bundle.imgsz, int(bundle.info["iteration"]))
+        return ModelFiles(bundle.onnx, _parts(path), bundle.imgsz, int(bundle.info["iteration"]))
     if not path.is_dir():
         raise ModelError(f"there is no model at {path}")
     training = _read_training(path)
     if not (path / ONNX).is_file():
         raise ModelError(f"{path} has no {ONNX}: its training did not end")
-    return ModelFiles(path / ONNX, training["imgsz"], training.get("iteration", 0))
+    return ModelFiles(path / ONNX, _parts(path), training["imgsz"], training.get("iteration", 0))
+
+
+def _parts(folder: Path) -> tuple[Path, Path, Path] | None:
+    """The parts in a folder. In a verified bundle what is there is what was sealed."""
+    missing = [name for name in PARTS if not (folder / name).is_file()]
+    if len(missing) == len(PARTS):
+        return None
+    if missing:
+        raise ModelError(f"{folder} has only some parts of the network, not {', '.join(missing)}")
+    return folder / SCORES, folder / BOXES, folder / POINTS
 
 
 def seal(
@@ -220,6 +238,7 @@ def seal(
         "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
         "lidloop": __version__,
     }
+    _parts(model_dir)
     files = [*FILES, *(file for file in OPTIONAL if (model_dir / file).is_file())]
     with folder_atomic(out) as folder:
         for file in (*TRAINED, *files[len(FILES) :]):

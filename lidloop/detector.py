@@ -7,10 +7,10 @@ outside stays outside, and the caller decides what that means.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import cv2
 import numpy as np
@@ -21,12 +21,11 @@ from lidloop.errors import LidloopError, ModelError
 from lidloop.files import sha256
 from lidloop.labels import Face, box_iou
 from lidloop.landmarks import N_POINTS
+from lidloop.runtimes import Graph, load_graph
+from lidloop.sparse_head import WHOLE, Answer, Network, SparseNetwork, WholeAnswer
 
 Backend = Literal["onnxruntime", "openvino", "torch"]
 Image = NDArray[np.uint8]
-Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(B, 3, h, w) RGB in 0…1 to (B, 5 + 153, anchors): box centre and size, score, then x, y, visibility of 51
-points, in pixels of the network's input."""
 
 STRIDE: Final = 32
 PAD_GREY: Final = 114
@@ -84,32 +83,37 @@ def nms(boxes: NDArray[np.float64], iou: float) -> NDArray[np.int64]:
 
 
 def decode(
-    raw: NDArray[np.float32], prepared: Prepared, *, conf: float, iou: float, origin: int
+    answer: Answer, picture: int, prepared: Prepared, *, conf: float, iou: float, origin: int
 ) -> list[Face]:
     """Turn the network's answer for one picture into faces, by falling score.
 
+    Boxes are asked for where the score is high enough, and points where a box survives.
+
     Args:
-        raw: (5 + 153, anchors), in pixels of the network's input.
+        answer: in pixels of the network's input.
+        picture: its number in the batch.
         prepared: how the picture was scaled and padded.
         conf: smallest score.
         iou: of two boxes that overlap by more, the one with the lower score is dropped.
         origin: written into the faces.
     """
-    rows = np.flatnonzero(raw[4] >= conf)
-    rows = rows[np.argsort(-raw[4, rows], kind="stable")][:MAX_CANDIDATES]
-    values = raw[:, rows].T.astype(np.float64)
-    values = values[np.isfinite(values).all(axis=1)]
+    scores = answer.scores[picture]
+    anchors = np.flatnonzero(scores >= conf)
+    anchors = anchors[np.argsort(-scores[anchors], kind="stable")][:MAX_CANDIDATES]
+    values = answer.boxes(picture, anchors).astype(np.float64)
+    finite = np.isfinite(values).all(axis=1)
+    anchors, values = anchors[finite], values[finite]
     offset = np.array([prepared.left, prepared.top])
-    centre, half = values[:, :2], values[:, 2:4] / 2
+    centre, half = values[:, :2], values[:, 2:] / 2
     low, high = (centre - half - offset) / prepared.gain, (centre + half - offset) / prepared.gain
     boxes = np.concatenate([low, high], axis=1)
     kept = nms(boxes, iou)
-    points = values[kept, 5:].reshape(-1, N_POINTS, 3)
-    points[..., :2] = (points[..., :2] - offset) / prepared.gain
-    points[..., 2] = 2
+    points = np.full((len(kept), N_POINTS, 3), 2.0)
+    points[..., :2] = (answer.points(picture, anchors[kept]) - offset) / prepared.gain
     return [
         Face(box, face, origin, float(score))
-        for box, face, score in zip(boxes[kept], points, values[kept, 4], strict=True)
+        for box, face, score in zip(boxes[kept], points, scores[anchors[kept]], strict=True)
+        if np.isfinite(face).all()
     ]
 
 
@@ -154,20 +158,28 @@ class Detector:
         for group in by_shape.values():
             for start in range(0, len(group), self._batch):
                 rows = group[start : start + self._batch]
-                raw = self.forward([prepared[k] for k in rows])
-                for k, answer in zip(rows, raw, strict=True):
-                    faces[k] = decode(answer, prepared[k], conf=thresholds[k], iou=iou, origin=self.iteration)
+                answer = self.forward([prepared[k] for k in rows])
+                for place, k in enumerate(rows):
+                    faces[k] = decode(
+                        answer, place, prepared[k], conf=thresholds[k], iou=iou, origin=self.iteration
+                    )
         return faces
 
-    def forward(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
-        """The network's raw answer for pictures of one prepared shape: (B, 5 + 153, anchors)."""
+    def forward(self, prepared: Sequence[Prepared]) -> Answer:
+        """The network's answer for pictures of one prepared shape."""
         pixels = np.stack([item.pixels for item in prepared]).transpose(0, 3, 1, 2)
         tensor = np.multiply(pixels, np.float32(1 / 255), dtype=np.float32)
         return self._network(np.ascontiguousarray(tensor))
 
 
 def load_detector(
-    model: Path, *, backend: Backend = "onnxruntime", threads: int = 0, device: str = "cpu", batch: int = 8
+    model: Path,
+    *,
+    backend: Backend = "onnxruntime",
+    threads: int = 0,
+    device: str = "cpu",
+    batch: int = 8,
+    whole: bool = False,
 ) -> Detector:
     """Load a bundle, a model folder or an ONNX file.
 
@@ -175,74 +187,41 @@ def load_detector(
         model: a bundle (its digests are verified before anything is loaded), a model folder fresh from
             training, or an ``.onnx`` file that names its input size.
         backend: ``torch`` reads ``weights.pt``, a pickle: only where training happens, never to serve.
-        threads: of the network; 0 leaves it to the runtime, which takes all cores.
-        device: ``cpu`` or a CUDA device such as ``0``.
+        threads: of the network; 0 takes all cores that this process may use.
+        device: ``cpu``, a CUDA device such as ``0``, or ``tensorrt:0``.
         batch: largest number of pictures in one pass.
+        whole: run the whole network although there are parts of it that run faster (``lidloop.cut``). A model
+            without parts, and an ``.onnx`` file, always runs whole.
 
     Raises:
         ModelError: for a model that is missing, damaged, or not one of 51 points.
     """
     files = model_files(Path(model))
-    named: int | None = None
+    digest = sha256(files.onnx)
+    stated: str | None = None
     if backend == "torch":
         network = torch_network(files.onnx.parent / "weights.pt", device)
-    elif backend == "openvino":
-        network = _openvino_network(files.onnx, threads, device)
+    elif whole or files.parts is None:
+        graph = load_graph(files.onnx, runtime=backend, threads=threads, device=device)
+        network, stated = _whole_network(files.onnx, graph), graph.metadata.get("imgsz")
     else:
-        network, named = _onnx_network(files.onnx, threads, device)
-    imgsz = files.imgsz or named or 0
+        parts = [load_graph(path, runtime=backend, threads=threads, device=device) for path in files.parts]
+        for path, part in zip(files.parts, parts, strict=True):
+            if part.metadata.get(WHOLE) != digest:
+                raise ModelError(f"{path} is not a part of the {files.onnx.name} beside it; export again")
+        network = SparseNetwork(*parts)
+    imgsz = files.imgsz or (json.loads(stated)[0] if stated else 0)
     if imgsz < STRIDE or imgsz % STRIDE:
         raise ModelError(f"{model} does not say its input size; train or seal it with lidloop")
-    digest = sha256(files.onnx)
     return Detector(network, imgsz=imgsz, iteration=files.iteration, digest=digest, batch=batch)
 
 
-def _onnx_network(path: Path, threads: int, device: str) -> tuple[Network, int | None]:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if device != "cpu":
-        if "CUDAExecutionProvider" not in ort.get_available_providers():
-            raise ModelError("this ONNX Runtime has no CUDA: install onnxruntime-gpu, or use device cpu")
-        providers = [("CUDAExecutionProvider", {"device_id": int(device or 0)}), *providers]
-    try:
-        session = ort.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:
-        raise ModelError(f"ONNX Runtime cannot load {path}: {error}") from error
-    _check_outputs(path, session.get_outputs()[0].shape)
-    name = session.get_inputs()[0].name
-    metadata = session.get_modelmeta().custom_metadata_map
-    size = json.loads(metadata["imgsz"])[0] if "imgsz" in metadata else None
-
-    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        answer: NDArray[np.float32] = session.run(None, {name: batch})[0]
-        return answer
-
-    return run, size
-
-
-def _openvino_network(path: Path, threads: int, device: str) -> Network:
-    try:
-        import openvino as ov
-    except ImportError as error:
-        raise ModelError("the openvino backend needs: pip install 'lidloop[openvino]'") from error
-    if device != "cpu":
-        raise ModelError("the openvino backend runs on the CPU; use onnxruntime for a GPU")
-    core = ov.Core()
-    # The default on CPUs with bf16 units is bf16, whose points are off by up to a pixel.
-    config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
-    if threads:
-        config["INFERENCE_NUM_THREADS"] = threads
-    compiled = core.compile_model(core.read_model(path), "CPU", config)
-    _check_outputs(path, [str(dim) for dim in compiled.output(0).partial_shape])
-
-    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(compiled(batch)[0])
-
-    return run
+def _whole_network(path: Path, graph: Graph) -> Network:
+    channels = 5 + 3 * N_POINTS
+    shape = graph.outputs[0]
+    if len(shape) != 3 or shape[1] != str(channels):
+        raise ModelError(f"{path} answers with shape {shape}; a {N_POINTS}-point model has {channels} rows")
+    return lambda batch: WholeAnswer(graph.run([batch])[0])
 
 
 def torch_network(weights: Path, device: str) -> Network:
@@ -257,17 +236,8 @@ def torch_network(weights: Path, device: str) -> Network:
     place = torch.device(device if device == "cpu" or device.startswith("cuda") else f"cuda:{device or 0}")
     model = YOLO(str(weights), task="pose").model.float().eval().to(place)
 
-    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(batch: NDArray[np.float32]) -> Answer:
         with torch.inference_mode():
-            answer: NDArray[np.float32] = model(torch.from_numpy(batch).to(place))[0].cpu().numpy()
-        return answer
+            return WholeAnswer(model(torch.from_numpy(batch).to(place))[0].cpu().numpy())
 
     return run
-
-
-def _check_outputs(path: Path, shape: Sequence[Any]) -> None:
-    channels = 5 + 3 * N_POINTS
-    if len(shape) != 3 or str(shape[1]) != str(channels):
-        raise ModelError(
-            f"{path} answers with shape {list(shape)}; a {N_POINTS}-point model has {channels} rows"
-        )

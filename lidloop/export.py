@@ -1,59 +1,128 @@
-"""Weights to ONNX, and the proof that both give the same answers."""
+"""Weights to ONNX, whole and in parts, and the proof that all of them give the same answers."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lidloop.detector import load_detector
+from lidloop.bundle import PARTS, model_files
+from lidloop.cut import CannotCut, cut
+from lidloop.detector import Prepared, load_detector
 from lidloop.errors import TrainingError
 from lidloop.images import read_rgb
+from lidloop.sparse_head import STRIDES, Answer
+
+log = logging.getLogger("lidloop")
 
 TOLERANCE_PX: Final = 0.5
+"""Of the whole network, and of its parts, against the torch model."""
+PARTS_TOLERANCE_PX: Final = 0.01
+"""Of the parts against the whole network."""
+PARTS_TOLERANCE_SCORE: Final = 1e-4
+
 _ANCHORS: Final = 20
 
 
 def export_onnx(folder: Path, *, imgsz: int) -> Path:
-    """Export ``weights.pt`` of a model folder to ``model.onnx``, with free batch, height and width."""
+    """Export ``weights.pt`` of a model folder to ``model.onnx``, with free batch, height and width.
+
+    Beside it come its parts (``lidloop.cut``), where the network is one that can be cut.
+    """
     from ultralytics import YOLO
 
     exported = YOLO(str(folder / "weights.pt"), task="pose").export(
         format="onnx", dynamic=True, simplify=True, imgsz=imgsz, device="cpu", verbose=False
     )
-    return Path(exported).replace(folder / "model.onnx")
+    onnx = Path(exported).replace(folder / "model.onnx")
+    for name in PARTS:
+        (folder / name).unlink(missing_ok=True)
+    try:
+        cut(folder)
+    except CannotCut as reason:
+        log.warning("the network will run whole, which is slower: %s", reason)
+    return onnx
+
+
+class _Worst(NamedTuple):
+    """Largest differences: of a box corner or a point in pixels of the picture, and of a score."""
+
+    px: float = 0.0
+    score: float = 0.0
+
+    def or_(self, other: _Worst) -> _Worst:
+        # np.maximum hands NaN on, max() would not.
+        return _Worst(float(np.maximum(self.px, other.px)), float(np.maximum(self.score, other.score)))
 
 
 def compare(folder: Path, pictures: Sequence[Path]) -> dict[str, Any]:
-    """Hold ``model.onnx`` against ``weights.pt`` on pictures, at each one's 20 anchors of highest score.
+    """Hold ``model.onnx`` and its parts against ``weights.pt`` on pictures.
+
+    Compared are each picture's 20 anchors of highest score; the parts are held against the whole network at
+    the corners of every feature map too, where the padding matters.
 
     Returns:
         Number of pictures, the largest difference of a box corner or point in pixels of the picture, and of
-        a score.
+        a score: ``max_px`` and ``max_score`` of the whole network to the torch model, and where there are
+        parts, ``parts_max_px`` and ``parts_max_score`` of them to the whole network.
 
     Raises:
-        TrainingError: where a box or point differs by more than 0.5 px.
+        TrainingError: where a box or point of the whole network differs by more than 0.5 px from the torch
+            model's, or one of the parts by more than 0.01 px from the whole network's.
     """
-    onnx, torch = load_detector(folder, batch=1), load_detector(folder, backend="torch", batch=1)
-    worst_px = worst_score = 0.0
+    whole = load_detector(folder, batch=1, whole=True)
+    torch = load_detector(folder, backend="torch", batch=1)
+    parts = load_detector(folder, batch=1) if model_files(folder).parts else None
+    exported, cut_up = _Worst(), _Worst()
     for path in pictures:
-        prepared = onnx.prepare(read_rgb(path))
-        a, b = onnx.forward([prepared])[0], torch.forward([prepared])[0]
-        anchors = np.argsort(-b[4])[:_ANCHORS]
-        off = _corners_and_points(a[:, anchors]) - _corners_and_points(b[:, anchors])
-        # np.maximum hands NaN on, max() would not.
-        worst_px = float(np.maximum(worst_px, np.abs(off).max() / min(prepared.gain)))
-        worst_score = float(np.maximum(worst_score, np.abs(a[4, anchors] - b[4, anchors]).max()))
-    if not worst_px <= TOLERANCE_PX or not np.isfinite(worst_score):
-        raise TrainingError(f"the exported model differs from the trained one by {worst_px:.2f} px")
-    return {"pictures": len(pictures), "max_px": round(worst_px, 5), "max_score": round(worst_score, 6)}
+        prepared = whole.prepare(read_rgb(path))
+        a, b = whole.forward([prepared]), torch.forward([prepared])
+        best = np.argsort(-b.scores[0])[:_ANCHORS]
+        exported = exported.or_(_difference(a, b, best, prepared))
+        if parts is not None:
+            c = parts.forward([prepared])
+            anchors = np.union1d(best, _corners(prepared))
+            cut_up = cut_up.or_(_difference(c, a, anchors, prepared))
+    if not exported.px <= TOLERANCE_PX or not np.isfinite(exported.score):
+        raise TrainingError(f"the exported model differs from the trained one by {exported.px:.2f} px")
+    if not cut_up.px <= PARTS_TOLERANCE_PX or not cut_up.score <= PARTS_TOLERANCE_SCORE:
+        raise TrainingError(
+            f"the network's parts differ from the whole by {cut_up.px:.4f} px of a box or point and by "
+            f"{cut_up.score:.1e} of a score"
+        )
+    found = {
+        "pictures": len(pictures),
+        "max_px": round(exported.px, 5),
+        "max_score": round(exported.score, 6),
+    }
+    if parts is None:
+        return found
+    return {**found, "parts_max_px": round(cut_up.px, 5), "parts_max_score": round(cut_up.score, 6)}
 
 
-def _corners_and_points(raw: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Box corners and points of raw answers, (5 + 153, n) to (4 + 102, n), in pixels of the input."""
-    values = raw.astype(np.float64)
-    centre, half, points = values[:2], values[2:4] / 2, values[5:].reshape(-1, 3, values.shape[1])
-    return np.concatenate([centre - half, centre + half, points[:, :2].reshape(-1, values.shape[1])])
+def _difference(a: Answer, b: Answer, anchors: NDArray[np.int64], prepared: Prepared) -> _Worst:
+    off = _corners_and_points(a, anchors) - _corners_and_points(b, anchors)
+    score = np.abs(a.scores[0, anchors] - b.scores[0, anchors]).max()
+    return _Worst(float(np.abs(off).max() / min(prepared.gain)), float(score))
+
+
+def _corners_and_points(answer: Answer, anchors: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Box corners and points of a batch's first picture: (n, 4 + 102), in pixels of the input."""
+    boxes = answer.boxes(0, anchors).astype(np.float64)
+    centre, half = boxes[:, :2], boxes[:, 2:] / 2
+    points = answer.points(0, anchors).reshape(len(anchors), -1)
+    return np.concatenate([centre - half, centre + half, points], axis=1)
+
+
+def _corners(prepared: Prepared) -> NDArray[np.int64]:
+    """Anchors at the four corners of each feature map."""
+    start, corners = 0, []
+    for stride in STRIDES:
+        height, width = (side // stride for side in prepared.pixels.shape[:2])
+        corners += [start, start + width - 1, start + (height - 1) * width, start + height * width - 1]
+        start += height * width
+    return np.array(corners)

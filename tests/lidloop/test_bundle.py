@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lidloop.bundle import Bundle, model_files, seal
+from lidloop.bundle import PARTS, Bundle, model_files, seal
 from lidloop.errors import ModelError
 
 GOLD = {"faces": 400, "matched": 392, "recall": 0.98, "precision": 0.91, "nme_mean": 0.0432,
@@ -36,6 +36,11 @@ def sealed(tmp_path: Path, **changes: Any) -> Bundle:
         "run": "r", "iteration": 1, "parent": "3", "dataset": "d" * 64, "label_version": 1, "labels": LABELS,
     }  # fmt: skip
     return seal(train(tmp_path / "model"), tmp_path / "bundle", **(arguments | changes))
+
+
+def reseal(tmp_path: Path) -> Bundle:
+    return seal(tmp_path / "model", tmp_path / "bundle", evaluation={"iteration": 1}, profile={}, run="r",
+                iteration=1, parent=None, dataset="d", label_version=0, labels={})  # fmt: skip
 
 
 def test_seal_and_open(tmp_path: Path) -> None:
@@ -141,9 +146,41 @@ def test_unfinished_training_is_not_sealed(tmp_path: Path) -> None:
 
 def test_model_files_of_every_kind(tmp_path: Path) -> None:
     bundle = sealed(tmp_path)
-    assert model_files(tmp_path / "model") == (tmp_path / "model" / "model.onnx", 320, 1)
-    assert model_files(bundle.root) == (bundle.onnx, 320, 1)
-    assert model_files(bundle.onnx) == (bundle.onnx, None, 0)
+    assert model_files(tmp_path / "model") == (tmp_path / "model" / "model.onnx", None, 320, 1)
+    assert model_files(bundle.root) == (bundle.onnx, None, 320, 1)
+    assert model_files(bundle.onnx) == (bundle.onnx, None, None, 0)
+
+
+def with_parts(model: Path) -> Path:
+    for name in PARTS:
+        (model / name).write_bytes(name.encode())
+    return model
+
+
+def test_parts_are_sealed_and_found(tmp_path: Path) -> None:
+    with_parts(train(tmp_path / "model"))
+    bundle = reseal(tmp_path)
+    assert set(PARTS) <= set(bundle.info["files"])
+    assert model_files(bundle.root).parts == tuple(bundle.root / name for name in PARTS)
+    assert model_files(bundle.onnx).parts is None, "a file is what it is"
+
+
+def test_a_damaged_part_is_refused(tmp_path: Path) -> None:
+    with_parts(train(tmp_path / "model"))
+    root = reseal(tmp_path).root
+    (root / "points.onnx").unlink()
+    (root / "points.onnx").write_bytes(b"points.onnX")
+    with pytest.raises(ModelError, match=r"points.onnx is not the file that was sealed"):
+        model_files(root)
+
+
+def test_some_of_the_parts_are_refused(tmp_path: Path) -> None:
+    model = with_parts(train(tmp_path / "model"))
+    (model / "boxes.onnx").unlink()
+    with pytest.raises(ModelError, match=r"not boxes.onnx"):
+        model_files(model)
+    with pytest.raises(ModelError, match=r"not boxes.onnx"):
+        reseal(tmp_path)
 
 
 def test_model_files_verifies_a_bundle(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from lidloop.errors import LidloopError, ModelError
 from lidloop.images import read_rgb
 from lidloop.labels import box_iou
 from lidloop.landmarks import N_POINTS
+from lidloop.sparse_head import WholeAnswer
 
 
 @given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([64, 256, 640]))
@@ -32,7 +33,7 @@ def test_a_point_comes_back_to_where_it_was_although_sides_are_rounded_one_by_on
     prepared = letterbox(image, 640)
     corner = np.array([480.0, 319.0])
     x, y = corner * (640 / 480, 425 / 319) + (prepared.left, prepared.top)
-    (face,) = decode(_raw([(x, y, 2, 2, 0.9)]), prepared, conf=0.5, iou=0.7, origin=0)
+    (face,) = decode(_raw([(x, y, 2, 2, 0.9)]), 0, prepared, conf=0.5, iou=0.7, origin=0)
     np.testing.assert_allclose(face.points[0, :2], corner, atol=1e-4)
 
 
@@ -61,17 +62,30 @@ def test_nms_keeps_the_best_and_nothing_that_overlaps_it(rows: list[tuple[float,
         assert (box_iou(array[row : row + 1], array[earlier]) > iou).any()
 
 
-def _raw(rows: list[tuple[float, float, float, float, float]]) -> np.ndarray:
-    raw = np.zeros((5 + 3 * N_POINTS, len(rows)), np.float32)
+def _raw(rows: list[tuple[float, float, float, float, float]]) -> WholeAnswer:
+    raw = np.zeros((1, 5 + 3 * N_POINTS, len(rows)), np.float32)
     for k, (cx, cy, w, h, score) in enumerate(rows):
-        raw[:5, k] = cx, cy, w, h, score
-        raw[5::3, k], raw[6::3, k] = cx, cy
-    return raw
+        raw[0, :5, k] = cx, cy, w, h, score
+        raw[0, 5::3, k], raw[0, 6::3, k] = cx, cy
+    return WholeAnswer(raw)
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"), [(0, "x of its box"), (4, "its score"), (5, "x of its first point")]
+)
+def test_what_is_not_a_number_is_no_face(place: int, reason: str) -> None:
+    raw = np.ones((1, 5 + 3 * N_POINTS, 2), np.float32)
+    raw[0, 0, 1] = 50
+    raw[0, place, 0] = np.nan
+    prepared = Prepared(np.zeros((64, 64, 3), np.uint8), (1.0, 1.0), 0, 0)
+    (face,) = decode(WholeAnswer(raw), 0, prepared, conf=0.5, iou=0.7, origin=0)
+    assert face.box[0] == 49.5
 
 
 def test_decode_returns_to_the_pictures_frame_and_does_not_clip() -> None:
     prepared = Prepared(np.zeros((64, 96, 3), np.uint8), gain=(0.5, 0.5), left=0, top=16)
-    faces = decode(_raw([(4, 20, 20, 20, 0.9), (80, 40, 8, 8, 0.4)]), prepared, conf=0.5, iou=0.7, origin=3)
+    raw = _raw([(4, 20, 20, 20, 0.9), (80, 40, 8, 8, 0.4)])
+    faces = decode(raw, 0, prepared, conf=0.5, iou=0.7, origin=3)
     assert len(faces) == 1, "the second is under the threshold"
     np.testing.assert_allclose(faces[0].box, [-12, -12, 28, 28])
     np.testing.assert_allclose(faces[0].points[0], [8, 8, 2])
