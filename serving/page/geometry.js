@@ -1,0 +1,95 @@
+/**
+ * Where things lie, in pixels of the upright picture. A point is [x, y]; whole numbers are centres of pixels,
+ * as in the server's answer.
+ */
+
+const add = (a, b) => [a[0] + b[0], a[1] + b[1]];
+const sub = (a, b) => [a[0] - b[0], a[1] - b[1]];
+const times = (a, k) => [a[0] * k, a[1] * k];
+const dot = (a, b) => a[0] * b[0] + a[1] * b[1];
+const unit = (a) => times(a, 1 / (Math.hypot(...a) || 1));
+const mean = (points) => times(points.reduce(add), 1 / points.length);
+
+export const middle = (a, b) => mean([a, b]);
+
+/** At which side of the picture an eye lies: "left" for OD in an unmirrored photograph. */
+export function pictureSide(side, mirrored) {
+  return (side === "OD") === mirrored ? "right" : "left";
+}
+
+/** Directions of a face: `along` the line between the outer canthi to the picture's right, and `down`. */
+export function axes(landmarks) {
+  const along = unit(sub(landmarks.right_eye_outer_canthus, landmarks.left_eye_outer_canthus));
+  return { along, down: [-along[1], along[0]] };
+}
+
+/**
+ * An eye of a face.
+ *
+ * @returns {{outer, inner, centre, width, outward}} canthi, their middle and distance, and the direction from
+ *   the inner to the outer one.
+ */
+export function eyeOf(face, side, mirrored) {
+  const at = pictureSide(side, mirrored);
+  const outer = face.landmarks[`${at}_eye_outer_canthus`];
+  const inner = face.landmarks[`${at}_eye_inner_canthus`];
+  const span = sub(outer, inner);
+  return { at, outer, inner, centre: middle(outer, inner), width: Math.hypot(...span), outward: unit(span) };
+}
+
+/**
+ * The measured lengths of an eye as lines, each with the line that it is drawn at, beside what it measures.
+ *
+ * @returns {{name: string, from, to, at: [from, to]}[]} withheld lengths are not among them.
+ */
+export function lines(face, side, mirrored) {
+  const eye = eyeOf(face, side, mirrored);
+  const measured = face.eyes[side];
+  const { down } = axes(face.landmarks);
+  const aside = times(eye.outward, 0.62 * eye.width);
+  const lids = ["upper_lid_outer", "upper_lid_inner", "lower_lid_outer", "lower_lid_inner"].map(
+    (part) => face.landmarks[`${eye.at}_eye_${part}`],
+  );
+  const found = [];
+  const put = (name, from, to, shift = [0, 0]) => {
+    if (measured[name]) found.push({ name, from, to, at: [add(from, shift), add(to, shift)] });
+  };
+  const pupil = measured.pupil && [measured.pupil.x, measured.pupil.y];
+  if (pupil && measured.mrd1) put("mrd1", pupil, sub(pupil, times(down, measured.mrd1.px)));
+  if (pupil && measured.mrd2) put("mrd2", pupil, add(pupil, times(down, measured.mrd2.px)));
+  if (measured.pfh) {
+    const [top, bottom] = pupil && measured.mrd1 && measured.mrd2
+      ? [-measured.mrd1.px, measured.mrd2.px].map((px) => add(pupil, times(down, px)))
+      : [-0.5, 0.5].map((half) => add(mean(lids), times(down, half * measured.pfh.px)));
+    const shift = sub(aside, times(eye.outward, dot(sub(top, eye.centre), eye.outward)));
+    put("pfh", top, bottom, shift);
+  }
+  put("width", eye.outer, eye.inner, times(down, 0.4 * eye.width));
+  const brow = mean([0, 1, 2, 3, 4].map((k) => face.landmarks[`${eye.at}_brow_${k}`]));
+  put("brow_lid", brow, mean(lids.slice(0, 2)));
+  return found;
+}
+
+/** What a close-up shows at zoom 1: as wide for both eyes, so that they can be compared. */
+export function closeupWidth(face) {
+  return 1.75 * Math.max(...["OD", "OS"].map((side) => eyeOf(face, side, false).width), 8);
+}
+
+/**
+ * How picture and canvas relate: `toCanvas([x, y])`, `toPicture([x, y])`, `scale` in canvas units per pixel,
+ * and the top left of what is seen, `origin`, in the picture's continuous coordinates (pixel 0 spans 0…1).
+ */
+export function mapping(scale, origin) {
+  return {
+    scale,
+    origin,
+    toCanvas: ([x, y]) => [(x + 0.5 - origin[0]) * scale, (y + 0.5 - origin[1]) * scale],
+    toPicture: ([x, y]) => [x / scale + origin[0] - 0.5, y / scale + origin[1] - 0.5],
+  };
+}
+
+/** The mapping of a close-up of `width` × `height` canvas units around a point. */
+export function around(point, pixelsAcross, width, height) {
+  const scale = width / pixelsAcross;
+  return mapping(scale, [point[0] + 0.5 - width / 2 / scale, point[1] + 0.5 - height / 2 / scale]);
+}

@@ -1,0 +1,385 @@
+/** The page: what the person does, what is sent, what is shown. Everything lives in this module's memory. */
+
+import { send, Stopped } from "./client.js";
+import { CloseUps } from "./closeups.js";
+import { announce, byId } from "./dom.js";
+import { drawPhoto, drawPicture, prepared } from "./draw.js";
+import { mapping, pictureSide } from "./geometry.js";
+import * as handover from "./handover.js";
+import * as intake from "./intake.js";
+import * as messages from "./messages.js";
+import * as options from "./options.js";
+import { LIMIT, fitted, open, redraw } from "./picture.js";
+import * as results from "./results.js";
+import { EYE, SIDES, bytesInWords, fixed } from "./words.js";
+
+const LAYERS = ["lids", "iris", "lines", "points"];
+const PHOTO_SHARE = 0.55; // of the window's height, at most
+
+/**
+ * picture: {blob, type, bitmap, factor}, what is sent; `factor` its width over that of the file.
+ * answer: what the server said about it. pupils: set by hand, by side. selected: index of a face.
+ */
+const state = { picture: null, answer: null, pupils: {}, selected: 0, when: "" };
+let running = null; // AbortController of the request under way
+let turn = 0; // of pictures taken in: the last one wins
+let stageMap = null; // of the photograph on its canvas
+
+const closeups = new CloseUps(byId("closeups"), {
+  placed: (placed) => showPlaced(placed),
+  zoomed: (zoom) => { byId("zoom").value = zoom; },
+  ended: () => endPlacing(),
+});
+
+// ---- taking in a picture ----
+
+async function take(blob) {
+  const mine = ++turn;
+  forget();
+  let opened;
+  try {
+    opened = await open(blob);
+  } catch {
+    if (mine === turn) messages.show({ title: "This file cannot be read", text: "It may have been moved, or be a folder. Choose it again." });
+    return;
+  }
+  if (mine !== turn) {
+    opened.bitmap?.close();
+    return;
+  }
+  const { type, bitmap } = opened;
+  const large = blob.size > LIMIT.bytes || (bitmap && bitmap.width * bitmap.height > LIMIT.pixels);
+  if (type === "application/dicom") {
+    messages.show({ title: "This is a DICOM file", text: "This page shows JPEG and PNG photographs. Programs send DICOM to /v1/screen." });
+  } else if (!type && !bitmap) {
+    messages.show({ title: "This is not a photograph", text: "Use a JPEG or PNG file. Nothing was sent." });
+  } else if (!type) {
+    const action = "Make a JPEG copy and measure it";
+    offerCopy(bitmap, { title: "The server does not take this kind of picture", text: "It takes JPEG and PNG. A JPEG copy can be made here.", action });
+  } else if (large) {
+    offerSmaller(blob, bitmap);
+  } else {
+    use({ blob, type, bitmap, factor: 1 });
+  }
+}
+
+function offerSmaller(blob, bitmap) {
+  const title = "The photograph is too large";
+  const limits = `The server takes up to ${bytesInWords(LIMIT.bytes)} and ${LIMIT.pixels / 1e6} megapixels.`;
+  if (!bitmap) {
+    messages.show({ title, text: `It has ${bytesInWords(blob.size)}. ${limits} This browser cannot make a smaller copy of it.` });
+    return;
+  }
+  const { width, height } = fitted(bitmap.width, bitmap.height, LIMIT.pixels);
+  const text = `It has ${bytesInWords(blob.size)} and ${bitmap.width} × ${bitmap.height} pixels. ${limits}`;
+  const action = width < bitmap.width ? `Scale it down to ${width} × ${height} and measure it` : "Compress it and measure it";
+  offerCopy(bitmap, { title, text, action });
+}
+
+function offerCopy(bitmap, { title, text, action }) {
+  const make = () => copy(bitmap, LIMIT, 1);
+  const other = messages.button("Choose another…", () => byId("file").click());
+  messages.show({ title, text, actions: [messages.button(action, make, true), other] });
+}
+
+/** Use a copy of `bitmap` within `limit`; `factor`: width of `bitmap` over that of the file. */
+async function copy(bitmap, limit, factor) {
+  const mine = turn;
+  messages.clear();
+  try {
+    const made = await redraw(bitmap, limit);
+    if (bitmap !== state.picture?.bitmap) bitmap.close();
+    if (mine === turn) use({ ...made, factor: made.factor * factor });
+  } catch (error) {
+    messages.show({
+      title: "No smaller copy could be made",
+      text: "This browser has no room for it. Scale the photograph down with another program.",
+      detail: String(error.message),
+    });
+  }
+}
+
+/** After a 413 in spite of the page's own limits: the server says how much it takes; else half is tried. */
+function sendSmaller({ limit, unit }) {
+  const { bitmap, blob, factor } = state.picture;
+  const now = bitmap.width * bitmap.height;
+  const pixels = unit === "pixels" ? limit : unit === "bytes" ? now : now / 2;
+  copy(bitmap, { bytes: unit === "bytes" ? limit : blob.size, pixels }, factor);
+}
+
+function use(picture) {
+  if (state.picture?.bitmap !== picture.bitmap) state.picture?.bitmap?.close();
+  Object.assign(state, { picture, pupils: {}, selected: 0 });
+  document.body.classList.add("has-picture");
+  byId("choose").textContent = "Choose another…";
+  byId("view").hidden = !picture.bitmap;
+  clearAnswer();
+  showCopied();
+  drawStage();
+  screen();
+}
+
+function forget() {
+  stop();
+  messages.clear();
+  endPlacing();
+  state.picture?.bitmap?.close();
+  Object.assign(state, { picture: null, pupils: {} });
+  clearAnswer();
+  byId("view").hidden = true;
+}
+
+function clearAnswer() {
+  state.answer = null;
+  for (const id of ["eyes", "result", "skip-result"]) byId(id).hidden = true;
+  byId("answer").replaceChildren();
+}
+
+/** Say that a copy was sent in place of the file, and what that means for the scale. */
+function showCopied() {
+  const { bitmap, blob, factor } = state.picture;
+  byId("copied").hidden = factor === 1;
+  if (factor === 1) return;
+  const given = options.mmPerPx();
+  const scale = given ? ` The ${given} mm per pixel of the file are ${(given / factor).toPrecision(4)} in the copy.` : "";
+  byId("copied").textContent =
+    `A copy scaled down to ${fixed(100 * factor)} % was sent: ${bitmap.width} × ${bitmap.height} pixels, ` +
+    `${bytesInWords(blob.size)}. Pixels below are those of the copy.${scale}`;
+}
+
+// ---- asking the server ----
+
+function showProgress(share) {
+  const bar = byId("progress");
+  byId("working-text").textContent = share === null ? "Measuring…" : `Sending the photograph: ${Math.round(100 * share)} %`;
+  if (share === null) bar.removeAttribute("value");
+  else bar.value = share;
+}
+
+/** What is to be sent beside the picture; null where a field is wrong, which then has the focus. */
+function chosen() {
+  const given = options.read(state.picture.factor);
+  if (!given) document.querySelector("[aria-invalid=true]").focus();
+  return given && { ...given, pupils: state.pupils };
+}
+
+/** Forget the request under way, without a word. */
+function stop() {
+  const before = running;
+  running = null;
+  before?.abort();
+  byId("working").hidden = true;
+  byId("result").removeAttribute("aria-busy");
+}
+
+/** Figures must never stand beside options that they do not come from. */
+function withoutAnswer() {
+  clearAnswer();
+  drawStage();
+}
+
+async function screen() {
+  if (!state.picture) return;
+  stop();
+  messages.clear();
+  endPlacing();
+  const given = chosen();
+  if (!given) {
+    withoutAnswer();
+    return;
+  }
+  const mine = (running = new AbortController());
+  byId("result").setAttribute("aria-busy", "true");
+  byId("working").hidden = false;
+  showProgress(0);
+  try {
+    const body = await send(state.picture, given, { progress: showProgress, signal: mine.signal });
+    if (mine === running) showAnswer(JSON.parse(body));
+  } catch (error) {
+    if (mine === running) {
+      withoutAnswer();
+      showFailure(error);
+    }
+  } finally {
+    if (mine === running) stop();
+  }
+}
+
+function showFailure(error) {
+  const again = messages.button("Measure it", screen, true);
+  if (error instanceof Stopped) {
+    messages.show({ title: "Cancelled", text: "The photograph is still here.", actions: [again] });
+  } else {
+    messages.showFailure(error, { retry: screen, smaller: state.picture.bitmap ? sendSmaller : null });
+  }
+}
+
+// ---- showing the answer ----
+
+function showAnswer(answer) {
+  const before = state.answer;
+  state.answer = answer;
+  state.when = new Date().toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  if (before?.faces.length !== answer.faces.length) state.selected = 0;
+  if (answer.empty) {
+    clearAnswer();
+    drawStage();
+    showAdvice(true);
+    messages.show({ title: "No face was found", text: answer.empty.replace(/^No face was found\.\s*/, "") });
+    return;
+  }
+  showFace(!before);
+  const { faces } = answer;
+  const many = faces.length > 1 ? `${faces.length} faces; face ${state.selected + 1}: ` : "";
+  announce(`Measured. ${many}${results.summary(faces[state.selected])}. Not a diagnosis. The result follows the picture.`);
+}
+
+function showFace(anew) {
+  const { answer, selected, when } = state;
+  byId("answer").replaceChildren(...results.all(answer, selected, { when, select }));
+  byId("pupils-forget").hidden = Object.keys(state.pupils).length === 0;
+  byId("eyes").hidden = !drawable();
+  byId("result").hidden = byId("skip-result").hidden = false;
+  showAdvice(!answer.faces[selected].quality.usable);
+  drawStage(anew);
+}
+
+/** How to take a photograph that can be measured; in the way once there is one. */
+function showAdvice(on) {
+  byId("advice").classList.toggle("wanted", on);
+}
+
+function select(k) {
+  if (k === state.selected) return;
+  endPlacing();
+  state.selected = k;
+  showFace(true);
+  document.querySelector(`input[name=face][value="${k}"]`)?.focus();
+  announce(`Face ${k + 1}: ${results.summary(state.answer.faces[k])}.`);
+}
+
+/** Whether what this browser shows is what the server saw; else nothing may be drawn over it. */
+function drawable() {
+  const { picture, answer } = state;
+  return picture?.bitmap?.width === answer.image.width && picture.bitmap.height === answer.image.height;
+}
+
+const layers = () => Object.fromEntries(LAYERS.map((name) => [name, byId(`layer-${name}`).checked]));
+
+function drawStage(anew = false) {
+  const { picture, answer, selected } = state;
+  if (!picture?.bitmap) return;
+  const { bitmap } = picture;
+  const canvas = byId("photo");
+  const room = canvas.parentElement.clientWidth;
+  const scale = Math.min(room / bitmap.width, (PHOTO_SHARE * Math.max(window.innerHeight, 640)) / bitmap.height);
+  const [width, height] = [bitmap.width * scale, bitmap.height * scale];
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = prepared(canvas, width, height);
+  stageMap = mapping(scale, [0, 0]);
+  drawPicture(context, bitmap, stageMap, width, height);
+  canvas.setAttribute("aria-label", stageText());
+  if (!answer || !drawable()) return;
+  drawPhoto(context, stageMap, { answer, selected, layers: layers() });
+  closeups.show({ bitmap, answer, face: answer.faces[selected], layers: layers() }, anew);
+}
+
+function stageText() {
+  const { picture, answer, selected } = state;
+  const size = `The photograph, ${picture.bitmap.width} by ${picture.bitmap.height} pixels`;
+  if (!answer) return `${size}.`;
+  if (!drawable()) return `${size}. The server saw it in another size, so nothing is drawn over it.`;
+  const { faces, image } = answer;
+  const many = faces.length === 1 ? "one face" : `${faces.length} faces, of which face ${selected + 1} is chosen`;
+  const sides = SIDES.map((side) => `the ${EYE[side]} (${side}) at the picture’s ${pictureSide(side, image.mirrored)}`);
+  return `${size}, with ${many}; ${sides.join(", ")}. Landmarks, lid margins, irises and pupils are drawn over it.`;
+}
+
+// ---- pupils by hand ----
+
+function startPlacing() {
+  closeups.place(true);
+  byId("pupils-panel").hidden = false;
+  byId("pupils-set").hidden = true;
+  showPlaced({});
+  document.querySelector(".closeup").focus();
+}
+
+function endPlacing() {
+  if (!closeups.placing) return;
+  const within = byId("eyes").contains(document.activeElement);
+  closeups.place(false);
+  byId("pupils-panel").hidden = true;
+  byId("pupils-set").hidden = false;
+  if (within) byId("pupils-set").focus();
+}
+
+function showPlaced(placed) {
+  const where = Object.entries(placed).map(([side, [x, y]]) => `${side} at ${fixed(x)}, ${fixed(y)}`);
+  byId("pupils-placed").textContent = where.length ? `Placed: ${where.join("; ")}.` : "None placed yet; one is enough.";
+  byId("pupils-apply").disabled = where.length === 0;
+}
+
+function applyPupils() {
+  state.pupils = { ...state.pupils, ...closeups.placed };
+  screen();
+}
+
+// ---- handing on ----
+
+async function copyFhir() {
+  const given = chosen();
+  if (!given) return;
+  const picture = state.picture;
+  try {
+    const body = await send(picture, given, { accept: "application/fhir+json" });
+    if (picture === state.picture) await handover.copyFhir(body);
+  } catch (error) {
+    if (picture === state.picture) messages.showFailure(error, { retry: copyFhir, smaller: null });
+  }
+}
+
+// ---- listening ----
+
+function listen() {
+  intake.listen(take);
+  options.listen({
+    changed: () => {
+      if (state.picture) showCopied();
+      screen();
+    },
+    mirrored: () => {
+      const { OD, OS } = state.pupils; // a pupil stays where it is; its side changes
+      state.pupils = { ...(OS && { OD: OS }), ...(OD && { OS: OD }) };
+      screen();
+    },
+  });
+  byId("cancel").onclick = () => running?.abort();
+  byId("zoom").oninput = (event) => closeups.setZoom(Number(event.target.value));
+  for (const name of LAYERS) byId(`layer-${name}`).onchange = () => drawStage();
+  byId("photo").onclick = (event) => {
+    if (!state.answer || !drawable()) return;
+    const [x, y] = stageMap.toPicture([event.offsetX, event.offsetY]);
+    const hit = state.answer.faces.findIndex(({ box }) => x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3]);
+    if (hit >= 0) select(hit);
+  };
+  byId("pupils-set").onclick = startPlacing;
+  byId("pupils-cancel").onclick = endPlacing;
+  byId("pupils-apply").onclick = applyPupils;
+  byId("pupils-forget").onclick = () => {
+    state.pupils = {};
+    screen();
+  };
+  byId("copy-fhir").onclick = copyFhir;
+  byId("download-json").onclick = () => handover.downloadJson(state.answer);
+  byId("print").onclick = () => window.print();
+  byId("fhir-close").onclick = () => byId("fhir").close();
+  let frame = 0;
+  new ResizeObserver(() => {
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(() => drawStage());
+  }).observe(byId("stage"));
+}
+
+listen();

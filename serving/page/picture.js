@@ -1,0 +1,75 @@
+/** Files: what they are, their pixels as a person sees them, and smaller copies. Nothing is kept. */
+
+/** What the server takes unless it was told otherwise; over these the page offers to scale down. */
+export const LIMIT = { bytes: 10_000_000, pixels: 25_000_000 };
+
+const JPEG_QUALITY = 0.93;
+
+/** Media type by the first 132 bytes, as the server tells them; null for none that is taken. */
+export function kindOf(bytes) {
+  const starts = (...values) => values.every((value, k) => bytes[k] === value);
+  if (starts(0xff, 0xd8, 0xff)) return "image/jpeg";
+  if (starts(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)) return "image/png";
+  if (String.fromCharCode(...bytes.slice(128, 132)) === "DICM") return "application/dicom";
+  return null;
+}
+
+/**
+ * Look at a file.
+ *
+ * @returns {{blob: Blob, type: ?string, bitmap: ?ImageBitmap}} `bitmap` is upright (the EXIF orientation is
+ *   applied, as the server does), null for what this browser cannot decode.
+ */
+export async function open(blob) {
+  const type = kindOf(new Uint8Array(await blob.slice(0, 132).arrayBuffer()));
+  let bitmap = null;
+  try {
+    bitmap = await createImageBitmap(blob, { imageOrientation: "from-image" });
+  } catch {
+    // Not a picture, or a damaged one: the caller decides what that means.
+  }
+  return { blob, type, bitmap };
+}
+
+/** Width and height within a number of pixels, and the factor that leads there. */
+export function fitted(width, height, pixels) {
+  const factor = Math.min(1, Math.sqrt(pixels / (width * height)));
+  return { width: Math.max(1, Math.floor(width * factor)), height: Math.max(1, Math.floor(height * factor)) };
+}
+
+/**
+ * Draw a picture again as an upright JPEG within the limits.
+ *
+ * @returns {{blob: Blob, type: string, bitmap: ImageBitmap, factor: number}} `factor`: its width over the
+ *   width before.
+ */
+export async function redraw(bitmap, { bytes, pixels }) {
+  let size = fitted(bitmap.width, bitmap.height, pixels);
+  for (;;) {
+    const blob = await encoded(bitmap, size);
+    if (blob.size <= bytes) {
+      const smaller = await createImageBitmap(blob);
+      return { blob, type: "image/jpeg", bitmap: smaller, factor: size.width / bitmap.width };
+    }
+    size = fitted(bitmap.width, bitmap.height, size.width * size.height * 0.7);
+  }
+}
+
+async function encoded(bitmap, { width, height }) {
+  const canvas = document.createElement("canvas");
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext("2d", { alpha: false });
+  context.fillStyle = "#fff"; // behind what is transparent
+  context.fillRect(0, 0, width, height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, width, height);
+  return jpeg(canvas);
+}
+
+/** A canvas as a JPEG. */
+export function jpeg(canvas) {
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no room for the picture"))), "image/jpeg", JPEG_QUALITY);
+  });
+}

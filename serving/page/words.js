@@ -1,0 +1,131 @@
+/** What the page says: names, explanations, advice. */
+
+export const SIDES = ["OD", "OS"];
+
+export const EYE = { OD: "right eye", OS: "left eye" };
+
+/** Rows of the table: key in the answer, abbreviation, name, whether OD minus OS is given. */
+export const ROWS = [
+  { key: "mrd1", short: "MRD1", name: "pupil centre to upper lid" },
+  { key: "mrd2", short: "MRD2", name: "pupil centre to lower lid" },
+  { key: "pfh", short: "PFH", name: "palpebral fissure height" },
+  { key: "width", short: "Width", name: "inner to outer corner" },
+  { key: "brow_lid", short: "Brow–lid", name: "brow to upper lid" },
+];
+
+export const SHORT = Object.fromEntries(ROWS.map(({ key, short }) => [key, short]));
+
+/** What to do about a problem of the picture or a withheld measurement, by its code. */
+export const ADVICE = {
+  "too-small": "Come closer, or use a camera with more pixels.",
+  blurred: "Hold the camera still, wait for it to focus, use more light.",
+  turned: "Turn the head so that the nose points at the camera.",
+  tilted: "Hold the head upright, or turn the camera with it.",
+  "eyes-closed": "Take it again with the eyes open and relaxed.",
+  "cut-off": "Take it again with the whole face in the picture.",
+  "no-pupil": "Set the pupils by hand.",
+};
+
+export const SCALE = {
+  given: "as given",
+  iris: "from the iris, taken to be 11.7 mm across",
+  "outer-canthal": "from the outer corners of the eyes, taken to be 90 mm apart",
+};
+
+export const METHOD = { pixels: "pixels", landmarks: "landmarks" };
+
+/** "the right eye (OD)", or both. */
+export function sidesInWords(sides) {
+  if (sides.length === 2) return "both eyes";
+  return sides.map((side) => `${EYE[side]} (${side})`).join("");
+}
+
+export const FLAG = {
+  none: {
+    title: () => "Nothing flagged",
+    text: "No measurement is past a threshold. That does not rule out ptosis.",
+  },
+  suspicious: {
+    title: (sides) => `Suspicious: ${sidesInWords(sides)}`,
+    text: "A lid height, or the difference between the sides, is past a threshold.",
+  },
+  functional: {
+    title: (sides) => `Suspicious, in the functional range: ${sidesInWords(sides)}`,
+    text: "A lid hangs so low that it may be in the way of seeing.",
+  },
+  undetermined: {
+    title: () => "Cannot be judged from this photograph",
+    text: "What the thresholds ask for could not be measured.",
+  },
+};
+
+/** A sentence of the server, as a sentence. */
+export function sentence(text) {
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(first) ? first : `${first}.`;
+}
+
+/** One decimal, a true minus sign, ties to even as the server rounds in its sentences. */
+export function fixed(value, digits = 1) {
+  const power = 10 ** digits;
+  const below = Math.floor(value * power);
+  const tie = value * power - below === 0.5;
+  const rounded = tie ? (below % 2 ? below + 1 : below) / power : value;
+  const text = rounded.toFixed(digits);
+  return Number(text) === 0 ? (0).toFixed(digits) : text.replace("-", "−");
+}
+
+export function bytesInWords(bytes) {
+  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${fixed(bytes / 1e6)} MB`;
+}
+
+/** Refusals by HTTP status. `wants` says what the page can offer: a smaller copy, a key, another try. */
+const REFUSALS = {
+  400: {
+    title: "The server does not take what was entered",
+    text: "Check the fields under “About the photograph”.",
+    wants: "retry",
+  },
+  401: {
+    title: "This server asks for an API key or token",
+    text: "Enter it under “More” and try again. Who runs the server gives it to you.",
+    wants: "key",
+  },
+  403: {
+    title: "This is not allowed",
+    text: "The key or token does not allow screening, or this computer may not use the server.",
+    wants: "key",
+  },
+  408: {
+    title: "The photograph took too long to arrive",
+    text: "The connection is slow. Try again, or send a smaller copy.",
+    wants: "smaller",
+  },
+  413: {
+    title: "The photograph is too large for this server",
+    text: "A smaller copy can be made here and sent.",
+    wants: "smaller",
+  },
+  415: { title: "This kind of file is not taken", text: "Use a JPEG or PNG photograph." },
+  422: {
+    title: "The photograph is damaged, or of an unusual kind",
+    text: "It may be cut short. Export it again as a JPEG, or take a new one.",
+  },
+};
+const BUSY = { title: "The server has too much to do", wants: "retry" };
+const FAILED = {
+  title: "The server failed",
+  text: "Try again. If it stays so, tell who runs the server.",
+  wants: "retry",
+};
+const STRANGE = { title: "The server gave an unexpected answer", wants: "retry" };
+
+/** A refusal in words: `{title, text, wants}`. */
+export function refusalInWords(status, retryAfter) {
+  if (status === 429 || status === 503) {
+    const when = retryAfter ? `in ${retryAfter} second${retryAfter === 1 ? "" : "s"}` : "in a moment";
+    return { ...BUSY, text: `Try again ${when}.` };
+  }
+  if (status >= 500) return FAILED;
+  return REFUSALS[status] ?? { ...STRANGE, text: `HTTP status ${status}.` };
+}
