@@ -24,6 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lidloop import __version__
 from lidloop.errors import LidloopError
 from lidloop.registry_commands import DEFAULT_REGISTRY, registry_app
+from lidloop.storage_commands import store_app
 
 app = typer.Typer(
     name="lidloop",
@@ -36,6 +37,7 @@ app = typer.Typer(
     "Your own pictures: [bold]lidloop run --source ibug:DIR --out runs/mine[/bold].",
 )
 app.add_typer(registry_app)
+app.add_typer(store_app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Registry = Annotated[

@@ -1,0 +1,62 @@
+"""Object stores: raw datasets in, bundles out. Folders and any S3 server behind one interface.
+
+Example:
+    >>> store = open_store("s3://hospital/raw/300w?endpoint=https://s3.hospital.example")     # doctest: +SKIP
+    >>> pull(store, Path("data/300w"))                                                        # doctest: +SKIP
+    >>> push_bundle(bundle, open_store("s3://hospital/models/lidloop/7"))                     # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lidloop.errors import StoreError
+from lidloop.storage.address import S3Address, parse_address
+from lidloop.storage.bundles import Held, Pushed, held_bundle, is_unfinished, pull_bundle, push_bundle
+from lidloop.storage.local import LocalStore
+from lidloop.storage.store import Bytes, Item, Store
+from lidloop.storage.sync import Pulled, pull
+
+if TYPE_CHECKING:
+    from lidloop.storage.transport import Patience
+
+__all__ = [
+    "Bytes",
+    "Held",
+    "Item",
+    "LocalStore",
+    "Pulled",
+    "Pushed",
+    "S3Address",
+    "Store",
+    "held_bundle",
+    "is_unfinished",
+    "open_store",
+    "parse_address",
+    "pull",
+    "pull_bundle",
+    "push_bundle",
+]
+
+
+def open_store(address: str | Path, *, patience: Patience | None = None) -> Store:
+    """Open a folder or an ``s3://`` address; nothing is asked of a server yet.
+
+    Args:
+        address: a folder, or ``s3://BUCKET/PREFIX?PARAMETERS`` (``lidloop.storage.address``).
+        patience: how often a server is tried; by default for about 20 seconds.
+
+    Raises:
+        StoreError: for an address that cannot be right, keys that are missing, or the client not installed.
+    """
+    where = parse_address(address)
+    if isinstance(where, Path):
+        return LocalStore(where)
+    try:
+        from lidloop.storage.s3 import S3Store
+    except ModuleNotFoundError as error:
+        if error.name != "minio":
+            raise
+        raise StoreError("s3:// addresses need the minio client: pip install 'lidloop[store]'") from error
+    return S3Store(where, patience=patience)

@@ -1,0 +1,184 @@
+"""A folder as a store."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from lidloop.errors import StoreError
+from lidloop.files import sha256
+from lidloop.storage.address import key_parts
+from lidloop.storage.store import Item, Progress, ignore
+
+CHUNK: Final = 1 << 20
+WORK: Final = ".lidloop-store"
+"""Folder with the record, lock and unfinished downloads of ``pull``; the start of unfinished files' names."""
+
+
+class LocalStore:
+    """A folder's files. Hidden work of this package is not listed; links are followed."""
+
+    def __init__(self, root: Path) -> None:
+        """Point at a folder, which need not exist before something is put into it."""
+        self.root = root
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def at(self, key: str) -> LocalStore:
+        """The store of a folder below this one."""
+        return LocalStore(self.root.joinpath(*key_parts(key)))
+
+    def items(self, *, start_after: str = "", recursive: bool = True) -> Iterator[Item]:
+        """List files in the order of their keys' bytes."""
+        if self.root.exists() and not self.root.is_dir():
+            raise StoreError(f"{self.root} is a file; give the folder that it is in")
+        found: list[Item] = []
+        with disk(self.root):
+            for folder, _, names in _walk(self.root) if recursive else [_level(self.root)]:
+                found += [self._item(Path(folder) / name) for name in names]
+        found.sort(key=lambda item: item.key.encode())
+        yield from (item for item in found if item.key.encode() > start_after.encode())
+
+    def stat(self, key: str) -> Item | None:
+        """Size of one file. Its digest is not kept anywhere, so it is computed."""
+        path = self.root.joinpath(*key_parts(key))
+        with disk(path):
+            if not path.is_file():
+                return None
+            item = self._item(path)
+            return Item(item.key, item.size, item.tag, sha256_of(path))
+
+    def read(self, key: str, *, limit: int) -> bytes | None:
+        """Content of a small file."""
+        path = self.root.joinpath(*key_parts(key))
+        with disk(path):
+            if not path.is_file():
+                return None
+            with path.open("rb") as file:
+                content = file.read(limit + 1)
+        if len(content) > limit:
+            raise StoreError(f"{path} has more than {limit} bytes; that is not what it should be")
+        return content
+
+    def reader(self, item: Item, offset: int = 0) -> LocalReader:
+        """Read a file that was listed."""
+        return LocalReader(self.root.joinpath(*key_parts(item.key)), item, offset)
+
+    def put(
+        self, path: Path, key: str, *, sha256: str, progress: Progress = ignore, only_if_absent: bool = False
+    ) -> bool:
+        """Copy a file under a temporary name and give it its name when it is whole."""
+        target = self.root.joinpath(*key_parts(key))
+        with disk(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{WORK}-")
+            try:
+                digest = hashlib.sha256()
+                with path.open("rb") as source, os.fdopen(handle, "wb") as file:
+                    while data := source.read(CHUNK):
+                        digest.update(data)
+                        file.write(data)
+                        progress(len(data))
+                if digest.hexdigest() != sha256:
+                    raise StoreError(f"{path} was changed while it was read; give it when it is finished")
+                os.chmod(name, 0o644)
+                if only_if_absent:
+                    try:
+                        os.link(name, target)
+                    except FileExistsError:
+                        return False
+                else:
+                    os.replace(name, target)
+                return True
+            finally:
+                Path(name).unlink(missing_ok=True)
+
+    def _item(self, path: Path) -> Item:
+        key = path.relative_to(self.root).as_posix()
+        if path.is_dir():
+            return Item(f"{key}/", 0)
+        stat = path.stat()
+        return Item(key, stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}")
+
+
+class LocalReader:
+    """A file that is being read."""
+
+    sha256 = ""
+
+    def __init__(self, path: Path, item: Item, offset: int) -> None:
+        """Point at a file; it is opened when the first chunk is asked for."""
+        self._path, self._item, self._offset = path, item, offset
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The content in chunks."""
+        with disk(self._path), self._path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            if self._item.tag and self._item.tag != f"{stat.st_size}-{stat.st_mtime_ns}":
+                raise StoreError(f"{self._path} has changed since it was listed; start again")
+            file.seek(self._offset)
+            while data := file.read(CHUNK):
+                yield data
+
+
+@contextmanager
+def disk(path: Path) -> Iterator[None]:
+    """Turn errors of the file system at ``path`` into StoreErrors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"the disk that holds {path} is full; make room and give the same command again, which goes "
+                "on where it was"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StoreError(
+                f"{error.filename or path} may not be read or written: {error.strerror}"
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EISDIR):
+            raise StoreError(
+                f"{error.filename or path}: a file is where a folder should be, or the other way round; move "
+                "it away"
+            ) from error
+        raise StoreError(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hex.
+
+    Raises:
+        StoreError: where it cannot be read.
+    """
+    with disk(path):
+        return sha256(path)
+
+
+def _walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_raise):
+        real = os.path.realpath(folder)
+        if real in seen:
+            raise StoreError(
+                f"{folder} is a link that leads in a circle or to what is listed already; remove it"
+            )
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(WORK)]
+        yield folder, folders, [name for name in names if not name.startswith(WORK)]
+
+
+def _level(root: Path) -> tuple[str, list[str], list[str]]:
+    names = os.listdir(root) if root.exists() else []
+    return str(root), [], [name for name in names if not name.startswith(WORK)]
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -1,0 +1,265 @@
+"""A prefix in a bucket of any S3 server as a store, through the ``minio`` client."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+from urllib.parse import urlsplit
+
+import minio
+from minio.error import S3Error
+from minio.sse import Sse
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
+
+from lidloop.errors import StoreError
+from lidloop.storage.address import S3Address, key_parts
+from lidloop.storage.credentials import find_provider
+from lidloop.storage.explain import told
+from lidloop.storage.local import disk
+from lidloop.storage.store import Item, Progress, ignore
+from lidloop.storage.transport import Patience, PatientPool, in_words, is_passing, wait
+
+logger = logging.getLogger("lidloop")
+
+CHUNK: Final = 1 << 20
+PART: Final = 16 << 20
+"""Bytes of a part: larger files go up in several, three at a time."""
+_MOST_PARTS: Final = 10_000
+_DIGEST: Final = "x-amz-meta-sha256"
+_LAST: Final = "\U0010ffff"
+_ABSENT: Final = ("NoSuchKey", "NoSuchObject", "NotFound")
+
+
+class S3Store:
+    """A prefix in a bucket. Each request is tried several times where that can help."""
+
+    def __init__(self, address: S3Address, *, patience: Patience | None = None) -> None:
+        """Find the keys and set up the client; the server is not asked anything yet.
+
+        Raises:
+            StoreError: where there are no keys, the CA file is missing, or an address of Amazon's is wrong.
+        """
+        self.address = address
+        self._patience = patience or Patience()
+        pool = PatientPool(ca_bundle=address.ca_bundle, patience=self._patience)
+        url = urlsplit(address.endpoint)
+        try:
+            self._client = minio.Minio(
+                url.netloc,
+                secure=url.scheme == "https",
+                # Asking for a region needs a permission of its own, and other servers than Amazon's have one.
+                region=address.region or (None if address.is_amazon else "us-east-1"),
+                http_client=pool,
+                credentials=find_provider(address, pool),
+            )
+        except ValueError as error:
+            raise StoreError(f"the endpoint {address.endpoint} cannot be used: {error}") from error
+        if address.use_path_style is not None:
+            if address.use_path_style:
+                self._client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+            else:
+                self._client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+        if url.scheme == "http" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
+            logger.warning("%s is reached without TLS: what is moved can be read on the way", url.netloc)
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    def at(self, key: str) -> S3Store:
+        """The store of a prefix below this one; connections are shared."""
+        below = copy.copy(self)
+        below.address = replace(self.address, prefix=self._key("/".join(key_parts(key))))
+        return below
+
+    def items(self, *, start_after: str = "", recursive: bool = True) -> Iterator[Item]:
+        """List objects; a page that fails is asked for again, not the whole list."""
+        below = self._key("")
+        if start_after.endswith("/") and not recursive:
+            start_after += _LAST  # else what lies under this prefix gives the prefix again
+        listing = self._client.list_objects(
+            self.address.bucket,
+            prefix=below,
+            recursive=recursive,
+            start_after=below + start_after if start_after else None,
+        )
+        while True:
+            with told(self.address):
+                found = next(listing, None)
+            if found is None:
+                return
+            key = (found.object_name or "").removeprefix(below)
+            if key and not (recursive and found.is_dir):  # some tools leave empty objects to mark folders
+                yield Item(key, found.size or 0, found.etag or "")
+
+    def stat(self, key: str) -> Item | None:
+        """Size and digest of one object."""
+        with told(self.address):
+            try:
+                found = self._client.stat_object(self.address.bucket, self._key(key))
+            except S3Error as error:
+                if error.code in _ABSENT:
+                    return None
+                raise
+        return Item(key, found.size or 0, found.etag or "", (found.metadata or {}).get(_DIGEST, ""))
+
+    def read(self, key: str, *, limit: int) -> bytes | None:
+        """Content of a small object."""
+        waits = self._patience.waits()
+        while True:
+            content = bytearray()
+            with told(self.address):
+                try:
+                    for data in _stream(self._get(key)):
+                        content += data
+                        if len(content) > limit:
+                            raise StoreError(
+                                f"{self}/{key} has more than {limit} bytes: not what it should be"
+                            )
+                    return bytes(content)
+                except S3Error as error:
+                    if error.code in _ABSENT:
+                        return None
+                    raise
+                except HTTPError as error:
+                    _wait_or_raise(error, waits, self.address.host)
+
+    def reader(self, item: Item, offset: int = 0) -> S3Reader:
+        """Read an object that was listed; where the connection is cut, from there on."""
+        return S3Reader(self, item, offset)
+
+    def put(
+        self, path: Path, key: str, *, sha256: str, progress: Progress = ignore, only_if_absent: bool = False
+    ) -> bool:
+        """Upload a file, in parts if it is large; the object appears when all of it is there."""
+        with disk(path), path.open("rb") as file, told(self.address):
+            size = path.stat().st_size
+            body = _Checked(file, size, sha256, progress)
+            try:
+                self._send(body, key, size, _OnlyIfAbsent() if only_if_absent else None)
+            except S3Error as error:
+                if only_if_absent and error.code == "PreconditionFailed":
+                    return False
+                if only_if_absent and error.code == "NotImplemented":  # a server without conditional writes
+                    return self.stat(key) is None and self.put(path, key, sha256=sha256)
+                # What was sent again because its answer was lost may have been done the first time.
+                if error.code != "NoSuchUpload":
+                    raise
+        found = self.stat(key)
+        if found is None or found.size != size or found.sha256 not in ("", sha256):
+            raise StoreError(
+                f"{self}/{key} is not what was uploaded; does something else write there? Try again"
+            )
+        return True
+
+    def _send(self, body: _Checked, key: str, size: int, condition: Sse | None) -> None:
+        self._client.put_object(
+            self.address.bucket,
+            self._key(key),
+            cast(BinaryIO, body),
+            size,
+            metadata={"sha256": body.sha256},
+            part_size=max(PART, -(-size // _MOST_PARTS)),
+            sse=condition,
+        )
+
+    def _get(self, key: str, offset: int = 0, tag: str = "") -> BaseHTTPResponse:
+        headers: dict[str, str | list[str] | tuple[str]] = {"If-Match": f'"{tag}"'} if tag else {}
+        return self._client.get_object(
+            self.address.bucket, self._key(key), offset=offset, request_headers=headers
+        )
+
+    def _key(self, key: str) -> str:
+        return f"{self.address.prefix}/{key}" if self.address.prefix else key
+
+
+class S3Reader:
+    """An object that is being read; a cut connection is taken up where it was."""
+
+    def __init__(self, store: S3Store, item: Item, offset: int) -> None:
+        """Point at an object that was listed."""
+        self.sha256 = ""
+        self._store, self._item, self._offset = store, item, offset
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The content in chunks."""
+        store, item, offset = self._store, self._item, self._offset
+        waits = store._patience.waits()
+        while offset < item.size or not item.size:
+            with told(store.address):
+                try:
+                    response = store._get(item.key, offset, item.tag)
+                    self.sha256 = response.headers.get(_DIGEST, "")
+                    if offset and response.status != 206:
+                        response.close()
+                        raise StoreError(f"{store.address.host} cannot give a part of an object; start again")
+                    for data in _stream(response):
+                        offset += len(data)
+                        yield data
+                        waits = store._patience.waits()  # what moves on may be cut any number of times
+                    break
+                except HTTPError as error:
+                    _wait_or_raise(error, waits, store.address.host)
+
+
+class _Checked:
+    """A file that is read for an upload, and refused at its end where it is not what it was said to be.
+
+    The end is read before the last part is sent, so that no object comes of a file that was being written.
+    """
+
+    def __init__(self, file: BinaryIO, size: int, sha256: str, progress: Progress) -> None:
+        self.sha256 = sha256
+        self._file, self._left, self._progress = file, size, progress
+        self._digest = hashlib.sha256()
+        self._check()
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._digest.update(data)
+        self._progress(len(data))
+        self._left -= len(data)
+        if not data:
+            self._left = 0
+        self._check()
+        return data
+
+    def _check(self) -> None:
+        if self._left == 0 and self._digest.hexdigest() != self.sha256:
+            raise StoreError(f"{self._file.name} was changed while it was read; give it when it is finished")
+
+
+class _OnlyIfAbsent(Sse):
+    """Lets a server settle who writes first.
+
+    The client takes no condition for a write, but sends the headers of whatever encryption it is given.
+    """
+
+    def headers(self) -> dict[str, str]:
+        return {"If-None-Match": "*"}
+
+    def tls_required(self) -> bool:
+        return False
+
+
+def _stream(response: BaseHTTPResponse) -> Iterator[bytes]:
+    done = False
+    try:
+        yield from response.stream(CHUNK)
+        done = True
+    finally:
+        if not done:
+            response.close()  # what is left of it must not be taken for the next answer
+        response.release_conn()
+
+
+def _wait_or_raise(error: HTTPError, waits: Iterator[float], host: str) -> None:
+    seconds = next(waits, None)
+    if seconds is None or not is_passing(error):
+        raise error
+    wait(seconds, f"{host}: {in_words(error)}")

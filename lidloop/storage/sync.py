@@ -1,0 +1,215 @@
+"""A prefix of a store as a folder: what is missing or has changed is downloaded, and nothing else.
+
+What came from where is kept in ``.lidloop-store/record.jsonl`` of the folder. Killed at any moment, the next
+pull goes on from it. A file that was changed here is never overwritten unasked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from lidloop.errors import StoreError
+from lidloop.storage.address import key_parts
+from lidloop.storage.local import CHUNK, WORK, LocalStore, disk, sha256_of
+from lidloop.storage.record import Known, Record
+from lidloop.storage.store import Bytes, Item, Meter, Store
+from lidloop.storage.transfer import fetch
+
+WORKERS: Final = 8
+_MD5: Final = re.compile(r"[0-9a-f]{32}")
+_SHOWN: Final = 5
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a pull did."""
+
+    address: str
+    folder: str
+    files: int
+    bytes: int
+    """Of all files."""
+    downloaded: int
+    downloaded_bytes: int
+    unchanged: int
+    left_over: tuple[str, ...]
+    """Files of an earlier pull that are no longer in the store and still in the folder."""
+    removed: tuple[str, ...]
+
+
+def pull(
+    store: Store,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    prune: bool = False,
+    workers: int = WORKERS,
+    progress: Bytes | None = None,
+) -> Pulled:
+    """Bring a folder up to date with a store.
+
+    Args:
+        store: where the files are.
+        folder: where they go; made if it is not there.
+        overwrite: replace files that were changed here, or that are of unknown origin.
+        prune: remove files of an earlier pull, unchanged since, that are no longer in the store.
+        workers: files that are checked or downloaded at a time.
+        progress: called with bytes done and in all as files are checked and downloaded.
+
+    Raises:
+        StoreError: for a store that is out of reach or empty, a key that cannot be a file, files in the
+            way, a folder that holds another pull or is being pulled into, a full disk.
+    """
+    if isinstance(store, LocalStore) and folder.resolve().is_relative_to(store.root.resolve()):
+        raise StoreError(f"{folder} lies in {store}, which is to be copied; give a folder elsewhere")
+    items = _listed(store)
+    with Record.open(folder, str(store)) as record:
+        places = {item.key: _place(folder, item.key) for item in items}
+        meter = Meter(sum(item.size for item in items), progress)
+
+        def check(item: Item) -> str:
+            state = _state(store, item, places[item.key], record)
+            meter.move(item.size if state == "same" else 0)
+            return state
+
+        def download(item: Item) -> None:
+            digest = fetch(store, item, places[item.key], work=record.parts, progress=meter.move)
+            record.add(Known(item.key, item.size, item.tag, digest))
+
+        states = list(_each(check, items, workers, meter))
+        wanted = [item for item, state in zip(items, states, strict=True) if state != "same"]
+        in_the_way = [item.key for item, state in zip(items, states, strict=True) if state == "ours"]
+        if in_the_way and not overwrite:
+            raise StoreError(
+                f"{_some(in_the_way)} in {folder} did not come from {store} as they are; move them away, or "
+                "replace them with --overwrite"
+            )
+        wanted_bytes = sum(item.size for item in wanted)
+        _check_room(folder, wanted_bytes)
+        for _ in _each(download, wanted, workers, meter):
+            pass
+        gone = sorted(record.known.keys() - places.keys())
+        removed = [key for key in gone if prune and _remove(folder, record.known[key])]
+        record.close(forget=[key for key in gone if not folder.joinpath(*key_parts(key)).exists()])
+    return Pulled(
+        address=str(store),
+        folder=str(folder),
+        files=len(items),
+        bytes=meter.total,
+        downloaded=len(wanted),
+        downloaded_bytes=wanted_bytes,
+        unchanged=len(items) - len(wanted),
+        left_over=tuple(key for key in gone if folder.joinpath(*key_parts(key)).exists()),
+        removed=tuple(removed),
+    )
+
+
+def _listed(store: Store) -> list[Item]:
+    items = list(store.items())
+    if not items:
+        raise StoreError(
+            f"nothing lies under {store}; `lidloop store list` with the part before it shows what does"
+        )
+    files = {item.key for item in items}
+    for item in items:
+        parts = key_parts(item.key)
+        if parts[0] == WORK:
+            raise StoreError(f"the key {item.key!r} has a name that lidloop uses itself; rename the object")
+        above = next((key for n in range(1, len(parts)) if (key := "/".join(parts[:n])) in files), None)
+        if above:
+            raise StoreError(f"{above!r} is an object and the folder of {item.key!r}; no disk can hold both")
+    return items
+
+
+def _place(folder: Path, key: str) -> Path:
+    """Where a key's file goes; a link in the folder must not lead out of it."""
+    path = folder.joinpath(*key_parts(key))
+    if not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(folder)):
+        raise StoreError(f"{path.parent} leads out of {folder} by a link; remove the link")
+    return path
+
+
+def _state(store: Store, item: Item, path: Path, record: Record) -> str:
+    """``missing``, ``same``, ``old`` (as it came, and changed in the store) or ``ours`` (changed here)."""
+    with disk(path):
+        if not path.exists():
+            return "missing"
+        if not path.is_file():
+            raise StoreError(f"{path} is not a file; move it away")
+        size = path.stat().st_size
+    known = record.known.get(item.key)
+    if known and (known.tag, known.bytes) == (item.tag, item.size):
+        return "same" if size == item.size and sha256_of(path) == known.sha256 else "ours"
+    if size == item.size and (digest := _same_content(store, item, path)):
+        record.add(Known(item.key, item.size, item.tag, digest))
+        return "same"
+    return "old" if known and size == known.bytes and sha256_of(path) == known.sha256 else "ours"
+
+
+def _same_content(store: Store, item: Item, path: Path) -> str:
+    """SHA-256 of a file of unknown origin if it is what the store holds, as far as that says; else empty."""
+    digest = sha256_of(path)
+    if _MD5.fullmatch(item.tag):  # the ETag of what was uploaded in one piece, on most servers
+        with disk(path), path.open("rb") as file:
+            md5 = hashlib.md5(usedforsecurity=False)
+            while data := file.read(CHUNK):
+                md5.update(data)
+        if md5.hexdigest() == item.tag:
+            return digest
+    found = store.stat(item.key)
+    return digest if found is not None and found.sha256 == digest else ""
+
+
+def _remove(folder: Path, known: Known) -> bool:
+    path = _place(folder, known.key)
+    with disk(path):
+        if not path.is_file() or path.stat().st_size != known.bytes or sha256_of(path) != known.sha256:
+            return False
+        path.unlink()
+        for above in path.parents:
+            if above == folder or any(above.iterdir()):
+                break
+            above.rmdir()
+    return True
+
+
+def _check_room(folder: Path, wanted: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if wanted > free:
+        raise StoreError(
+            f"{wanted / 1e9:.2f} GB are to come and the disk of {folder} has {free / 1e9:.2f} GB free; "
+            "make room"
+        )
+
+
+def _each(function: Callable[[T], R], things: Iterable[T], workers: int, meter: Meter) -> Iterator[R]:
+    """Results in order, a bounded number of things in work; the first error ends it."""
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="lidloop-store") as pool:
+        try:
+            for thing in things:
+                waiting.append(pool.submit(function, thing))
+                if len(waiting) > 4 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BaseException:
+            meter.stopped = True
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")

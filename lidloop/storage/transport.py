@@ -1,0 +1,155 @@
+"""HTTP to a store: TLS with the CA that is asked for, and patience with what passes by itself.
+
+Requests are sent again here, one by one, rather than by urllib3's ``Retry``: that one logs whole URLs, leaves
+out POST, and takes a certificate that is refused for something that could pass.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import urllib3
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
+from urllib3.exceptions import TimeoutError as HTTPTimeout
+
+from lidloop.errors import StoreError
+
+logger = logging.getLogger("lidloop")
+
+CONNECT_SECONDS: Final = 10.0
+READ_SECONDS: Final = 60.0
+_PASSING: Final = frozenset({429, 500, 502, 503, 504})
+_SLOW_UPLOAD: Final = b"<Code>RequestTimeout</Code>"  # S3 answers 400 where a body came too slowly
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often something is tried, and how long is waited in between, in seconds.
+
+    The wait doubles from ``first`` up to ``longest``, each time shortened by chance by up to half, so that
+    many clients of a server that was away do not come back in step.
+    """
+
+    tries: int = 6
+    first: float = 0.5
+    longest: float = 10.0
+
+    def waits(self) -> Iterator[float]:
+        """The waits between the tries: one fewer than tries."""
+        for number in range(self.tries - 1):
+            longest = min(self.longest, self.first * 2**number)
+            yield longest * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def wait(seconds: float, why: str) -> None:
+    """Say why something is tried again, without names of objects, and wait."""
+    logger.warning("%s; trying again in %.1f s", why, seconds)
+    time.sleep(seconds)
+
+
+class PatientPool(urllib3.PoolManager):
+    """Connections to a server. A request that fails for a passing reason is sent again."""
+
+    def __init__(
+        self, *, ca_bundle: str = "", patience: Patience | None = None, connections: int = 32
+    ) -> None:
+        """Set up TLS; nothing is connected yet.
+
+        Args:
+            ca_bundle: file with the CA certificates to trust; empty for the public ones.
+            patience: how often and how long.
+            connections: how many are kept open for one server.
+
+        Raises:
+            StoreError: for a CA file that is missing or holds no certificate.
+        """
+        super().__init__(
+            maxsize=connections,
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+            ssl_context=_tls(ca_bundle),
+        )
+        self.patience = patience or Patience()
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, redirect: bool = True, **options: Any
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request; see ``urllib3.PoolManager.urlopen``."""
+        options["retries"] = False  # urllib3 then raises what happened, as it happened
+        waits = self.patience.waits()
+        while True:
+            try:
+                response = super().urlopen(method, url, redirect=redirect, **options)
+            except HTTPError as error:
+                seconds = next(waits, None)
+                if seconds is None or not is_passing(error):
+                    raise
+                why = f"{_host(url)}: {in_words(error)}"
+            else:
+                if not _comes_back(response) or (seconds := next(waits, None)) is None:
+                    return response
+                response.drain_conn()
+                seconds = max(seconds, min(_retry_after(response), self.patience.longest))
+                why = f"{_host(url)} answered HTTP {response.status}"
+            wait(seconds, why)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether something that went wrong may go well when it is tried again."""
+    if isinstance(error, SSLError):
+        # A hand-shake that was cut off; a certificate that is refused stays refused.
+        return any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in error.args)
+    return isinstance(error, ProtocolError | HTTPTimeout | NewConnectionError)
+
+
+def in_words(error: Exception) -> str:
+    """What happened on the network, in a few words without an address."""
+    for kind, words in (
+        ("NameResolutionError", "the host's name is unknown"),
+        ("ConnectTimeoutError", "no answer to a connection"),
+        ("NewConnectionError", "connection refused or host unreachable"),
+        ("ReadTimeoutError", "no answer in time"),
+        ("ProtocolError", "the connection was cut"),
+        ("SSLError", "the TLS hand-shake was cut"),
+    ):
+        if any(base.__name__ == kind for base in type(error).__mro__):
+            return words
+    return type(error).__name__
+
+
+def _tls(ca_bundle: str) -> ssl.SSLContext:
+    if not ca_bundle:
+        import certifi
+
+        return ssl.create_default_context(cafile=certifi.where())
+    if not Path(ca_bundle).is_file():
+        raise StoreError(
+            f"there is no CA file {ca_bundle}; it comes from ca_bundle=, AWS_CA_BUNDLE or SSL_CERT_FILE"
+        )
+    try:
+        return ssl.create_default_context(cafile=ca_bundle)
+    except OSError as error:  # SSLError is one
+        raise StoreError(f"{ca_bundle} holds no CA certificate in PEM form: {error}") from error
+
+
+def _comes_back(response: urllib3.BaseHTTPResponse) -> bool:
+    if response.status == 400 and int(response.headers.get("content-length") or 0) < 1 << 16:
+        return _SLOW_UPLOAD in response.data
+    return response.status in _PASSING
+
+
+def _retry_after(response: urllib3.BaseHTTPResponse) -> float:
+    try:
+        return float(response.headers.get("retry-after", 0))
+    except ValueError:
+        return 0.0  # a date: the usual wait will do
+
+
+def _host(url: str) -> str:
+    return urllib3.util.parse_url(url).netloc or "the server"
