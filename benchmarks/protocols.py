@@ -8,6 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lidloop.ptosis import measure_face
+from lidloop.screening import ModelInfo, Screening
+from lidloop.synthetic import Picture, draw_face
+
+MODEL = ModelInfo("lidloop", "7", 3, "5f" * 32)
+
+
+def drawn_screening(**options: Any) -> tuple[Picture, Screening]:
+    """A drawn face whose right upper lid hangs, measured at its true landmarks and pupils: what a perfect
+    detector would have led to. ``options`` go to ``measure_face``."""
+    picture = draw_face(seed=3, size=(640, 560), canthal_px=220.0, ptosis=(0.6, 0.0))
+    face = picture.faces[0]
+    mirrored = bool(options.get("mirrored"))
+    od, os_ = ("right", "left") if mirrored else ("left", "right")  # in the picture
+    pupils = {"OD": face.pupils[od], "OS": face.pupils[os_]}
+    measured = measure_face(picture.image, face.face(), **({"pupils": pupils} | options))
+    height, width = picture.image.shape[:2]
+    return picture, Screening(width, height, mirrored, (measured,), MODEL, {})
+
 
 def dicom_photograph(image: NDArray[np.uint8], *, frame: bytes | None = None, **attributes: Any) -> bytes:
     """A photograph as a DICOM file, VL Photographic Image Storage unless told otherwise.

@@ -84,6 +84,9 @@ INTERPRETATION: Final[dict[str, Code]] = {
 """By level of the flag: a sign found or not by the thresholds of a procedure. Not ``N``, normal: a screening
 says no such thing."""
 
+MIRRORED: Final = "The picture was declared as mirrored; right and left are the patient's all the same."
+"""What answers say of a mirrored picture."""
+
 _REASONS: Final[dict[str, tuple[str, str]]] = {
     "no-pupil": ("Pupil unknown", "The pupil centre is neither given nor found."),
     "too-small": ("Too small", "The face has too few pixels."),

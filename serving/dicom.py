@@ -87,10 +87,12 @@ _REPEATED: Final = (
     "TimezoneOffsetFromUTC",
 )  # fmt: skip
 """What a structured report repeats of the patient and the study."""
+_DESCRIBED: Final = ("Modality", "Rows", "Columns")
+"""What it says of the picture."""
 _WANTED: Final = (
-    "SpecificCharacterSet", *_IDENTIFIERS, *_REPEATED,
+    "SpecificCharacterSet", *_IDENTIFIERS, *_REPEATED, *_DESCRIBED,
     "PatientOrientation", "ImageLaterality", "PixelSpacing", "PixelSpacingCalibrationType",
-    "Rows", "Columns", "NumberOfFrames", "PhotometricInterpretation", "PlanarConfiguration",
+    "NumberOfFrames", "PhotometricInterpretation", "PlanarConfiguration",
     "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
 )  # fmt: skip
 """All that is read."""
@@ -208,7 +210,7 @@ def _header(dataset: Dataset) -> Dataset:
         if not UID.fullmatch(value):
             raise DicomDamageError(f"{keyword} of the DICOM file is missing or no UID")
         setattr(header, keyword, value)
-    for keyword in _REPEATED:
+    for keyword in (*_REPEATED, *_DESCRIBED):
         if keyword in dataset:
             header[keyword] = dataset[keyword]
     return header

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from fhir.resources.R4B.codesystem import CodeSystem
 
 MEDIA_TYPE: Final = "application/fhir+json"
-MIRRORED: Final = "The picture was declared as mirrored; right and left are the patient's all the same."
 
 Json = dict[str, Any]
 
@@ -275,7 +274,7 @@ def _quality(face: FaceMeasurement, context: _Context, *, mirrored: bool) -> Jso
             _component(codes.local("yaw-proxy"), face.yaw, codes.RATIO, digits=3),
         ],
     }
-    notes = [reason.text for reason in face.problems] + ([MIRRORED] if mirrored else [])
+    notes = [reason.text for reason in face.problems] + ([codes.MIRRORED] if mirrored else [])
     if notes:
         body["note"] = [{"text": text} for text in notes]
     return _observation(context, body)
@@ -313,9 +312,10 @@ def _conclusion(screening: Screening, index: int, *, asked: bool) -> str:
     level = codes.local(face.flag.level).meaning.lower()
     where = " and ".join(_SIDE_WORDS[side] for side in face.flag.sides)
     says.append(f"Screening flag: {level}{f', {where}; ptosis is suspected' if where else ''}.")
-    says += [
-        f"{reason.text[:1].upper()}{reason.text[1:]}." for reason in (*face.flag.reasons, *face.problems)
-    ]
+    reasons = [reason.text for reason in (*face.flag.reasons, *face.problems)]
+    says += [f"{text[:1].upper()}{text[1:]}." for text in reasons]
+    if screening.mirrored:
+        says.append(codes.MIRRORED)
     return " ".join([*says, NOTICE])
 
 
