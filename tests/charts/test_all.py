@@ -1,0 +1,151 @@
+"""What holds for every object that the chart renders, with every values file and in every mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from yamllint import linter
+from yamllint.config import YamlLintConfig
+
+from tests.manifests.hygiene import breaches
+from tests.manifests.pod_security import restricted
+from tests.manifests.pods import STORAGE_INITIALIZER, kserve_pod, pods
+from tests.manifests.render import CHART, ROOT, VALUES, kinds, run, template
+from tests.manifests.schemas import KUBERNETES, errors
+
+HPA = {"serving": {"autoscaling": {"kind": "hpa", "metricsAdapter": True}}}
+KEDA = {"serving": {"autoscaling": {"kind": "keda", "prometheus": "http://prometheus:9090"}}}
+ROUTE = {
+    "serving": {
+        "ingress": {"enabled": False},
+        "httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}], "hostnames": ["a.example.org"]},
+    }
+}
+CLAIM = {"serving": {"model": {"uri": "pvc://models/lidloop/3"}}}
+WATCHED = {"monitoring": {"enabled": True}}
+PLACED: dict[str, Any] = {
+    part: {
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "a", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+        "priorityClassName": "high",
+        "podAnnotations": {"a": "b"},
+        "serviceAccountAnnotations": {"c": "d"},
+    }
+    for part in ("serving", "registry")
+}
+EXTRAS = {
+    "imagePullSecrets": [{"name": "pull"}],
+    "commonLabels": {"team": "eyes"},
+    "objectStore": {"caConfigMap": "ca"},
+    "registry": {"ingress": {"enabled": True, "host": "r.example.org", "tlsSecret": "t", "annotations": {"a": "b"}}},
+}
+CASES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in VALUES),
+    ("kserve-less", HPA),
+    ("kserve-less", KEDA),
+    ("kserve-less", ROUTE),
+    ("kserve-less", CLAIM),
+    ("kserve-less", WATCHED),
+    ("kserve-less", PLACED),
+    ("kserve-less", EXTRAS),
+    ("production", {"serving": {"autoscaling": {"kind": "hpa"}}}),
+    ("production", {"serving": {"autoscaling": {"kind": ""}}}),
+    ("production", CLAIM),
+    ("production", PLACED),
+    ("production", EXTRAS),
+]
+WITHOUT_SCHEMA = {"ScaledObject", "HTTPRoute"}
+"""Custom kinds whose schemas are not at hand; tests of their templates look at their fields."""
+CUSTOM = {"InferenceService", "ServingRuntime", "PodMonitor", "ServiceMonitor"}
+
+every = pytest.mark.parametrize(("values", "changes"), CASES)
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_lint(values: str) -> None:
+    assert "0 chart(s) failed" in run("helm", "lint", "--strict", "--values", VALUES[values], CHART).stdout
+
+
+@every
+def test_schemas(values: str, changes: dict[str, Any]) -> None:
+    """Each object is what Kubernetes 1.34 to 1.36 take; custom ones where LIDLOOP_CRDS has their schemas."""
+    wrong, unseen = [], set()
+    for item in template(values, changes):
+        for version in KUBERNETES:
+            found = errors(item, version)
+            if found is None:
+                unseen.add(item["kind"])
+            wrong += found or []
+    assert not wrong
+    assert unseen <= WITHOUT_SCHEMA | CUSTOM
+
+
+@every
+def test_custom_resources(values: str, changes: dict[str, Any], crds: str) -> None:
+    unseen = {item["kind"] for item in template(values, changes) if errors(item, "1.36") is None}
+    assert unseen <= WITHOUT_SCHEMA, crds
+
+
+@every
+def test_pod_security(values: str, changes: dict[str, Any]) -> None:
+    found = pods(template(values, changes))
+    assert found
+    assert {where: wrong for where, pod in found.items() if (wrong := restricted(pod))} == {}
+
+
+@every
+def test_house_rules(values: str, changes: dict[str, Any]) -> None:
+    assert breaches(template(values, changes)) == []
+
+
+@every
+def test_no_rights(values: str, changes: dict[str, Any]) -> None:
+    """Nothing of the chart talks to the Kubernetes API, so nothing is granted."""
+    objects = template(values, changes)
+    granted = {kind for kind, _ in kinds(objects) if kind.endswith(("Role", "Binding"))}
+    assert not granted
+    accounts = [o for o in objects if o["kind"] == "ServiceAccount"]
+    assert accounts
+    assert all(o["automountServiceAccountToken"] is False for o in accounts)
+
+
+@every
+def test_names(values: str, changes: dict[str, Any]) -> None:
+    """Objects are named and labelled alike, are in the release's namespace, and none is there twice."""
+    objects = template(values, changes, release="a", namespace="b")
+    assert len(kinds(objects)) == len(objects)
+    for item in objects:
+        meta = item["metadata"]
+        assert meta["name"].startswith("a-lidloop")
+        assert meta["namespace"] == "b"
+        assert meta["labels"]["app.kubernetes.io/instance"] == "a"
+        for key, value in changes.get("commonLabels", {}).items():
+            assert meta["labels"][key] == value
+
+
+def test_kserve_needs_the_patch_of_its_initializer() -> None:
+    """With KServe's own container the pod is refused; with k8s/kserve's patch it is admitted."""
+    objects = template("production")
+    assert {w.split(":")[0] for w in restricted(kserve_pod(objects, STORAGE_INITIALIZER))} == {
+        "storage-initializer"
+    }
+    patch = yaml.safe_load((ROOT / "k8s" / "kserve" / "storage-initializer.yaml").read_text())
+    patched = {**STORAGE_INITIALIZER, **patch["spec"]["container"]}
+    assert restricted(kserve_pod(objects, patched)) == []
+
+
+def test_long_names() -> None:
+    """Names that KServe and Kubernetes lengthen stay under 63 characters."""
+    objects = template("production", {"fullnameOverride": "l" * 40}, release="r" * 50)
+    for kind, name in kinds(objects):
+        assert len(name + "-predictor") <= 63, (kind, name)
+
+
+@pytest.mark.parametrize("path", sorted(p for p in CHART.rglob("*.yaml") if "templates" not in p.parts), ids=str)
+def test_yaml(path: Any) -> None:
+    rules = {"line-length": {"max": 120}, "document-start": "disable", "braces": {"max-spaces-inside": 0}}
+    config = YamlLintConfig(yaml.safe_dump({"extends": "default", "rules": {**rules, "comments": {"min-spaces-from-content": 2}}}))
+    assert [str(problem) for problem in linter.run(path.read_text(), config)] == []
