@@ -167,9 +167,13 @@ class Detector:
 
     def forward(self, prepared: Sequence[Prepared]) -> Answer:
         """The network's answer for pictures of one prepared shape."""
-        pixels = np.stack([item.pixels for item in prepared]).transpose(0, 3, 1, 2)
-        tensor = np.multiply(pixels, np.float32(1 / 255), dtype=np.float32)
-        return self._network(np.ascontiguousarray(tensor))
+        height, width = prepared[0].pixels.shape[:2]
+        batch = np.empty((len(prepared), 3, height, width), dtype=np.float32)
+        for item, planes in zip(prepared, batch, strict=True):
+            # Plane by plane: eight times as fast as on the interleaved pixels.
+            for plane, values in zip(planes, cv2.split(item.pixels), strict=True):
+                np.multiply(values, np.float32(1 / 255), out=plane, dtype=np.float32)
+        return self._network(batch)
 
 
 def load_detector(
@@ -205,11 +209,12 @@ def load_detector(
         graph = load_graph(files.onnx, runtime=backend, threads=threads, device=device)
         network, stated = _whole_network(files.onnx, graph), graph.metadata.get("imgsz")
     else:
-        parts = [load_graph(path, runtime=backend, threads=threads, device=device) for path in files.parts]
-        for path, part in zip(files.parts, parts, strict=True):
-            if part.metadata.get(WHOLE) != digest:
-                raise ModelError(f"{path} is not a part of the {files.onnx.name} beside it; export again")
-        network = SparseNetwork(*parts)
+        # A head has a millisecond's work: threads would cost more than they give.
+        parts = [
+            load_graph(path, runtime=backend, threads=count, device=device)
+            for path, count in zip(files.parts, (threads, 1, 1), strict=True)
+        ]
+        network = _sparse_network(files.parts, parts, digest)
     imgsz = files.imgsz or (json.loads(stated)[0] if stated else 0)
     if imgsz < STRIDE or imgsz % STRIDE:
         raise ModelError(f"{model} does not say its input size; train or seal it with lidloop")
@@ -217,11 +222,23 @@ def load_detector(
 
 
 def _whole_network(path: Path, graph: Graph) -> Network:
-    channels = 5 + 3 * N_POINTS
-    shape = graph.outputs[0]
-    if len(shape) != 3 or shape[1] != str(channels):
-        raise ModelError(f"{path} answers with shape {shape}; a {N_POINTS}-point model has {channels} rows")
+    _check_rows(path, graph, dims=3, rows=5 + 3 * N_POINTS)
     return lambda batch: WholeAnswer(graph.run([batch])[0])
+
+
+def _sparse_network(paths: Sequence[Path], parts: Sequence[Graph], digest: str) -> Network:
+    for path, part in zip(paths, parts, strict=True):
+        if part.metadata.get(WHOLE) != digest:
+            raise ModelError(f"{path} is not a part of the model.onnx beside it; export again")
+    scores, box_head, point_head = parts
+    _check_rows(paths[-1], point_head, dims=2, rows=3 * N_POINTS)
+    return SparseNetwork(scores, box_head, point_head)
+
+
+def _check_rows(path: Path, graph: Graph, *, dims: int, rows: int) -> None:
+    shape = graph.outputs[0]
+    if len(shape) != dims or shape[1] != str(rows):
+        raise ModelError(f"{path} answers with shape {shape}; a {N_POINTS}-point model has {rows} rows")
 
 
 def torch_network(weights: Path, device: str) -> Network:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lidloop.bundle import ONNX, PARTS, POINTS
+from lidloop.bundle import BOXES, ONNX, PARTS, POINTS
 from lidloop.cut import CannotCut, cut
 from lidloop.dataset import Dataset, LabelVersion
 from lidloop.detector import Detector, Image, letterbox, load_detector
@@ -162,6 +162,12 @@ def test_parts_of_another_model_are_refused(folder: Path) -> None:
     for backend in ("onnxruntime", "openvino"):
         with pytest.raises(ModelError, match=r"is not a part of the model\.onnx beside it"):
             load_detector(folder, backend=backend)  # type: ignore[arg-type]
+
+
+def test_parts_of_another_number_of_points_are_refused(folder: Path) -> None:
+    shutil.copyfile(folder / BOXES, folder / POINTS)
+    with pytest.raises(ModelError, match=r"points\.onnx answers with .*; a 51-point model has 153 rows"):
+        load_detector(folder)
 
 
 def test_training_proves_the_parts(model_folder: Path) -> None:
