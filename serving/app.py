@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from serving import inference
 from serving.edge import Edge, on_http_exception, on_problem
+from serving.metrics import CONTENT_TYPE
 from serving.model import Served
+from serving.openapi import document
 from serving.problems import KINDS, PREFIX, Problem
 from serving.runtime import Runtime, runtime_of
 from serving.screen import screen_endpoint
 from serving.settings import Settings
 
 PAGE: Final = Path(__file__).parent / "page"
+AUDITED: Final = frozenset({"/v1/screen", "/v2/models/{name}/infer"})
 
 
 def create_app(settings: Settings, served: Served | None = None) -> Starlette:
@@ -31,42 +38,83 @@ def create_app(settings: Settings, served: Served | None = None) -> Starlette:
     Args:
         settings: limits, access, and which model.
         served: the model where it is loaded already; otherwise it is loaded when the app starts.
+
+    Raises:
+        LidloopError: for a key file, key set or audit file that cannot be used.
     """
     runtime = Runtime(settings, served)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await runtime.run(runtime.model.load)
+        await asyncio.to_thread(runtime.model.load)
+        watching = asyncio.create_task(_watch(runtime)) if settings.watch else None
         yield
         runtime.model.stopping = True
-        runtime.close()
+        if watching is not None:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+        await asyncio.to_thread(runtime.close)
 
+    routes = _routes()
+    # A model's version may be named, which makes no other resource of it.
+    paths = {route.endpoint: route.path.replace("/versions/{version}", "") for route in reversed(routes)}
     app = Starlette(
-        routes=_routes(),
-        middleware=[Middleware(Edge)],
+        routes=[*routes, Mount("/static", StaticFiles(directory=PAGE, check_dir=False))],
+        middleware=[Middleware(Edge, runtime=runtime, routes=paths, audited=AUDITED)],
         exception_handlers={Problem: on_problem, HTTPException: on_http_exception},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # the redirect would repeat whatever Host says
     app.state.runtime = runtime
     return app
 
 
-def _routes() -> list[BaseRoute]:
+@functools.cache
+def shared_app() -> Starlette:
+    """The one app of this process, with settings from its environment.
+
+    Raises:
+        LidloopError: for a wrong setting, or see ``create_app``.
+    """
+    return create_app(Settings.read(os.environ))
+
+
+def _routes() -> list[Route]:
+    model = "/v2/models/{name}"
+    version = model + "/versions/{version}"
     return [
         Route("/", _index),
-        Mount("/static", StaticFiles(directory=PAGE, check_dir=False)),
         Route("/v1/screen", screen_endpoint, methods=["POST"]),
         Route("/livez", _live),
+        Route("/v2/health/live", _live),
         Route("/readyz", _ready),
+        Route("/v2/health/ready", _ready),
+        Route("/v2", inference.server_metadata),
+        Route(model, inference.model_metadata),
+        Route(version, inference.model_metadata),
+        Route(model + "/ready", inference.model_ready),
+        Route(version + "/ready", inference.model_ready),
+        Route(model + "/infer", inference.infer_endpoint, methods=["POST"]),
+        Route(version + "/infer", inference.infer_endpoint, methods=["POST"]),
+        Route("/metrics", _metrics),
+        Route("/openapi.json", _openapi),
         Route(PREFIX + "{kind}", _problem),
     ]
+
+
+async def _watch(runtime: Runtime) -> None:
+    """Look for another model now and then; requests go on meanwhile."""
+    while True:
+        await asyncio.sleep(runtime.settings.watch)
+        await asyncio.to_thread(runtime.model.refresh)
 
 
 async def _index(_: Request) -> Response:
     page = PAGE / "index.html"
     if not page.is_file():
         raise Problem("not-found", "this server was installed without its page")
-    return FileResponse(page)
+    return FileResponse(page, headers={"Cache-Control": "no-cache"})
 
 
 async def _live(_: Request) -> Response:
@@ -79,8 +127,18 @@ async def _ready(request: Request) -> Response:
     return JSONResponse({"ready": True})
 
 
+async def _metrics(request: Request) -> Response:
+    content = await asyncio.to_thread(runtime_of(request).metrics.exposition)
+    return Response(content, headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _openapi(request: Request) -> Response:
+    runtime = runtime_of(request)
+    return JSONResponse(document(runtime.settings))
+
+
 async def _problem(request: Request) -> Response:
-    kind: Any = KINDS.get(request.path_params["kind"])
+    kind = KINDS.get(request.path_params["kind"])
     if kind is None:
         raise Problem("not-found", "there is no such kind of problem")
-    return JSONResponse({"type": request.url.path, **kind._asdict()})
+    return JSONResponse({"type": PREFIX + request.path_params["kind"], **kind._asdict()})

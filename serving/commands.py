@@ -1,40 +1,260 @@
-"""``lidloop serve`` and ``lidloop screen``."""
+"""``lidloop serve``, ``lidloop serve-key`` and, by way of ``serving.screen_command``, ``lidloop screen``."""
 
 from __future__ import annotations
 
 import os
-from typing import Annotated
+import signal
+import socket
+import threading
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.markup import escape
 
-from serving.settings import Settings
+from serving.screen_command import screen
+from serving.settings import SettingError, Settings
+
+_MODEL = "Model"
+_ACCESS = "Access"
+_LOAD = "Load"
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root app."""
     app.command("serve")(serve)
+    app.command("serve-key")(serve_key)
+    app.command("screen")(screen)
 
 
 def serve(
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A bundle's folder, 'champion' or a version.")
-    ] = "",
-    registry: Annotated[str | None, typer.Option(help="Registry of 'champion' and versions.")] = None,
-    port: Annotated[int | None, typer.Option(help="Where to listen.")] = None,
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="DIR|champion|VERSION",
+            help="A bundle's folder, the registry's champion, or a version's number.",
+            show_default="/mnt/models where it holds one, else champion",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    registry: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LIDLOOP_REGISTRY",
+            metavar="DIR|URI",
+            help="Registry that champion and versions come from.",
+            show_default="runs/registry",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Go over to a new champion while requests go on.", rich_help_panel=_MODEL
+        ),
+    ] = False,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="onnxruntime|openvino",
+            help="What runs the network.",
+            show_default="onnxruntime",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", help="Where to listen.", show_default="8000")
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="File of API keys, made by `lidloop serve-key`.", rich_help_panel=_ACCESS),
+    ] = None,
+    audit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-",
+            help="Where a FHIR AuditEvent per request goes; -: standard output.",
+            show_default="-",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that answer; one uses all cores already.",
+            show_default="1",
+            rich_help_panel=_LOAD,
+        ),
+    ] = None,
+    queue: Annotated[
+        int | None,
+        typer.Option(help="Requests that may wait in a burst.", show_default="8", rich_help_panel=_LOAD),
+    ] = None,
 ) -> None:
-    """Serve the screening endpoint."""
+    """Serve the screening endpoint, and a page to try it.
+
+    Without API keys or JWTs it answers this machine only. Every setting is also an environment variable
+    LIDLOOP_…; those without an option here (JWTs, limits, thresholds) are listed in the README.
+
+    [bold]Examples[/bold]
+
+    The champion of a run, on this machine; then open http://127.0.0.1:8000:
+
+    $ lidloop serve --registry runs/demo/registry
+
+    A model folder, for others too, with API keys:
+
+    $ lidloop serve-key "ward 3" --file keys.json
+    $ lidloop serve --model models/lidloop/7 --host 0.0.0.0 --keys keys.json
+
+    $ curl -H "Authorization: Bearer $KEY" -F image=@photo.jpg http://HOST:8000/v1/screen
+    """
+    settings = Settings.read(
+        os.environ,
+        model=model,
+        registry=registry,
+        watch=5.0 if watch else None,
+        backend=backend,
+        host=host,
+        port=port,
+        keys=str(keys) if keys else None,
+        audit=audit,
+        workers=workers,
+        queue=queue,
+    )
+    check_address(settings)
+    os.environ.update(settings.environment())
+    if settings.workers > 1:
+        _serve_many(settings)
+    else:
+        _serve_one(settings)
+
+
+def check_address(settings: Settings) -> None:
+    """Without access control a server listens on this machine's loopback only.
+
+    Raises:
+        SettingError: for any other address.
+    """
+    from serving.access import is_loopback
+
+    if not settings.protected and not is_loopback(settings.host):
+        raise SettingError(
+            f"without API keys or JWTs the server listens on 127.0.0.1 only, not on {settings.host}: make a "
+            "key with `lidloop serve-key` and give its file with --keys, or set LIDLOOP_JWT_ISSUER, "
+            "LIDLOOP_JWT_AUDIENCE and LIDLOOP_JWKS"
+        )
+
+
+def _serve_one(settings: Settings) -> None:
+    """The BentoML service in this process, as one of BentoML's workers runs it, without a supervisor."""
+    from serving.app import shared_app
+
+    listening = _listen(settings)
+    app = shared_app()
+    # The model is loaded while BentoML is imported.
+    loading = _Loading(app.state.runtime.model.load)
+    loading.start()
     import uvicorn
 
-    from serving.app import create_app
-    from serving.model import load
+    from serving.service import Screening
 
-    settings = Settings.read(os.environ, model=model or None, registry=registry, port=port)
+    asgi = Screening.to_asgi()
+    served = loading.result()
     config = uvicorn.Config(
-        create_app(settings, load(settings)),
-        host=settings.host,
-        port=settings.port,
+        asgi,
+        http="h11",  # it limits the size of headers
         log_level="warning",
-        access_log=False,
+        access_log=False,  # it writes addresses with their query strings
         server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(settings.grace)),
     )
-    uvicorn.Server(config).run()
+    info = served.info
+    version = f" version {info.version}" if info.version else ""
+    Console(stderr=True).print(
+        f"serving {escape(info.name)}{version}, iteration {info.iteration}: "
+        f"[bold]http://{_shown(settings.host)}:{listening.getsockname()[1]}[/bold] (stop with Ctrl-C)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn stops gracefully, and then raises the signal again: an orderly end is exit status 0.
+        signal.signal(number, lambda *_: None)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _serve_many(settings: Settings) -> None:
+    """Several workers under BentoML's supervisor."""
+    from serving.service import Screening
+
+    Screening.serve_http(host=settings.host, port=settings.port)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+    except OSError as error:
+        raise SettingError(
+            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}; choose another --port"
+        ) from None
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class _Loading(threading.Thread):
+    """A call in a thread whose result or error is handed on."""
+
+    def __init__(self, work: Any) -> None:
+        super().__init__(daemon=True)
+        self._work, self._result, self._error = work, None, None
+
+    def run(self) -> None:
+        try:
+            self._result = self._work()
+        except Exception as error:
+            self._error = error
+
+    def result(self) -> Any:
+        """Wait for the result, or raise the error."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def serve_key(
+    name: Annotated[str, typer.Argument(help="Whose key it is: a ward, a program. No patient's name.")] = "",
+    file: Annotated[Path, typer.Option(help="File of API keys; made where it is not there.")] = Path(
+        "keys.json"
+    ),
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; default: never.")] = None,
+    revoke: Annotated[str, typer.Option(metavar="ID", help="Take this key away instead.")] = "",
+    list_: Annotated[bool, typer.Option("--list", help="List the keys instead.")] = False,
+) -> None:
+    """Make, list or revoke an API key for `lidloop serve --keys`.
+
+    The key is printed once; the file holds only its hash. A running server sees changes of the file at once.
+
+    Examples: lidloop serve-key "ward 3" --days 365 · lidloop serve-key --list · lidloop serve-key --revoke ID
+    """
+    from serving.access import add_key, read_keys, revoke_key
+
+    if list_:
+        for entry in read_keys(file):
+            until = entry["expires"] or "never expires"
+            typer.echo(f"{entry['id']}  {entry['created'][:10]}  {until:<25}  {entry['name']}")
+    elif revoke:
+        revoke_key(file, revoke)
+        typer.echo(f"revoked {revoke}")
+    elif name:
+        typer.echo(add_key(file, name, days=days))
+    else:
+        raise SettingError("say whose key it is: lidloop serve-key NAME")

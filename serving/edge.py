@@ -1,19 +1,26 @@
-"""What every request passes: it gets an id and security headers, and whatever goes wrong behind becomes a
-problem document, never a trace."""
+"""What every request passes: it gets an id and security headers, strangers are turned away, whatever goes
+wrong behind becomes a problem document and never a trace, and at its end it is counted and, where it is about
+a picture, written down."""
 
 from __future__ import annotations
 
 import logging
+import time
 import uuid
-from typing import Final
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.access import refuse_other_sites, refuse_strangers
+from serving.audit import event
 from serving.problems import Problem
+from serving.runtime import Runtime
 
 log: Final = logging.getLogger("lidloop.serving")
 
@@ -28,26 +35,43 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+PROBES: Final = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready")
+"""Answered to anyone: a kubelet has no credentials and does not come from this machine."""
+SAFE: Final = ("GET", "HEAD")
+UNKNOWN: Final = "other"
 
 
 class Edge:
-    """The outermost layer of the app (pure ASGI, so that bodies stream through it)."""
+    """The outermost layer of the app (pure ASGI, so that bodies stream through it).
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    Args:
+        app: what is behind. runtime: shared state.
+        routes: path of a route by its endpoint. audited: paths whose requests are written down.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        runtime: Runtime,
+        routes: Mapping[Callable[..., Any], str],
+        audited: frozenset[str],
+    ) -> None:
+        self.app, self._runtime, self._routes, self._audited = app, runtime, routes, audited
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = str(uuid.uuid4())
-        scope.setdefault("state", {})["id"] = request_id
-        started = False
+        start = time.perf_counter()
+        state = scope.setdefault("state", {})
+        state["id"] = request_id = str(uuid.uuid4())
+        status = 0
 
         async def sending(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 for name, value in HEADERS.items():
@@ -55,16 +79,55 @@ class Edge:
             await send(message)
 
         try:
+            self._guard(scope)
             await self.app(scope, receive, sending)
+        except Problem as problem:
+            state["outcome"] = problem.kind
+            await problem.response(request_id)(scope, receive, sending)
         except ClientDisconnect:
-            return
+            state["outcome"] = "disconnected"
         except Exception as error:
             # The message of an unforeseen error may hold content of a picture: only its kind and place go
             # into the log.
             log.error("request %s failed: %s", request_id, _place(error))
-            if not started:
+            state["outcome"] = "internal"
+            if not status:
                 problem = Problem("internal", "see the server's log under this request's id")
                 await problem.response(request_id)(scope, receive, sending)
+        finally:
+            self._record(scope, status, time.perf_counter() - start)
+
+    def _guard(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        if self._runtime.access.open and scope["path"] not in PROBES:
+            refuse_strangers(_address(scope), headers.get("host", ""))
+        if scope["method"] not in SAFE:
+            refuse_other_sites(headers)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        state = scope["state"]
+        route = self._routes.get(scope.get("endpoint"), UNKNOWN)  # type: ignore[arg-type]
+        outcome = state.get("outcome") or "ok"
+        self._runtime.metrics.request(route, outcome, seconds)
+        if route in self._audited or status in (401, 403):
+            method = scope["method"] if scope["method"] in (*SAFE, "POST") else "other method"
+            self._runtime.audit.write(
+                event(
+                    request_id=state["id"],
+                    recorded=datetime.now(UTC),
+                    operation=f"{method} {route}",
+                    status=status or 499,
+                    outcome=outcome,
+                    caller=state.get("caller"),
+                    address=_address(scope),
+                    model=state.get("model"),
+                )
+            )
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _place(error: BaseException) -> str:
@@ -81,12 +144,15 @@ def _place(error: BaseException) -> str:
 async def on_problem(request: Request, error: Exception) -> Response:
     """Answer of a ``Problem``."""
     assert isinstance(error, Problem)
+    request.state.outcome = error.kind
+    if request.url.path.startswith("/v2"):
+        error.extra.setdefault("error", error.detail)  # the member that the Open Inference Protocol knows
     return error.response(request.state.id)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's own refusals (no such route, wrong method) as problem documents."""
     assert isinstance(error, HTTPException)
-    kind = {404: "not-found", 405: "method"}.get(error.status_code, "body")
-    detail = "there is nothing at this address" if kind == "not-found" else str(error.detail)
-    return Problem(kind, detail, headers=error.headers).response(request.state.id)
+    kinds = {404: ("not-found", "there is nothing at this address"), 405: ("method", "see Allow")}
+    kind, detail = kinds.get(error.status_code, ("body", "the request cannot be understood"))
+    return await on_problem(request, Problem(kind, detail, headers=error.headers))

@@ -11,19 +11,22 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from email.message import Message
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import Request
 
 from lidloop.detector import Image
-from lidloop.errors import ImageError
+from lidloop.errors import ImageError, ImageSizeError
 from lidloop.images import decode_header, decode_rgb
 from lidloop.measurements import SIDES, Side
 from lidloop.screening import MAX_FACES, Options
 from serving.problems import Problem, too_large, wrong_parameter
 from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from serving.dicom import DicomPicture
 
 Format = Literal["JPEG", "PNG", "DICOM"]
 
@@ -32,6 +35,11 @@ FORM: Final = "multipart/form-data"
 DICOM: Final = "application/dicom"
 TAKEN: Final = (*IMAGES, FORM, DICOM)
 PARAMETERS: Final = ("mirrored", "mm_per_px", "pupils", "max_faces")
+SUBJECT: Final = "subject"
+"""A field of forms only: it may name a patient, and addresses end up in logs of proxies."""
+
+MM_PER_PX: Final = (1e-4, 10.0)
+"""Range of a scale that is taken."""
 
 _FORM_OVERHEAD: Final = 64 * 1024
 _MAX_PARTS: Final = 16
@@ -197,11 +205,13 @@ def options(given: Mapping[str, str], settings: Settings) -> Options:
         Problem: 400 that names the parameter.
     """
     for name in given:
+        if name == SUBJECT:
+            raise wrong_parameter(name, "send it as a field of a form, not in the address")
         if name not in PARAMETERS:
             raise wrong_parameter(name, f"there is no such parameter; there are {', '.join(PARAMETERS)}")
     return Options(
         mirrored=_boolean("mirrored", given.get("mirrored", "false")),
-        mm_per_px=_number("mm_per_px", given["mm_per_px"], 1e-4, 10.0) if "mm_per_px" in given else None,
+        mm_per_px=_number("mm_per_px", given["mm_per_px"], *MM_PER_PX) if "mm_per_px" in given else None,
         pupils=_pupils(given["pupils"]) if "pupils" in given else {},
         max_faces=_whole("max_faces", given["max_faces"], 1, MAX_FACES) if "max_faces" in given else 10,
         conf=settings.conf,
@@ -298,9 +308,28 @@ def decode_picture(data: bytes, max_pixels: int) -> Image:
     """
     where = "the picture"
     try:
-        header = decode_header(data, where=where)
-        if header.width * header.height > max_pixels:
-            raise too_large(f"The picture is {header.width} x {header.height} pixels", max_pixels, "pixels")
+        if decode_header(data, where=where).animated:
+            raise Problem("picture", "the PNG is animated; send one picture")
         return decode_rgb(data, where=where, max_pixels=max_pixels)
+    except ImageSizeError:
+        raise too_large("The picture has too many pixels", max_pixels, "pixels") from None
+    except ImageError as error:
+        raise Problem("picture", str(error)) from None
+
+
+def decode_dicom(data: bytes, settings: Settings) -> DicomPicture:
+    """A DICOM photograph.
+
+    Raises:
+        Problem: 413, 415 for a kind that is not taken, 422 for a damaged one.
+    """
+    from serving.dicom import DicomKindError, DicomSizeError, read
+
+    try:
+        return read(data, max_bytes=settings.body_bytes, max_pixels=settings.pixels)
+    except DicomSizeError as error:
+        raise Problem("too-large", str(error), limit=settings.pixels, unit="pixels") from None
+    except DicomKindError as error:
+        raise Problem("media-type", str(error)) from None
     except ImageError as error:
         raise Problem("picture", str(error)) from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -110,13 +110,22 @@ class Model:
     """The place that holds the model; safe to read from any thread.
 
     A request takes ``current`` once and keeps to it, so that an exchange never mixes two models in an answer.
+
+    Args:
+        settings: which model. served: the model where it is loaded already.
+        on_change: called with every model that begins to answer.
     """
 
-    def __init__(self, settings: Settings, served: Served | None = None) -> None:
+    def __init__(
+        self, settings: Settings, served: Served | None = None, *, on_change: Callable[[Served], None]
+    ) -> None:
         self._settings = settings
-        self._current = served
+        self._current: Served | None = None
+        self._on_change = on_change
         self._lock = threading.Lock()
         self.stopping = False
+        if served is not None:
+            self._set(served)
 
     @property
     def current(self) -> Served | None:
@@ -136,8 +145,13 @@ class Model:
         """
         with self._lock:
             if self._current is None:
-                self._current = load(self._settings)
+                self._set(load(self._settings))
+            assert self._current is not None
             return self._current
+
+    def _set(self, served: Served) -> None:
+        self._current = served
+        self._on_change(served)
 
     def refresh(self) -> bool:
         """Exchange the model where its name stands for another one now; True where it was exchanged.
@@ -152,7 +166,7 @@ class Model:
             except LidloopError as error:
                 log.error("the model stays as it is: %s", error)
                 return False
-            self._current = new
+            self._set(new)
         log.info(
             "now serving %s version %s, iteration %d", new.info.name, new.info.version, new.info.iteration
         )

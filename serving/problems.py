@@ -79,6 +79,12 @@ KINDS: Final[dict[str, Kind]] = {
         "It is damaged, cut short, of a sub-kind that is not taken, or it expands beyond what its header "
         "promises. Export it again as a plain JPEG or PNG.",
     ),
+    "several-faces": Kind(
+        422,
+        "A report is one patient's",
+        "Several faces were found, and a DICOM report belongs to one patient. Send a picture of the patient "
+        "alone, or say `max_faces=1` to take the most certain face for the patient's.",
+    ),
     "internal": Kind(
         500, "The server failed", "A fault of the server, which is in its log under the request's id."
     ),

@@ -1,16 +1,21 @@
-"""What the requests of one process share: settings, model, gate, threads."""
+"""What the requests of one process share: settings, model, gate, threads, metrics, access and audit."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from lidloop.machine import cpus
+from serving.access import Access
+from serving.audit import AuditLog
 from serving.gate import Gate
+from serving.intake import read_body
+from serving.metrics import Metrics
 from serving.model import Model, Served
 from serving.problems import Problem
 from serving.settings import Settings
@@ -19,32 +24,80 @@ T = TypeVar("T")
 
 
 class Runtime:
-    """Shared state; lives as ``app.state.runtime``."""
+    """Shared state; lives as ``app.state.runtime``.
+
+    Raises:
+        LidloopError: for a key file, key set or audit file that cannot be used.
+    """
 
     def __init__(self, settings: Settings, served: Served | None = None) -> None:
-        self.settings = settings
-        self.model = Model(settings, served)
+        self.settings: Final = settings
         running = settings.concurrency or cpus() + 1
-        self.gate = Gate(running, settings.queue, settings.steady, settings.readers)
-        self._pool = ThreadPoolExecutor(running, thread_name_prefix="screen")
+        self.gate: Final = Gate(running, settings.queue, settings.steady, settings.readers)
+        self.metrics: Final = Metrics(window=settings.window, limit=running + settings.queue)
+        self.access: Final = Access(settings)
+        self.audit: Final = AuditLog(settings.audit)
+        self.model: Final = Model(settings, served, on_change=self._announce)
+        self._pool: Final = ThreadPoolExecutor(running, thread_name_prefix="screen")
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Do blocking work in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+    def _announce(self, served: Served) -> None:
+        self.metrics.serve(served.info, served.reference)
 
-    def served(self) -> Served:
-        """The model to answer with.
+    def served(self, request: Request) -> Served:
+        """The model to answer a request with.
 
         Raises:
             Problem: 503 before there is one.
         """
-        if self.model.current is None:
+        served = self.model.current
+        if served is None:
             raise Problem("not-ready", "no model is loaded yet", headers={"Retry-After": "1"})
-        return self.model.current
+        request.state.model = served.info
+        return served
+
+    async def authorize(self, request: Request, scope: str) -> None:
+        """Let in who may use ``scope``.
+
+        Raises:
+            Problem: 401, 403, or 503 where credentials cannot be checked.
+        """
+        if self.access.may_block:
+            request.state.caller = await asyncio.to_thread(self.access.check, request, scope)
+        else:
+            request.state.caller = self.access.check(request, scope)
+
+    async def receive(self, request: Request, limit: int) -> bytes:
+        """The body of a request, where there is room for another one.
+
+        Raises:
+            Problem: 408, 413 or 503.
+        """
+        self.gate.check()
+        async with self.gate.reading():
+            return await read_body(request, limit, self.settings.body_seconds)
+
+    async def work(self, request: Request, work: Callable[[], T]) -> T:
+        """Do the blocking part of a request in a thread, when its turn comes.
+
+        Raises:
+            Problem: 503 where too many wait.
+            ClientDisconnect: where the caller went away meanwhile.
+        """
+        start = time.perf_counter()
+        async with self.gate.working():
+            self.metrics.inside(1)
+            try:
+                self.metrics.stages({"wait": time.perf_counter() - start})
+                if await request.is_disconnected():
+                    raise ClientDisconnect
+                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            finally:
+                self.metrics.inside(-1)
 
     def close(self) -> None:
         """Finish what the threads are at."""
         self._pool.shutdown(wait=True)
+        self.audit.close()
 
 
 def runtime_of(request: Request) -> Runtime:

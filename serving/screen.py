@@ -3,26 +3,52 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lidloop.screening import Options, screen, to_json
-from serving import intake
+from lidloop.detector import Image
+from lidloop.errors import LidloopError
+from lidloop.screening import Options, Screening, screen, to_json
+from serving import access, intake
 from serving.model import Served
 from serving.negotiation import choose
-from serving.problems import Problem
+from serving.problems import Problem, too_large, wrong_parameter
 from serving.runtime import Runtime, runtime_of
+from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from serving.dicom import DicomPicture
 
 JSON: Final = "application/json"
-OFFERED: Final = (JSON,)
+FHIR: Final = "application/fhir+json"
+SR: Final = "application/dicom"
+OFFERED: Final = (JSON, FHIR, SR)
+
+
+class Asked(NamedTuple):
+    """A request, as far as it is known before its picture is decoded.
+
+    Attributes:
+        file: JPEG, PNG or DICOM. options: what the caller says of it.
+        subject: whom a FHIR answer is about, as ``serving.fhir.subject_reference`` takes it.
+        answer_in: media type of the answer.
+    """
+
+    file: bytes
+    options: Options
+    subject: str | None
+    answer_in: str
 
 
 async def screen_endpoint(request: Request) -> Response:
     """Screen the picture of a request."""
     runtime = runtime_of(request)
-    settings = runtime.settings
+    await runtime.authorize(request, access.SCREEN)
     answer_in = choose(request.headers.get("accept", ""), OFFERED)
     kind, parameters = intake.media_type(request)
     if kind not in intake.TAKEN:
@@ -30,28 +56,103 @@ async def screen_endpoint(request: Request) -> Response:
             "media-type", f"the content type {kind or '(none)'} is not taken; send {', '.join(intake.TAKEN)}"
         )
     query = request.query_params.multi_items()
-    options = intake.options(intake.merged(query, {}), settings)
-    served = runtime.served()
-    runtime.gate.check()
-    async with runtime.gate.reading():
-        body = await intake.read_body(request, intake.body_limit(kind, settings), settings.body_seconds)
+    # Before the body is received: a wrong parameter is not worth ten megabytes.
+    options = intake.options(intake.merged(query, {}), runtime.settings)
+    served = runtime.served(request)
+    body = await runtime.receive(request, intake.body_limit(kind, runtime.settings))
+    asked = Asked(body, options, None, answer_in)
     if kind == intake.FORM:
         form = intake.parse_form(body, parameters.get("boundary", ""))
-        body = form.image
-        options = intake.options(intake.merged(query, form.fields), settings)
-        if len(body) > settings.body_bytes:
-            raise intake.too_large("The picture is too large", settings.body_bytes, "bytes")
-    async with runtime.gate.working():
-        content = await runtime.run(lambda: _answer(body, options, served, runtime, request.state.id))
+        subject = _subject(form.fields.pop(intake.SUBJECT, None), answer_in)
+        options = intake.options(intake.merged(query, form.fields), runtime.settings)
+        asked = Asked(form.image, options, subject, answer_in)
+    identity = str(request.state.id)
+    content = await runtime.work(request, lambda: answer(asked, served, runtime, identity))
     return Response(content, media_type=answer_in)
 
 
-def _answer(body: bytes, options: Options, served: Served, runtime: Runtime, request_id: str) -> bytes:
-    """The blocking part, in a thread."""
-    if intake.sniff(body) not in ("JPEG", "PNG"):
-        raise Problem("media-type", "by its first bytes the body is neither JPEG nor PNG")
-    image = intake.decode_picture(body, runtime.settings.pixels)
-    intake.check_pupils(options, image.shape[1], image.shape[0])
+def _subject(text: str | None, answer_in: str) -> str | None:
+    if text is None:
+        return None
+    if answer_in != FHIR:
+        raise wrong_parameter(intake.SUBJECT, f"only an answer in {FHIR} names a subject")
+    from serving.fhir import subject_reference
+
+    try:
+        subject_reference(text)
+    except LidloopError as error:
+        raise wrong_parameter(intake.SUBJECT, str(error)) from None
+    return text
+
+
+def answer(asked: Asked, served: Served, runtime: Runtime, request_id: str) -> bytes:
+    """The blocking part of a request, in a thread: decode, screen, render.
+
+    Raises:
+        Problem: for a picture that is refused.
+    """
+    start = time.perf_counter()
+    image, dicom, options = picture(asked.file, asked.options, runtime.settings)
+    decoded = time.perf_counter()
     screening = screen(image, served.detector, served.info, options)
-    answer = {"request_id": request_id, **to_json(screening)}
-    return json.dumps(answer, separators=(",", ":"), allow_nan=False).encode()
+    screened = time.perf_counter()
+    content = render(screening, dicom, asked, request_id)
+    runtime.metrics.stages(
+        {"decode": decoded - start, **screening.seconds, "answer": time.perf_counter() - screened}
+    )
+    runtime.metrics.screening(screening)
+    return content
+
+
+def picture(file: bytes, options: Options, settings: Settings) -> tuple[Image, DicomPicture | None, Options]:
+    """Decode a file: (h, w, 3) upright RGB, what DICOM says beside it, and options with its scale.
+
+    Raises:
+        Problem: 400, 413, 415 or 422.
+    """
+    if len(file) > settings.body_bytes:
+        raise too_large("The picture is too large", settings.body_bytes, "bytes")
+    kind = intake.sniff(file)
+    if kind is None:
+        raise Problem("media-type", "by its first bytes the picture is neither JPEG, PNG nor DICOM")
+    dicom = None
+    if kind == "DICOM":
+        dicom = intake.decode_dicom(file, settings)
+        image = dicom.image
+        if options.mirrored and dicom.oriented:
+            raise wrong_parameter("mirrored", "the DICOM file's own orientation says that it is not mirrored")
+        if options.mm_per_px is None:
+            options = replace(options, mm_per_px=dicom.mm_per_px)
+    else:
+        image = intake.decode_picture(file, settings.pixels)
+    intake.check_pupils(options, image.shape[1], image.shape[0])
+    return image, dicom, options
+
+
+def render(screening: Screening, dicom: DicomPicture | None, asked: Asked, request_id: str) -> bytes:
+    """A screening in the media type that was asked for.
+
+    Raises:
+        Problem: 422 for a DICOM report of several faces.
+    """
+    if asked.answer_in == FHIR:
+        from serving.fhir import bundle
+
+        study = None if dicom is None else dicom.study_uid
+        resource = bundle(
+            screening, request_id=request_id, issued=datetime.now(UTC), subject=asked.subject, study_uid=study
+        )
+        return resource.model_dump_json(exclude_none=True).encode()
+    if asked.answer_in == SR:
+        from serving.report_sr import ReportError, report
+
+        try:
+            return report(screening, dicom, request_id=request_id, issued=datetime.now(UTC))
+        except ReportError as error:
+            raise Problem("several-faces", str(error)) from None
+    return dump({"request_id": request_id, **to_json(screening)})
+
+
+def dump(document: dict[str, object]) -> bytes:
+    """JSON without spaces and without NaN."""
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()

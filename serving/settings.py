@@ -37,6 +37,7 @@ class Settings:
         host, port: where to listen.
         body_bytes: largest picture, in bytes as sent. pixels: largest picture, in pixels.
         body_seconds: time a body may take to arrive.
+        workers: processes that answer. What follows is for each of them.
         concurrency: requests worked on at a time, 0: one more than cores. readers: bodies being received
             at a time.
         queue: requests that may wait in a burst. steady: requests inside while overloaded.
@@ -60,6 +61,7 @@ class Settings:
     body_bytes: int = 10_000_000
     pixels: int = 25_000_000
     body_seconds: float = 15.0
+    workers: int = 1
     concurrency: int = 0
     readers: int = 32
     queue: int = 8
@@ -77,7 +79,17 @@ class Settings:
     window: int = 1000
 
     def __post_init__(self) -> None:
-        positive = ("body_bytes", "pixels", "body_seconds", "readers", "queue", "steady", "grace", "window")
+        positive = (
+            "workers",
+            "body_bytes",
+            "pixels",
+            "body_seconds",
+            "readers",
+            "queue",
+            "steady",
+            "grace",
+            "window",
+        )
         for name in positive:
             if not getattr(self, name) > 0:
                 raise SettingError(f"{name} must be more than 0, got {getattr(self, name)}")

@@ -1,0 +1,370 @@
+"""Who may ask: API keys, JSON Web Tokens, or, without either, this machine alone.
+
+An API key is ``lidloop_ID_SECRET`` with 256 random bits of secret, so a plain SHA-256 of it cannot be turned
+back and no slow hash is needed (NIST SP 800-63B, 5.1.2.2: look-up secrets of 112 bits and more). The key file
+holds ids, names, hashes, scopes and expiry, never a secret, and is read again when it changes: a revoked key
+is refused at the next request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import json
+import logging
+import re
+import secrets
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from lidloop.errors import LidloopError
+from lidloop.files import write_atomic
+from serving.problems import Problem
+from serving.settings import Settings
+
+log: Final = logging.getLogger("lidloop.serving")
+
+SCREEN: Final = "screen"
+"""Scope of everything that takes a picture."""
+ALGORITHMS: Final = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+)  # fmt: skip
+"""Signatures that are accepted: public-key ones, so that nobody who can check a token can make one."""
+
+_KEY: Final = re.compile(r"lidloop_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+_MAX_TOKEN: Final = 8192
+_JWKS_SECONDS: Final = 300.0
+_JWKS_RETRY: Final = 30.0
+_JWKS_BYTES: Final = 1_000_000
+_LEEWAY: Final = 30
+
+
+class AccessError(LidloopError):
+    """A key file or a key set that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks.
+
+    Attributes:
+        kind: ``key``, ``jwt`` or ``local``.
+        name: id of the key, or subject of the token; empty for ``local``.
+        issuer: of the token, else empty.
+        scopes: what the caller may do.
+    """
+
+    kind: str
+    name: str
+    issuer: str
+    scopes: frozenset[str]
+
+
+LOCAL: Final = Caller("local", "", "", frozenset({SCREEN}))
+
+
+class Access:
+    """The check of one server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._open = not settings.protected
+        self._keys = KeyFile(Path(settings.keys)) if settings.keys else None
+        self._tokens = Tokens(settings) if settings.jwks else None
+
+    @property
+    def open(self) -> bool:
+        """Whether there is no access control: then only this machine is answered."""
+        return self._open
+
+    @property
+    def may_block(self) -> bool:
+        """Whether ``check`` may ask a key set's server."""
+        return self._tokens is not None
+
+    def check(self, request: Request, scope: str) -> Caller:
+        """Who asks, where they may use ``scope``. May block on a key set's server: call it in a thread.
+
+        Raises:
+            Problem: 401 without valid credentials, 403 where they do not allow this, 503 where a key set is
+                out of reach.
+        """
+        if self._open:
+            return LOCAL
+        token = _token(request)
+        if token is None:
+            raise _unauthorized("this server needs an API key or a token")
+        caller = self._identify(token)
+        if scope not in caller.scopes:
+            raise Problem(
+                "forbidden",
+                f"the credentials do not have the scope {scope!r}",
+                headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
+            )
+        return caller
+
+    def _identify(self, token: str) -> Caller:
+        if token.startswith("lidloop_"):
+            try:
+                caller = self._keys.find(token) if self._keys else None
+            except AccessError as error:
+                log.error("%s", error)
+                raise Problem("not-ready", "API keys cannot be checked now") from None
+        else:
+            caller = self._tokens.verify(token) if self._tokens else None
+        if caller is None:
+            raise _unauthorized("the API key or token is not valid", error="invalid_token")
+        return caller
+
+
+def _token(request: Request) -> str | None:
+    """The credentials of a request: ``Authorization: Bearer`` or ``X-API-Key``."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    return request.headers.get("x-api-key") or None
+
+
+def _unauthorized(detail: str, error: str = "") -> Problem:
+    challenge = 'Bearer realm="lidloop"' + (f', error="{error}"' if error else "")
+    return Problem("credentials", detail, headers={"WWW-Authenticate": challenge})
+
+
+def refuse_strangers(client: str, host: str) -> None:
+    """On a server without access control: only this machine, and only under a name of its own, so that no web
+    page can reach it by a name that it made point here (DNS rebinding).
+
+    Args:
+        client: address of the peer. host: the request's ``Host``.
+
+    Raises:
+        Problem: 403.
+    """
+    if not is_loopback(client) or not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        raise Problem("forbidden", "without API keys or JWTs this server answers its own machine only")
+
+
+def refuse_other_sites(headers: Mapping[str, str]) -> None:
+    """Refuse what another web site makes a browser send here (Fetch Metadata; RFC 6454 for older browsers).
+
+    Raises:
+        Problem: 403.
+    """
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    foreign = site not in (None, "same-origin", "none")
+    if not foreign and site is None and origin is not None:
+        foreign = urlsplit(origin).netloc != headers.get("host")
+    if foreign:
+        raise Problem("forbidden", "requests from other web sites are not answered")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name is this machine's loopback."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+class KeyFile:
+    """A file of hashed API keys, read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int, int] | None = None
+        self._entries: dict[str, dict[str, Any]] = {}
+        self._refresh()
+
+    def find(self, key: str) -> Caller | None:
+        """Who a key belongs to; None for one that is unknown, revoked or expired."""
+        match = _KEY.fullmatch(key)
+        if match is None:
+            return None
+        entry = self._refresh().get(match[1])
+        # Compared also where there is no such id, so that the time does not tell.
+        known = entry["sha256"] if entry else "0" * 64
+        if not hmac.compare_digest(_hash(key), known) or entry is None:
+            return None
+        if entry.get("expires") and datetime.fromisoformat(entry["expires"]) <= datetime.now(UTC):
+            return None
+        return Caller("key", match[1], "", frozenset(entry["scopes"]))
+
+    def _refresh(self) -> dict[str, dict[str, Any]]:
+        with self._lock:
+            try:
+                stat = self._path.stat()
+            except OSError as error:
+                raise AccessError(f"the key file {self._path} cannot be read: {error.strerror}") from None
+            stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+            if stamp != self._stamp:
+                self._entries = {entry["id"]: entry for entry in read_keys(self._path)}
+                self._stamp = stamp
+            return self._entries
+
+
+def read_keys(path: Path) -> list[dict[str, Any]]:
+    """Entries of a key file.
+
+    Raises:
+        AccessError: for a file that cannot be read or is not one.
+    """
+    try:
+        entries = json.loads(path.read_text())["keys"]
+        for entry in entries:
+            scopes = entry["scopes"]
+            if not re.fullmatch(r"[0-9a-f]{64}", entry["sha256"]) or not isinstance(scopes, list):
+                raise ValueError("sha256 or scopes")
+            if entry.get("expires") and datetime.fromisoformat(entry["expires"]).tzinfo is None:
+                raise ValueError("expires without a time zone")
+            str(entry["id"]), str(entry["name"])
+    except OSError as error:
+        raise AccessError(f"the key file {path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise AccessError(f"{path} is not a key file of `lidloop serve-key`: {error}") from None
+    return list(entries)
+
+
+def add_key(path: Path, name: str, *, scopes: tuple[str, ...] = (SCREEN,), days: int | None = None) -> str:
+    """Make a key, write its hash into the file, and return it: it cannot be shown again.
+
+    Raises:
+        AccessError: where the file is not a key file.
+    """
+    entries = read_keys(path) if path.exists() else []
+    identity = secrets.token_hex(6)
+    key = f"lidloop_{identity}_{secrets.token_urlsafe(32)}"
+    now = datetime.now(UTC).replace(microsecond=0)
+    entries.append(
+        {
+            "id": identity,
+            "name": name,
+            "sha256": _hash(key),
+            "scopes": list(scopes),
+            "created": now.isoformat(),
+            "expires": None if days is None else (now + timedelta(days=days)).isoformat(),
+        }
+    )
+    _write_keys(path, entries)
+    return key
+
+
+def revoke_key(path: Path, identity: str) -> None:
+    """Take a key out of the file.
+
+    Raises:
+        AccessError: where it is not in there.
+    """
+    entries = read_keys(path)
+    left = [entry for entry in entries if entry["id"] != identity]
+    if len(left) == len(entries):
+        raise AccessError(f"{path} has no key {identity!r}")
+    _write_keys(path, left)
+
+
+def _write_keys(path: Path, entries: list[dict[str, Any]]) -> None:
+    write_atomic(path, json.dumps({"keys": entries}, indent=1) + "\n")
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+class Tokens:
+    """JSON Web Tokens of one issuer for one audience (RFC 7519, and RFC 8725 on what to check)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._issuer, self._audience, self._source = settings.jwt_issuer, settings.jwt_audience, settings.jwks
+        url = urlsplit(self._source)
+        self._remote = url.scheme in ("http", "https")
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            raise AccessError(f"a key set must come over https or from a file, not from {self._source}")
+        self._lock = threading.Lock()
+        self._set: Any = None
+        self._read_at = 0.0
+        self._tried_at: float | None = None
+        if not self._remote:
+            self._refresh()
+
+    def verify(self, token: str) -> Caller | None:
+        """Who a token speaks for; None for one that is not valid.
+
+        Raises:
+            Problem: 503 where the key set is out of reach.
+        """
+        import jwt
+
+        if len(token) > _MAX_TOKEN:
+            return None
+        try:
+            header = jwt.get_unverified_header(token)
+            key = self._key(header.get("kid"))
+            if key is None or key.algorithm_name not in ALGORITHMS:
+                return None
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[key.algorithm_name],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=_LEEWAY,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+        except jwt.PyJWTError:
+            return None
+        scopes = claims.get("scope", claims.get("scp", ""))
+        names = scopes.split() if isinstance(scopes, str) else [s for s in scopes if isinstance(s, str)]
+        return Caller("jwt", str(claims["sub"]), self._issuer, frozenset(names))
+
+    def _key(self, kid: Any) -> Any:
+        """The key of this id. An unknown id reads the set again, but not more often than the server of the
+        keys can bear, whoever sends such tokens."""
+        with self._lock:
+            old = self._set is None or time.monotonic() - self._read_at > _JWKS_SECONDS
+            if self._remote and (old or self._find(kid) is None):
+                self._try()
+            return self._find(kid)
+
+    def _find(self, kid: Any) -> Any:
+        if self._set is None:
+            raise Problem("not-ready", "the keys that tokens are checked with are out of reach")
+        keys = [k for k in self._set.keys if k.public_key_use in (None, "sig") and k.key_type != "oct"]
+        if kid is None:
+            return keys[0] if len(keys) == 1 else None
+        return next((key for key in keys if key.key_id == kid), None)
+
+    def _try(self) -> None:
+        now = time.monotonic()
+        if self._tried_at is not None and now - self._tried_at < _JWKS_RETRY:
+            return
+        self._tried_at = now
+        try:
+            self._refresh()
+        except AccessError as error:
+            # Old keys are better than none; without any, _find refuses.
+            log.error("%s", error)
+
+    def _refresh(self) -> None:
+        import jwt
+
+        try:
+            if self._remote:
+                with urllib.request.urlopen(self._source, timeout=5) as answer:  # noqa: S310 - checked above
+                    text = answer.read(_JWKS_BYTES)
+            else:
+                text = Path(self._source).read_bytes()
+            self._set = jwt.PyJWKSet.from_json(text.decode())
+        except (OSError, ValueError, jwt.PyJWTError) as error:
+            raise AccessError(f"the key set {self._source} cannot be read: {error}") from None
+        self._read_at = time.monotonic()

@@ -1,0 +1,253 @@
+"""What the server tells Prometheus, for one process or several.
+
+With ``PROMETHEUS_MULTIPROC_DIR`` set (BentoML sets it for its workers) every process writes its figures into
+files there, and whichever is scraped adds them up. Labels come from small fixed sets; nothing that is
+measured on a single face leaves as a figure of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from lidloop.drift import PER_IMAGE, bins, features, psi
+from lidloop.labels import Face, Floats, LabelSet
+from lidloop.screening import ModelInfo, Screening
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+STAGES: Final = ("wait", "decode", "detect", "measure", "answer")
+MIN_VALUES: Final = 100
+"""Least number of values in the window for a PSI: of fewer, chance alone makes it large."""
+
+_MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
+_WINDOW: Final = "lidloop_serving_window_values"
+
+
+class Window:
+    """The last values of each feature, counted by the bins of a reference profile.
+
+    Args:
+        reference: ``reference_profile.json``.
+        size: values kept per feature.
+    """
+
+    def __init__(self, reference: Mapping[str, Any], size: int) -> None:
+        self._edges: dict[str, Sequence[float]] = {}
+        self._values: dict[str, deque[int]] = {}
+        self.reference: dict[str, list[int]] = {}
+        for name, entry in reference.get("features", {}).items():
+            if entry["n"]:
+                self._edges[name] = entry["edges"]
+                self._values[name] = deque(maxlen=size)
+                self.reference[name] = entry["counts"]
+
+    def push(self, values: Mapping[str, Floats]) -> list[tuple[str, int, int]]:
+        """Add the values of a picture.
+
+        Returns:
+            Changes of the counts: feature, bin, and 1 or -1.
+        """
+        changes = []
+        for name, kept in self._values.items():
+            for value in bins(values[name], self._edges[name]) if name in values else ():
+                if len(kept) == kept.maxlen:
+                    changes.append((name, kept[0], -1))
+                kept.append(int(value))
+                changes.append((name, int(value), 1))
+        return changes
+
+
+class Metrics:
+    """The metrics of one app.
+
+    Args:
+        window: faces in the sliding window.
+        limit: requests that may be inside.
+    """
+
+    def __init__(self, *, window: int, limit: int) -> None:
+        own = self._own = CollectorRegistry()
+        name = "lidloop_serving_"
+        self._requests = Counter(
+            name + "requests", "Requests by route and outcome.", ["route", "outcome"], registry=own
+        )
+        self._seconds = Histogram(
+            name + "request_seconds",
+            "Time from a request's head to its answer's end.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=own,
+        )
+        self._stages = Histogram(
+            name + "stage_seconds", "Time by stage.", ["stage"], buckets=_SECONDS, registry=own
+        )
+        self._faces = Histogram(
+            name + "faces", "Faces in a picture.", buckets=(0, 1, 2, 3, 5, 10, 20, 50), registry=own
+        )
+        self._confidence = Histogram(
+            name + "confidence", "Score of a face.", buckets=[0.05 * k for k in range(1, 21)], registry=own
+        )
+        self._withheld = Counter(
+            name + "withheld",
+            "Measurements withheld by reason, per eye.",
+            ["measurement", "reason"],
+            registry=own,
+        )
+        self._problems = Counter(
+            name + "quality_problems", "Faces by what is wrong with their picture.", ["problem"], registry=own
+        )
+        self._flags = Counter(name + "flags", "Faces by level of the flag.", ["level"], registry=own)
+        self._model = Gauge(
+            name + "model_info",
+            "1 for the model that answers.",
+            ["name", "version", "iteration", "digest"],
+            multiprocess_mode="max",
+            registry=own,
+        )
+        self._inside = Gauge(
+            name + "requests_inside",
+            "Requests running or waiting.",
+            multiprocess_mode="livesum",
+            registry=own,
+        )
+        Gauge(
+            name + "requests_limit",
+            "Requests that may run or wait.",
+            multiprocess_mode="livesum",
+            registry=own,
+        ).set(limit)
+        self._window_counts = Gauge(
+            _WINDOW,
+            "Values in the sliding window by feature and bin of the reference profile.",
+            ["feature", "bin"],
+            multiprocess_mode="livesum",
+            registry=own,
+        )
+        self._size = window
+        self._lock = threading.Lock()
+        self._window = Window({}, window)
+        self._shown: tuple[str, ...] | None = None
+
+    def serve(self, model: ModelInfo, reference: Mapping[str, Any]) -> None:
+        """A model begins to answer: say so, and start a new window against its reference."""
+        labels = (model.name, model.version or "", str(model.iteration), model.digest[:12])
+        with self._lock:
+            if self._shown is not None:
+                self._model.labels(*self._shown).set(0)
+            self._model.labels(*labels).set(1)
+            self._shown = labels
+            for feature, counts in self._window.reference.items():
+                for k in range(len(counts)):
+                    self._window_counts.labels(feature, str(k)).set(0)
+            self._window = Window(reference, self._size)
+            for feature, counts in self._window.reference.items():
+                for k in range(len(counts)):
+                    self._window_counts.labels(feature, str(k)).set(0)
+
+    def request(self, route: str, outcome: str, seconds: float) -> None:
+        """A request has ended."""
+        self._requests.labels(route, outcome).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def inside(self, change: int) -> None:
+        """A request went in (1) or out (-1)."""
+        self._inside.inc(change)
+
+    def stages(self, seconds: Mapping[str, float]) -> None:
+        """Time of stages, of ``STAGES``."""
+        for stage, value in seconds.items():
+            self._stages.labels(stage).observe(value)
+
+    def screening(self, screening: Screening) -> None:
+        """What was measured in a picture."""
+        self.faces([item.face for item in screening.faces], screening.width, screening.height)
+        for item in screening.faces:
+            self._flags.labels(item.flag.level).inc()
+            for problem in item.problems:
+                self._problems.labels(problem.code).inc()
+            for eye in item.eyes.values():
+                for measurement, reason in eye.withheld.items():
+                    self._withheld.labels(measurement, reason.code).inc()
+
+    def faces(self, faces: Sequence[Face], width: int, height: int) -> None:
+        """What was found in a picture of so many pixels."""
+        self._faces.observe(len(faces))
+        for face in faces:
+            self._confidence.observe(face.score)
+        values = features(LabelSet.from_faces({"": faces}), {"": (width, height)})
+        if not faces:
+            values = {PER_IMAGE: values[PER_IMAGE]}
+        with self._lock:
+            for feature, k, change in self._window.push(values):
+                self._window_counts.labels(feature, str(k)).inc(change)
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format, of all processes."""
+        registry = self._own
+        if path := os.environ.get(_MULTIPROCESS):
+            registry = CollectorRegistry()
+            _bury_the_dead(Path(path))
+            MultiProcessCollector(registry)
+        families = list(registry.collect())
+        with self._lock:
+            reference = dict(self._window.reference)
+        return generate_latest(_Snapshot([*families, *_drift(families, reference)]))  # type: ignore[arg-type]
+
+
+class _Snapshot:
+    """Families that have been collected, in the shape that ``generate_latest`` takes."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _drift(families: Iterable[Metric], reference: Mapping[str, list[int]]) -> list[Metric]:
+    """PSI by feature, of the windows of all processes together against the reference profile."""
+    counts = {feature: [0] * len(expected) for feature, expected in reference.items()}
+    for family in families:
+        for sample in family.samples if family.name == _WINDOW else ():
+            feature, k = sample.labels["feature"], int(sample.labels["bin"])
+            if k < len(counts.get(feature, ())):
+                counts[feature][k] += int(sample.value)
+    shares = GaugeMetricFamily(
+        "lidloop_serving_reference_values",
+        "Values of the model's reference profile by feature and bin.",
+        labels=["feature", "bin"],
+    )
+    index = GaugeMetricFamily(
+        "lidloop_serving_drift_psi",
+        "Population stability index of the sliding window against the model's reference profile; "
+        f"absent under {MIN_VALUES} values.",
+        labels=["feature"],
+    )
+    for feature, expected in reference.items():
+        for k, count in enumerate(expected):
+            shares.add_metric([feature, str(k)], count)
+        if sum(counts[feature]) >= MIN_VALUES:
+            index.add_metric([feature], psi(expected, counts[feature]))
+    return [shares, index]
+
+
+def _bury_the_dead(folder: Path) -> None:
+    """Take processes that are gone out of the sums of live ones; nobody else does under BentoML."""
+    pids = {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*_*.db")}
+    for pid in pids:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, str(folder))
+        except PermissionError:
+            continue

@@ -1,0 +1,68 @@
+"""The BentoML service: ``bentoml serve serving.service:Screening``, or built into a Bento.
+
+BentoML brings the supervision of workers, its build tools and its configuration. All HTTP is the app's own:
+``Door`` stands before BentoML's routes, so that none of them (its metrics, its documentation, its probes, its
+answers of 500 to a broken picture, its bodies without a limit) can be reached around the app's refusals.
+Settings come from the environment (``serving.settings``).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AsyncExitStack
+from typing import Any
+
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # read when BentoML is used; it reports usage otherwise
+
+import bentoml
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.app import shared_app
+
+app = shared_app()
+
+
+class Door:
+    """Hands every request to the app (an ASGI middleware of BentoML's).
+
+    Args:
+        inner: BentoML's own app, which keeps the life cycle.
+    """
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (app if scope["type"] == "http" else self._inner)(scope, receive, send)
+
+
+@bentoml.service(
+    name="lidloop",
+    workers=app.state.runtime.settings.workers,
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},  # it writes addresses with their query strings
+    tracing={"excluded_urls": [".*"]},  # so would its spans
+)
+class Screening:
+    """The screening endpoint."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+
+    @bentoml.on_startup
+    async def start(self) -> None:
+        """Load the model and let it answer once."""
+        await self._stack.enter_async_context(app.router.lifespan_context(app))
+
+    @bentoml.on_shutdown
+    async def stop(self) -> None:
+        """Finish what is being worked on."""
+        await self._stack.aclose()
+
+
+def _with_door(service: Any) -> Any:
+    service.add_asgi_middleware(Door)
+    return bentoml.asgi_app(app)(service)
+
+
+_with_door(Screening)
