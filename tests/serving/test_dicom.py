@@ -7,7 +7,7 @@ import logging
 import struct
 import warnings
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -22,7 +22,18 @@ from pydicom.dataset import Dataset
 from benchmarks.protocols import dicom_photograph
 from lidloop.errors import ImageError
 from lidloop.images import decode_rgb
-from serving.dicom import SYNTAXES, DicomDamageError, DicomKindError, DicomSizeError, quiet_pydicom, read
+from serving.dicom import (
+    MEDIA_TYPE,
+    SYNTAXES,
+    DicomDamageError,
+    DicomKindError,
+    DicomSizeError,
+    quiet_pydicom,
+    read,
+)
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 JPEG, JPEG_LS, JPEG_2000, RLE = (f"1.2.840.10008.1.2.{tail}" for tail in ("4.50", "4.80", "4.90", "5"))
 JPEG_2000_LOSSY = "1.2.840.10008.1.2.4.91"
@@ -557,3 +568,56 @@ def test_a_picture_holds_no_more_than_it_must() -> None:
     assert isinstance(found.header, Dataset)
     assert "PixelData" not in found.header
     assert found.image.flags.c_contiguous
+
+
+def screened(client: TestClient, file: bytes, kind: str, **parameters: Any) -> dict[str, Any]:
+    response = client.post("/v1/screen", content=file, headers={"Content-Type": kind}, params=parameters)
+    assert response.status_code == 200, response.text
+    return {key: value for key, value in response.json().items() if key != "request_id"}
+
+
+def test_a_dicom_photograph_is_screened_as_the_jpeg_in_it(client: TestClient, photo: Any) -> None:
+    file = dicom_photograph(
+        photo.image, TransferSyntaxUID=JPEG, PhotometricInterpretation="YBR_FULL_422", frame=photo.jpeg
+    )
+    assert screened(client, file, MEDIA_TYPE) == screened(client, photo.jpeg, "image/jpeg")
+
+
+def test_a_mirrored_dicom_photograph_gives_the_same_sides(client: TestClient, photo: Any) -> None:
+    mirrored = dicom_photograph(photo.image[:, ::-1], PatientOrientation=["R", "F"])
+    assert screened(client, mirrored, MEDIA_TYPE) == screened(
+        client, dicom_photograph(photo.image), MEDIA_TYPE
+    )
+
+
+def test_the_file_s_scale_is_taken_unless_the_caller_knows_better(client: TestClient, photo: Any) -> None:
+    calibrated = {"PixelSpacing": [0.25, 0.25], "PixelSpacingCalibrationType": "FIDUCIAL"}
+    file = dicom_photograph(photo.image, **calibrated)
+    scale = screened(client, file, MEDIA_TYPE)["faces"][0]["scale"]
+    assert (scale["method"], scale["mm_per_px"]) == ("given", 0.25)
+    scale = screened(client, file, MEDIA_TYPE, mm_per_px=0.3)["faces"][0]["scale"]
+    assert scale["mm_per_px"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("file", "parameters", "status", "kind"),
+    [
+        pytest.param(dicom_photograph(SMALL)[:-500], {}, 422, "picture", id="cut short"),
+        pytest.param(
+            dicom_photograph(SMALL, SOPClassUID="1.2.840.10008.5.1.4.1.1.7"), {}, 415, "media-type", id="kind"
+        ),
+        pytest.param(
+            dicom_photograph(SMALL, Rows=9000, Columns=9000), {}, 413, "too-large", id="too many pixels"
+        ),
+        pytest.param(
+            dicom_photograph(SMALL), {"mirrored": "true"}, 400, "parameter", id="mirrored against the file"
+        ),
+    ],
+)
+def test_refusals_over_http(
+    client: TestClient, file: bytes, parameters: dict[str, str], status: int, kind: str
+) -> None:
+    response = client.post(
+        "/v1/screen", content=file, headers={"Content-Type": MEDIA_TYPE}, params=parameters
+    )
+    assert (response.status_code, response.json()["type"]) == (status, f"/problems/{kind}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,6 +26,9 @@ from lidloop.errors import LidloopError
 from lidloop.measurements import DIFFERENCES, LENGTHS, NOTICE, Flag, Length, Reason
 from lidloop.screening import Screening
 from serving import codes, fhir
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 REQUEST = "0b7c4a8e-3f6d-4c1b-9a52-6d1f0e7b8c93"
 WHEN = datetime(2026, 1, 5, 10, 15, tzinfo=UTC)
@@ -451,3 +454,30 @@ def test_every_reason_of_the_library_for_withholding_has_a_code() -> None:
     found = {call.args[0].value for call in calls if call.args and isinstance(call.args[0], ast.Constant)}
     assert "no-pupil" in found
     assert {code for code in found - told_in_words if codes.of_reason(code) is None} == set()
+
+
+def test_a_photograph_over_http(client: TestClient, photo: Any) -> None:
+    headers = {"Accept": fhir.MEDIA_TYPE, "Content-Type": "image/jpeg"}
+    response = client.post("/v1/screen", content=photo.jpeg, headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == fhir.MEDIA_TYPE
+    Bundle.model_validate_json(response.text)
+    answer = response.json()
+    assert answer["identifier"]["value"] == f"urn:uuid:{response.headers['x-request-id']}"
+    drooping, other = (the(answer, code)["valueQuantity"]["value"] for code in ("79855-3", "79856-1"))
+    assert drooping < other
+    plain = client.post("/v1/screen", content=photo.jpeg, headers={"Content-Type": "image/jpeg"}).json()
+    assert drooping == plain["faces"][0]["eyes"]["OD"]["pfh"]["mm"]
+    (report,) = of_kind(answer, "DiagnosticReport")
+    assert "subject" not in report
+
+
+def test_a_subject_comes_with_the_form(client: TestClient, photo: Any) -> None:
+    form = {"files": {"image": photo.jpeg}, "headers": {"Accept": fhir.MEDIA_TYPE}}
+    response = client.post("/v1/screen", data={"subject": "Patient/7"}, **form)
+    assert response.status_code == 200, response.text
+    (report,) = of_kind(response.json(), "DiagnosticReport")
+    assert report["subject"]["reference"] == "Patient/7"
+    refused = client.post("/v1/screen", data={"subject": "who knows"}, **form)
+    assert (refused.status_code, refused.json()["parameter"]) == (400, "subject")
+    assert "who knows" not in refused.text

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import logging
 import re
+import subprocess
+import sys
 import uuid
 import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import highdicom
 import numpy as np
@@ -26,7 +28,10 @@ from lidloop.measurements import DIFFERENCES, LENGTHS, NOTICE, Flag, Length, Rea
 from lidloop.screening import Screening
 from serving import codes
 from serving.dicom import DicomPicture, quiet_pydicom, read
-from serving.report_sr import ReportError, report
+from serving.report_sr import MEDIA_TYPE, ReportError, report
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 REQUEST = "0b7c4a8e-3f6d-4c1b-9a52-6d1f0e7b8c93"
 WHEN = datetime(2026, 1, 5, 10, 15, 30, tzinfo=UTC)
@@ -327,3 +332,50 @@ def test_times_and_ids_that_are_none_are_refused() -> None:
         report(DRAWN, None, request_id=REQUEST, issued=WHEN.replace(tzinfo=None))
     with pytest.raises(ValueError, match="UUID"):
         report(DRAWN, None, request_id="7", issued=WHEN)
+
+
+def test_a_dicom_photograph_becomes_a_report_over_http(client: TestClient, photo: Any) -> None:
+    headers = {"Accept": MEDIA_TYPE, "Content-Type": "application/dicom"}
+    response = client.post("/v1/screen", content=dicom_photograph(photo.image), headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == MEDIA_TYPE
+    document = pydicom.dcmread(io.BytesIO(response.content))
+    assert (document.PatientID, document.StudyInstanceUID) == ("EXAMPLE-1", "2.25.102")
+    pfh = {
+        side: next(
+            m.value for m in groups(document)[side].get_measurements() if m.name.scheme_designator == "LN"
+        )
+        for side in ("OD", "OS")
+    }
+    assert pfh["OD"] < pfh["OS"]
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_any_other_photograph_becomes_one_of_nobody(client: TestClient, photo: Any, kind: str) -> None:
+    headers = {"Accept": MEDIA_TYPE, "Content-Type": f"image/{kind}"}
+    response = client.post("/v1/screen", content=getattr(photo, kind), headers=headers)
+    assert response.status_code == 200, response.text
+    document = pydicom.dcmread(io.BytesIO(response.content))
+    assert not document.PatientID
+    assert set(groups(document)) == {"OD", "OS", "face"}
+
+
+def test_two_faces_over_http_are_no_report(client: TestClient, photo: Any) -> None:
+    twice = np.ascontiguousarray(np.hstack([photo.image, photo.image]))
+    headers = {"Accept": MEDIA_TYPE, "Content-Type": "application/dicom"}
+    response = client.post("/v1/screen", content=dicom_photograph(twice), headers=headers)
+    assert (response.status_code, response.json()["type"]) == (422, "/problems/several-faces")
+    one = client.post("/v1/screen", content=dicom_photograph(twice), headers=headers, params={"max_faces": 1})
+    assert one.status_code == 200
+
+
+def test_warming_up_loads_what_the_first_answer_needs() -> None:
+    script = (
+        "import sys\n"
+        "from serving.warm import warm_formats\n"
+        "heavy = ['pydicom', 'highdicom', 'fhir.resources.R4B.bundle']\n"
+        "assert not [name for name in heavy if name in sys.modules]\n"
+        "warm_formats()\n"
+        "assert all(name in sys.modules for name in heavy)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,0 +1,20 @@
+"""What only the first answer of a format would cost: the imports of its libraries, which take seconds."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Final
+
+from lidloop.screening import ModelInfo, Screening
+from serving import fhir, report_sr
+
+_NOTHING: Final = Screening(1, 1, False, (), ModelInfo("warm-up", None, 0, "0" * 64), {})
+
+
+def warm_formats() -> None:
+    """Make a FHIR and a DICOM answer about nothing. For a thread beside the server, once it is ready."""
+    now = datetime.now(UTC)
+    identity = str(uuid.uuid4())
+    fhir.bundle(_NOTHING, request_id=identity, issued=now).model_dump_json()
+    report_sr.report(_NOTHING, None, request_id=identity, issued=now)
