@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from benchmarks import render
+from benchmarks.protocols import protocols_page
 from lidloop.files import write_atomic
 
 
@@ -35,7 +36,7 @@ def results_page(docs: Path) -> Path | None:
     return write_results(docs / "results", docs)
 
 
-PAGES = (benchmarks_page, results_page)
+PAGES = (benchmarks_page, results_page, protocols_page)
 """What needs no run joins here. The README's picture needs one: ``python -m benchmarks.picture RUN_DIR``."""
 
 

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+import json
+import string
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lidloop.files import write_atomic
 from lidloop.ptosis import measure_face
 from lidloop.screening import ModelInfo, Screening
 from lidloop.synthetic import Picture, draw_face
 
-MODEL = ModelInfo("lidloop", "7", 3, "5f" * 32)
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from serving.codes import Code
+
+MODEL: Final = ModelInfo("lidloop", "7", 3, "5f" * 32)
+TEMPLATE: Final = Path(__file__).with_suffix(".md")
+WIDTH: Final = 140
+"""Of a line of an example."""
+REQUEST: Final = "0b7c4a8e-3f6d-4c1b-9a52-6d1f0e7b8c93"
+ISSUED: Final = datetime(2026, 1, 5, 10, 15, tzinfo=UTC)
 
 
 def drawn_screening(**options: Any) -> tuple[Picture, Screening]:
@@ -70,3 +86,110 @@ def dicom_photograph(image: NDArray[np.uint8], *, frame: bytes | None = None, **
     out = io.BytesIO()
     dataset.save_as(out, enforce_file_format=True)
     return out.getvalue()
+
+
+def protocols_page(docs: Path) -> Path:
+    """Write ``PROTOCOLS.md``, and beside it the local code system as a FHIR resource."""
+    from pydicom.datadict import dictionary_description
+
+    from serving import codes, dicom, fhir, report_sr
+
+    picture, screening = drawn_screening()
+    bundle = fhir.bundle(screening, request_id=REQUEST, issued=ISSUED, subject="Patient/example")
+    source = dicom.read(dicom_photograph(picture.image, TimezoneOffsetFromUTC="+0000"))
+    report = report_sr.report(screening, source, request_id=REQUEST, issued=ISSUED)
+    page = string.Template(TEMPLATE.read_text()).substitute(
+        classes="\n".join(f"- {name} (`{uid}`)" for uid, name in dicom.CLASSES.items()),
+        syntaxes="\n".join(
+            f"| {syntax.name} | `{uid}` | {', '.join(syntax.photometric)} |"
+            for uid, syntax in dicom.SYNTAXES.items()
+        ),
+        read=", ".join(dictionary_description(keyword) for keyword in dicom.WANTED),
+        standard="\n".join(
+            f"| {what} | {'<br>'.join(map(_named, items))} |" for what, items in _standard().items()
+        ),
+        system=codes.SYSTEMS[codes.LOCAL],
+        designator=codes.LOCAL,
+        local="\n".join(
+            f"| `{value}` | {codes.local(value).meaning} | {text} |"
+            for value, text in codes.DEFINITIONS.items()
+        ),
+        bundle=_layout(json.loads(bundle.model_dump_json())),
+        series=report_sr.SERIES_NUMBER,
+        report="\n".join(report_tree(report)),
+    )
+    system = json.loads(fhir.code_system().model_dump_json())
+    write_atomic(docs / "protocols" / "code-system.json", _layout(system) + "\n")
+    write_atomic(docs / "PROTOCOLS.md", page)
+    return docs / "PROTOCOLS.md"
+
+
+def _standard() -> dict[str, list[Code]]:
+    from serving import codes
+
+    return {
+        "PFH of the right and of the left eye": list(codes.PFH_OF_SIDE.values()),
+        "finding of a flagged eye": [codes.PTOSIS],
+        "certainty of that, in DICOM": [codes.SUSPECTED],
+        "eyes, in FHIR": [*codes.EYES.values(), codes.BOTH_EYES],
+        "eyes, in DICOM": [codes.EYE, *codes.LATERALITY.values(), codes.BILATERAL],
+        "error band": [codes.UNCERTAINTY],
+        "procedure, in DICOM": [codes.PHOTOGRAPHY],
+        "units": [codes.MM, codes.PIXELS, codes.RATIO, codes.DEGREES],
+        "categories, in FHIR": [codes.DIAGNOSTIC_IMAGING, codes.IMAGING],
+        "interpretation of the flag, in FHIR": list(dict.fromkeys(codes.INTERPRETATION.values())),
+        "withheld, in FHIR": [codes.UNKNOWN],
+    }
+
+
+def _named(code: Code) -> str:
+    return f"{code.scheme} `{code.value}` {code.meaning}"
+
+
+def _layout(value: Any, indent: int = 0, lead: int = 0) -> str:
+    """JSON with one line for whatever fits into one. ``lead`` is what stands before it in its line."""
+    flat = json.dumps(value, ensure_ascii=False)
+    if indent + lead + len(flat) <= WIDTH or not isinstance(value, (dict, list)):
+        return flat
+    deeper = indent + 1
+    if isinstance(value, dict):
+        names = [json.dumps(key) + ": " for key in value]
+        parts = [
+            name + _layout(item, deeper, len(name)) for name, item in zip(names, value.values(), strict=True)
+        ]
+    else:
+        parts = [_layout(item, deeper) for item in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    inner = ",\n".join(" " * deeper + part for part in parts)
+    return f"{opening}\n{inner}\n{' ' * indent}{closing}"
+
+
+def report_tree(file: bytes) -> Iterator[str]:
+    """A structured report as lines of text: what names it, then its content tree."""
+    import pydicom
+
+    document = pydicom.dcmread(io.BytesIO(file))
+    for element in document:
+        if element.VR != "SQ" and element.tag.group < 0x0040:
+            yield f"{element.name}: {element.value}"
+    yield ""
+    yield from _tree(document, 0)
+
+
+def _tree(item: Dataset, depth: int) -> Iterator[str]:
+    name = item.ConceptNameCodeSequence[0].CodeMeaning
+    yield f"{'  ' * depth}{item.ValueType} {name}{_value_of(item)}"
+    for child in item.get("ContentSequence", []):
+        yield from _tree(child, depth + 1)
+
+
+def _value_of(item: Dataset) -> str:
+    if item.ValueType == "NUM":
+        measured = item.MeasuredValueSequence[0]
+        return f" = {measured.NumericValue} {measured.MeasurementUnitsCodeSequence[0].CodeValue}"
+    if item.ValueType == "CODE":
+        code = item.ConceptCodeSequence[0]
+        return f" = {code.CodeMeaning} ({code.CodeValue}, {code.CodingSchemeDesignator})"
+    if item.ValueType == "IMAGE":
+        return f" = {item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID}"
+    return {"TEXT": f" = {item.get('TextValue')}", "UIDREF": f" = {item.get('UID')}"}.get(item.ValueType, "")

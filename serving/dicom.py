@@ -89,7 +89,7 @@ _REPEATED: Final = (
 """What a structured report repeats of the patient and the study."""
 _DESCRIBED: Final = ("Modality", "Rows", "Columns")
 """What it says of the picture."""
-_WANTED: Final = (
+WANTED: Final = (
     "SpecificCharacterSet", *_IDENTIFIERS, *_REPEATED, *_DESCRIBED,
     "PatientOrientation", "ImageLaterality", "PixelSpacing", "PixelSpacingCalibrationType",
     "NumberOfFrames", "PhotometricInterpretation", "PlanarConfiguration",
@@ -169,7 +169,7 @@ def _read(data: bytes, max_pixels: int) -> DicomPicture:
     if syntax not in SYNTAXES:
         known = ", ".join(known.name for known in SYNTAXES.values())
         raise DicomKindError(f"the transfer syntax{_named(syntax)} is not taken; taken are {known}")
-    wanted = frozenset(tag for keyword in _WANTED if (tag := tag_for_keyword(keyword)) is not None)
+    wanted = frozenset(tag for keyword in WANTED if (tag := tag_for_keyword(keyword)) is not None)
     file = scan(data, wanted=wanted, max_inflated=4 * max_pixels)
     dataset = read_dataset(io.BytesIO(file.dataset), syntax == IMPLICIT, True)
     header = _header(dataset)
