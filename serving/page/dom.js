@@ -4,7 +4,7 @@ export const byId = (id) => document.getElementById(id);
 
 /**
  * Make an element: `h("p", {class: "hint"}, "text", child)`. Properties that start with `on` are listeners;
- * `null` and `false` children are left out. Text is never parsed as HTML.
+ * lists of children are taken apart, `null` and `false` left out. Text is never parsed as HTML.
  */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -13,7 +13,7 @@ export function h(tag, properties = {}, ...children) {
     else if (typeof value === "boolean") element.toggleAttribute(name, value);
     else if (value != null) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child != null && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
   return element;
 }
 

@@ -77,26 +77,31 @@ function quality(face) {
   );
 }
 
-/** Withheld measurements, one entry per reason: `{reason, what: ["MRD1 OD", …]}`. */
+/** Withheld measurements, one entry per reason: `{reason, what: ["MRD1 (OD, OS)", …]}`. */
 function withheldOf(face) {
   const entries = new Map();
   for (const { key } of ROWS) {
     for (const side of SIDES) {
       const reason = face.eyes[side].withheld[key];
       if (!reason) continue;
-      if (!entries.has(reason.text)) entries.set(reason.text, { reason, what: [] });
-      entries.get(reason.text).what.push(`${SHORT[key]} ${side}`);
+      if (!entries.has(reason.text)) entries.set(reason.text, { reason, sides: {} });
+      (entries.get(reason.text).sides[key] ??= []).push(side);
     }
   }
-  return [...entries.values()];
+  return [...entries.values()].map(({ reason, sides }) => ({
+    reason,
+    what: Object.entries(sides).map(([key, some]) => `${SHORT[key]} (${some.join(", ")})`),
+  }));
 }
 
+const plus = (value) => (Number(value.toFixed(1)) > 0 ? "+" : "");
+
 function lengthCell(length, signed = false) {
-  const sign = signed && (length.mm ?? length.px) > 0 ? "+" : "";
-  const px = `${sign}${fixed(length.px)} px`;
+  const said = (value) => (signed ? plus(value) : "") + fixed(value);
+  const px = `${said(length.px)} px`;
   if (length.mm === null) return [h("span", { class: "figure" }, px), h("span", { class: "small" }, METHOD[length.method])];
   return [
-    h("span", { class: "figure" }, `${sign}${fixed(length.mm)}`, h("span", { class: "unit" }, " mm")),
+    h("span", { class: "figure" }, said(length.mm), h("span", { class: "unit" }, " mm")),
     length.mm_error !== null && h("span", { class: "band" }, ` ± ${fixed(length.mm_error)}`),
     h("span", { class: "small" }, `${px} · ${METHOD[length.method]}`),
   ];

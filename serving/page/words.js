@@ -65,13 +65,12 @@ export function sentence(text) {
   return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 
-/** One decimal, a true minus sign, ties to even as the server rounds in its sentences. */
+/** Digits after the point, a true minus sign; ties to even, as the server rounds in its sentences. */
 export function fixed(value, digits = 1) {
   const power = 10 ** digits;
-  const below = Math.floor(value * power);
-  const tie = value * power - below === 0.5;
-  const rounded = tie ? (below % 2 ? below + 1 : below) / power : value;
-  const text = rounded.toFixed(digits);
+  // Only a multiple of a power of two lies exactly half-way.
+  const tie = Math.abs(value * 2 ** (digits + 1)) % 2 === 1;
+  const text = (tie ? (2 * Math.round((value * power) / 2)) / power : value).toFixed(digits);
   return Number(text) === 0 ? (0).toFixed(digits) : text.replace("-", "−");
 }
 

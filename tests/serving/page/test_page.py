@@ -1,0 +1,387 @@
+"""The page in a browser: pictures in, what is shown, what is handed on."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page
+
+from tests.serving.conftest import Photo, encode
+from tests.serving.page.conftest import App, VisitFactory
+
+LENGTHS = {"mrd1": "MRD1", "mrd2": "MRD2", "pfh": "PFH", "width": "Width", "brow_lid": "Brow–lid"}
+
+
+def said(value: float, *, signed: bool = False) -> str:
+    """A number as the page writes it, by Python's own rounding."""
+    text = f"{value:+.1f}" if signed else f"{value:.1f}"
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
+def cell(length: dict[str, Any] | None, *, signed: bool = False) -> str:
+    if length is None:
+        return "–"
+    band = "" if length["mm_error"] is None else f" ± {said(length['mm_error'])}"
+    return (
+        f"{said(length['mm'], signed=signed)} mm{band}\n"
+        f"{said(length['px'], signed=signed)} px · {length['method']}"
+    )
+
+
+def expected_rows(face: dict[str, Any]) -> dict[str, list[str]]:
+    rows = {}
+    for key in LENGTHS:
+        eyes = [cell(face["eyes"][side].get(key)) for side in ("OD", "OS")]
+        rows[key] = [*eyes, cell(face["differences"].get(key), signed=True)]
+    ratios = [face["eyes"][side]["height_to_width"] for side in ("OD", "OS")]
+    rows["height_to_width"] = ["–" if r is None else f"{r:.2f}" for r in ratios] + ["–"]
+    return rows
+
+
+def put(page: Page, event: str, file: bytes, kind: str) -> None:
+    """Drop or paste a file."""
+    page.evaluate(
+        """([event, data, kind]) => {
+          const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([bytes], "secret name.jpg", {type: kind}));
+          const init = {bubbles: true, cancelable: true};
+          const made = event === "paste"
+            ? new ClipboardEvent("paste", {...init, clipboardData: transfer})
+            : new DragEvent("drop", {...init, dataTransfer: transfer});
+          document.querySelector("#drop").dispatchEvent(made);
+        }""",
+        [event, base64.b64encode(file).decode(), kind],
+    )
+
+
+def test_what_is_shown_is_what_the_api_answers(app: App, visit: VisitFactory, photo: Photo) -> None:
+    face = app.post(photo.jpeg).json()["faces"][0]
+    on = visit()
+    on.choose(photo.jpeg)
+    shown = on.rows()
+    for key, cells in expected_rows(face).items():
+        for side, got, expected in zip(("OD", "OS", "difference"), shown[key], cells, strict=True):
+            if side != "difference" and key in face["eyes"][side]["withheld"]:
+                assert got.startswith("withheld"), (key, side)
+                assert face["eyes"][side]["withheld"][key]["text"][1:] in on.text(".why")
+            else:
+                assert got == expected, (key, side)
+    for reason in face["flag"]["reasons"]:
+        assert reason["text"][1:] in on.text(".flag")
+    assert on.text(".flag .hint") == app.post(photo.jpeg).json()["notice"]
+    assert f"{face['scale']['mm_per_px']:.3g} mm per pixel" in on.text(".scale")
+
+
+def test_sides_are_right(visit: VisitFactory, photo: Photo) -> None:
+    on = visit()
+    on.choose(photo.jpeg)
+    pfh = [float(cell.split(" mm")[0]) for cell in on.rows()["pfh"][:2]]
+    assert pfh[0] < pfh[1]  # the lid at the picture's left was drawn hanging: the patient's right eye
+    captions = on.page.locator("figcaption").all_inner_texts()
+    assert [" ".join(c.split()) for c in captions] == [
+        "Right eye · OD at the picture’s left", "Left eye · OS at the picture’s right",
+    ]  # fmt: skip
+    for layer in ("lids", "iris", "lines", "points"):
+        on.page.uncheck(f"#layer-{layer}")
+    for side, at in (("OD", "left"), ("OS", "right")):
+        assert found_in(on.pixels(f"[data-side={side}] canvas"), photo, at) > 0.95
+
+
+def found_in(closeup: np.ndarray, photo: Photo, at: str) -> float:
+    """How well the surroundings of an eye, cut from the photo, are found in a close-up: correlation."""
+    x, y = (round(v) for v in photo.truth.pupils[at])  # type: ignore[index]
+    patch = photo.image[y - 15 : y + 16, x - 25 : x + 26]
+    best = 0.0
+    for scale in np.geomspace(3.5, 8, 16):
+        size = (round(closeup.shape[1] / scale), round(closeup.shape[0] / scale))
+        if size[0] < 52 or size[1] < 32:
+            break
+        small = cv2.resize(closeup, size, interpolation=cv2.INTER_AREA)
+        best = max(best, float(cv2.matchTemplate(small, patch, cv2.TM_CCOEFF_NORMED).max()))
+    return best
+
+
+def test_a_mirrored_picture_names_the_same_eyes(visit: VisitFactory, photo: Photo) -> None:
+    on = visit()
+    on.page.check("#mirrored")
+    on.choose(encode(np.ascontiguousarray(photo.image[:, ::-1]), ".jpg"))
+    pfh = [float(cell.split(" mm")[0]) for cell in on.rows()["pfh"][:2]]
+    assert pfh[0] < pfh[1]
+    assert "OS" in on.page.locator("figcaption").first.inner_text()  # close-ups lie as in the picture
+    assert "at the picture’s right" in on.page.locator("figcaption", has_text="OD").inner_text()
+    on.again(lambda: on.page.uncheck("#mirrored"))
+    pfh = [float(cell.split(" mm")[0]) for cell in on.rows()["pfh"][:2]]
+    assert pfh[0] > pfh[1]
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_a_picture_is_dropped_or_pasted(app: App, visit: VisitFactory, photo: Photo, way: str) -> None:
+    on = visit()
+    put(on.page, way, photo.jpeg, "image/jpeg")
+    on.settled()
+    assert on.rows()["pfh"][0] == cell(app.post(photo.jpeg).json()["faces"][0]["eyes"]["OD"]["pfh"])
+    (request,) = on.sent
+    assert request.headers["content-type"] == "image/jpeg"
+    assert "secret" not in request.url + json.dumps(request.all_headers())  # no file name leaves the browser
+
+
+def turned(image: np.ndarray, orientation: int) -> bytes:
+    """A JPEG that is upright only by its EXIF orientation."""
+    stored = {
+        1: image, 2: image[:, ::-1], 3: image[::-1, ::-1], 4: image[::-1], 5: image.transpose(1, 0, 2),
+        6: np.rot90(image, 1), 7: image.transpose(1, 0, 2)[::-1, ::-1], 8: np.rot90(image, -1),
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = BytesIO()
+    Image.fromarray(np.ascontiguousarray(stored)).save(file, "JPEG", quality=95, exif=exif)
+    return file.getvalue()
+
+
+def test_what_is_drawn_over_is_what_the_server_measured(visit: VisitFactory, photo: Photo) -> None:
+    """The browser and the server turn a picture by its EXIF orientation alike."""
+    on = visit()
+    on.choose(photo.jpeg)
+    for layer in ("lids", "iris", "lines", "points"):
+        on.page.uncheck(f"#layer-{layer}")
+    widths = on.rows()["width"]
+    for orientation in range(1, 9):
+        on.choose(turned(photo.image, orientation))
+        assert on.page.locator("#eyes").is_visible(), orientation
+        drawn = cv2.resize(on.pixels("#photo"), photo.image.shape[1::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(drawn.astype(float) - photo.image).mean() < 3, orientation
+        assert on.rows()["width"] == widths, orientation
+
+
+def test_pupils_are_given_by_clicking(
+    visit: VisitFactory, dotted: tuple[bytes, dict[str, tuple[float, float]]]
+) -> None:
+    file, dots = dotted
+    on = visit()
+    on.choose(file, "dotted.png")
+    on.page.click("#pupils-set")
+    assert on.page.locator("#pupils-apply").is_disabled()
+    for side in dots:
+        box = f"[data-side={side}]"
+        pixels = on.pixels(f"{box} canvas").astype(int)
+        ys, xs = np.nonzero((pixels[..., 0] > 200) & (pixels[..., 1] < 80) & (pixels[..., 2] > 200))
+        size = on.page.locator(box).bounding_box()
+        assert size is not None
+        ratio = pixels.shape[1] / size["width"]
+        on.page.locator(box).click(
+            position={"x": (float(xs.mean()) + 0.5) / ratio, "y": (float(ys.mean()) + 0.5) / ratio}
+        )
+        assert f"{side} at" in on.text("#pupils-placed")
+    on.again(lambda: on.page.click("#pupils-apply"))
+    sent = json.loads(httpx.URL(on.sent[-1].url).params["pupils"])
+    for side, dot in dots.items():
+        assert sent[side] == pytest.approx(dot, abs=0.4), side
+    assert on.rows()["mrd1"][0].count(" mm") == 1
+    on.page.click("text=About this answer")
+    assert on.text(".about").count("set by hand") == 2
+    # A pupil stays where it is when the sides are swapped.
+    on.again(lambda: on.page.check("#mirrored"))
+    swapped = json.loads(httpx.URL(on.sent[-1].url).params["pupils"])
+    assert swapped == {"OD": sent["OS"], "OS": sent["OD"]}
+    on.again(lambda: on.page.click("#pupils-forget"))
+    assert "pupils" not in httpx.URL(on.sent[-1].url).params
+
+
+def test_one_of_several_faces_is_chosen(app: App, visit: VisitFactory, two_faces: bytes) -> None:
+    faces = app.post(two_faces).json()["faces"]
+    assert len(faces) == 2
+    on = visit()
+    on.choose(two_faces)
+    assert on.rows()["width"] == expected_rows(faces[0])["width"]
+    on.page.get_by_role("radio", name="Face 2").check()
+    assert on.rows()["width"] == expected_rows(faces[1])["width"]
+    assert on.page.get_by_role("radio", name="Face 2").is_checked()
+    # By clicking on it in the picture.
+    size = on.page.locator("#photo").bounding_box()
+    assert size is not None
+    x = (faces[0]["box"][0] + faces[0]["box"][2]) / 2 * size["width"] / 920
+    y = (faces[0]["box"][1] + faces[0]["box"][3]) / 2 * size["height"] / 480
+    on.page.locator("#photo").click(position={"x": x, "y": y})
+    assert on.rows()["width"] == expected_rows(faces[0])["width"]
+    on.page.click("text=More")
+    on.page.fill("#max-faces", "1")
+    on.again(lambda: on.page.press("#max-faces", "Enter"))
+    assert on.page.get_by_role("radio").count() == 0
+
+
+def test_a_scale_is_given(visit: VisitFactory, photo: Photo) -> None:
+    on = visit()
+    on.choose(photo.jpeg)
+    on.page.fill("#mm-per-px", "0,4")  # a comma, as half of Europe types it
+    on.again(lambda: on.page.press("#mm-per-px", "Enter"))
+    assert httpx.URL(on.sent[-1].url).params["mm_per_px"] == "0.4"
+    assert "0.400 mm per pixel, as given" in on.text(".scale")
+    # A wrong number is said beside its field, and figures of another scale are taken away.
+    requests = len(on.sent)
+    on.page.fill("#mm-per-px", "twelve")
+    on.page.press("#mm-per-px", "Enter")
+    assert "A number from 0.0001 to 10" in on.text("#mm-error")
+    assert on.page.locator("#mm-per-px").get_attribute("aria-invalid") == "true"
+    assert on.page.locator("#result").is_hidden()
+    assert len(on.sent) == requests
+
+
+def test_a_closeup_zooms_and_moves(visit: VisitFactory, photo: Photo) -> None:
+    on = visit()
+    on.choose(photo.jpeg)
+    whole = on.pixels("[data-side=OD] canvas")
+    on.page.locator("#zoom").fill("4")
+    near = on.pixels("[data-side=OD] canvas")
+    assert np.abs(near.astype(float) - whole).mean() > 5
+    box = on.page.locator("[data-side=OD]")
+    size = box.bounding_box()
+    assert size is not None
+    on.page.mouse.move(size["x"] + 80, size["y"] + 60)
+    on.page.mouse.down()
+    on.page.mouse.move(size["x"] + 120, size["y"] + 60, steps=4)
+    on.page.mouse.up()
+    ratio = near.shape[1] / size["width"]
+    shift = round(40 * ratio)
+    moved = on.pixels("[data-side=OD] canvas")
+    assert np.abs(moved[:, shift:].astype(float) - near[:, :-shift]).mean() < 6  # it follows the hand
+    box.press("0")
+    assert np.abs(on.pixels("[data-side=OD] canvas").astype(float) - whole).mean() < 0.5
+    assert on.page.input_value("#zoom") == "1"
+
+
+def test_fhir_is_copied(app: App, visit: VisitFactory, photo: Photo) -> None:
+    on = visit()
+    on.choose(photo.jpeg)
+    on.again(lambda: on.page.click("#copy-fhir"))
+    on.page.wait_for_function("() => document.querySelector('#copy-fhir').textContent === 'Copied'")
+    copied = json.loads(on.page.evaluate("() => navigator.clipboard.readText()"))
+    assert copied["resourceType"] == "Bundle"
+    asked = app.post(photo.jpeg, accept="application/fhir+json").json()
+    kinds = [[entry["resource"]["resourceType"] for entry in bundle["entry"]] for bundle in (copied, asked)]
+    assert kinds[0] == kinds[1]
+
+
+def test_fhir_is_shown_where_a_page_may_not_copy(visit: VisitFactory, photo: Photo) -> None:
+    on = visit()
+    on.choose(photo.jpeg)
+    on.page.evaluate(
+        "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed')); }"
+    )
+    on.page.click("#copy-fhir")
+    on.page.wait_for_selector("#fhir[open]")
+    assert json.loads(on.page.input_value("#fhir-text"))["resourceType"] == "Bundle"
+    selected = on.page.evaluate(
+        "() => document.activeElement.selectionEnd - document.activeElement.selectionStart"
+    )
+    assert selected == len(on.page.input_value("#fhir-text"))
+    on.page.keyboard.press("Escape")
+    assert on.page.locator("#fhir").is_hidden()
+
+
+def test_json_is_downloaded(app: App, visit: VisitFactory, photo: Photo) -> None:
+    on = visit()
+    on.choose(photo.jpeg)
+    with on.page.expect_download() as download:
+        on.page.click("#download-json")
+    answer = json.loads(Path(download.value.path()).read_text())
+    assert answer["faces"] == app.post(photo.jpeg).json()["faces"]
+    assert download.value.suggested_filename == f"screening-{answer['request_id']}.json"
+
+
+def test_a_photograph_is_taken_with_the_camera(visit: VisitFactory) -> None:
+    on = visit()
+    on.page.check("#mirrored")
+    on.page.click("#take")
+    on.page.wait_for_selector("#shoot:enabled")
+    assert on.page.evaluate("() => document.activeElement.id") == "shoot"
+    on.again(lambda: on.page.click("#shoot"))
+    assert not on.page.is_checked("#mirrored")  # the preview is a mirror, the photograph is not
+    pfh = [float(cell.split(" mm")[0]) for cell in on.rows()["pfh"][:2]]
+    assert pfh[0] < pfh[1]
+    assert on.page.evaluate("() => document.querySelector('#viewfinder').srcObject") is None
+    assert on.page.locator("#camera").is_hidden()
+
+
+@pytest.mark.parametrize("ending", ["#camera-close", "Escape"])
+def test_the_camera_is_left(visit: VisitFactory, ending: str) -> None:
+    on = visit()
+    on.page.evaluate(
+        """() => {
+          const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+          navigator.mediaDevices.getUserMedia = async (what) => (window.stream = await ask(what));
+        }"""
+    )
+    on.page.click("#take")
+    on.page.wait_for_selector("#shoot:enabled")
+    if ending == "Escape":
+        on.page.keyboard.press("Escape")
+    else:
+        on.page.click(ending)
+    on.page.wait_for_selector("#camera", state="hidden")
+    on.page.wait_for_function(
+        "() => window.stream.getTracks().every((track) => track.readyState === 'ended')"
+    )
+    assert on.sent == []
+
+
+def test_a_large_picture_is_scaled_down_on_request(visit: VisitFactory, photo: Photo) -> None:
+    large = cv2.resize(photo.image, (5800, 5075), interpolation=cv2.INTER_LINEAR)
+    on = visit()
+    on.page.fill("#mm-per-px", "0.045")
+    on.choose(encode(large, ".jpg", cv2.IMWRITE_JPEG_QUALITY, 60))
+    assert on.sent == []
+    assert on.text("#message h2") == "The photograph is too large"
+    assert "5800 × 5075 pixels" in on.text("#message")
+    on.again(lambda: on.page.click("#message-actions .primary"))
+    answer = on.page.locator("#copied").inner_text()
+    factor = 5345 / 5800
+    assert "5345 × 4677" in answer
+    assert float(httpx.URL(on.sent[-1].url).params["mm_per_px"]) == pytest.approx(0.045 / factor, rel=1e-6)
+    assert "0.045 mm per pixel of the file are 0.04883 in the copy" in answer
+    pfh = [float(cell.split(" mm")[0]) for cell in on.rows()["pfh"][:2]]
+    assert pfh[0] < pfh[1]
+
+
+def test_another_kind_of_picture_is_copied_as_jpeg(visit: VisitFactory, photo: Photo) -> None:
+    on = visit()
+    on.choose(encode(photo.image, ".webp", cv2.IMWRITE_WEBP_QUALITY, 95), "photo.webp")
+    assert "does not take this kind of picture" in on.text("#message")
+    on.again(lambda: on.page.click("#message-actions .primary"))
+    assert on.sent[-1].headers["content-type"] == "image/jpeg"
+    assert len(on.rows()["pfh"]) == 3
+
+
+def test_the_page_rounds_as_the_server_does(visit: VisitFactory) -> None:
+    values = [k / 200 - 3 for k in range(1200)] + [0.125, 0.375, 2.675]
+    on = visit()
+    shown = on.page.evaluate(
+        "async (values) => { const {fixed} = await import('/static/words.js');"
+        " return values.map((v) => [fixed(v), fixed(v, 2)]); }",
+        values,
+    )
+    for value, (one, two) in zip(values, shown, strict=True):
+        assert (float(one.replace("−", "-")), float(two.replace("−", "-"))) == (
+            float(f"{value:.1f}"), float(f"{value:.2f}"),
+        )  # fmt: skip
+
+
+def test_the_last_picture_wins(visit: VisitFactory, photo: Photo, saved: Callable[..., Path]) -> None:
+    on = visit()
+    mirrored = encode(np.ascontiguousarray(photo.image[:, ::-1]), ".jpg")
+    on.page.set_input_files("#file", saved(mirrored, "a.jpg"))
+    on.page.set_input_files("#file", saved(photo.jpeg, "b.jpg"))
+    on.settled()
+    pfh = [float(cell.split(" mm")[0]) for cell in on.rows()["pfh"][:2]]
+    assert pfh[0] < pfh[1]
+    assert on.page.locator("#message").is_hidden()
