@@ -20,6 +20,7 @@ from __future__ import annotations
 import functools
 import io
 import logging
+import math
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -91,13 +92,14 @@ _DESCRIBED: Final = ("Modality", "Rows", "Columns")
 """What it says of the picture."""
 WANTED: Final = (
     "SpecificCharacterSet", *_IDENTIFIERS, *_REPEATED, *_DESCRIBED,
-    "PatientOrientation", "ImageLaterality", "PixelSpacing", "PixelSpacingCalibrationType",
-    "NumberOfFrames", "PhotometricInterpretation", "PlanarConfiguration",
-    "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "PatientOrientation", "ImageLaterality",
+    "PixelAspectRatio", "PixelSpacing", "PixelSpacingCalibrationType",
+    "NumberOfFrames", "PhotometricInterpretation", "PlanarConfiguration", "SamplesPerPixel",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
 )  # fmt: skip
 """All that is read."""
 _MM_PER_PX: Final = (1e-4, 10.0)
-_SPACING_TOLERANCE: Final = 0.01
+_SQUARE_WITHIN: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,15 +167,16 @@ def _read(data: bytes, max_pixels: int) -> DicomPicture:
     from pydicom.datadict import tag_for_keyword
     from pydicom.filereader import read_dataset
 
-    syntax = transfer_syntax(data)[0]
+    syntax, at = transfer_syntax(data)
     if syntax not in SYNTAXES:
         known = ", ".join(known.name for known in SYNTAXES.values())
         raise DicomKindError(f"the transfer syntax{_named(syntax)} is not taken; taken are {known}")
     wanted = frozenset(tag for keyword in WANTED if (tag := tag_for_keyword(keyword)) is not None)
-    file = scan(data, wanted=wanted, max_inflated=4 * max_pixels)
+    file = scan(data, at, syntax, wanted=wanted, max_inflated=4 * max_pixels)
     dataset = read_dataset(io.BytesIO(file.dataset), syntax == IMPLICIT, True)
     header = _header(dataset)
     pixels = _pixels(dataset, SYNTAXES[syntax], max_pixels)
+    mm_per_px = _mm_per_px(dataset)
     if not file.pixels:
         raise DicomDamageError("the DICOM file has no Pixel Data")
     image = decode(file.pixels, syntax, SYNTAXES[syntax].coding, pixels)
@@ -182,7 +185,7 @@ def _read(data: bytes, max_pixels: int) -> DicomPicture:
     return DicomPicture(
         image=np.ascontiguousarray(image if upright is None else upright),
         oriented=upright is not None,
-        mm_per_px=_mm_per_px(dataset),
+        mm_per_px=mm_per_px,
         laterality=laterality[0] if laterality in (["R"], ["L"], ["B"]) else None,
         header=header,
     )
@@ -256,11 +259,11 @@ def _whole(dataset: Dataset, keyword: str, default: int | None = None) -> int:
 
 
 def _strings(dataset: Dataset, keyword: str) -> list[str]:
-    """Values of a text attribute, without blanks around them; empty where it is missing."""
+    """Values of an attribute as text, without blanks around them; empty where it is missing."""
     value: Any = dataset.get(keyword)
     if value is None or value == "":
         return []
-    values = [value] if isinstance(value, str) else list(value)
+    values = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
     return [str(item).strip() for item in values]
 
 
@@ -286,12 +289,25 @@ def _upright(image: NDArray[np.uint8], orientation: list[str]) -> NDArray[np.uin
 
 
 def _mm_per_px(dataset: Dataset) -> float | None:
-    if _strings(dataset, "PixelSpacingCalibrationType") != ["FIDUCIAL"]:
+    """Scale at the face, where the file tells it; refuses pixels that are not square."""
+    aspect = _pair(dataset, "PixelAspectRatio")
+    spacing = _pair(dataset, "PixelSpacing")
+    calibrated = _strings(dataset, "PixelSpacingCalibrationType") == ["FIDUCIAL"]
+    for pair in (aspect, spacing if calibrated else None):
+        if pair is not None and abs(pair[0] - pair[1]) > _SQUARE_WITHIN * abs(pair[0]):
+            raise DicomKindError(
+                "the pixels are not square, by PixelAspectRatio or a calibrated PixelSpacing"
+            )
+    if spacing is None or not calibrated:
         return None
+    scale = sum(spacing) / 2
+    return scale if _MM_PER_PX[0] <= scale <= _MM_PER_PX[1] else None
+
+
+def _pair(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
+    """An attribute of two numbers; None where it is anything else."""
     try:
-        row, column = (float(value) for value in dataset.PixelSpacing)
-    except (AttributeError, TypeError, ValueError):
+        first, second = (float(text) for text in _strings(dataset, keyword))
+    except ValueError:
         return None
-    scale = (row + column) / 2
-    square = abs(row - column) <= _SPACING_TOLERANCE * scale
-    return scale if square and _MM_PER_PX[0] <= scale <= _MM_PER_PX[1] else None
+    return (first, second) if math.isfinite(first) and math.isfinite(second) else None

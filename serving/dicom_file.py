@@ -48,12 +48,10 @@ class DicomFile(NamedTuple):
     """What was found in a file.
 
     Attributes:
-        syntax: UID of its transfer syntax.
         dataset: the elements that were asked for, as they are encoded, and nothing else.
         pixels: value of Pixel Data; of an encapsulated one its fragments, joined. Empty where it is missing.
     """
 
-    syntax: str
     dataset: bytes
     pixels: bytes
 
@@ -97,11 +95,12 @@ def transfer_syntax(data: bytes) -> tuple[str, int]:
     return uid, at
 
 
-def scan(data: bytes, *, wanted: Collection[int], max_inflated: int) -> DicomFile:
+def scan(data: bytes, at: int, syntax: str, *, wanted: Collection[int], max_inflated: int) -> DicomFile:
     """Find the elements of a file's data set that are wanted, and its pixels.
 
     Args:
-        data: the file. wanted: tags.
+        data: the file. at: where its data set begins. syntax: UID of its transfer syntax.
+        wanted: tags.
         max_inflated: largest data set of a deflated file, in bytes.
 
     Raises:
@@ -109,7 +108,6 @@ def scan(data: bytes, *, wanted: Collection[int], max_inflated: int) -> DicomFil
             or has more than 1,024 bytes.
         DicomSizeError: for a deflated file that holds too much.
     """
-    syntax, at = transfer_syntax(data)
     if syntax == DEFLATED:
         data, at = _inflate(data[at:], max_inflated), 0
     implicit = syntax == IMPLICIT
@@ -118,7 +116,7 @@ def scan(data: bytes, *, wanted: Collection[int], max_inflated: int) -> DicomFil
     while at < len(data):
         head = _head(data, at, implicit=implicit)
         if head.tag == _PIXEL_DATA:
-            return DicomFile(syntax, b"".join(found.values()), _pixels(data, head, steps))
+            return DicomFile(b"".join(found.values()), _pixels(data, head, steps))
         at = _end(data, head, implicit=implicit, steps=steps)
         if head.tag in wanted:
             if head.tag in found or at - head.start > _LONGEST:
@@ -126,7 +124,7 @@ def scan(data: bytes, *, wanted: Collection[int], max_inflated: int) -> DicomFil
                     f"({head.tag >> 16:04X},{head.tag & 0xFFFF:04X}) is there twice or too long"
                 )
             found[head.tag] = data[head.start : at]
-    return DicomFile(syntax, b"".join(found.values()), b"")
+    return DicomFile(b"".join(found.values()), b"")
 
 
 def _inflate(data: bytes, limit: int) -> bytes:

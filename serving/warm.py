@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from datetime import UTC, datetime
 from typing import Final
@@ -12,8 +13,9 @@ from serving import fhir, report_sr
 _NOTHING: Final = Screening(1, 1, False, (), ModelInfo("warm-up", None, 0, "0" * 64), {})
 
 
+@functools.cache
 def warm_formats() -> None:
-    """Make a FHIR and a DICOM answer about nothing. For a thread beside the server, once it is ready."""
+    """Make a FHIR and a DICOM answer about nothing, once. For a thread beside a server that is ready."""
     now = datetime.now(UTC)
     identity = str(uuid.uuid4())
     fhir.bundle(_NOTHING, request_id=identity, issued=now).model_dump_json()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import re
-import subprocess
-import sys
 import uuid
 import warnings
 from dataclasses import replace
@@ -367,15 +365,3 @@ def test_two_faces_over_http_are_no_report(client: TestClient, photo: Any) -> No
     assert (response.status_code, response.json()["type"]) == (422, "/problems/several-faces")
     one = client.post("/v1/screen", content=dicom_photograph(twice), headers=headers, params={"max_faces": 1})
     assert one.status_code == 200
-
-
-def test_warming_up_loads_what_the_first_answer_needs() -> None:
-    script = (
-        "import sys\n"
-        "from serving.warm import warm_formats\n"
-        "heavy = ['pydicom', 'highdicom', 'fhir.resources.R4B.bundle']\n"
-        "assert not [name for name in heavy if name in sys.modules]\n"
-        "warm_formats()\n"
-        "assert all(name in sys.modules for name in heavy)\n"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
