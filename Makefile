@@ -29,6 +29,7 @@ bench: .venv/ready  ## side-by-side measurements; writes docs/BENCHMARKS.md
 
 docs: .venv/ready  ## figures and tables under docs/ that need no measuring
 	$(RUN) python -m benchmarks.docs
+	$(RUN) python charts/document.py
 
 clean:
 	rm -rf .venv .uv .tools runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

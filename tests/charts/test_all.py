@@ -40,7 +40,9 @@ EXTRAS = {
     "imagePullSecrets": [{"name": "pull"}],
     "commonLabels": {"team": "eyes"},
     "objectStore": {"caConfigMap": "ca"},
-    "registry": {"ingress": {"enabled": True, "host": "r.example.org", "tlsSecret": "t", "annotations": {"a": "b"}}},
+    "registry": {
+        "ingress": {"enabled": True, "host": "r.example.org", "tlsSecret": "t", "annotations": {"a": "b"}}
+    },
 }
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in VALUES),
@@ -144,8 +146,12 @@ def test_long_names() -> None:
         assert len(name + "-predictor") <= 63, (kind, name)
 
 
-@pytest.mark.parametrize("path", sorted(p for p in CHART.rglob("*.yaml") if "templates" not in p.parts), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted(p for p in CHART.rglob("*.yaml") if "templates" not in p.parts), ids=str
+)
 def test_yaml(path: Any) -> None:
     rules = {"line-length": {"max": 120}, "document-start": "disable", "braces": {"max-spaces-inside": 0}}
-    config = YamlLintConfig(yaml.safe_dump({"extends": "default", "rules": {**rules, "comments": {"min-spaces-from-content": 2}}}))
+    config = YamlLintConfig(
+        yaml.safe_dump({"extends": "default", "rules": {**rules, "comments": {"min-spaces-from-content": 2}}})
+    )
     assert [str(problem) for problem in linter.run(path.read_text(), config)] == []

@@ -1,6 +1,6 @@
-"""What comes before the registry's server: migrate its databases, write the settings of its authentication.
+"""What comes before the registry's server: migrate its tables, write the settings of its authentication.
 
-Runs in the registry's image as an init container. From the environment: MLFLOW_BACKEND_STORE_URI,
+Runs in the registry's image as an init container. From the environment: MLFLOW_BACKEND_STORE_URI and
 LIDLOOP_AUTH_DATABASE (URIs), LIDLOOP_DEFAULT_PERMISSION, and MLFLOW_AUTH_CONFIG_PATH, the file to write: it
 holds a password, so it belongs on a memory-backed volume. Running it again changes nothing.
 """
@@ -10,20 +10,17 @@ import os
 import sys
 from pathlib import Path
 
-from mlflow.db import upgrade as upgrade_store
-from mlflow.server.auth.db.cli import upgrade as upgrade_users
+from mlflow.db import upgrade
 from sqlalchemy.exc import SQLAlchemyError
 
 
-def migrate(store: str, users: str) -> None:
-    """Bring the tables of runs and models, then those of users, to this MLflow's version; make missing ones.
+def migrate(uri: str) -> None:
+    """Bring the tables of runs and models to this MLflow's version, or make them.
 
-    In this order, for both may be in one database, and MLflow makes its tables only where there are none. As
-    ``mlflow db upgrade`` and ``python -m mlflow.server.auth db upgrade`` do, but in this process: a URI on a
-    command line would show its password.
+    It is ``mlflow db upgrade``, in this process: on a command line the URI would show its password. The
+    server itself migrates the tables of users when it starts.
     """
-    upgrade_store.main([store], standalone_mode=False)
-    upgrade_users.main(["--url", users], standalone_mode=False)
+    upgrade.main([uri], standalone_mode=False)
 
 
 def write_settings(path: Path, uri: str, permission: str) -> None:
@@ -39,15 +36,16 @@ def write_settings(path: Path, uri: str, permission: str) -> None:
 
 
 def main() -> None:
-    """Do all of it."""
-    users = os.environ["LIDLOOP_AUTH_DATABASE"]
+    """Do both."""
     try:
-        migrate(os.environ["MLFLOW_BACKEND_STORE_URI"], users)
+        migrate(os.environ["MLFLOW_BACKEND_STORE_URI"])
     except SQLAlchemyError as error:
         # The driver's own message: SQLAlchemy's may repeat what was sent.
         sys.exit(f"the registry's database cannot be migrated: {getattr(error, 'orig', None) or type(error)}")
     write_settings(
-        Path(os.environ["MLFLOW_AUTH_CONFIG_PATH"]), users, os.environ["LIDLOOP_DEFAULT_PERMISSION"]
+        Path(os.environ["MLFLOW_AUTH_CONFIG_PATH"]),
+        os.environ["LIDLOOP_AUTH_DATABASE"],
+        os.environ["LIDLOOP_DEFAULT_PERMISSION"],
     )
 
 

@@ -119,10 +119,11 @@ priorityClassName: {{ . }}
     - {protocol: TCP, port: 53}
 {{- end -}}
 
-{{- /* An Ingress of a component. Call with (list . "serving" .Values.serving.ingress). */ -}}
+{{- /* An Ingress. Call with (dict "component" (list . "serving") "ingress" … "paths" …), paths as a dict from path
+to type (Exact or Prefix). */ -}}
 {{- define "lidloop.ingress" -}}
-{{- $component := list (index . 0) (index . 1) -}}
-{{- $ingress := index . 2 -}}
+{{- $component := .component -}}
+{{- $ingress := .ingress -}}
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:
@@ -142,12 +143,14 @@ spec:
     - host: {{ $ingress.host }}
       http:
         paths:
-          - path: /
-            pathType: Prefix
+          {{- range $path, $type := .paths }}
+          - path: {{ $path }}
+            pathType: {{ $type }}
             backend:
               service:
                 name: {{ include "lidloop.component" $component }}
                 port: {name: http}
+          {{- end }}
 {{- end -}}
 
 {{- /* Where the object store is and which CA it is trusted by, as environment of `lidloop store` and MLflow. */ -}}

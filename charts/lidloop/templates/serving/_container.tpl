@@ -115,3 +115,13 @@ sum({{ include "lidloop.serving.busy" . }}{namespace="{{ .Release.Namespace }}",
 path: /metrics
 interval: {{ .Values.monitoring.interval }}
 {{- end -}}
+
+{{- /* What the world outside may reach. Metrics and probes stay inside. */ -}}
+{{- define "lidloop.serving.paths" -}}
+/: Exact
+/openapi.json: Exact
+/problems: Prefix
+/static: Prefix
+/v1: Prefix
+/v2: Prefix
+{{- end -}}

@@ -1,0 +1,122 @@
+"""templates/serving/deployment.yaml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import typer
+from click import Context
+from typer.main import get_command
+
+from lidloop.storage.address import S3Address, parse_address
+from lidloop.storage_commands import store_app
+from tests.manifests.pods import env
+from tests.manifests.render import Object, one, template
+
+CLAIM = {"serving": {"model": {"uri": "pvc://models/lidloop/3"}}}
+
+
+def deployment(changes: dict[str, Any] | None = None) -> Object:
+    """The serving Deployment."""
+    return one(template("kserve-less", changes), "Deployment", "lidloop-serving")
+
+
+def pod(changes: dict[str, Any] | None = None) -> Object:
+    """Spec of its pods."""
+    spec: Object = deployment(changes)["spec"]["template"]["spec"]
+    return spec
+
+
+def test_not_on_kserve() -> None:
+    names = {o["metadata"]["name"] for o in template("production") if o["kind"] == "Deployment"}
+    assert names == {"lidloop-registry"}
+
+
+def test_same_container_in_both_modes() -> None:
+    """But for the name, where the model is mounted, and what the two values files say apart."""
+    [runtime] = one(template("minimal"), "ServingRuntime")["spec"]["containers"]
+    [plain] = pod()["containers"]
+    apart = ("name", "volumeMounts", "resources")
+    assert {k: v for k, v in plain.items() if k not in apart} == {
+        k: v for k, v in runtime.items() if k not in apart
+    }
+    assert [m for m in plain["volumeMounts"] if m["name"] != "model"] == runtime["volumeMounts"]
+
+
+def test_the_bundle_is_fetched_whole_or_not_at_all() -> None:
+    """The pull renames what it fetched, so the volume is the parent of the folder that appears."""
+    [fetch] = pod()["initContainers"]
+    program, group, *arguments = fetch["command"]
+    assert (program, group) == ("lidloop", "store")
+    command = get_command(store_app)
+    assert isinstance(command, typer.core.TyperGroup)
+    name, pull, rest = command.resolve_command(Context(command), arguments)
+    assert name == "pull"
+    assert pull is not None
+    parsed = pull.make_context("pull", list(rest)).params
+    assert parsed["address"] == "s3://lidloop/models/lidloop/1"
+    assert str(parsed["folder"]) == "/mnt/models"
+    [into] = [m for m in fetch["volumeMounts"] if m["name"] == "model"]
+    [from_] = [m for m in pod()["containers"][0]["volumeMounts"] if m["name"] == "model"]
+    assert into == {"name": "model", "mountPath": "/mnt"}
+    assert from_ == {"name": "model", "mountPath": "/mnt", "readOnly": True}
+    assert env(pod()["containers"][0])["LIDLOOP_MODEL"] == str(parsed["folder"])
+
+
+def test_the_fetch_knows_the_store() -> None:
+    changes = {"objectStore": {"region": "eu-1", "caConfigMap": "ca"}}
+    [fetch] = pod(changes)["initContainers"]
+    variables = env(fetch)
+    plain = {k: v for k, v in variables.items() if isinstance(v, str)}
+    address = parse_address(fetch["command"][3], plain)
+    assert isinstance(address, S3Address)
+    assert (address.endpoint, address.region) == ("https://s3.example.org", "eu-1")
+    assert address.ca_bundle == "/etc/lidloop/ca/ca.crt"
+    assert {m["mountPath"] for m in fetch["volumeMounts"]} >= {"/etc/lidloop/ca"}
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        assert variables[name] == {"secretKeyRef": {"name": "lidloop-s3", "key": name}}
+    assert variables["AWS_SESSION_TOKEN"]["secretKeyRef"]["optional"] is True
+
+
+def test_the_server_has_no_keys_of_the_store() -> None:
+    assert not [name for name in env(pod()["containers"][0]) if name.startswith("AWS_")]
+
+
+@pytest.mark.parametrize(
+    ("uri", "claim", "path"),
+    [("pvc://models/lidloop/3", "models", "lidloop/3"), ("pvc://models", "models", None)],
+)
+def test_a_bundle_on_a_claim(uri: str, claim: str, path: str | None) -> None:
+    spec = pod({"serving": {"model": {"uri": uri}}})
+    assert "initContainers" not in spec
+    [mount] = [m for m in spec["containers"][0]["volumeMounts"] if m["name"] == "model"]
+    assert (mount["mountPath"], mount["readOnly"], mount.get("subPath")) == ("/mnt/models", True, path)
+    [volume] = [v for v in spec["volumes"] if v["name"] == "model"]
+    assert volume["persistentVolumeClaim"] == {"claimName": claim, "readOnly": True}
+
+
+def test_a_rollout_takes_no_pod_away() -> None:
+    assert deployment()["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+def test_replicas_are_left_to_what_scales() -> None:
+    assert deployment()["spec"]["replicas"] == 2
+    assert "replicas" not in deployment({"serving": {"autoscaling": {"kind": "hpa"}}})["spec"]
+
+
+def test_spread() -> None:
+    keys = [c["topologyKey"] for c in pod()["topologySpreadConstraints"]]
+    assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    for constraint in pod()["topologySpreadConstraints"]:
+        assert constraint["labelSelector"] == deployment()["spec"]["selector"]
+    assert "topologySpreadConstraints" not in pod({"serving": {"spreadOver": []}})
+
+
+def test_placement() -> None:
+    given: dict[str, Any] = {
+        "nodeSelector": {"a": "b"}, "tolerations": [{"key": "k"}], "affinity": {"podAffinity": {}},
+        "priorityClassName": "p",
+    }  # fmt: skip
+    spec = pod({"serving": given})
+    assert {k: spec[k] for k in given} == given

@@ -1,0 +1,37 @@
+"""templates/serving/servicemonitor.yaml and podmonitor.yaml."""
+
+from __future__ import annotations
+
+import pytest
+
+from serving.app import create_app
+from serving.settings import Settings
+from tests.manifests.render import one, template
+
+WATCHED = {"monitoring": {"enabled": True, "labels": {"release": "x"}, "interval": "15s"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "ends", "source"),
+    [
+        ("kserve-less", "ServiceMonitor", "endpoints", "Service"),
+        ("production", "PodMonitor", "podMetricsEndpoints", "ServingRuntime"),
+    ],
+)
+def test_monitor(values: str, kind: str, ends: str, source: str) -> None:
+    objects = template(values, WATCHED)
+    monitor = one(objects, kind)
+    [end] = monitor["spec"][ends]
+    assert end == {"port": "http", "path": "/metrics", "interval": "15s"}
+    assert monitor["metadata"]["labels"]["release"] == "x"
+    assert end["path"] in {route.path for route in create_app(Settings()).routes}  # type: ignore[attr-defined]
+    found = one(objects, source, "lidloop-serving")
+    if source == "Service":
+        assert [p["name"] for p in found["spec"]["ports"]] == [end["port"]]
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= found["metadata"]["labels"].items()
+    else:
+        assert [p["name"] for p in found["spec"]["containers"][0]["ports"]] == [end["port"]]
+
+
+def test_off_by_default() -> None:
+    assert not {o["kind"] for o in template("kserve-less")} & {"ServiceMonitor", "PodMonitor"}

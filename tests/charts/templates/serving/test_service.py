@@ -1,0 +1,21 @@
+"""templates/serving/service.yaml."""
+
+from __future__ import annotations
+
+from tests.manifests.render import one, template
+
+
+def test_service() -> None:
+    objects = template("kserve-less", {"serving": {"service": {"port": 8000, "annotations": {"a": "b"}}}})
+    service = one(objects, "Service", "lidloop-serving")
+    pod = one(objects, "Deployment", "lidloop-serving")["spec"]["template"]
+    assert service["spec"]["type"] == "ClusterIP"
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    [port] = service["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (8000, pod["spec"]["containers"][0]["ports"][0]["name"])
+    assert service["metadata"]["annotations"] == {"a": "b"}
+
+
+def test_kserve_makes_its_own() -> None:
+    names = {o["metadata"]["name"] for o in template("production") if o["kind"] == "Service"}
+    assert names == {"lidloop-registry"}

@@ -1,0 +1,18 @@
+"""templates/serving/serviceaccount.yaml."""
+
+from __future__ import annotations
+
+from tests.manifests.render import one, template
+
+
+def test_no_token_and_no_secrets_where_kserve_needs_none() -> None:
+    account = one(template("kserve-less"), "ServiceAccount", "lidloop-serving")
+    assert account["automountServiceAccountToken"] is False
+    assert "secrets" not in account
+
+
+def test_an_identity_of_the_cloud() -> None:
+    changes = {"objectStore": {"secret": ""}, "serving": {"serviceAccountAnnotations": {"role": "r"}}}
+    account = one(template("production", changes), "ServiceAccount", "lidloop-serving")
+    assert account["metadata"]["annotations"] == {"role": "r"}
+    assert "secrets" not in account

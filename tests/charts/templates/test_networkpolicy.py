@@ -1,0 +1,96 @@
+"""templates/networkpolicy.yaml and those of serving and registry: all is closed but what is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.manifests.network import End, allowed
+from tests.manifests.pods import pods
+from tests.manifests.render import ROOT, Object, kustomize, template
+
+DNS = End("kube-system", {"k8s-app": "kube-dns"})
+GATEWAY = End("envoy-gateway-system", {"app": "envoy"})
+PIPELINE = End("kubeflow", {"app": "step"})
+PROMETHEUS = End("monitoring", {"app": "prometheus"})
+STRANGER = End("default", {"app": "anything"})
+STORE, DATABASE, ISSUER = (End(address=a) for a in ("192.0.2.10", "192.0.2.20", "192.0.2.30"))
+INTERNET = End(address="203.0.113.9")
+METADATA = End(address="169.254.169.254")
+PEERS = [DNS, GATEWAY, PIPELINE, PROMETHEUS, STRANGER, STORE, DATABASE, ISSUER, INTERNET, METADATA]
+PORTS = [("TCP", p) for p in (22, 53, 80, 443, 5000, 5432, 6443, 8080, 9090)] + [("UDP", 53), ("UDP", 443)]
+
+
+def end(objects: list[Object], key: str) -> End:
+    """A pod of the release as the end of a connection."""
+    return End("lidloop", pods(objects)[key]["metadata"]["labels"])
+
+
+def ways(objects: list[Object], pod: End) -> dict[str, set[tuple[str, int]]]:
+    """Everything that is let through between a pod and the peers: into and out of it, by peer's place."""
+    policies = [*objects, *kustomize(ROOT / "k8s" / "base")]
+    found: dict[str, set[tuple[str, int]]] = {}
+    for peer in PEERS:
+        for protocol, port in PORTS:
+            name = peer.namespace or peer.address
+            if allowed(policies, peer, pod, port, protocol) and not peer.address:
+                found.setdefault(f"from {name}", set()).add((protocol, port))
+            if allowed(policies, pod, peer, port, protocol):
+                found.setdefault(f"to {name}", set()).add((protocol, port))
+    return found
+
+
+NAMES = {("TCP", 53), ("UDP", 53)}
+
+
+def test_serving_on_kserve() -> None:
+    objects = template("production")
+    assert ways(objects, end(objects, "InferenceService/lidloop-serving")) == {
+        "from envoy-gateway-system": {("TCP", 8080)},
+        "from monitoring": {("TCP", 8080)},
+        "to kube-system": NAMES,
+        "to 192.0.2.10": {("TCP", 443)},
+        "to 192.0.2.30": {("TCP", 443)},
+    }
+
+
+def test_registry() -> None:
+    objects = template("production")
+    assert ways(objects, end(objects, "Deployment/lidloop-registry")) == {
+        "from kubeflow": {("TCP", 5000)},
+        "to kube-system": NAMES,
+        "to 192.0.2.10": {("TCP", 443)},
+        "to 192.0.2.20": {("TCP", 5432)},
+    }
+
+
+def test_a_server_that_needs_nothing_has_no_way_out() -> None:
+    """A bundle on a claim and keys from a file: not even names are looked up."""
+    changes: dict[str, Any] = {
+        "serving": {"model": {"uri": "pvc://models/7"}},
+        "networkPolicy": {"servingFrom": []},
+    }
+    objects = template("kserve-less", changes)
+    assert ways(objects, end(objects, "Deployment/lidloop-serving")) == {}
+
+
+def test_what_has_no_policy_of_its_own_is_closed() -> None:
+    labels = {"app.kubernetes.io/name": "lidloop", "app.kubernetes.io/instance": "lidloop"}
+    pod = End("lidloop", labels)
+    alone = template("production")
+    assert not any(allowed(alone, p, pod, 8080) or allowed(alone, pod, p, 443) for p in PEERS)
+
+
+def test_serving_and_registry_do_not_reach_each_other() -> None:
+    objects = template("production")
+    serving = end(objects, "InferenceService/lidloop-serving")
+    registry = end(objects, "Deployment/lidloop-registry")
+    assert not allowed(objects, serving, registry, 5000)
+    assert not allowed(objects, registry, serving, 8080)
+
+
+@pytest.mark.parametrize("values", ["production", "kserve-less"])
+def test_policies_can_be_left_to_others(values: str) -> None:
+    objects = template(values, {"networkPolicy": {"enabled": False}})
+    assert "NetworkPolicy" not in {o["kind"] for o in objects}
