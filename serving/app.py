@@ -6,9 +6,6 @@ import asyncio
 import functools
 import os
 import threading
-import uuid
-import threading
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -22,7 +19,6 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from lidloop.screening import ModelInfo, Options, Screening
 from serving import inference
 from serving.edge import Edge, on_http_exception, on_problem
 from serving.metrics import CONTENT_TYPE
@@ -30,7 +26,7 @@ from serving.model import Served
 from serving.openapi import document
 from serving.problems import KINDS, PREFIX, Problem
 from serving.runtime import Runtime, runtime_of
-from serving.screen import FHIR, SR, Asked, render, screen_endpoint
+from serving.screen import screen_endpoint
 from serving.settings import Settings
 from serving.warm import warm_formats
 
@@ -52,10 +48,9 @@ def create_app(settings: Settings, served: Served | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        served = await asyncio.to_thread(runtime.model.load)
+        await asyncio.to_thread(runtime.model.load)
         threading.Thread(target=warm_formats, name="warm-formats", daemon=True).start()
         watching = asyncio.create_task(_watch(runtime)) if settings.watch else None
-        threading.Thread(target=_rehearse, args=[served.info], daemon=True).start()
         yield
         runtime.model.stopping = True
         if watching is not None:
@@ -76,13 +71,6 @@ def create_app(settings: Settings, served: Served | None = None) -> Starlette:
     app.router.redirect_slashes = False  # the redirect would repeat whatever Host says
     app.state.runtime = runtime
     return app
-
-
-def _rehearse(model: ModelInfo) -> None:
-    """Import what FHIR and DICOM answers need, seconds of work: after the start, before the first of them."""
-    nobody = Screening(64, 64, False, (), model, {})
-    for answer_in in (FHIR, SR):
-        render(nobody, None, Asked(b"", Options(), None, answer_in), str(uuid.uuid4()))
 
 
 @functools.cache

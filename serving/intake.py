@@ -10,12 +10,13 @@ import asyncio
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from email.message import Message
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from lidloop.detector import Image
 from lidloop.errors import ImageError, ImageSizeError
@@ -74,41 +75,43 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
     waits = request.headers.get("expect", "").lower() == "100-continue"
     if waits and claimed.isdigit() and int(claimed) > limit:
         raise _over(limit)  # it has not been sent yet
-    body = bytearray()
-    over = False
+    body, more = bytearray(), True
     try:
         async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
+            while more and len(body) <= limit:
+                chunk, more = await _chunk(request)
                 body += chunk
-                if len(body) > limit:
-                    over = True
-                    break
     except TimeoutError:
         raise Problem(
             "slow-body",
             f"the body was not complete within {seconds:g} seconds",
             headers={"Connection": "close"},
         ) from None
-    if over:
+    if len(body) > limit:
         body.clear()
-        await _linger(request)
+        if more:
+            await _linger(request)
         raise _over(limit)
     return bytes(body)
+
+
+async def _chunk(request: Request) -> tuple[bytes, bool]:
+    """The next part of a body, and whether there is more."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
 
 
 async def _linger(request: Request) -> None:
     """Take in and forget the rest of an oversized body for a while: a connection that is closed on a caller
     who is still sending is reset, and the caller never reads why."""
-    left = _LINGER_BYTES
-    try:
+    left, more = _LINGER_BYTES, True
+    with suppress(TimeoutError):
         async with asyncio.timeout(_LINGER_SECONDS):
-            while left > 0:
-                message = await request.receive()
-                left -= len(message.get("body", b""))
-                if message["type"] != "http.request" or not message.get("more_body"):
-                    return
-    except TimeoutError:
-        return
+            while more and left > 0:
+                chunk, more = await _chunk(request)
+                left -= len(chunk)
 
 
 def _over(limit: int) -> Problem:

@@ -22,11 +22,11 @@ from lidloop.screening import Screening
 LABELS: Final = {
     "pfh": "fissure height, PFH",
     "width": "fissure width",
-    "mrd1": "MRD1, to the upper lid",
-    "mrd2": "MRD2, to the lower lid",
+    "mrd1": "MRD1, upper lid",
+    "mrd2": "MRD2, lower lid",
     "brow_lid": "brow to lid",
 }
-SIDE_LABELS: Final = {"OD": "OD, right eye", "OS": "OS, left eye"}
+SIDE_LABELS: Final = {"OD": "OD (right eye)", "OS": "OS (left eye)"}
 _FLAG_STYLE: Final = {
     "none": "green",
     "suspicious": "yellow",
@@ -66,14 +66,15 @@ def _table(face: FaceMeasurement) -> Table:
         *(SIDE_LABELS[side] for side in SIDES),
         "OD - OS",
         box=None,
-        padding=(0, 3, 0, 2),
+        padding=(0, 2, 0, 0),
     )
     for column in table.columns[1:]:
         column.justify = "right"
     for name in LENGTHS:
         cells = [_cell(face.eyes[side], name) for side in SIDES]
         difference = face.differences.get(name)
-        table.add_row(LABELS[name], *cells, "" if difference is None else length(difference, signed=True))
+        compared = "" if difference is None else length(difference, signed=True)
+        table.add_row(f"  {LABELS[name]}", *cells, compared)
     return table
 
 
