@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -54,12 +54,21 @@ _MAX_SUBJECT: Final = 256
 
 
 class _Context(NamedTuple):
-    """What all resources of one face share."""
+    """What the resources of one face share.
 
+    Attributes:
+        place: of the face among those found.
+        subject: who it is about, None where nobody can say. asked: a subject was given.
+        study: of the picture, None where it did not come as DICOM.
+    """
+
+    screening: Screening
     request_id: str
-    face: int
-    common: Json
-    """Elements of every Observation."""
+    issued: str
+    subject: Json | None
+    asked: bool
+    study: Json | None
+    place: int = 0
 
 
 def subject_reference(text: str) -> Json:
@@ -109,24 +118,26 @@ def bundle(
 
     if issued.tzinfo is None:
         raise ValueError("issued needs a time zone")
+    request_id = str(uuid.UUID(request_id))
     patient = None if subject is None else subject_reference(subject)
-    when = issued.isoformat(timespec="milliseconds")
-    device = _urn(request_id, "device")
-    shared: Json = {"issued": when}
-    if study_uid is not None:
-        shared["study"] = _study(study_uid)
-    if patient is not None and len(screening.faces) <= 1:
-        shared["subject"] = patient
+    context = _Context(
+        screening,
+        request_id,
+        issued.isoformat(timespec="milliseconds"),
+        subject=patient if len(screening.faces) <= 1 else None,
+        asked=patient is not None,
+        study=None if study_uid is None else _study(study_uid),
+    )
     entries: list[Json] = []
-    for index in range(max(1, len(screening.faces))):
-        entries += _face_entries(screening, index, request_id, device, shared, asked=patient is not None)
-    entries.append({"fullUrl": device, "resource": _device(screening.model, software)})
+    for place in range(max(1, len(screening.faces))):
+        entries += _face_entries(context._replace(place=place))
+    entries.append({"fullUrl": _device_urn(request_id), "resource": _device(screening.model, software)})
     return Bundle.model_validate(
         {
             "resourceType": "Bundle",
             "type": "collection",
-            "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{uuid.UUID(request_id)}"},
-            "timestamp": when,
+            "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{request_id}"},
+            "timestamp": context.issued,
             "entry": entries,
         }
     )
@@ -158,43 +169,26 @@ def code_system() -> CodeSystem:
     )
 
 
-def _face_entries(
-    screening: Screening, index: int, request_id: str, device: str, shared: Json, *, asked: bool
-) -> list[Json]:
+def _face_entries(context: _Context) -> list[Json]:
     """Entries of one face, its report first; of none, a report that says so."""
-    common: Json = {
-        "status": "preliminary",
-        "category": [_concept(codes.IMAGING)],
-        "device": {"reference": device},
-        "issued": shared["issued"],
-    }
-    if "subject" in shared:
-        common["subject"] = shared["subject"]
-    if "study" in shared:
-        common["derivedFrom"] = [shared["study"]]
-    context = _Context(request_id, index, common)
-    observations = (
-        _observations(screening.faces[index], context, mirrored=screening.mirrored) if screening.faces else []
-    )
+    face = context.screening.faces[context.place] if context.screening.faces else None
+    observations = [] if face is None else _observations(face, context)
     report: Json = {
         "resourceType": "DiagnosticReport",
         "status": "preliminary",
         "category": [_concept(codes.DIAGNOSTIC_IMAGING)],
         "code": _concept(codes.local("ptosis-screening")),
-        "issued": shared["issued"],
+        "issued": context.issued,
+        "subject": context.subject,
+        "imagingStudy": None if context.study is None else [context.study],
         "result": [{"reference": entry["fullUrl"]} for entry in observations] or None,
-        "conclusion": _conclusion(screening, index, asked=asked),
+        "conclusion": _conclusion(face, context),
+        "conclusionCode": [_suspected(face.flag)] if face is not None and face.flag.sides else None,
     }
-    if "subject" in shared:
-        report["subject"] = shared["subject"]
-    if "study" in shared:
-        report["imagingStudy"] = [shared["study"]]
-    if screening.faces and screening.faces[index].flag.sides:
-        report["conclusionCode"] = [_suspected(screening.faces[index].flag)]
     return [_entry(context, "report", report), *observations]
 
 
-def _observations(face: FaceMeasurement, context: _Context, *, mirrored: bool) -> list[Json]:
+def _observations(face: FaceMeasurement, context: _Context) -> list[Json]:
     lengths = [
         _entry(context, f"{side}-{name}", _length(face.eyes[side], name, face.scale, context))
         for side in SIDES
@@ -215,7 +209,7 @@ def _observations(face: FaceMeasurement, context: _Context, *, mirrored: bool) -
         *lengths,
         *ratios,
         *differences,
-        _entry(context, "quality", _quality(face, context, mirrored=mirrored)),
+        _entry(context, "quality", _quality(face, context)),
         _entry(context, "flag", _flag(face.flag, used, context)),
     ]
 
@@ -265,7 +259,7 @@ def _ratio(eye: EyeMeasurement, context: _Context) -> Json:
     return _observation(context, body)
 
 
-def _quality(face: FaceMeasurement, context: _Context, *, mirrored: bool) -> Json:
+def _quality(face: FaceMeasurement, context: _Context) -> Json:
     body: Json = {
         "code": _concept(codes.local("picture-quality")),
         "valueCodeableConcept": _concept(codes.local("limited" if face.problems else "usable")),
@@ -274,7 +268,9 @@ def _quality(face: FaceMeasurement, context: _Context, *, mirrored: bool) -> Jso
             _component(codes.local("yaw-proxy"), face.yaw, codes.RATIO, digits=3),
         ],
     }
-    notes = [reason.text for reason in face.problems] + ([codes.MIRRORED] if mirrored else [])
+    notes = [reason.text for reason in face.problems]
+    if context.screening.mirrored:
+        notes.append(codes.MIRRORED)
     if notes:
         body["note"] = [{"text": text} for text in notes]
     return _observation(context, body)
@@ -290,24 +286,20 @@ def _flag(flag: Flag, used: list[Json], context: _Context) -> Json:
     if flag.sides:
         site = codes.EYES[flag.sides[0]] if len(flag.sides) == 1 else codes.BOTH_EYES
         body["bodySite"] = _concept(site)
-    observation = _observation(context, body)
-    if used:
-        sources = [{"reference": entry["fullUrl"]} for entry in used]
-        observation["derivedFrom"] = [*observation.get("derivedFrom", []), *sources]
-    return observation
+    return _observation(context, body, sources=[{"reference": entry["fullUrl"]} for entry in used])
 
 
-def _conclusion(screening: Screening, index: int, *, asked: bool) -> str:
-    if not screening.faces:
+def _conclusion(face: FaceMeasurement | None, context: _Context) -> str:
+    screening = context.screening
+    if face is None:
         return f"{screening.empty} {NOTICE}"
-    face = screening.faces[index]
     says = []
     if len(screening.faces) > 1:
         x1, y1, x2, y2 = (round(float(v)) for v in face.face.box)
         says.append(
-            f"Face {index + 1} of {len(screening.faces)}, at x {x1} to {x2} and y {y1} to {y2} pixels. With "
-            "several faces in a picture none is taken for the patient"
-            + ("; the subject that was given is not named." if asked else ".")
+            f"Face {context.place + 1} of {len(screening.faces)}, at x {x1} to {x2} and y {y1} to {y2} "
+            "pixels. With several faces in a picture none is taken for the patient"
+            + ("; the subject that was given is not named." if context.asked else ".")
         )
     level = codes.local(face.flag.level).meaning.lower()
     where = " and ".join(_SIDE_WORDS[side] for side in face.flag.sides)
@@ -347,16 +339,31 @@ def _study(uid: str) -> Json:
     }
 
 
-def _observation(context: _Context, body: Mapping[str, Any]) -> Json:
-    return {"resourceType": "Observation", **context.common, **body}
+def _observation(context: _Context, body: Mapping[str, Any], sources: Sequence[Json] = ()) -> Json:
+    """An Observation with what all of them share; None stands for nothing."""
+    study = [] if context.study is None else [context.study]
+    return {
+        "resourceType": "Observation",
+        "status": "preliminary",
+        "category": [_concept(codes.IMAGING)],
+        "subject": context.subject,
+        "issued": context.issued,
+        "device": {"reference": _device_urn(context.request_id)},
+        "derivedFrom": [*study, *sources] or None,
+        **body,
+    }
 
 
 def _entry(context: _Context, part: str, resource: Json) -> Json:
-    return {"fullUrl": _urn(context.request_id, f"face-{context.face}", part), "resource": resource}
+    return {"fullUrl": _urn(context.request_id, f"face-{context.place}", part), "resource": resource}
+
+
+def _device_urn(request_id: str) -> str:
+    return _urn(request_id, "device")
 
 
 def _urn(request_id: str, *parts: str) -> str:
-    return f"urn:uuid:{codes.name_uuid(str(uuid.UUID(request_id)), *parts)}"
+    return f"urn:uuid:{codes.name_uuid(request_id, *parts)}"
 
 
 def _concept(*items: Code) -> Json:
