@@ -131,7 +131,7 @@ function forget() {
 
 function clearAnswer() {
   state.answer = null;
-  for (const id of ["eyes", "result", "skip-result"]) byId(id).hidden = true;
+  for (const id of ["eyes", "result", "skip-result", "jump"]) byId(id).hidden = true;
   byId("answer").replaceChildren();
 }
 
@@ -239,7 +239,8 @@ function showFace(anew) {
   byId("answer").replaceChildren(...results.all(answer, selected, { when, select }));
   byId("pupils-forget").hidden = Object.keys(state.pupils).length === 0;
   byId("eyes").hidden = !drawable();
-  byId("result").hidden = byId("skip-result").hidden = false;
+  for (const id of ["result", "skip-result", "jump"]) byId(id).hidden = false;
+  byId("jump").textContent = `Result: ${results.summary(answer.faces[selected])}`;
   showAdvice(!answer.faces[selected].quality.usable);
   drawStage(anew);
 }
@@ -374,6 +375,8 @@ function listen() {
   byId("copy-fhir").onclick = copyFhir;
   byId("download-json").onclick = () => handover.downloadJson(state.answer);
   byId("print").onclick = () => window.print();
+  // On paper, what the answer rests on is part of it.
+  window.addEventListener("beforeprint", () => document.querySelector(".about")?.setAttribute("open", ""));
   byId("fhir-close").onclick = () => byId("fhir").close();
   let frame = 0;
   new ResizeObserver(() => {

@@ -122,7 +122,7 @@ def test_by_keyboard_alone(visit: VisitFactory, photo: Photo) -> None:
     tab_to(page, "zoom")
     page.keyboard.press("ArrowRight")
     assert page.input_value("#zoom") == "1.25"
-    tab_to(page, "pupils-set")
+    tab_to(page, "pupils-set", back=True)
     page.keyboard.press("Enter")
     assert page.evaluate(FOCUSED)["what"] == "OD"
     page.keyboard.press("Enter")
@@ -285,5 +285,6 @@ def test_it_prints_on_one_page(visit: VisitFactory, photo: Photo) -> None:
     assert on.page.locator("#choose").is_hidden()
     assert on.page.locator("#notice").is_visible()
     assert on.page.locator(".patient").is_visible()
+    assert on.page.locator(".about dl").is_visible()  # model, request, time
     assert on.page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert all(contrast >= 4.5 for _, contrast in on.page.evaluate(CONTRASTS))

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
+from serving.settings import Settings
 from tests.serving.conftest import Photo, encode
 from tests.serving.page.conftest import App, VisitFactory
 
@@ -336,21 +337,28 @@ def test_the_camera_is_left(visit: VisitFactory, ending: str) -> None:
 
 
 def test_a_large_picture_is_scaled_down_on_request(visit: VisitFactory, photo: Photo) -> None:
-    large = cv2.resize(photo.image, (5800, 5075), interpolation=cv2.INTER_LINEAR)
+    """With limits that a small picture passes; the default ones are the server's own."""
     on = visit()
-    on.page.fill("#mm-per-px", "0.045")
-    on.choose(encode(large, ".jpg", cv2.IMWRITE_JPEG_QUALITY, 60))
+    taken = on.page.evaluate(
+        """async () => {
+          const {LIMIT} = await import("/static/picture.js");
+          const before = {...LIMIT};
+          LIMIT.pixels = 160 * 140;
+          return before;
+        }"""
+    )
+    assert taken == {"bytes": Settings().body_bytes, "pixels": Settings().pixels}
+    on.page.fill("#mm-per-px", "0.4")
+    on.choose(photo.jpeg)
     assert on.sent == []
     assert on.text("#message h2") == "The photograph is too large"
-    assert "5800 × 5075 pixels" in on.text("#message")
-    on.again(lambda: on.page.click("#message-actions .primary"))
-    answer = on.page.locator("#copied").inner_text()
-    factor = 5345 / 5800
-    assert "5345 × 4677" in answer
-    assert float(httpx.URL(on.sent[-1].url).params["mm_per_px"]) == pytest.approx(0.045 / factor, rel=1e-6)
-    assert "0.045 mm per pixel of the file are 0.04883 in the copy" in answer
-    pfh = [float(cell.split(" mm")[0]) for cell in on.rows()["pfh"][:2]]
-    assert pfh[0] < pfh[1]
+    assert "640 × 560 pixels" in on.text("#message")
+    on.again(lambda: on.page.click("text=Scale it down to 160 × 140 and measure it"))
+    assert httpx.URL(on.sent[-1].url).params["mm_per_px"] == "1.6"
+    assert "scaled down to 25.0 %" in on.text("#copied")
+    assert "160 × 140 pixels" in on.text("#copied")
+    assert "The 0.4 mm per pixel of the file are 1.600 in the copy." in on.text("#copied")
+    assert "1.60 mm per pixel, as given" in on.text(".scale")
 
 
 def test_another_kind_of_picture_is_copied_as_jpeg(visit: VisitFactory, photo: Photo) -> None:
