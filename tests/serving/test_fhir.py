@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from benchmarks.protocols import drawn_screening
 from lidloop.errors import LidloopError
-from lidloop.measurements import DIFFERENCES, LENGTHS, NOTICE, Flag, Length, Reason
+from lidloop.measurements import DIFFERENCES, LENGTHS, NOTICE, Flag, Length, Reason, Scale
 from lidloop.screening import Screening
 from serving import codes, fhir
 
@@ -440,6 +440,16 @@ def test_local_codes_fit_into_dicom() -> None:
         assert len(value) <= 16
         assert len(codes.local(value).meaning) <= 64
     assert re.fullmatch(r"2\.25\.\d{1,39}", codes.LOCAL_OID)
+
+
+def test_every_method_scale_and_level_of_the_library_has_a_code() -> None:
+    for method in get_args(get_type_hints(Length)["method"]):
+        assert codes.local(method)
+    for method in get_args(get_type_hints(Scale)["method"]):
+        assert codes.of_scale(method)
+    for level in get_args(get_type_hints(Flag)["level"]):
+        assert codes.local(level)
+        assert codes.INTERPRETATION[level]
 
 
 def test_every_reason_of_the_library_for_withholding_has_a_code() -> None:
