@@ -118,5 +118,13 @@ def test_a_private_ca() -> None:
     assert "AWS_CA_BUNDLE" not in env(plain)
 
 
+def test_a_private_ca_of_postgres() -> None:
+    spec = pod({"registry": {"database": {"caConfigMap": "pg"}}})
+    for container in (*spec["initContainers"], *spec["containers"]):
+        assert "/etc/lidloop/database-ca" in {m["mountPath"] for m in container["volumeMounts"]}
+    assert {"name": "database-ca", "configMap": {"name": "pg"}} in spec["volumes"]
+    assert "database-ca" not in str(pod())
+
+
 def test_serving_alone() -> None:
     assert not [o for o in template("minimal") if "registry" in o["metadata"]["name"]]

@@ -75,8 +75,9 @@ def test_scaling_by_keda() -> None:
 
 def test_inside_the_cluster_unless_said_otherwise() -> None:
     label = "networking.kserve.io/visibility"
-    assert service()["metadata"]["labels"][label] == "cluster-local"
-    assert label not in service({"serving": {"kserve": {"clusterLocal": False}}})["metadata"]["labels"]
+    minimal = one(template("minimal"), "InferenceService")
+    assert minimal["metadata"]["labels"][label] == "cluster-local"
+    assert label not in service()["metadata"]["labels"]
 
 
 def test_credentials_come_with_the_account() -> None:

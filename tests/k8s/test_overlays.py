@@ -1,0 +1,189 @@
+"""k8s/: every overlay builds, is what Kubernetes takes, and has room for the values that go with it."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import yaml
+from yamllint import linter
+from yamllint.config import YamlLintConfig
+
+from tests.manifests.hygiene import breaches
+from tests.manifests.network import End, allowed
+from tests.manifests.pods import STORAGE_INITIALIZER, pods
+from tests.manifests.render import ROOT, Object, kustomize, one, template
+from tests.manifests.schemas import KUBERNETES, errors
+
+K8S = ROOT / "k8s"
+OVERLAYS = sorted(path.parent.name for path in (K8S / "overlays").glob("*/kustomization.yaml"))
+
+every = pytest.mark.parametrize("overlay", OVERLAYS)
+
+
+def build(overlay: str) -> list[Object]:
+    """Objects of an overlay."""
+    return kustomize(K8S / "overlays" / overlay)
+
+
+def test_there_is_one_for_a_laptop_and_one_for_production() -> None:
+    assert OVERLAYS == ["laptop", "production"]
+
+
+@every
+def test_schemas(overlay: str) -> None:
+    for item in build(overlay):
+        for version in KUBERNETES:
+            assert errors(item, version) == []
+
+
+@every
+def test_house_rules(overlay: str) -> None:
+    assert breaches(build(overlay)) == []
+
+
+@every
+def test_the_namespace_enforces_restricted(overlay: str) -> None:
+    labels = one(build(overlay), "Namespace")["metadata"]["labels"]
+    prefix = "pod-security.kubernetes.io/"
+    assert {k: labels[prefix + k] for k in ("enforce", "audit", "warn")} == dict.fromkeys(
+        ("enforce", "audit", "warn"), "restricted"
+    )
+    assert labels[prefix + "enforce-version"] == "v" + KUBERNETES[0]
+
+
+@every
+def test_everything_is_closed(overlay: str) -> None:
+    objects = build(overlay)
+    pod, other = End("lidloop", {"any": "pod"}), End("default", {"a": "b"})
+    for port in (53, 443, 8080):
+        assert not allowed(objects, other, pod, port)
+        assert not allowed(objects, pod, End(address="203.0.113.9"), port)
+        assert not allowed(objects, pod, End("lidloop", {"x": "y"}), port)
+
+
+@every
+def test_nothing_opens_itself_to_the_world(overlay: str) -> None:
+    hard = one(build(overlay), "ResourceQuota", "lidloop")["spec"]["hard"]
+    assert (hard["services.nodeports"], hard["services.loadbalancers"]) == ("0", "0")
+
+
+@every
+def test_training_gives_way(overlay: str) -> None:
+    classes = {o["metadata"]["name"]: o for o in build(overlay) if o["kind"] == "PriorityClass"}
+    training, serving = classes["lidloop-training"], classes["lidloop-serving"]
+    assert training["value"] < 0 < serving["value"]
+    assert training["preemptionPolicy"] == "Never"
+    assert (
+        one(template("production"), "InferenceService")["spec"]["predictor"]["priorityClassName"] in classes
+    )
+
+
+@every
+def test_gpus(overlay: str) -> None:
+    objects = build(overlay)
+    quota = one(objects, "ResourceQuota", "lidloop-gpus")
+    assert quota["metadata"]["namespace"] == "kubeflow"
+    # Anything more would refuse KFP's own pods.
+    assert set(quota["spec"]["hard"]) == {"requests.nvidia.com/gpu"}
+    assert one(objects, "ResourceQuota", "lidloop")["spec"]["hard"]["requests.nvidia.com/gpu"] == "0"
+
+
+@every
+def test_the_launcher_of_kfp(overlay: str) -> None:
+    """Keys and types that KFP's launcher reads."""
+    launcher = one(build(overlay), "ConfigMap", "kfp-launcher")
+    assert launcher["metadata"]["namespace"] == "kubeflow"
+    assert launcher["data"]["defaultPipelineRoot"].startswith("s3://")
+    providers = yaml.safe_load(launcher["data"]["providers"])
+    assert set(providers) == {"s3"}
+    [default] = providers["s3"].values()
+    assert set(default) == {"endpoint", "region", "disableSSL", "forcePathStyle", "credentials"}
+    assert "://" not in default["endpoint"]
+    assert isinstance(default["disableSSL"], bool)
+    credentials = default["credentials"]
+    assert credentials["fromEnv"] is False
+    assert set(credentials["secretRef"]) == {"secretName", "accessKeyKey", "secretKeyKey"}
+
+
+def test_the_laptop_reaches_its_store() -> None:
+    """KFP closes SeaweedFS to other namespaces; the overlay opens it to serving of the minimal values."""
+    objects = [*build("laptop"), *template("minimal")]
+    serving = End("lidloop", pods(objects)["InferenceService/lidloop-serving"]["metadata"]["labels"])
+    store = End("kubeflow", {"app": "seaweedfs"})
+    closed: Object = {
+        "kind": "NetworkPolicy",
+        "metadata": {"namespace": "kubeflow"},
+        "spec": {"podSelector": {"matchLabels": {"app": "seaweedfs"}}, "policyTypes": ["Ingress"]},
+    }
+    assert allowed([closed, *objects], serving, store, 8333)
+    assert not allowed([closed, *objects], serving, store, 9333)
+    assert not allowed([closed, *template("minimal")], serving, store, 8333)
+
+
+UNITS = {
+    "": 1,
+    "m": Fraction(1, 1000),
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+}
+
+
+def amount(quantity: Any) -> Fraction:
+    """A quantity of Kubernetes as a number."""
+    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(quantity))
+    assert match is not None, quantity
+    return Fraction(match[1]) * UNITS[match[2]]
+
+
+def need(spec: Object, kind: str, what: str) -> Fraction:
+    """What a pod counts for: the sum of its containers, or its largest init container where that is more."""
+    sums = [amount(c["resources"][kind][what]) for c in spec["containers"]]
+    first = [amount(c["resources"][kind][what]) for c in spec.get("initContainers", [])]
+    return max(sum(sums, Fraction(0)), *first, Fraction(0))
+
+
+@pytest.mark.parametrize(
+    ("overlay", "values", "serving"),
+    [("production", "production", 12), ("laptop", "minimal", 1), ("laptop", "kserve-less", 2)],
+)
+def test_the_quota_has_room(overlay: str, values: str, serving: int) -> None:
+    """For as many serving pods as may be, one more during a rollout, and the registry."""
+    objects = template(values)
+    found = pods(objects)
+    hard = one(build(overlay), "ResourceQuota", "lidloop")["spec"]["hard"]
+    counts = {key: serving + 1 if "serving" in key else 1 for key in found}
+    for pod in found.values():
+        if pod["spec"]["containers"][0]["name"] == "kserve-container":
+            pod["spec"]["initContainers"] = [STORAGE_INITIALIZER]
+    for kind in ("requests", "limits"):
+        for what in ("cpu", "memory"):
+            wanted = sum(need(pod["spec"], kind, what) * counts[key] for key, pod in found.items())
+            assert wanted <= amount(hard[f"{kind}.{what}"]), f"{kind} of {what}"
+    assert sum(counts.values()) <= int(hard["pods"])
+
+
+@every
+def test_no_container_is_too_large(overlay: str) -> None:
+    [limit] = one(build(overlay), "LimitRange")["spec"]["limits"]
+    for values in ("production", "kserve-less", "minimal"):
+        for pod in pods(template(values)).values():
+            for what in ("cpu", "memory"):
+                assert need(pod["spec"], "limits", what) <= amount(limit["max"][what])
+
+
+@pytest.mark.parametrize("path", sorted(K8S.rglob("*.yaml")), ids=lambda path: str(path.relative_to(K8S)))
+def test_yaml(path: Any) -> None:
+    rules: dict[str, Any] = {
+        "line-length": {"max": 120},
+        "document-start": "disable",
+        "braces": {"max-spaces-inside": 0},
+    }
+    config = YamlLintConfig(yaml.safe_dump({"extends": "default", "rules": rules}))
+    assert [str(problem) for problem in linter.run(path.read_text(), config)] == []
