@@ -2,39 +2,184 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
+import httpx
+import numpy as np
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from lidloop.landmarks import NAMES
 from lidloop.measurements import NOTICE
-from tests.serving.conftest import Photo, Server
+from tests.serving.conftest import ClientFactory, Photo, Server, encode
+
+JPEG = {"Content-Type": "image/jpeg"}
+PNG = {"Content-Type": "image/png"}
+
+
+def screened(client: TestClient, data: bytes, **params: Any) -> dict[str, Any]:
+    response = client.post("/v1/screen", content=data, headers=PNG, params=params)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def across(face: dict[str, Any], side: str) -> float:
+    """Where in the picture an eye lies, from left to right."""
+    lids = face["eyes"][side]["lids"]
+    return float(np.mean([x for x, _ in lids["upper"] + lids["lower"]]))
 
 
 def test_a_photograph_is_screened(client: TestClient, photo: Photo) -> None:
-    response = client.post("/v1/screen", content=photo.jpeg, headers={"Content-Type": "image/jpeg"})
+    response = client.post("/v1/screen", content=photo.jpeg, headers=JPEG)
     assert response.status_code == 200, response.text
     answer = response.json()
     (face,) = answer["faces"]
     assert tuple(face["landmarks"]) == NAMES
-    assert face["eyes"]["OD"]["pfh"]["px"] < face["eyes"]["OS"]["pfh"]["px"]  # drawn so
+    assert across(face, "OD") < across(face, "OS")  # the patient's right eye is at the picture's left
     assert answer["notice"] == NOTICE
     assert answer["model"]["iteration"] == 2
     assert answer["request_id"] == response.headers["x-request-id"]
+    assert answer["image"] == {"width": 640, "height": 560, "mirrored": False}
+    assert answer["empty"] is None
 
 
-@pytest.mark.parametrize("how", ["png", "form"])
+@pytest.mark.parametrize("how", ["as a form", "under the other picture's type"])
 def test_every_way_in_gives_the_same(client: TestClient, photo: Photo, how: str) -> None:
-    plain = client.post("/v1/screen", content=photo.png, headers={"Content-Type": "image/png"}).json()
-    if how == "form":
+    plain = screened(client, photo.png)
+    if how == "as a form":
         other = client.post("/v1/screen", files={"image": ("a.png", photo.png, "image/png")}).json()
     else:
-        other = client.post("/v1/screen", content=photo.png, headers={"Content-Type": "image/jpeg"}).json()
+        other = client.post("/v1/screen", content=photo.png, headers=JPEG).json()
     assert other["faces"] == plain["faces"]
 
 
-def test_a_running_server_answers(server: Server, photo: Photo) -> None:
-    import httpx
+def test_options_may_stand_in_the_address_or_in_the_form(client: TestClient, photo: Photo) -> None:
+    options = {"mirrored": "true", "mm_per_px": "0.4", "max_faces": "1", "pupils": '{"OD": [230, 270.5]}'}
+    form = client.post("/v1/screen", files={"image": photo.png}, data=options)
+    assert form.status_code == 200, form.text
+    assert form.json()["faces"] == screened(client, photo.png, **options)["faces"]
+    scale = form.json()["faces"][0]["scale"]
+    assert (scale["method"], scale["mm_per_px"]) == ("given", 0.4)
 
+
+def test_a_given_pupil_gives_mrd(client: TestClient, photo: Photo) -> None:
+    (x, y), right = photo.truth.pupils["left"], photo.truth.pupils["right"]
+
+    def eyes(lower: float) -> dict[str, Any]:
+        pupils = f'{{"OD": [{x}, {y + lower}], "OS": [{right[0]}, {right[1]}]}}'
+        (face,) = screened(client, photo.png, pupils=pupils)["faces"]
+        assert {eye["pupil"]["method"] for eye in face["eyes"].values()} == {"given"}
+        return face["eyes"]
+
+    before, after = eyes(0), eyes(3)
+    assert after["OD"]["mrd1"]["px"] == pytest.approx(before["OD"]["mrd1"]["px"] + 3, abs=0.3)
+    assert after["OS"]["mrd1"] == before["OS"]["mrd1"]
+
+
+def turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels as stored, so that the orientation (EXIF 2.32, tag 274) makes them upright again."""
+    return {
+        1: image,
+        2: image[:, ::-1],
+        3: image[::-1, ::-1],
+        4: image[::-1],
+        5: image.transpose(1, 0, 2),
+        6: image.transpose(1, 0, 2)[::-1],
+        7: image.transpose(1, 0, 2)[::-1, ::-1],
+        8: image.transpose(1, 0, 2)[:, ::-1],
+    }[orientation]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_every_exif_orientation_gives_the_same_measurements(
+    client: TestClient, photo: Photo, kind: str, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    pixels = np.ascontiguousarray(turned(photo.image, orientation))
+    Image.fromarray(pixels).save(
+        buffer, kind, exif=exif, **({"quality": 100, "subsampling": 0} if kind == "JPEG" else {})
+    )
+    answer = screened(client, buffer.getvalue())
+    plain = screened(client, photo.png)
+    assert answer["image"] == plain["image"]
+    if kind == "PNG":
+        assert answer["faces"] == plain["faces"]
+        return
+    for side in ("OD", "OS"):  # JPEG's blocks lie elsewhere in a turned picture
+        for name in ("pfh", "width", "brow_lid"):
+            found = [a["faces"][0]["eyes"][side][name]["px"] for a in (answer, plain)]
+            assert found[0] == pytest.approx(found[1], abs=0.5), (side, name)
+
+
+def test_a_mirrored_picture_has_the_same_sides(client: TestClient, photo: Photo) -> None:
+    (plain,) = screened(client, photo.png)["faces"]
+    mirrored = screened(client, encode(photo.image[:, ::-1], ".png"), mirrored="true")
+    (face,) = mirrored["faces"]
+    assert mirrored["image"]["mirrored"] is True
+    for side in ("OD", "OS"):
+        for name in ("pfh", "width"):
+            a, b = face["eyes"][side][name]["px"], plain["eyes"][side][name]["px"]
+            assert a == pytest.approx(b, abs=3), (side, name)  # the network sees another picture
+        assert across(face, side) == pytest.approx(639 - across(plain, side), abs=6)
+    unsaid = screened(client, encode(photo.image[:, ::-1], ".png"))["faces"][0]
+    assert across(unsaid, "OS") == pytest.approx(across(face, "OD"), abs=0.1)
+
+
+def test_thresholds_are_settings(make_client: ClientFactory, photo: Photo) -> None:
+    pupils = {side: list(photo.truth.pupils[eye]) for side, eye in (("OD", "left"), ("OS", "right"))}
+    ask = {"params": {"mm_per_px": "0.4", "pupils": str(pupils).replace("'", '"')}, "headers": PNG}
+
+    def level(**thresholds: float) -> str:
+        response = make_client(**thresholds).post("/v1/screen", content=photo.png, **ask)
+        return response.json()["faces"][0]["flag"]["level"]
+
+    assert level(mrd1_functional=20.0, mrd1_suspicious=25.0) == "functional"
+    assert level(mrd1_functional=-30.0, mrd1_suspicious=-20.0, asymmetry=50.0) == "none"
+
+
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("application/fhir+json", "application/fhir+json"),
+        ("application/json;q=0.5, application/fhir+json", "application/fhir+json"),
+        ("application/dicom;q=0.9, */*;q=0.1", "application/dicom"),
+        ("text/html, application/*;q=0.2", "application/json"),
+        ("application/json;q=0, */*", "application/fhir+json"),
+    ],
+)
+def test_accept_is_negotiated(client: TestClient, blank: bytes, accept: str, answered: str) -> None:
+    response = client.post("/v1/screen", content=blank, headers=PNG | {"Accept": accept})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == answered
+
+
+def test_every_answer_has_security_headers(client: TestClient, blank: bytes) -> None:
+    for response in (
+        client.get("/"),
+        client.get("/nowhere"),
+        client.get("/metrics"),
+        client.post("/v1/screen", content=blank, headers=PNG),
+    ):
+        headers = response.headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["x-frame-options"] == "DENY"
+        assert "access-control-allow-origin" not in headers
+        assert "server" not in headers
+    assert response.headers["cache-control"] == "no-store"
+
+
+def test_a_running_server_answers(server: Server, photo: Photo) -> None:
     response = httpx.post(f"{server.url}/v1/screen", files={"image": photo.jpeg})
     assert response.status_code == 200
     assert len(response.json()["faces"]) == 1
+    assert "server" not in response.headers
