@@ -27,10 +27,12 @@ from rich.progress import (
 from rich.table import Table
 
 from lidloop.bundle import Bundle
+from lidloop.errors import StoreError
 from lidloop.storage import (
     Bytes,
     Held,
     Item,
+    NotABundle,
     Store,
     held_bundle,
     is_unfinished,
@@ -178,17 +180,23 @@ def list_command(
 
 
 def _look(store: Store, item: Item) -> Held | str:
-    """What is under a prefix, as far as bundles go."""
+    """What is under a prefix, as far as bundles go: one, or a few words."""
     if not item.is_prefix:
         return ""
-    below = store.at(item.key.rstrip("/"))
-    return held_bundle(below) or ("unfinished bundle" if is_unfinished(below) else "")
+    try:
+        below = store.at(item.key.removesuffix("/"))
+    except StoreError:
+        return "no folder can have this name"
+    try:
+        return held_bundle(below) or ("unfinished bundle" if is_unfinished(below) else "")
+    except NotABundle:
+        return "bundle.json of something else"
 
 
 def _row(item: Item, look: Held | str) -> dict[str, Any]:
     row: dict[str, Any] = {"key": item.key, "bytes": None if item.is_prefix else item.size}
     if look:
-        row["bundle"] = asdict(look) if isinstance(look, Held) else "unfinished"
+        row["bundle"] = asdict(look) if isinstance(look, Held) else look
     return row
 
 

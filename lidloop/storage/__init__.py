@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from lidloop.errors import StoreError
 from lidloop.storage.address import S3Address, parse_address
-from lidloop.storage.bundles import Held, Pushed, held_bundle, is_unfinished, pull_bundle, push_bundle
+from lidloop.storage.bundles import (
+    Held,
+    NotABundle,
+    Pushed,
+    held_bundle,
+    is_unfinished,
+    pull_bundle,
+    push_bundle,
+)
 from lidloop.storage.local import LocalStore
 from lidloop.storage.store import Bytes, Item, Store
 from lidloop.storage.sync import Pulled, pull
@@ -26,6 +34,7 @@ __all__ = [
     "Held",
     "Item",
     "LocalStore",
+    "NotABundle",
     "Pulled",
     "Pushed",
     "S3Address",

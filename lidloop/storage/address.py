@@ -22,7 +22,7 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
     "use_path_style": ("LIDLOOP_S3_USE_PATH_STYLE",),
     "ca_bundle": ("AWS_CA_BUNDLE", "SSL_CERT_FILE"),
-    "profile": ("AWS_PROFILE",),
+    "profile": (),
     "role_arn": ("LIDLOOP_S3_ROLE_ARN",),
     "anonymous": ("LIDLOOP_S3_ANONYMOUS",),
 }
@@ -52,7 +52,7 @@ class S3Address:
     ca_bundle: str
     """File with the CA certificates to trust; empty for the public ones."""
     profile: str
-    """Section of the credentials file; empty for ``default``. Naming one makes that file the only source."""
+    """Section of the credentials file that is the only source of keys; empty for the usual search."""
     role_arn: str
     """Role to assume with the keys found; empty for none."""
     anonymous: bool

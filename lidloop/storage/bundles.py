@@ -28,6 +28,10 @@ MANIFEST_BYTES: Final = 1 << 20
 _SHOWN: Final = 5
 
 
+class NotABundle(StoreError):
+    """A ``bundle.json`` that is something else's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pushed:
     """What a push did."""
@@ -75,7 +79,8 @@ def push_bundle(bundle: Bundle, store: Store, *, progress: Bytes | None = None) 
         raise _other(store, there)
     _refuse_strangers(store, {MANIFEST, *files})
     uploaded = []
-    for name, entry in files.items():
+    for name in sorted(files, key=lambda name: name != ONNX):  # first: it marks an upload that has begun
+        entry = files[name]
         if _is_there(store, name, entry):
             meter.move(entry["bytes"])
         else:
@@ -139,14 +144,14 @@ def held_bundle(store: Store) -> Held | None:
     """What bundle a prefix holds; None where there is none, or one whose upload has not ended.
 
     Raises:
-        StoreError: where its ``bundle.json`` cannot be understood.
+        NotABundle: where its ``bundle.json`` cannot be understood.
     """
     manifest = store.read(MANIFEST, limit=MANIFEST_BYTES)
     return None if manifest is None else _held(store, manifest)
 
 
 def is_unfinished(store: Store) -> bool:
-    """Whether a prefix has the model of a bundle but not yet its ``bundle.json``."""
+    """Whether a prefix holds the model of a bundle but not yet its ``bundle.json``."""
     return store.stat(ONNX) is not None and store.stat(MANIFEST) is None
 
 
@@ -161,7 +166,7 @@ def _held(store: Store, manifest: bytes) -> Held:
             digest=_digest(manifest),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise StoreError(f"{store}/{MANIFEST} is not that of a bundle") from None
+        raise NotABundle(f"{store}/{MANIFEST} is not that of a bundle") from None
 
 
 def _bytes(files: Mapping[str, Mapping[str, Any]]) -> int:

@@ -3,11 +3,12 @@
 Looked for in this order, the first that is there is used:
 
 1. ``anonymous=true``: none.
-2. ``profile=NAME`` or ``AWS_PROFILE``: that section of the credentials file.
+2. ``profile=NAME``: that section of the credentials file.
 3. ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``, with ``AWS_SESSION_TOKEN`` if they are temporary.
 4. ``AWS_WEB_IDENTITY_TOKEN_FILE`` and ``AWS_ROLE_ARN``: a pod's own identity, exchanged at the STS.
 5. ``AWS_CONTAINER_CREDENTIALS_FULL_URI`` or ``…_RELATIVE_URI``: what a container platform hands out.
-6. The credentials file, ``AWS_SHARED_CREDENTIALS_FILE`` or ``~/.aws/credentials``.
+6. The credentials file, ``AWS_SHARED_CREDENTIALS_FILE`` or ``~/.aws/credentials``: the section that
+   ``AWS_PROFILE`` names, else ``default``.
 
 ``role_arn=…`` exchanges the keys found for temporary ones of that role. The file and the token are read
 again whenever they are needed, so that a mounted secret may be replaced; temporary keys are renewed before
@@ -93,7 +94,7 @@ def _find(address: S3Address, pool: PatientPool) -> Provider:
     if any(env.get(name) for name in _CONTAINER):
         return ContainerProvider(pool)
     if env.get("AWS_SHARED_CREDENTIALS_FILE") or _file().is_file():
-        return FileProvider(_file(), "default")
+        return FileProvider(_file(), env.get("AWS_PROFILE") or "default")
     raise StoreError(_NONE)
 
 

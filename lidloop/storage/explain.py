@@ -5,11 +5,11 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 from xml.etree import ElementTree
 
+from minio import time  # its clock is the one that requests are signed by
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from urllib3.exceptions import HTTPError, SSLError
 
@@ -27,6 +27,8 @@ _WORDS: Final = {
     "ExpiredToken": "the temporary keys have ended; get new ones",
     "InvalidToken": "{host} does not accept the session token; get new temporary keys, or unset "
     "AWS_SESSION_TOKEN for lasting ones",
+    "InvalidArgument": "{host} finds an argument wrong; Ceph says that of a session token that it cannot "
+    "read: get new temporary keys, or unset AWS_SESSION_TOKEN for lasting ones",
     "NoSuchBucket": "there is no bucket {bucket} at {host}; check its name and the endpoint, or have it made",
     "NoSuchKey": "an object under {place} is gone; start again",
     "PreconditionFailed": "an object under {place} was changed while it was read; start again",
@@ -48,8 +50,9 @@ _ALIASES: Final = {
     "AllAccessDisabled": "AccessDenied",
     "AccountProblem": "AccessDenied",
 }
-_FAILURES: Final = (MinioException, HTTPError, ElementTree.ParseError)
-"""All that the client raises when a store does not do what it was asked to."""
+_FAILURES: Final = (MinioException, HTTPError, ElementTree.ParseError, ValueError)
+"""All that the client raises when a store does not do what it was asked to; ValueError for an answer that is
+XML, but another."""
 
 
 @contextmanager
@@ -80,7 +83,7 @@ def explain(error: Exception, address: S3Address) -> str:
         return (
             f"{address.host} answers HTTP {error.status_code} each time it is asked; see its log, try later"
         )
-    if isinstance(error, InvalidResponseError | ElementTree.ParseError | ServerError):
+    if isinstance(error, InvalidResponseError | ServerError | ElementTree.ParseError | ValueError):
         return (
             f"{address.host} does not answer as an S3 server; is the endpoint {address.endpoint} the one "
             "of the S3 API rather than of a web page, with the right http or https?"
@@ -92,8 +95,6 @@ def _of_s3(error: S3Error, address: S3Address) -> str:
     code = _ALIASES.get(error.code or "", error.code or "")
     if code == "RequestTimeTooSkewed":
         return _of_clock(error, address)
-    if code == "InvalidArgument" and not error.message:
-        code = "InvalidToken"  # what Ceph says of a session token that it cannot read
     words = _WORDS.get(code)
     if words is None:
         return (
@@ -107,7 +108,7 @@ def _of_s3(error: S3Error, address: S3Address) -> str:
 def _of_clock(error: S3Error, address: S3Address) -> str:
     try:
         theirs = parsedate_to_datetime(error.response.headers.get("date", ""))
-        minutes = (datetime.now(UTC) - theirs).total_seconds() / 60
+        minutes = (time.utcnow() - theirs).total_seconds() / 60
         by = f"by {abs(minutes):.0f} min ({'fast' if minutes > 0 else 'slow'})"
     except (TypeError, ValueError):
         by = "by more than 15 min"

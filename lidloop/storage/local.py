@@ -143,7 +143,7 @@ def disk(path: Path) -> Iterator[None]:
             raise StoreError(
                 f"{error.filename or path} may not be read or written: {error.strerror}"
             ) from error
-        if error.errno in (errno.ENOTDIR, errno.EISDIR):
+        if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
             raise StoreError(
                 f"{error.filename or path}: a file is where a folder should be, or the other way round; move "
                 "it away"

@@ -95,7 +95,14 @@ def _load(file: IO[bytes], folder: Path, origin: str) -> tuple[dict[str, Known],
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         file.truncate(whole)  # a line that a kill cut short
-    rows = [json.loads(line) for line in content[:whole].splitlines()]
+    try:
+        rows = [json.loads(line) for line in content[:whole].splitlines()]
+        known = [Known(**row) for row in rows[1:]]
+    except (ValueError, TypeError):
+        raise StoreError(
+            f"{folder / WORK}/record.jsonl is damaged; remove {folder / WORK} and pull again, which knows "
+            "files by their digests"
+        ) from None
     if not rows:
         file.write(json.dumps({"format": _FORMAT, "from": origin}).encode() + b"\n")
         file.flush()
@@ -109,4 +116,4 @@ def _load(file: IO[bytes], folder: Path, origin: str) -> tuple[dict[str, Known],
             f"{folder} was filled from {rows[0]['from']}; give another folder for {origin}, or remove "
             f"{folder / WORK} if the two belong together"
         )
-    return {row["key"]: Known(**row) for row in rows[1:]}, len(rows) - 1
+    return {one.key: one for one in known}, len(known)

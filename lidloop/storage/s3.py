@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import heapq
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import minio
 from minio.error import S3Error
+from minio.helpers import check_bucket_name
 from minio.sse import Sse
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
@@ -27,10 +29,12 @@ from lidloop.storage.transport import Patience, PatientPool, in_words, is_passin
 
 logger = logging.getLogger("lidloop")
 
-CHUNK: Final = 1 << 20
+CHUNK: Final = 1 << 18
+"""Bytes read at a time: what is lost of a download where the connection is cut."""
 PART: Final = 16 << 20
 """Bytes of a part: larger files go up in several, three at a time."""
 _MOST_PARTS: Final = 10_000
+_PAGE: Final = 1000  # entries of a listing's page, as the client asks for them
 _DIGEST: Final = "x-amz-meta-sha256"
 _LAST: Final = "\U0010ffff"
 _ABSENT: Final = ("NoSuchKey", "NoSuchObject", "NotFound")
@@ -50,6 +54,7 @@ class S3Store:
         pool = PatientPool(ca_bundle=address.ca_bundle, patience=self._patience)
         url = urlsplit(address.endpoint)
         try:
+            check_bucket_name(address.bucket, strict=True, s3_check=address.is_amazon)
             self._client = minio.Minio(
                 url.netloc,
                 secure=url.scheme == "https",
@@ -59,7 +64,7 @@ class S3Store:
                 credentials=find_provider(address, pool),
             )
         except ValueError as error:
-            raise StoreError(f"the endpoint {address.endpoint} cannot be used: {error}") from error
+            raise StoreError(f"{address} at {address.endpoint} cannot be used: {error}") from error
         if address.use_path_style is not None:
             if address.use_path_style:
                 self._client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
@@ -74,12 +79,26 @@ class S3Store:
     def at(self, key: str) -> S3Store:
         """The store of a prefix below this one; connections are shared."""
         below = copy.copy(self)
-        below.address = replace(self.address, prefix=self._key("/".join(key_parts(key))))
+        below.address = replace(self.address, prefix=self._key(key))
         return below
 
     def items(self, *, start_after: str = "", recursive: bool = True) -> Iterator[Item]:
         """List objects; a page that fails is asked for again, not the whole list."""
-        below = self._key("")
+        listed = self._items(start_after, recursive)
+        if recursive:
+            yield from listed
+            return
+        # In each page the client gives objects first and prefixes after them.
+        page: list[tuple[bytes, Item]] = []
+        for item in listed:
+            heapq.heappush(page, (item.key.encode(), item))
+            if len(page) > _PAGE:
+                yield heapq.heappop(page)[1]
+        while page:
+            yield heapq.heappop(page)[1]
+
+    def _items(self, start_after: str, recursive: bool) -> Iterator[Item]:
+        below = f"{self.address.prefix}/" if self.address.prefix else ""
         if start_after.endswith("/") and not recursive:
             start_after += _LAST  # else what lies under this prefix gives the prefix again
         listing = self._client.list_objects(
@@ -175,6 +194,7 @@ class S3Store:
         )
 
     def _key(self, key: str) -> str:
+        key_parts(key)
         return f"{self.address.prefix}/{key}" if self.address.prefix else key
 
 

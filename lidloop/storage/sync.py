@@ -76,7 +76,7 @@ def pull(
         raise StoreError(f"{folder} lies in {store}, which is to be copied; give a folder elsewhere")
     items = _listed(store)
     with Record.open(folder, str(store)) as record:
-        places = {item.key: _place(folder, item.key) for item in items}
+        places = _places(folder, items)
         meter = Meter(sum(item.size for item in items), progress)
 
         def check(item: Item) -> str:
@@ -88,6 +88,8 @@ def pull(
             digest = fetch(store, item, places[item.key], work=record.parts, progress=meter.move)
             record.add(Known(item.key, item.size, item.tag, digest))
 
+        gone = sorted(record.known.keys() - places.keys())
+        removed = [key for key in gone if prune and _remove(folder, record.known[key])]
         states = list(_each(check, items, workers, meter))
         wanted = [item for item, state in zip(items, states, strict=True) if state != "same"]
         in_the_way = [item.key for item, state in zip(items, states, strict=True) if state == "ours"]
@@ -100,9 +102,8 @@ def pull(
         _check_room(folder, wanted_bytes)
         for _ in _each(download, wanted, workers, meter):
             pass
-        gone = sorted(record.known.keys() - places.keys())
-        removed = [key for key in gone if prune and _remove(folder, record.known[key])]
-        record.close(forget=[key for key in gone if not folder.joinpath(*key_parts(key)).exists()])
+        left = [key for key in gone if folder.joinpath(*key_parts(key)).is_file()]
+        record.close(forget=set(gone) - set(left))
     return Pulled(
         address=str(store),
         folder=str(folder),
@@ -111,7 +112,7 @@ def pull(
         downloaded=len(wanted),
         downloaded_bytes=wanted_bytes,
         unchanged=len(items) - len(wanted),
-        left_over=tuple(key for key in gone if folder.joinpath(*key_parts(key)).exists()),
+        left_over=tuple(left),
         removed=tuple(removed),
     )
 
@@ -133,12 +134,14 @@ def _listed(store: Store) -> list[Item]:
     return items
 
 
-def _place(folder: Path, key: str) -> Path:
-    """Where a key's file goes; a link in the folder must not lead out of it."""
-    path = folder.joinpath(*key_parts(key))
-    if not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(folder)):
-        raise StoreError(f"{path.parent} leads out of {folder} by a link; remove the link")
-    return path
+def _places(folder: Path, items: Iterable[Item]) -> dict[str, Path]:
+    """Where keys' files go; a link in the folder must not lead out of it."""
+    places = {item.key: folder.joinpath(*key_parts(item.key)) for item in items}
+    root = os.path.realpath(folder)
+    for parent in {path.parent for path in places.values()}:
+        if not Path(os.path.realpath(parent)).is_relative_to(root):
+            raise StoreError(f"{parent} leads out of {folder} by a link; remove the link")
+    return places
 
 
 def _state(store: Store, item: Item, path: Path, record: Record) -> str:
@@ -173,7 +176,7 @@ def _same_content(store: Store, item: Item, path: Path) -> str:
 
 
 def _remove(folder: Path, known: Known) -> bool:
-    path = _place(folder, known.key)
+    path = folder.joinpath(*key_parts(known.key))
     with disk(path):
         if not path.is_file() or path.stat().st_size != known.bytes or sha256_of(path) != known.sha256:
             return False

@@ -16,8 +16,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import urllib3
-from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
-from urllib3.exceptions import TimeoutError as HTTPTimeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from lidloop.errors import StoreError
 
@@ -26,6 +33,14 @@ logger = logging.getLogger("lidloop")
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 60.0
 _PASSING: Final = frozenset({429, 500, 502, 503, 504})
+_WORDS: Final = (
+    (NameResolutionError, "the host's name is unknown"),
+    (NewConnectionError, "connection refused or host unreachable"),
+    (ConnectTimeoutError, "no answer to a connection"),
+    (ReadTimeoutError, "no answer in time"),
+    (ProtocolError, "the connection was cut"),
+    (SSLError, "the TLS hand-shake was cut"),
+)
 _SLOW_UPLOAD: Final = b"<Code>RequestTimeout</Code>"  # S3 answers 400 where a body came too slowly
 
 
@@ -105,20 +120,13 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, SSLError):
         # A hand-shake that was cut off; a certificate that is refused stays refused.
         return any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in error.args)
-    return isinstance(error, ProtocolError | HTTPTimeout | NewConnectionError)
+    return isinstance(error, ProtocolError | ConnectTimeoutError | ReadTimeoutError | NewConnectionError)
 
 
 def in_words(error: Exception) -> str:
     """What happened on the network, in a few words without an address."""
-    for kind, words in (
-        ("NameResolutionError", "the host's name is unknown"),
-        ("ConnectTimeoutError", "no answer to a connection"),
-        ("NewConnectionError", "connection refused or host unreachable"),
-        ("ReadTimeoutError", "no answer in time"),
-        ("ProtocolError", "the connection was cut"),
-        ("SSLError", "the TLS hand-shake was cut"),
-    ):
-        if any(base.__name__ == kind for base in type(error).__mro__):
+    for kind, words in _WORDS:  # in this order: some are kinds of those below
+        if isinstance(error, kind):
             return words
     return type(error).__name__
 

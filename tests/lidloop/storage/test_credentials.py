@@ -1,0 +1,365 @@
+"""Where keys come from, how temporary ones are renewed, and that none is ever shown."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import logging
+import threading
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from lidloop.errors import StoreError
+from lidloop.storage import S3Address, open_store, parse_address
+from tests.servers.rgw import Rgw, free_port
+
+pytest.importorskip("minio")
+
+from lidloop.storage.credentials import RENEW_BEFORE, find_provider, sts_endpoint
+from lidloop.storage.transport import Patience, PatientPool
+
+SECRET, TOKEN = "geheim-secret", "geheim-token"
+POOL = PatientPool(patience=Patience(tries=2, first=0.01))
+
+
+def keys(address: str = "s3://bkt?endpoint=http://127.0.0.1:9") -> tuple[str, str, str | None] | None:
+    where = parse_address(address)
+    assert isinstance(where, S3Address)
+    provider = find_provider(where, POOL)
+    if provider is None:
+        return None
+    found = provider.retrieve()
+    return found.access_key, found.secret_key, found.session_token
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "credentials"
+    path.write_text(
+        "[default]\naws_access_key_id = d\naws_secret_access_key = d%s\n"
+        "[two]\naws_access_key_id = t\naws_secret_access_key = t/+=\naws_session_token = tt\n"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    return path
+
+
+class TestWhatIsUsed:
+    """The order of the module's list: each case has all that comes after it as well."""
+
+    def test_anonymous(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "e")
+        assert keys("s3://bkt?anonymous=true") is None
+
+    def test_named_section(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "e")
+        assert keys("s3://bkt?profile=two") == ("t", "t/+=", "tt")
+
+    def test_environment(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "e")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "es")
+        monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/none")
+        assert keys() == ("e", "es", None)
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "et")
+        assert keys() == ("e", "es", "et")
+
+    def test_web_identity_before_the_file(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/none")
+        with pytest.raises(StoreError, match=r"the token file /none .* cannot be read: No such file"):
+            keys()
+
+    def test_file(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert keys() == ("d", "d%s", None), "a percent sign is nothing special"
+        monkeypatch.setenv("AWS_PROFILE", "two")
+        assert keys() == ("t", "t/+=", "tt")
+
+    def test_file_of_the_home(self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE")
+        (tmp_path / "home" / ".aws").mkdir(parents=True)
+        file.rename(tmp_path / "home" / ".aws" / "credentials")
+        assert keys() == ("d", "d%s", None)
+
+    def test_a_file_that_is_replaced_is_read_again(self, file: Path) -> None:
+        where = parse_address("s3://bkt?endpoint=http://127.0.0.1:9")
+        assert isinstance(where, S3Address)
+        provider = find_provider(where, POOL)
+        assert provider is not None
+        assert provider.retrieve().access_key == "d"
+        file.write_text("[default]\naws_access_key_id = new\naws_secret_access_key = n\n")
+        assert provider.retrieve().access_key == "new"
+
+
+@pytest.mark.parametrize(
+    ("content", "profile", "words"),
+    [
+        (None, "default", "cannot be read: No such file"),
+        ("geheim without a section", "default", "is not a credentials file"),
+        (b"\xff\xfe", "default", "is not a credentials file"),
+        (
+            "[default]\naws_access_key_id = a\naws_secret_access_key = geheim\n",
+            "other",
+            "has no section [other]",
+        ),
+        ("[default]\naws_secret_access_key = geheim\n", "default", "has no aws_access_key_id"),
+        ("[default]\naws_access_key_id = a\n", "default", "has no aws_secret_access_key"),
+    ],
+)
+def test_files_that_do_not_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | bytes | None, profile: str, words: str
+) -> None:
+    path = tmp_path / "credentials"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    with pytest.raises(StoreError) as error:
+        keys(f"s3://bkt?profile={profile}")
+    assert words in str(error.value)
+    assert "geheim" not in "".join(traceback.format_exception(error.value))
+
+
+def test_no_keys_at_all() -> None:
+    with pytest.raises(StoreError, match="no keys for the store: set AWS_ACCESS_KEY_ID"):
+        open_store("s3://bkt/a")
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_half_a_key(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "geheim")
+    with pytest.raises(StoreError, match="is not set, though the other half of the key is") as error:
+        open_store("s3://bkt/a")
+    assert "geheim" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "env", "expected"),
+    [
+        ("s3://bkt?endpoint=https://s3.hospital.example", "", "https://s3.hospital.example"),
+        ("s3://bkt?endpoint=https://s3.hospital.example", "https://sts.x/", "https://sts.x"),
+        ("s3://bkt", "", "https://sts.amazonaws.com"),
+        ("s3://bkt?region=eu-west-1", "", "https://sts.eu-west-1.amazonaws.com"),
+        ("s3://bkt?region=cn-north-1", "", "https://sts.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_where_temporary_keys_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, address: str, env: str, expected: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", env)
+    where = parse_address(address)
+    assert isinstance(where, S3Address)
+    assert sts_endpoint(where) == expected
+
+
+class Service:
+    """A mock of a token service or a container platform: answers as told, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.answer = b""
+        self.lasts = timedelta(hours=1)
+        self.asked: list[tuple[str, dict[str, list[str]], dict[str, str]]] = []
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers.get("content-length") or 0)
+                form = parse_qs(self.rfile.read(length).decode())
+                service.asked.append((self.path, form, dict(self.headers)))
+                body = service.answer or service.keys()
+                self.send_response(service.status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def keys(self) -> bytes:
+        ends = (datetime.now(UTC) + self.lasts).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")  # as Ceph does
+        number = len(self.asked)
+        return (
+            '<R xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials>'
+            f"<AccessKeyId>k{number}</AccessKeyId><SecretAccessKey>{SECRET}</SecretAccessKey>"
+            f"<SessionToken>{TOKEN}</SessionToken><Expiration>{ends}</Expiration></Credentials>"
+            "</AssumeRoleWithWebIdentityResult></R>"
+        ).encode()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    yield service
+    service.server.shutdown()
+    service.server.server_close()
+
+
+@pytest.fixture
+def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: Service) -> Path:
+    """A pod's identity: a token file and a role."""
+    path = tmp_path / "token"
+    path.write_text("geheim.jwt.1\n")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(path))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam:::role/reader")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", service.url)
+    return path
+
+
+def test_web_identity(service: Service, identity: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    where = parse_address("s3://bkt?endpoint=http://127.0.0.1:9")
+    assert isinstance(where, S3Address)
+    provider = find_provider(where, POOL)
+    assert provider is not None
+    first = provider.retrieve()
+    assert (first.access_key, first.secret_key, first.session_token) == ("k1", SECRET, TOKEN)
+    path, form, _ = service.asked[0]
+    assert path == "/", "the token is no part of the URL, which ends up in logs"
+    assert form == {
+        "Action": ["AssumeRoleWithWebIdentity"],
+        "RoleArn": ["arn:aws:iam:::role/reader"],
+        "RoleSessionName": ["lidloop"],
+        "Version": ["2011-06-15"],
+        "WebIdentityToken": ["geheim.jwt.1"],
+    }
+    assert provider.retrieve() is first, "asked once while they last"
+    assert len(service.asked) == 1
+    assert "geheim" not in caplog.text
+
+
+def test_renewed_before_they_end(service: Service, identity: Path) -> None:
+    service.lasts = RENEW_BEFORE - timedelta(seconds=1)
+    where = parse_address("s3://bkt?endpoint=http://127.0.0.1:9")
+    assert isinstance(where, S3Address)
+    provider = find_provider(where, POOL)
+    assert provider is not None
+    assert provider.retrieve().access_key == "k1"
+    identity.write_text("geheim.jwt.2")
+    service.lasts = timedelta(hours=1)
+    assert provider.retrieve().access_key == "k2"
+    assert service.asked[1][1]["WebIdentityToken"] == ["geheim.jwt.2"], "the file was read again"
+    assert provider.retrieve().access_key == "k2"
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "words"),
+    [
+        (
+            403,
+            b"<E><Error><Code>AccessDenied</Code></Error></E>",
+            "refused role .*: AccessDenied, HTTP 403; may",
+        ),
+        (400, b"not XML", "refused role .*: HTTP 400"),
+        (200, b"not XML", "does not answer as a token service"),
+        (200, b"<a/>", "does not answer as a token service"),
+        (200, b"<a><AccessKeyId>a</AccessKeyId></a>", "does not answer as a token service"),
+    ],
+)
+def test_a_token_service_that_refuses(
+    service: Service, identity: Path, caplog: pytest.LogCaptureFixture, status: int, answer: bytes, words: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    service.status, service.answer = status, answer
+    with pytest.raises(StoreError, match=words) as error:
+        keys()
+    assert "geheim" not in "".join(traceback.format_exception(error.value)) + caplog.text
+
+
+def test_a_token_service_that_is_down(
+    identity: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(
+        StoreError, match=r"no answer from the token service 127.*: connection refused"
+    ) as error:
+        keys()
+    assert "geheim" not in "".join(traceback.format_exception(error.value)) + caplog.text
+
+
+def test_container(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    (tmp_path / "token").write_text("geheim-of-the-pod")
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{service.url}/v1/credentials")
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    ends = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer = {"AccessKeyId": "c", "SecretAccessKey": "cs", "Token": "ct", "Expiration": ends}
+    service.answer = json.dumps(answer).encode()
+    assert keys() == ("c", "cs", "ct")
+    assert service.asked[0][0] == "/v1/credentials"
+    assert service.asked[0][2]["Authorization"] == "geheim-of-the-pod"
+    service.status = 403
+    with pytest.raises(StoreError, match="gave no keys") as error:
+        keys()
+    assert "geheim" not in "".join(traceback.format_exception(error.value)) + caplog.text
+
+
+@pytest.fixture(scope="session")
+def role(rgw: Rgw) -> str:
+    """A role that the test's user may take, and that may only read."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": ["arn:aws:iam:::user/test"]},
+                "Action": ["sts:AssumeRole"],
+            }
+        ],
+    }
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["s3:ListBucket", "s3:GetObject"],
+                "Resource": ["arn:aws:s3:::*"],
+            }
+        ],
+    }
+    create = ("role", "create", "--role-name=reader", "--path=/")
+    made = rgw.admin(*create, f"--assume-role-policy-doc={json.dumps(trust)}")
+    put = ("role-policy", "put", "--role-name=reader", "--policy-name=read")
+    rgw.admin(*put, f"--policy-doc={json.dumps(policy)}", json_answer=False)
+    return str(made["Arn"])
+
+
+class TestTemporaryKeysOfARealServer:
+    def test_assume_role(self, bucket: Any, role: str, tmp_path: Path) -> None:
+        bucket.put("p/a", b"x")
+        store = bucket.store("p", endpoint=bucket.server.sts_endpoint, role_arn=role)
+        assert [item.key for item in store.items()] == ["a"]
+        assert store.read("a", limit=9) == b"x"
+        (tmp_path / "f").write_bytes(b"")
+        with pytest.raises(StoreError, match="denies access"):  # the role may only read
+            store.put(
+                tmp_path / "f", "b", sha256="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+            )
+
+    def test_keys_in_the_environment(self, bucket: Any, role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        bucket.put("p/a", b"x")
+        store = bucket.store("p", endpoint=bucket.server.sts_endpoint, role_arn=role)
+        found = store._client._provider.retrieve()
+        assert found.expiration is not None
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", found.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", found.secret_key)
+        monkeypatch.setenv("AWS_SESSION_TOKEN", found.session_token)
+        direct = bucket.store("p", endpoint=bucket.server.sts_endpoint)
+        assert [item.key for item in direct.items()] == ["a"]
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "x" + found.session_token)
+        with pytest.raises(StoreError, match="get new temporary keys, or unset AWS_SESSION_TOKEN"):
+            list(direct.items())
+
+    def test_a_role_that_is_not_ours(self, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        parameters = {"endpoint": bucket.server.sts_endpoint, "role_arn": "arn:aws:iam:::role/none"}
+        with pytest.raises(StoreError, match="refused role arn:aws:iam:::role/none"):
+            list(bucket.store(**parameters).items())
