@@ -103,6 +103,7 @@ def report(
 
     source = _source(picture, request_id)
     local_time = _local_time(issued, source)
+    name, source.PatientName = source.PatientName, ""  # highdicom warns of one without ^, and repeats it
     document = ComprehensiveSR(
         evidence=[source],
         content=_content(_Context(screening, None if picture is None else source, request_id))[0],
@@ -123,6 +124,7 @@ def report(
         specific_character_set="ISO_IR 192",
         coding_schemes=[_coding_scheme()],
     )
+    document.PatientName = name
     document.InstanceCreationDate = document.ContentDate
     document.InstanceCreationTime = document.ContentTime
     for equipment in document.ContributingEquipmentSequence:  # highdicom: the library, and the present time
