@@ -4,12 +4,13 @@
 
     model.onnx               the whole network, self-contained; its digest is the model's identity
     scores.onnx, boxes.onnx, points.onnx
-                             the same network in parts, which is what runs; their weights are model.onnx's
+                             the same network in parts, which is what runs
     weights.pt               what the next iteration starts from; a pickle, never opened by serving
     training.json            how it was trained; epochs.csv: its course, where training left one
     evaluation.json          metrics on both yardsticks
     reference_profile.json   what its training faces look like, for drift
     MODEL_CARD.md            for people
+    scores-int8.onnx         scores.onnx in INT8, where it passed (``lidloop.quantise``)
     bundle.json              identity, lineage, defaults, and SHA-256 and size of every other file
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,13 +34,17 @@ FORMAT: Final = 1
 MANIFEST: Final = "bundle.json"
 ONNX: Final = "model.onnx"
 SCORES, BOXES, POINTS = "scores.onnx", "boxes.onnx", "points.onnx"
+SCORES_INT8: Final = "scores-int8.onnx"
 PARTS: Final = (SCORES, BOXES, POINTS)
 """The network in parts (``lidloop.cut``): all of them or, in bundles sealed before there were any, none."""
 WEIGHTS: Final = "weights.pt"
 TRAINED: Final = (ONNX, WEIGHTS, "training.json")
 """Files that training leaves in a model folder."""
 OPTIONAL: Final = (*PARTS, "epochs.csv")
-FILES: Final = (*TRAINED, "evaluation.json", "reference_profile.json", "MODEL_CARD.md")
+CARD: Final = "MODEL_CARD.md"
+FILES: Final = (*TRAINED, "evaluation.json", "reference_profile.json", CARD)
+
+VARIANTS: Final = ("fp32", "int8")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -139,37 +145,49 @@ class ModelFiles(NamedTuple):
     """Iteration that made the model; 0 where nothing says so."""
 
 
-def model_files(path: Path) -> ModelFiles:
+def model_files(path: Path, variant: str | None = None) -> ModelFiles:
     """Find the model in a bundle, in a folder straight from training, or in a bare ``.onnx`` file.
 
     A bundle is verified first.
 
+    Args:
+        variant: one of ``VARIANTS``; by default what the bundle says, and ``fp32`` without a bundle.
+
     Raises:
-        ModelError: where there is no model, or a bundle fails its checks.
+        ModelError: where there is no model or no such variant, or a bundle fails its checks.
     """
     if path.is_file():
         if path.suffix != ".onnx":
             raise ModelError(f"{path} is not an ONNX model; give a .onnx file, a model folder or a bundle")
+        if variant not in (None, "fp32"):
+            raise ModelError(f"{path} is a whole network: it has no variants")
         return ModelFiles(path, None, None, 0)
     if (path / MANIFEST).exists():
         bundle = Bundle.open(path)
-        return ModelFiles(bundle.onnx, _parts(path), bundle.imgsz, int(bundle.info["iteration"]))
+        parts = _parts(path, variant or bundle.info["variant"])
+        return ModelFiles(bundle.onnx, parts, bundle.imgsz, int(bundle.info["iteration"]))
     if not path.is_dir():
         raise ModelError(f"there is no model at {path}")
     training = _read_training(path)
     if not (path / ONNX).is_file():
         raise ModelError(f"{path} has no {ONNX}: its training did not end")
-    return ModelFiles(path / ONNX, _parts(path), training["imgsz"], training.get("iteration", 0))
+    return ModelFiles(
+        path / ONNX, _parts(path, variant or "fp32"), training["imgsz"], training.get("iteration", 0)
+    )
 
 
-def _parts(folder: Path) -> tuple[Path, Path, Path] | None:
+def _parts(folder: Path, variant: str = "fp32") -> tuple[Path, Path, Path] | None:
     """The parts in a folder. In a verified bundle what is there is what was sealed."""
+    if variant not in VARIANTS:
+        raise ModelError(f"{folder}: there is no variant {variant!r}, only {' and '.join(VARIANTS)}")
+    if variant == "int8" and not (folder / SCORES_INT8).is_file():
+        raise ModelError(f"{folder} has no INT8 variant: make one with `lidloop quantise`")
     missing = [name for name in PARTS if not (folder / name).is_file()]
     if len(missing) == len(PARTS):
         return None
     if missing:
         raise ModelError(f"{folder} has only some parts of the network, not {', '.join(missing)}")
-    return folder / SCORES, folder / BOXES, folder / POINTS
+    return folder / (SCORES_INT8 if variant == "int8" else SCORES), folder / BOXES, folder / POINTS
 
 
 def seal(
@@ -239,18 +257,44 @@ def seal(
         "lidloop": __version__,
     }
     _parts(model_dir)
-    files = [*FILES, *(file for file in OPTIONAL if (model_dir / file).is_file())]
+    given = [*TRAINED, *(file for file in OPTIONAL if (model_dir / file).is_file())]
     with folder_atomic(out) as folder:
-        for file in (*TRAINED, *files[len(FILES) :]):
+        for file in given:
             link_or_copy(model_dir / file, folder / file)
         for file, content in (("evaluation.json", evaluation), ("reference_profile.json", profile)):
             write_atomic(folder / file, _dump(content, file))
-        write_atomic(folder / "MODEL_CARD.md", model_card.render(info, training, evaluation))
-        info["files"] = {
-            file: {"sha256": sha256(folder / file), "bytes": (folder / file).stat().st_size} for file in files
-        }
-        write_atomic(folder / MANIFEST, _dump(info, MANIFEST))
-    return Bundle(out, info)
+        return Bundle(out, _finish(folder, info, training, evaluation))
+
+
+def reseal(bundle: Bundle, out: Path, *, variants: Mapping[str, Any], int8: Path | None) -> Bundle:
+    """A bundle again, with what was tried to make it run faster.
+
+    Args:
+        out: the new bundle; replaced where it exists.
+        variants: goes into ``bundle.json``: by variant, whether it was accepted, why, and the figures.
+        int8: ``scores-int8.onnx`` where it was accepted; it becomes what runs.
+    """
+    with folder_atomic(out) as folder:
+        for file in set(bundle.info["files"]) - {CARD, SCORES_INT8}:
+            link_or_copy(bundle.root / file, folder / file)
+        if int8 is not None:
+            shutil.copyfile(int8, folder / SCORES_INT8)
+        info = {key: value for key, value in bundle.info.items() if key != "files"}
+        info |= {"variant": "fp32" if int8 is None else "int8", "variants": dict(variants)}
+        training, evaluation = bundle.read("training.json"), bundle.read("evaluation.json")
+        return Bundle(out, _finish(folder, info, training, evaluation))
+
+
+def _finish(
+    folder: Path, info: dict[str, Any], training: Mapping[str, Any], evaluation: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the card, and ``bundle.json`` with the digests of all that is there; return its content."""
+    write_atomic(folder / CARD, model_card.render(info, training, evaluation))
+    files = sorted(folder.iterdir())
+    digests = {file.name: {"sha256": sha256(file), "bytes": file.stat().st_size} for file in files}
+    sealed = {**info, "files": digests}
+    write_atomic(folder / MANIFEST, _dump(sealed, MANIFEST))
+    return sealed
 
 
 def _verify(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:

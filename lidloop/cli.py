@@ -222,6 +222,41 @@ def detect(
 
 
 @app.command()
+def quantise(
+    dataset: Annotated[Path, typer.Option("--dataset", help="The pictures it was trained on.")],
+    gold: Annotated[Path, typer.Option("--gold", help="Label version 0: human labels.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the new bundle.")],
+    model: Model = "champion",
+    registry: Registry = DEFAULT_REGISTRY,
+    as_json: Json = False,
+) -> None:
+    """Try a model in INT8, and keep that only if it is as good on gold.
+
+    Training pictures calibrate. It is accepted where it loses no recall and neither gold NME nor lid-opening
+    error becomes more than 2 % worse. The new bundle says what was tried and what runs; it exits with 1 and
+    the reasons where INT8 was refused, and the new bundle runs as the old one did.
+
+    Example: lidloop quantise -m champion --dataset runs/mine/steps/dataset --gold runs/mine/steps/labels-v0
+    -o int8
+    """
+    from lidloop.bundle import Bundle
+    from lidloop.dataset import Dataset, LabelVersion
+    from lidloop.quantise import quantise as make
+
+    with _model(model, registry) as folder:
+        made = make(Bundle.open(folder), Dataset.open(dataset), LabelVersion.open(gold), out)
+    tried = made.info["variants"]["int8"]
+    if as_json:
+        typer.echo(json.dumps(tried, indent=1))
+    else:
+        typer.echo(f"INT8 was {'accepted' if tried['accepted'] else 'refused'}: {out}")
+        for line in tried["reasons"]:
+            typer.echo(f"  {line}")
+    if not tried["accepted"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a run: what --out named.")],
 ) -> None:

@@ -6,9 +6,10 @@ score, then points at the boxes that survive non-maximum suppression. The box an
 two 3 × 3 convolutions and a 1 × 1 one, so a cell's answer depends on 5 × 5 cells of one feature map, and that
 is what the head parts take.
 
-The parts are graphs only. Their weights stay in the whole network's file, to which they point as ONNX
-allows (external data), so nothing is stored twice; the parts carry that file's SHA-256, as its bytes must be
-the same ones. ``sparse_head`` runs the parts.
+Each part holds its own weights, so a model takes twice the disk of the whole network. They could point into
+the whole network's file instead (ONNX external data), but runtimes map such weights into memory: overwriting
+the file under a running server would change what it computes, after its digest was checked. The parts carry
+that file's SHA-256, so that parts of another model are noticed. ``sparse_head`` runs them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from lidloop.files import write_atomic
 from lidloop.sparse_head import STRIDES, WHOLE
 
 _LEVELS: Final = len(STRIDES)
-_SMALL: Final = 1024  # bytes up to which a tensor stays in the part itself: shapes and other small constants
 _BOX_HEAD, _POINT_HEAD = "cv2", "cv4"
 
 
@@ -35,13 +35,14 @@ class CannotCut(TrainingError):
 def cut(folder: Path) -> None:
     """Write ``scores.onnx``, ``boxes.onnx`` and ``points.onnx`` beside ``model.onnx``.
 
-    ======== ============================================ ==========================================
-    part     takes                                        gives
-    ======== ============================================ ==========================================
-    scores   (B, 3, h, w)                                 (B, 1, anchors); per level (B, C, h', w')
-    boxes    per level (n, C, 5, 5) and (n, 1, 3, 3)      (Σ n, 64), logits of the distances to the sides
-    points   the same                                     (Σ n, 153), raw x, y, visibility
-    ======== ============================================ ==========================================
+    ======== ================================== ================================================
+    part     takes                              gives
+    ======== ================================== ================================================
+    scores   (B, 3, h, w)                       (B, 1, anchors); per level (B, C, h', w')
+    boxes    per level (n, C, 5, 5), (n, 1, 3,  (Σ n, 64), logits of the distances to the sides
+             3)
+    points   the same                           (Σ n, 153), raw x, y, visibility
+    ======== ================================== ================================================
 
     The (n, 1, 3, 3) are 1 for cells inside the feature map and 0 outside: there the network pads with zeros
     before each convolution, so what the first convolution makes of cells outside must be zeroed too.
@@ -63,8 +64,6 @@ def cut(folder: Path) -> None:
     for name, part in parts.items():
         part.ir_version, part.producer_name = whole.ir_version, "lidloop"
         onnx.helper.set_model_props(part, {WHOLE: digest})
-        for tensor in part.graph.initializer:
-            _point_at(data, tensor)
         write_atomic(folder / name, part.SerializeToString())
 
 
@@ -142,17 +141,3 @@ def _head(whole: Any, head: str) -> Any:
     outputs = [helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["n", weights[-1].dims[0]])]
     graph = helper.make_graph(nodes, head, inputs, outputs, initializer=initializers)
     return helper.make_model(graph, opset_imports=whole.opset_import)
-
-
-def _point_at(data: bytes, tensor: Any) -> None:
-    """Replace a tensor's values by the place where they lie in the whole network's file."""
-    from onnx import TensorProto
-
-    values = tensor.raw_data
-    if len(values) <= _SMALL:
-        return
-    entries = {"location": ONNX, "offset": str(data.index(values)), "length": str(len(values))}
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in entries.items():
-        tensor.external_data.add(key=key, value=value)

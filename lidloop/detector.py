@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lidloop.bundle import model_files
+from lidloop.bundle import SCORES_INT8, model_files
 from lidloop.errors import LidloopError, ModelError
 from lidloop.files import sha256
 from lidloop.labels import Face, box_iou
@@ -66,6 +66,17 @@ def letterbox(image: Image, imgsz: int) -> Prepared:
     canvas = np.full((new_height + top + bottom, new_width + left + right, 3), PAD_GREY, dtype=np.uint8)
     canvas[top : top + new_height, left : left + new_width] = image
     return Prepared(canvas, (new_width / width, new_height / height), left, top)
+
+
+def as_input(prepared: Sequence[Prepared]) -> NDArray[np.float32]:
+    """Pictures of one prepared shape as the network takes them: (B, 3, h, w) RGB in 0…1."""
+    height, width = prepared[0].pixels.shape[:2]
+    batch = np.empty((len(prepared), 3, height, width), dtype=np.float32)
+    for item, planes in zip(prepared, batch, strict=True):
+        # Plane by plane: eight times as fast as on the interleaved pixels.
+        for plane, values in zip(planes, cv2.split(item.pixels), strict=True):
+            np.multiply(values, np.float32(1 / 255), out=plane, dtype=np.float32)
+    return batch
 
 
 def nms(boxes: NDArray[np.float64], iou: float) -> NDArray[np.int64]:
@@ -123,7 +134,7 @@ class Detector:
     Attributes:
         imgsz: the longer side of the network's input in pixels.
         iteration: the iteration that trained the model; the origin of its faces.
-        digest: SHA-256 of the model file.
+        digest: SHA-256 of ``model.onnx``, whose parts run; of the INT8 variant, that of its own file.
     """
 
     def __init__(self, network: Network, *, imgsz: int, iteration: int, digest: str, batch: int = 8) -> None:
@@ -167,13 +178,7 @@ class Detector:
 
     def forward(self, prepared: Sequence[Prepared]) -> Answer:
         """The network's answer for pictures of one prepared shape."""
-        height, width = prepared[0].pixels.shape[:2]
-        batch = np.empty((len(prepared), 3, height, width), dtype=np.float32)
-        for item, planes in zip(prepared, batch, strict=True):
-            # Plane by plane: eight times as fast as on the interleaved pixels.
-            for plane, values in zip(planes, cv2.split(item.pixels), strict=True):
-                np.multiply(values, np.float32(1 / 255), out=plane, dtype=np.float32)
-        return self._network(batch)
+        return self._network(as_input(prepared))
 
 
 def load_detector(
@@ -184,6 +189,7 @@ def load_detector(
     device: str = "cpu",
     batch: int = 8,
     whole: bool = False,
+    variant: str | None = None,
 ) -> Detector:
     """Load a bundle, a model folder or an ONNX file.
 
@@ -196,11 +202,14 @@ def load_detector(
         batch: largest number of pictures in one pass.
         whole: run the whole network although there are parts of it that run faster (``lidloop.cut``). A model
             without parts, and an ``.onnx`` file, always runs whole.
+        variant: ``fp32`` or ``int8``. By default the one that the bundle says where it was judged, on ONNX
+            Runtime and a CPU, and ``fp32`` elsewhere.
 
     Raises:
         ModelError: for a model that is missing, damaged, or not one of 51 points.
     """
-    files = model_files(Path(model))
+    judged_here = backend == "onnxruntime" and device == "cpu"
+    files = model_files(Path(model), variant or (None if judged_here else "fp32"))
     digest = sha256(files.onnx)
     stated: str | None = None
     if backend == "torch":
@@ -215,6 +224,8 @@ def load_detector(
             for path, count in zip(files.parts, (threads, 1, 1), strict=True)
         ]
         network = _sparse_network(files.parts, parts, digest)
+        if files.parts[0].name == SCORES_INT8:
+            digest = sha256(files.parts[0])
     imgsz = files.imgsz or (json.loads(stated)[0] if stated else 0)
     if imgsz < STRIDE or imgsz % STRIDE:
         raise ModelError(f"{model} does not say its input size; train or seal it with lidloop")

@@ -82,26 +82,9 @@ def decide(
             [f"measured on {faces} gold faces, the champion on {int(champion['faces'])}: not comparable"],
         )
 
-    refusals: list[str] = []
-    notes: list[str] = []
-    new, old = float(candidate["recall"]), float(champion["recall"])
-    allowed = tolerances.lost_recall(faces)
-    text = f"recall {_percent(old)} → {_percent(new)}"
-    if new < old - allowed - 1e-9:
-        refusals.append(f"{text}: lost more than the {_percent(allowed)} allowed on {faces} faces")
-    else:
-        notes.append(text)
-
-    ratios = []
-    for key, name in ERRORS.items():
-        ratio = _ratio(float(candidate[key]), float(champion[key]))
-        ratios.append(ratio)
-        text = f"{name} {_percent(champion[key])} → {_percent(candidate[key])}"
-        if ratio > 1 + tolerances.worse:
-            refusals.append(f"{text}: more than {_percent(tolerances.worse)} worse")
-        else:
-            notes.append(text)
+    refusals, notes = losses(candidate, champion, tolerances=tolerances)
     if not refusals:
+        ratios = (_ratio(float(candidate[key]), float(champion[key])) for key in ERRORS)
         combined = math.sqrt(math.prod(ratios))
         if not combined < 1 - tolerances.gain:
             refusals.append(
@@ -109,6 +92,35 @@ def decide(
                 f"below {1 - tolerances.gain:g} would replace it ({'; '.join(notes)})"
             )
     return Decision(not refusals, refusals or notes)
+
+
+def losses(
+    candidate: Mapping[str, Any], reference: Mapping[str, Any], *, tolerances: Tolerances
+) -> tuple[list[str], list[str]]:
+    """What is worse than tolerated, and what is not: conditions 2 and 3 of ``decide``, in words.
+
+    Both are metrics over the same gold faces. Where either is unusable, that alone is what is worse.
+    """
+    broken = _unusable(candidate) + _unusable(reference)
+    if broken:
+        return broken, []
+    refusals: list[str] = []
+    notes: list[str] = []
+    faces = int(reference["faces"])
+    new, old = float(candidate["recall"]), float(reference["recall"])
+    allowed = tolerances.lost_recall(faces)
+    text = f"recall {_percent(old)} → {_percent(new)}"
+    if new < old - allowed - 1e-9:
+        refusals.append(f"{text}: lost more than the {_percent(allowed)} allowed on {faces} faces")
+    else:
+        notes.append(text)
+    for key, name in ERRORS.items():
+        text = f"{name} {_percent(reference[key])} → {_percent(candidate[key])}"
+        if _ratio(float(candidate[key]), float(reference[key])) > 1 + tolerances.worse:
+            refusals.append(f"{text}: more than {_percent(tolerances.worse)} worse")
+        else:
+            notes.append(text)
+    return refusals, notes
 
 
 def _unusable(metrics: Mapping[str, Any]) -> list[str]:

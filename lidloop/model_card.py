@@ -75,7 +75,7 @@ Precision counts a detected face that nobody labelled as wrong.
 | --- | ---: | ---: |
 {chr(10).join(rows)}
 
-## Intended use
+{_variants(info)}## Intended use
 
 Locating landmarks on photographs of faces for research on, and screening support for, blepharoptosis:
 palpebral fissure heights and widths, their ratio, and the difference between the sides.
@@ -92,6 +92,19 @@ palpebral fissure heights and widths, their ratio, and the difference between th
 
 AGPL-3.0, which the training framework, Ultralytics, carries over to its models. The licence of the training
 pictures may restrict use further.
+"""
+
+
+def _variants(info: Mapping[str, Any]) -> str:
+    tried = info.get("variants", {}).get("int8")
+    if tried is None:
+        return ""
+    verdict = "accepted, and what runs" if tried["accepted"] else "refused"
+    return f"""## INT8
+
+Tried and {verdict}. On gold, from 32 bits to INT8: {"; ".join(tried["reasons"])}. The figures above are those
+of 32 bits.
+
 """
 
 

@@ -36,7 +36,7 @@ class Graph:
 
 
 def load_graph(path: Path, *, runtime: Runtime, threads: int = 0, device: str = "cpu") -> Graph:
-    """Load an ONNX file; weights that it keeps in a file beside it are found there.
+    """Load an ONNX file.
 
     Args:
         path: the file.

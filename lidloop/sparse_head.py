@@ -24,7 +24,7 @@ STRIDES: Final = (8, 16, 32)
 """Cells of the three feature maps in pixels of the network's input; an anchor is a cell's centre."""
 
 WHOLE: Final = "lidloop_whole"
-"""Key of a part's metadata: SHA-256 of the whole network's file, in which its weights lie."""
+"""Key of a part's metadata: SHA-256 of the whole network's file."""
 
 _BINS: Final = 16
 _REACH: Final = 2  # two 3 × 3 convolutions see two cells in each direction

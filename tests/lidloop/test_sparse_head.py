@@ -156,7 +156,7 @@ def test_a_model_without_parts_runs_whole(
 
 
 def test_parts_of_another_model_are_refused(folder: Path) -> None:
-    """Their weights lie in model.onnx, so parts of another one would compute nonsense."""
+    """As left behind where model.onnx was exported again by other means."""
     with (folder / ONNX).open("ab") as file:
         file.write(b"\x00" * 8)
     for backend in ("onnxruntime", "openvino"):
@@ -183,7 +183,7 @@ def test_parts_that_compute_something_else_are_noticed(
 
     from lidloop.errors import TrainingError
 
-    part = onnx.load(folder / POINTS, load_external_data=False)
+    part = onnx.load(folder / POINTS)
     sigmoid = next(node for node in part.graph.node if node.op_type == "Sigmoid")
     sigmoid.op_type = "Tanh"
     (folder / POINTS).write_bytes(part.SerializeToString())
@@ -192,9 +192,9 @@ def test_parts_that_compute_something_else_are_noticed(
         compare(folder, [dataset.path(dataset.records[0].id)])
 
 
-def test_parts_add_little_to_the_disk(model_folder: Path) -> None:
+def test_parts_hold_the_weights_once(model_folder: Path) -> None:
     size = {name: (model_folder / name).stat().st_size for name in (ONNX, *PARTS)}
-    assert sum(size[name] for name in PARTS) < 0.01 * size[ONNX]
+    assert sum(size[name] for name in PARTS) < 1.02 * size[ONNX]
 
 
 @pytest.mark.parametrize(

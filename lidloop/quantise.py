@@ -1,0 +1,148 @@
+"""INT8 for a sealed model: made, measured on gold, and kept only where it costs next to nothing.
+
+Only the part that runs everywhere is quantised, the backbone with the score head; the box and the point head
+stay in 32 bits, since they run at a handful of anchors. Static, in QDQ form, calibrated on training pictures.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from lidloop.autolabel import VAL_FLOOR, predict
+from lidloop.bundle import SCORES, SCORES_INT8, Bundle, reseal
+from lidloop.dataset import Dataset, LabelVersion
+from lidloop.detector import Detector, as_input, load_detector
+from lidloop.errors import DatasetError, ModelError
+from lidloop.evaluation import evaluate
+from lidloop.files import link_or_copy
+from lidloop.gate import DEFAULT, Tolerances, losses
+from lidloop.images import read_rgb
+from lidloop.runtimes import Floats32
+from lidloop.sparse_head import WHOLE
+
+CALIBRATION_PICTURES: Final = 64
+
+
+def quantise(
+    bundle: Bundle,
+    dataset: Dataset,
+    gold: LabelVersion,
+    out: Path,
+    *,
+    pictures: int = CALIBRATION_PICTURES,
+    tolerances: Tolerances = DEFAULT,
+) -> Bundle:
+    """Make the INT8 variant of a bundle, and a bundle that runs it if it is as good on gold.
+
+    It is accepted where it loses no recall, and neither gold NME nor lid-opening error becomes more than 2 %
+    worse, relative, by ``tolerances``. Either way ``bundle.json`` of the new bundle says under ``variants``
+    what was tried, with the figures; ``variant`` is what runs.
+
+    Args:
+        bundle: a sealed model with its network in parts.
+        dataset: the pictures that it was trained on: those of the training split calibrate.
+        gold: label version 0; those of the validation split judge.
+        out: the new bundle; replaced where it exists.
+        pictures: how many training pictures calibrate, evenly spread.
+        tolerances: what still counts as equal.
+
+    Raises:
+        ModelError: for a bundle without parts or of another dataset, or without the packages that quantise.
+        DatasetError: where ``gold`` is not version 0, or a split has no pictures.
+        ImageError: for a training picture that cannot be read.
+    """
+    _check(bundle, dataset, gold)
+    plain = load_detector(bundle.root, variant="fp32")
+    with tempfile.TemporaryDirectory(prefix="lidloop-") as temporary:
+        trial = Path(temporary)
+        for name in bundle.info["files"]:
+            if name != SCORES_INT8:
+                link_or_copy(bundle.root / name, trial / name)
+        quantise_scores(bundle.root, trial / SCORES_INT8, _calibration(plain, dataset, pictures))
+        small = load_detector(trial, variant="int8")
+        figures = {name: _on_gold(d, dataset, gold) for name, d in (("fp32", plain), ("int8", small))}
+        refusals, notes = losses(figures["int8"], figures["fp32"], tolerances=tolerances)
+        record = {
+            "int8": {
+                "accepted": not refusals,
+                "reasons": refusals or notes,
+                "calibration_pictures": min(pictures, len(dataset.split("train"))),
+                "gold": figures["int8"],
+                "gold_fp32": figures["fp32"],
+            }
+        }
+        int8 = None if refusals else trial / SCORES_INT8
+        return reseal(bundle, out, variants=record, int8=int8)
+
+
+def quantise_scores(folder: Path, out: Path, inputs: Iterator[Floats32]) -> None:
+    """Quantise ``scores.onnx`` of a model folder.
+
+    Weights get 7 bits, per channel: with 8, CPUs without VNNI instructions saturate, and a model that was
+    judged on one machine would be worse on another.
+
+    Args:
+        out: the file to write; self-contained.
+        inputs: (1, 3, h, w) each, as the network takes them.
+    """
+    try:
+        import onnx
+        from onnxruntime import quantization as q
+    except ImportError as error:
+        raise ModelError("quantising needs: pip install 'lidloop[train]'") from error
+
+    class Reader(q.CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> dict[str, Floats32] | None:
+            batch = next(inputs, None)
+            return None if batch is None else {"images": batch}
+
+    with tempfile.TemporaryDirectory(prefix="lidloop-") as temporary:
+        prepared = Path(temporary) / SCORES
+        q.quant_pre_process(folder / SCORES, prepared, skip_symbolic_shape=True)
+        q.quantize_static(
+            prepared,
+            out,
+            Reader(),
+            quant_format=q.QuantFormat.QDQ,
+            activation_type=q.QuantType.QUInt8,
+            weight_type=q.QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+        )
+    quantised = onnx.load(out)
+    stated = {entry.key: entry.value for entry in onnx.load(folder / SCORES).metadata_props}
+    onnx.helper.set_model_props(quantised, {WHOLE: stated[WHOLE]})
+    onnx.save(quantised, out)
+
+
+def _check(bundle: Bundle, dataset: Dataset, gold: LabelVersion) -> None:
+    if SCORES not in bundle.info["files"]:
+        raise ModelError(f"{bundle.root} has only the whole network; train or export it again, in parts")
+    if bundle.info["dataset"] != dataset.digest:
+        raise ModelError(f"{bundle.root} was trained on another dataset than {dataset.root}")
+    if gold.version != 0:
+        raise DatasetError(f"{gold.root} is label version {gold.version}; gold is version 0")
+    for split in ("train", "val"):
+        if not dataset.split(split):
+            raise DatasetError(f"{dataset.root} has no pictures in its {split} split")
+
+
+def _calibration(detector: Detector, dataset: Dataset, pictures: int) -> Iterator[Floats32]:
+    records = dataset.split("train")
+    chosen = np.unique(np.linspace(0, len(records) - 1, min(pictures, len(records))).round().astype(int))
+    for k in chosen:
+        yield as_input([detector.prepare(read_rgb(dataset.path(records[k].id)))])
+
+
+def _on_gold(detector: Detector, dataset: Dataset, gold: LabelVersion) -> dict[str, Any]:
+    records = dataset.split("val")
+    found, failures = predict(dataset, detector, records, floor=VAL_FLOOR)
+    if failures:
+        raise DatasetError(f"{len(failures)} validation pictures cannot be read: {failures[0]['reason']}")
+    truth = gold.labels(dataset, "val").reindex([record.id for record in records])
+    return evaluate(found, truth).overall.to_dict()
