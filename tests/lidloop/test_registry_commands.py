@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from lidloop.bundle import seal
+from lidloop.bundle import Bundle, seal
+from lidloop.cli import app as main_app
 from lidloop.errors import RegistryError
 from lidloop.registry import Registry
 from lidloop.registry_commands import registry_app
@@ -144,3 +145,12 @@ def test_help_names_the_default_and_the_variable() -> None:
     text = CliRunner().invoke(registry_app, ["list", "--help"], env={"COLUMNS": "140"}).stdout
     assert "LIDLOOP_REGISTRY" in text
     assert "runs/registry" in text
+
+
+def test_a_version_is_pushed_to_a_store_by_name(place: Path) -> None:
+    call(place, "promote", "2", "--force")
+    target = place.parent / "models" / "2"
+    command = ["store", "push", "champion", str(target), "--registry", str(place)]
+    result = CliRunner().invoke(main_app, command)
+    assert result.exit_code == 0, result.output
+    assert Bundle.open(target).info["iteration"] == 1
