@@ -323,9 +323,7 @@ class Tokens:
             )
         except jwt.PyJWTError:
             return None
-        scopes = claims.get("scope", claims.get("scp", ""))
-        names = scopes.split() if isinstance(scopes, str) else [s for s in scopes if isinstance(s, str)]
-        return Caller("jwt", str(claims["sub"]), self._issuer, frozenset(names))
+        return Caller("jwt", str(claims["sub"]), self._issuer, _scopes(claims))
 
     def _key(self, kid: Any) -> Any:
         """The key of this id. An unknown id reads the set again, but not more often than the server of the
@@ -368,3 +366,11 @@ class Tokens:
         except (OSError, ValueError, jwt.PyJWTError) as error:
             raise AccessError(f"the key set {self._source} cannot be read: {error}") from None
         self._read_at = time.monotonic()
+
+
+def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Scopes of a token: ``scope``, words in a string (RFC 8693), or ``scp``, which is often a list."""
+    value = claims.get("scope") or claims.get("scp")
+    if isinstance(value, str):
+        return frozenset(value.split())
+    return frozenset(s for s in value if isinstance(s, str)) if isinstance(value, list) else frozenset()
