@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import hashlib
 import http.client
 import json
 import os
@@ -23,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 PACKAGES = ("ceph-mon", "ceph-osd", "radosgw", "ceph-common")
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "ceph", "monmaptool", "radosgw-admin")
@@ -99,6 +101,35 @@ class Rgw:
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
         return json.loads(done.stdout) if json_answer else done.stdout
+
+    def iam(self, form: dict[str, str]) -> str:
+        """Ask the gateway's IAM for what ``radosgw-admin`` cannot do."""
+        from minio.credentials import Credentials
+        from minio.signer import sign_v4_sts
+        from minio.time import to_amz_date, utcnow
+
+        body = urlencode(form)
+        url, now = urlsplit(f"{self.sts_endpoint}/"), utcnow()
+        headers = sign_v4_sts(
+            method="POST",
+            url=url,
+            region="us-east-1",
+            headers={
+                "Host": url.netloc,
+                "X-Amz-Date": to_amz_date(now),
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
+            credentials=Credentials(self.access_key, self.secret_key),
+            content_sha256=hashlib.sha256(body.encode()).hexdigest(),
+            date=now,
+        )
+        connection = http.client.HTTPConnection(url.netloc)
+        connection.request("POST", "/", body, headers)
+        response = connection.getresponse()
+        answer = response.read().decode()
+        if response.status != 200:
+            raise RuntimeError(answer)
+        return answer
 
 
 def missing() -> str:

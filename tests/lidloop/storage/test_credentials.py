@@ -17,6 +17,8 @@ import pytest
 
 from lidloop.errors import StoreError
 from lidloop.storage import S3Address, open_store, parse_address
+from tests.servers.identity import Identity
+from tests.servers.identity import identity as identity_provider
 from tests.servers.rgw import Rgw, free_port
 
 pytest.importorskip("minio")
@@ -303,34 +305,47 @@ def test_container(
     assert "geheim" not in "".join(traceback.format_exception(error.value)) + caplog.text
 
 
+def policy(action: str, **more: Any) -> str:
+    statement = {"Effect": "Allow", "Action": action, **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def make_role(rgw: Rgw, name: str, trust: str) -> str:
+    """A role that may only read."""
+    made = rgw.admin("role", "create", f"--role-name={name}", "--path=/", f"--assume-role-policy-doc={trust}")
+    for number, action in enumerate(("s3:ListBucket", "s3:GetObject")):
+        document = policy(action, Resource="arn:aws:s3:::*")
+        named = (f"--role-name={name}", f"--policy-name=p{number}", f"--policy-doc={document}")
+        rgw.admin("role-policy", "put", *named, json_answer=False)
+    return str(made["Arn"])
+
+
 @pytest.fixture(scope="session")
 def role(rgw: Rgw) -> str:
-    """A role that the test's user may take, and that may only read."""
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
+    """A role that the test's user may take."""
+    user = {"AWS": ["arn:aws:iam:::user/test"]}
+    return make_role(rgw, "reader", policy("sts:AssumeRole", Principal=user))
+
+
+@pytest.fixture(scope="session")
+def pods(rgw: Rgw) -> Iterator[tuple[Identity, str]]:
+    """A cluster's identity provider that the server trusts, and the role of its pods."""
+    with identity_provider() as provider:
+        host = provider.issuer.removeprefix("http://")
+        rgw.admin("caps", "add", "--uid=test", "--caps=oidc-provider=*")
+        rgw.iam(
             {
-                "Effect": "Allow",
-                "Principal": {"AWS": ["arn:aws:iam:::user/test"]},
-                "Action": ["sts:AssumeRole"],
+                "Action": "CreateOpenIDConnectProvider",
+                "Version": "2010-05-08",
+                "Url": provider.issuer,
+                "ClientIDList.member.1": "lidloop",
+                "ThumbprintList.member.1": provider.thumbprint,
             }
-        ],
-    }
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": ["s3:ListBucket", "s3:GetObject"],
-                "Resource": ["arn:aws:s3:::*"],
-            }
-        ],
-    }
-    create = ("role", "create", "--role-name=reader", "--path=/")
-    made = rgw.admin(*create, f"--assume-role-policy-doc={json.dumps(trust)}")
-    put = ("role-policy", "put", "--role-name=reader", "--policy-name=read")
-    rgw.admin(*put, f"--policy-doc={json.dumps(policy)}", json_answer=False)
-    return str(made["Arn"])
+        )
+        federated = {"Federated": [f"arn:aws:iam:::oidc-provider/{host}"]}
+        condition = {"StringEquals": {f"{host}:app_id": "lidloop"}}
+        trust = policy("sts:AssumeRoleWithWebIdentity", Principal=federated, Condition=condition)
+        yield provider, make_role(rgw, "pod", trust)
 
 
 class TestTemporaryKeysOfARealServer:
@@ -363,3 +378,22 @@ class TestTemporaryKeysOfARealServer:
         parameters = {"endpoint": bucket.server.sts_endpoint, "role_arn": "arn:aws:iam:::role/none"}
         with pytest.raises(StoreError, match="refused role arn:aws:iam:::role/none"):
             list(bucket.store(**parameters).items())
+
+    def test_the_identity_of_a_pod(
+        self, bucket: Any, pods: tuple[Identity, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        provider, pod = pods
+        bucket.put("p/a", b"x")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        token = tmp_path / "token"
+        token.write_text(provider.token())
+        monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+        monkeypatch.setenv("AWS_ROLE_ARN", pod)
+        parameters = {"endpoint": bucket.server.sts_endpoint}
+        assert [item.key for item in bucket.store("p", **parameters).items()] == ["a"]
+        for wrong in (provider.token(audience="other"), provider.token(seconds=-60), "no.such.token"):
+            token.write_text(wrong)
+            with pytest.raises(StoreError, match="refused role arn:aws:iam:::role/pod") as error:
+                list(bucket.store("p", **parameters).items())
+            assert wrong not in str(error.value)
