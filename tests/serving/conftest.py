@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lidloop.bundle import seal
+from lidloop.bundle import Bundle, seal
 from lidloop.dataset import Dataset, LabelVersion
 from lidloop.demo import demo_weights
 from lidloop.drift import reference_profile
@@ -39,26 +39,45 @@ IMGSZ = 256
 
 
 @pytest.fixture(scope="session")
-def sealed_model(drawn: tuple[Dataset, LabelVersion], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of the committed demo weights, which find drawn faces well."""
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of the committed demo weights, which find drawn faces well."""
     pytest.importorskip("ultralytics")
     from lidloop.export import export_onnx
 
-    dataset, labels = drawn
-    place = tmp_path_factory.mktemp("sealed")
-    folder = place / "model"
+    folder = tmp_path_factory.mktemp("exported") / "model"
     folder.mkdir()
     shutil.copyfile(demo_weights(), folder / "weights.pt")
     export_onnx(folder, imgsz=IMGSZ)
-    (folder / "training.json").write_text(json.dumps({"format": 1, "imgsz": IMGSZ, "iteration": 2}))
-    found = labels.labels(dataset)
-    profile = reference_profile(found, {r.id: (r.width, r.height) for r in dataset.records})
-    metrics = {"faces": 20, "matched": 20, "recall": 1.0, "nme_mean": 0.05, "lid_error_mean": 0.02}
-    bundle = seal(
-        folder, place / "bundle", evaluation={"iteration": 2, "gold": {"overall": metrics}}, profile=profile,
-        run="demo", iteration=2, parent=None, dataset=dataset.digest, label_version=0, labels={},
-    )  # fmt: skip
-    return bundle.root
+    return folder
+
+
+@pytest.fixture(scope="session")
+def seal_iteration(
+    exported: Path, drawn: tuple[Dataset, LabelVersion], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], Bundle]:
+    """Makes a bundle of the demo weights under any iteration."""
+    dataset, labels = drawn
+    profile = reference_profile(labels.labels(dataset), {r.id: (r.width, r.height) for r in dataset.records})
+
+    def make(iteration: int) -> Bundle:
+        place = tmp_path_factory.mktemp("sealed")
+        folder = shutil.copytree(exported, place / "model")
+        training = {"format": 1, "imgsz": IMGSZ, "iteration": iteration}
+        (folder / "training.json").write_text(json.dumps(training))
+        metrics = {"faces": 20, "matched": 20, "recall": 1.0, "nme_mean": 0.05, "lid_error_mean": 0.02}
+        return seal(
+            folder, place / "bundle", evaluation={"iteration": iteration, "gold": {"overall": metrics}},
+            profile=profile, run="demo", iteration=iteration, parent=None, dataset=dataset.digest,
+            label_version=0, labels={},
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sealed_model(seal_iteration: Callable[[int], Bundle]) -> Path:
+    """A bundle of the demo weights, iteration 2."""
+    return seal_iteration(2).root
 
 
 class Photo(NamedTuple):

@@ -1,0 +1,158 @@
+"""Where the model comes from, that it is what was sealed, and its exchange while requests go on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lidloop.bundle import Bundle
+from lidloop.errors import ModelError, RegistryError
+from lidloop.registry import Registry
+from serving import model
+from serving.model import Model, Served, load, resolve
+from serving.settings import Settings
+from tests.serving.conftest import ClientFactory, Photo
+
+PNG = {"Content-Type": "image/png"}
+
+
+def ignore(_: Served) -> None:
+    """Nobody listens."""
+
+
+@pytest.fixture(scope="module")
+def registry(seal_iteration: Callable[[int], Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry of two versions, iterations 0 and 1, the first of which is the champion."""
+    pytest.importorskip("mlflow")
+    folder = tmp_path_factory.mktemp("registry")
+    store = Registry(folder)
+    for iteration in (0, 1):
+        store.register(seal_iteration(iteration), run="demo", iteration=iteration)
+    store.promote("1", reason="first")
+    return folder
+
+
+def test_a_folder_is_served_with_what_it_says(sealed_model: Path, served: Served) -> None:
+    bundle = Bundle.open(sealed_model)
+    assert served.info == model.ModelInfo("lidloop", None, 2, bundle.model_digest)
+    assert served.reference == bundle.read("reference_profile.json")
+    named = load(Settings(model=str(sealed_model), model_version="7"))
+    assert named.info.version == "7"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "reference_profile.json", "weights.pt"])
+def test_a_bundle_that_was_changed_is_not_loaded(
+    sealed_model: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = shutil.copytree(sealed_model, tmp_path / "bundle")
+    data = (bundle / name).read_bytes()
+    (bundle / name).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    monkeypatch.setattr(model, "load_detector", lambda *_, **__: pytest.fail("loaded before it was verified"))
+    with pytest.raises(ModelError, match="not the file that was sealed"):
+        load(Settings(model=str(bundle)))
+
+
+def test_what_is_no_bundle_is_not_served(exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="only sealed models"):
+        load(Settings(model=str(exported)))
+    with pytest.raises(ModelError, match="not a bundle"):
+        load(Settings(model=str(tmp_path / "gone")))
+    with pytest.raises(RegistryError, match="no registry"):
+        load(Settings(model="champion", registry=str(tmp_path)))
+
+
+def test_without_a_name_the_mounted_model_goes_first(
+    sealed_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "MOUNTED", tmp_path)
+    assert resolve(Settings()) == "champion"
+    monkeypatch.setattr(model, "MOUNTED", sealed_model)
+    assert resolve(Settings()) == str(sealed_model)
+    assert resolve(Settings(model="3")) == "3"
+    assert load(Settings()).info.iteration == 2
+
+
+def test_serving_loads_neither_torch_nor_a_pickle(sealed_model: Path) -> None:
+    code = """
+import pickle, sys
+def refuse(*_, **__): raise AssertionError("a pickle was opened")
+pickle.load = pickle.loads = pickle.Unpickler = refuse
+from serving.app import shared_app
+import serving.service
+runtime = shared_app().state.runtime
+runtime.model.load()
+assert runtime.model.ready
+heavy = {"torch", "ultralytics", "mlflow", "kfp", "onnx", "matplotlib", "pandas"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    environment = os.environ | {"LIDLOOP_MODEL": str(sealed_model), "LIDLOOP_AUDIT": os.devnull}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_new_champion_is_picked_up(
+    make_client: ClientFactory, registry: Path, photo: Photo, caplog: pytest.LogCaptureFixture
+) -> None:
+    champion = load(Settings(model="champion", registry=str(registry)))
+    assert (champion.info.version, champion.info.iteration) == ("1", 0)
+    assert load(Settings(model="2", registry=str(registry))).info.iteration == 1
+    settings = Settings(model="champion", registry=str(registry))
+    shown: list[Served] = []
+    held = Model(settings, champion, on_change=shown.append)
+    assert held.refresh() is False
+    store = Registry(registry)
+    store.promote("2", reason="better")
+    with caplog.at_level(logging.INFO):
+        assert held.refresh() is True
+    assert held.current is shown[-1] is not champion
+    assert held.current.info.version == "2"
+    assert "version 2" in caplog.text
+    store.rollback()
+    assert held.refresh() is True
+    assert held.current.info.version == "1"
+
+
+def test_a_changed_folder_is_picked_up_and_a_broken_one_is_not(
+    seal_iteration: Callable[[int], Bundle], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "bundle"
+    shutil.copytree(seal_iteration(4).root, place)
+    held = Model(Settings(model=str(place)), on_change=ignore)
+    assert not held.ready
+    assert held.load().info.iteration == 4
+    assert held.ready
+    shutil.rmtree(place)
+    assert held.refresh() is False
+    assert "stays as it is" in caplog.text
+    shutil.copytree(seal_iteration(5).root, place)
+    (place / "model.onnx").write_bytes(b"damaged")
+    assert held.refresh() is False
+    assert held.current.info.iteration == 4
+    shutil.copyfile(seal_iteration(5).root / "model.onnx", place / "model.onnx")
+    assert held.refresh() is True
+    assert held.current.info.iteration == 5
+
+
+def test_not_ready_before_a_model_and_while_stopping(make_client: ClientFactory, photo: Photo) -> None:
+    client = make_client()
+    runtime = client.app.state.runtime
+    runtime.model.stopping = True
+    for path in ("/readyz", "/v2/health/ready", "/v2/models/lidloop/ready"):
+        response = client.get(path)
+        assert response.status_code == 503, path
+        assert response.json()["type"] == "/problems/not-ready"
+    assert client.get("/livez").status_code == 200
+    assert (
+        client.post("/v1/screen", content=photo.png, headers=PNG).status_code == 200
+    )  # what came in is done
+    runtime.model._current = None
+    response = client.post("/v1/screen", content=photo.png, headers=PNG)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
