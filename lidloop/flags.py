@@ -64,8 +64,13 @@ def _known(lengths: Mapping[str, Length], name: str) -> bool:
 
 
 def _says(what: str, length: Length, limit: float, *, below: bool) -> str:
-    band = "" if length.mm_error is None else f" ± {length.mm_error:.1f}"
-    return f"{what} {length.mm:.1f}{band} mm, threshold {'under' if below else 'from'} {limit:g} mm"
+    return f"{what} {_figures(length)} mm, threshold {'under' if below else 'from'} {limit:g} mm"
+
+
+def _figures(length: Length) -> str:
+    """Millimetres to one decimal, by way of the two that answers carry, so that both read the same."""
+    tenths = [f"{round(v, 2):.1f}" for v in (length.mm, length.mm_error) if v is not None]
+    return " ± ".join(tenths)
 
 
 def _doubt(what: str, length: Length, limits: tuple[float, ...]) -> list[Reason]:
@@ -75,7 +80,7 @@ def _doubt(what: str, length: Length, limits: tuple[float, ...]) -> list[Reason]
     return [
         Reason(
             "near-threshold",
-            f"{what} {length.mm:.1f} ± {length.mm_error:.1f} mm: the error band crosses {limit:g} mm",
+            f"{what} {_figures(length)} mm: the error band crosses {limit:g} mm",
         )
         for limit in limits
         if abs(length.mm - limit) <= length.mm_error
