@@ -1,0 +1,113 @@
+"""The README's picture of the page: ``python -m benchmarks.page``.
+
+A drawn face with a mild ptosis at one side, screened by the real service and photographed in Chromium.
+Without ``--model`` the committed demo weights are exported and served.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import typer
+import uvicorn
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from benchmarks.results import DOCS
+from lidloop.demo import demo_weights
+from lidloop.detector import load_detector
+from lidloop.export import export_onnx
+from lidloop.files import write_atomic
+from lidloop.screening import ModelInfo
+from lidloop.synthetic import draw_face
+from serving.app import create_app
+from serving.model import Served
+from serving.settings import Settings
+
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--force-color-profile=srgb")
+DEMO_IMGSZ = 256
+VIEW = (1280, 900)
+
+
+def demo_model(folder: Path) -> Path:
+    """The demo weights as a model folder, at the size that they were trained at."""
+    shutil.copyfile(demo_weights(), folder / "weights.pt")
+    return export_onnx(folder, imgsz=DEMO_IMGSZ)
+
+
+def served(model: Path) -> Served:
+    """A model folder, a bundle or an ``.onnx`` file, as the service holds it."""
+    detector = load_detector(model)
+    return Served(detector, ModelInfo("lidloop", None, detector.iteration, detector.digest), {}, "picture")
+
+
+@contextmanager
+def service(model: Served) -> Iterator[str]:
+    """Serve a model in a thread, on a free port of this machine; gives the address."""
+    app = create_app(Settings(audit="/dev/null"), model)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise RuntimeError("the service did not start")
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def photograph(address: str, jpeg: bytes) -> bytes:
+    """The whole page with the screening of a picture, as a PNG.
+
+    Raises:
+        RuntimeError: where the page did not come to a result.
+    """
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        raise RuntimeError("there is no Chromium; on Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        page = browser.new_page(viewport={"width": VIEW[0], "height": VIEW[1]}, color_scheme="light")
+        page.goto(address)
+        page.set_input_files("#file", {"name": "face.jpg", "mimeType": "image/jpeg", "buffer": jpeg})
+        page.wait_for_selector("#result:not([hidden]), #message:not([hidden])")
+        if page.is_hidden("#result"):
+            raise RuntimeError(f"the page says: {page.inner_text('#message')}")
+        shot = page.screenshot(full_page=True, animations="disabled")
+        browser.close()
+    out = io.BytesIO()
+    Image.open(io.BytesIO(shot)).convert("RGB").save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def main(
+    model: Annotated[Path | None, typer.Option(help="Model to serve; default: the demo weights.")] = None,
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = DOCS / "page.png",
+    seed: Annotated[int, typer.Option(help="Of the person drawn.")] = 5,
+) -> None:
+    """Write the README's picture of the page."""
+    drawn = draw_face(seed=seed, size=(900, 1000), canthal_px=330, ptosis=(0.0, 0.35), blur=0.6)
+    jpeg = cv2.imencode(".jpg", drawn.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        service(served(model or demo_model(Path(folder)))) as address,
+    ):
+        write_atomic(out, photograph(address, jpeg))
+    typer.echo(out)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,39 @@
+"""The README's picture of the page."""
+
+from __future__ import annotations
+
+import io
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import page
+from lidloop.screening import ModelInfo
+from lidloop.synthetic import draw_face
+from serving.model import Served
+from tests.serving.page.drawn import DrawnDetector
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("chromium") is None, reason="no Chromium (Debian: apt-get install chromium)"
+)
+
+
+def test_a_screening_is_photographed_and_a_page_without_one_is_not() -> None:
+    face = draw_face(seed=3, size=(640, 560), canthal_px=220.0)
+    known = [(face.image, [face.faces[0].points])]
+    model = Served(DrawnDetector(known), ModelInfo("drawn", None, 0, "0" * 64), {}, "drawn")
+    with page.service(model) as address:
+        shot = Image.open(io.BytesIO(page.photograph(address, jpeg(face.image))))
+        with pytest.raises(RuntimeError, match="No face was found"):
+            page.photograph(address, jpeg(np.full_like(face.image, 128)))
+    assert shot.width == page.VIEW[0]
+    assert shot.height > page.VIEW[1]
+    # Of the background alone no picture would be left.
+    assert len(shot.convert("L").getcolors() or []) > 100
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
