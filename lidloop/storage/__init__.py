@@ -54,7 +54,7 @@ def open_store(address: str | Path, *, patience: Patience | None = None) -> Stor
 
     Args:
         address: a folder, or ``s3://BUCKET/PREFIX?PARAMETERS`` (``lidloop.storage.address``).
-        patience: how often a server is tried; by default for about 20 seconds.
+        patience: how often a server is tried; by default six times.
 
     Raises:
         StoreError: for an address that cannot be right, keys that are missing, or the client not installed.

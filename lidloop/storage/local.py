@@ -90,12 +90,8 @@ class LocalStore:
                     raise StoreError(f"{path} was changed while it was read; give it when it is finished")
                 os.chmod(name, 0o644)
                 if only_if_absent:
-                    try:
-                        os.link(name, target)
-                    except FileExistsError:
-                        return False
-                else:
-                    os.replace(name, target)
+                    return _link_if_absent(name, target)
+                os.replace(name, target)
                 return True
             finally:
                 Path(name).unlink(missing_ok=True)
@@ -159,6 +155,18 @@ def sha256_of(path: Path) -> str:
     """
     with disk(path):
         return sha256(path)
+
+
+def _link_if_absent(name: str, target: Path) -> bool:
+    try:
+        os.link(name, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links cannot settle a race
+        if target.exists():
+            return False
+        os.replace(name, target)
+    return True
 
 
 def _walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,12 @@ def test_help_says_where_keys_come_from() -> None:
     text = re.sub(r"\s+", " ", said("--help"))
     assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment" in text
     assert "docs/STORAGE.md" in text
+
+
+def test_without_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "minio", None)
+    monkeypatch.delitem(sys.modules, "lidloop.storage.s3", raising=False)
+    result = call("list", "s3://bkt/a?anonymous=true")
+    assert isinstance(result.exception, StoreError)
+    assert "pip install 'lidloop[store]'" in str(result.exception)
+    assert "nothing lies at" in said("list", str(tmp_path / "none")), "folders need no client"

@@ -69,6 +69,20 @@ def test_read_stat_and_put(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "s")) == ["a", "b"], "no temporary file is left"
 
 
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal is a mock."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store, file = LocalStore(tmp_path / "s"), tmp_path / "f"
+    for content, expected in ((b"one", True), (b"two", False)):
+        file.write_bytes(content)
+        assert store.put(file, "a", sha256=sha(content), only_if_absent=True) == expected
+    assert store.read("a", limit=9) == b"one"
+
+
 def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
     store = filled(tmp_path / "s", {"a": b"12345"})
     (item,) = store.items()
