@@ -20,7 +20,6 @@ import torch
 from torch import nn
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.models.yolo.pose import PoseTrainer
-from ultralytics.utils import SETTINGS
 from ultralytics.utils.loss import v8PoseLoss
 from ultralytics.utils.torch_utils import unwrap_model
 
@@ -28,9 +27,9 @@ from lidloop.dataset import Dataset, LabelVersion
 from lidloop.labels import HUMAN
 from lidloop.landmarks import N_POINTS
 from lidloop.machine import cpus
+from lidloop.quiet import quiet_ultralytics
 
-# In memory only, in the worker processes of several GPUs too: the user's own settings file stays as it is.
-dict.update(SETTINGS, {"mlflow": False, "tensorboard": False, "wandb": False, "sync": False})
+quiet_ultralytics()  # here, for this import is all that the processes of several GPUs see of lidloop
 
 
 def sigma_at(progress: float, recipe: dict[str, Any]) -> list[float]:

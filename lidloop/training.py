@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from lidloop.errors import ModelError, TrainingError
 from lidloop.export import compare, export_onnx
 from lidloop.files import folder_atomic, sha256, write_atomic
 from lidloop.landmarks import FLIP, N_POINTS
+from lidloop.quiet import quiet_ultralytics
 
 log = logging.getLogger("lidloop")
 
@@ -196,7 +196,7 @@ def resolve_weights(weights: str | Path) -> str:
         return str(path.resolve())
     if path.suffix != ".pt" or len(path.parts) > 1:
         raise ModelError(f"there are no weights at {path}; give the path of a YOLOv8 pose .pt file")
-    _quiet_ultralytics()
+    quiet_ultralytics()
     from ultralytics.utils.downloads import attempt_download_asset
 
     try:
@@ -217,7 +217,7 @@ def _fit(
     work: Path, data: Path, base: str, settings: TrainSettings, checkpoint: Checkpoints, *, resume: bool
 ) -> Path:
     """Run Ultralytics in ``work/run`` and return the best checkpoint, without its optimizer."""
-    _quiet_ultralytics()
+    quiet_ultralytics()
     from ultralytics.utils.torch_utils import strip_optimizer
 
     from lidloop.pose_trainer import LandmarkTrainer
@@ -258,7 +258,7 @@ def _open(weights: str) -> Any:
     Raises:
         ModelError: for what is no YOLO checkpoint, or one of another task.
     """
-    _quiet_ultralytics()
+    quiet_ultralytics()
     from ultralytics import YOLO
 
     try:
@@ -311,7 +311,7 @@ def _write_data(work: Path, dataset: Dataset, labels: LabelVersion, settings: Tr
             "labels": str(labels.root.resolve()),
             "sigma": dict(settings.sigma or SIGMA_RECIPE),
             "ignore": dict(settings.ignore) if settings.ignore else None,
-            "bf16": has_bf16_matrix_units(),
+            "bf16": has_bf16(),
         },
     }
     path = work / "data.yaml"
@@ -319,20 +319,10 @@ def _write_data(work: Path, dataset: Dataset, labels: LabelVersion, settings: Tr
     return path
 
 
-def has_bf16_matrix_units() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware (Linux names that ``amx_bf16``)."""
-    info = Path("/proc/cpuinfo")
-    return info.exists() and "amx_bf16" in info.read_text()
-
-
-def _quiet_ultralytics() -> None:
-    """Ultralytics must not fill the console, and loggers it finds installed are not asked for here."""
-    os.environ.setdefault("YOLO_VERBOSE", "False")
-    try:
-        from ultralytics import settings
-    except ImportError as error:
-        raise TrainingError("training needs torch and ultralytics: pip install 'lidloop[train]'") from error
-    dict.update(settings, {"mlflow": False, "tensorboard": False, "wandb": False, "sync": False})
+def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware, as Linux tells: AMX matrix units, or AVX-512."""
+    flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
+    return not flags.isdisjoint(("amx_bf16", "avx512_bf16"))
 
 
 def _digest(weights: str) -> str:

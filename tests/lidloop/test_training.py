@@ -24,6 +24,7 @@ from lidloop.training import (
     _knows_points,
     _open,
     completed,
+    has_bf16,
     resolve_weights,
     train,
 )
@@ -175,6 +176,24 @@ def test_other_settings_do_not_resume(drawn: tuple[Dataset, LabelVersion], tmp_p
         checkpoints=checkpoints,
     )
     assert json.loads((tmp_path / "m" / "training.json").read_text())["resumed"] is False
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected", "reason"),
+    [
+        ("flags\t\t: avx2 amx_bf16 amx_tile", True, "matrix units"),
+        ("flags\t\t: avx2 avx512_bf16", True, "vector units: 1.6 times the pictures per second here"),
+        ("flags\t\t: avx2 avx512f", False, "neither: bf16 would be emulated, and slower"),
+        (None, False, "no Linux: not known, so not used"),
+    ],
+)
+def test_bf16_where_the_processor_has_it(
+    tmp_path: Path, cpuinfo: str | None, expected: bool, reason: str
+) -> None:
+    file = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        file.write_text(cpuinfo + "\n")
+    assert has_bf16(file) is expected, reason
 
 
 def test_no_labelled_face_is_an_error(drawn: tuple[Dataset, LabelVersion], tmp_path: Path) -> None:
