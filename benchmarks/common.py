@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from lidloop.images import SUFFIXES
+from lidloop.machine import cpus
 
 REAL_FACES: Final = "LIDLOOP_300W"
 BASE_WEIGHTS: Final = "LIDLOOP_BASE_WEIGHTS"
@@ -90,8 +91,7 @@ def machine() -> dict[str, Any]:
             versions[name] = version(name)
         except PackageNotFoundError:
             versions[name] = "not installed"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": _processor(), "cores": cores, "system": sys.platform, "versions": versions}
+    return {"cpu": _processor(), "cores": cpus(), "system": sys.platform, "versions": versions}
 
 
 def _processor() -> str:
