@@ -20,7 +20,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import auto_label, filter, overhead, render, sigma, unlabelled
+from benchmarks import auto_label, detection, filter, overhead, render, sigma, unlabelled
 from benchmarks.common import Say, Skipped, machine
 from lidloop.files import write_atomic
 
@@ -36,6 +36,7 @@ def measurements(*, run_dir: Path | None, model: Path | None, quick: bool) -> di
         model = overhead.newest_model(run_dir)
     small: dict[str, dict[str, Any]] = {
         "auto_label": {"pictures": 10, "imgsz": 256, "repeat": 1},
+        "detection": {"pictures": 2, "imgsz": 256, "repeat": 1, "judged": 10},
         "filter": {"images": 2000, "repeat": 1},
         "sigma": {"annotations": 40, "imgsz": 96, "epochs": 3, "factor": 1},
         "unlabelled": {"imgsz": 96, "epochs": (1,)},
@@ -45,6 +46,7 @@ def measurements(*, run_dir: Path | None, model: Path | None, quick: bool) -> di
         "filter": lambda say: filter.run(**size["filter"]),
         "overhead": lambda say: overhead.run(run_dir),
         "auto_label": lambda say: auto_label.run(model=model, say=say, **size["auto_label"]),
+        "detection": lambda say: detection.run(model=model, say=say, **size["detection"]),
         "sigma": lambda say: sigma.run(say=say, **size["sigma"]),
         "unlabelled": lambda say: unlabelled.run(say=say, **size["unlabelled"]),
     }

@@ -163,7 +163,8 @@ def _pair(a: NDArray[np.float64], b: NDArray[np.float64]) -> list[tuple[int, int
 
 
 def breakdown(dataset: Dataset, labels: LabelVersion, model: Path, out: Path) -> dict[str, float]:
-    """Seconds of each part of lidloop's work, done one after the other.
+    """Seconds of each part of lidloop's work, done one after the other. ``network`` is the backbone and the
+    scores; ``decode`` holds the boxes and points where faces are.
 
     In a real run the pictures are read while the network works, so the parts add up to more than that takes.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from benchmarks import auto_label, overhead, sigma, unlabelled
+from benchmarks import auto_label, detection, overhead, sigma, unlabelled
 from benchmarks.common import Row
 
 
@@ -45,6 +45,7 @@ def _filter_notes(report: Mapping[str, Any]) -> list[str]:
 
 PAGES: Final[dict[str, Page]] = {
     "auto_label": Page("python -m benchmarks.auto_label", auto_label.rows, auto_label.notes),
+    "detection": Page("python -m benchmarks.detection", detection.rows, detection.notes),
     "filter": Page("python -m benchmarks.filter", _filter_rows, _filter_notes),
     "sigma": Page("python -m benchmarks.sigma", sigma.rows, sigma.notes),
     "unlabelled": Page("python -m benchmarks.unlabelled", unlabelled.rows, unlabelled.notes),

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from lidloop.autolabel import VAL_FLOOR, predict
-from lidloop.bundle import SCORES, SCORES_INT8, Bundle, reseal
+from lidloop.bundle import ONNX, PARTS, SCORES, SCORES_INT8, Bundle, reseal
 from lidloop.dataset import Dataset, LabelVersion
 from lidloop.detector import Detector, as_input, load_detector
 from lidloop.errors import DatasetError, ModelError
@@ -56,28 +56,58 @@ def quantise(
         DatasetError: where ``gold`` is not version 0, or a split has no pictures.
         ImageError: for a training picture that cannot be read.
     """
-    _check(bundle, dataset, gold)
-    plain = load_detector(bundle.root, variant="fp32")
-    with tempfile.TemporaryDirectory(prefix="lidloop-") as temporary:
-        trial = Path(temporary)
-        for name in bundle.info["files"]:
-            if name != SCORES_INT8:
-                link_or_copy(bundle.root / name, trial / name)
-        quantise_scores(bundle.root, trial / SCORES_INT8, _calibration(plain, dataset, pictures))
-        small = load_detector(trial, variant="int8")
-        figures = {name: _on_gold(d, dataset, gold) for name, d in (("fp32", plain), ("int8", small))}
-        refusals, notes = losses(figures["int8"], figures["fp32"], tolerances=tolerances)
-        record = {
-            "int8": {
-                "accepted": not refusals,
-                "reasons": refusals or notes,
-                "calibration_pictures": min(pictures, len(dataset.split("train"))),
-                "gold": figures["int8"],
-                "gold_fp32": figures["fp32"],
-            }
-        }
-        int8 = None if refusals else trial / SCORES_INT8
-        return reseal(bundle, out, variants=record, int8=int8)
+    if SCORES not in bundle.info["files"]:
+        raise ModelError(f"{bundle.root} has only the whole network; train or export it again, in parts")
+    if bundle.info["dataset"] != dataset.digest:
+        raise ModelError(f"{bundle.root} was trained on another dataset than {dataset.root}")
+    with tempfile.TemporaryDirectory(prefix="lidloop-") as name:
+        work = Path(name)
+        record = try_int8(bundle.root, dataset, gold, work, pictures=pictures, tolerances=tolerances)
+        int8 = work / SCORES_INT8 if record["accepted"] else None
+        return reseal(bundle, out, variants={"int8": record}, int8=int8)
+
+
+def try_int8(
+    model: Path,
+    dataset: Dataset,
+    gold: LabelVersion,
+    work: Path,
+    *,
+    pictures: int = CALIBRATION_PICTURES,
+    tolerances: Tolerances = DEFAULT,
+) -> dict[str, Any]:
+    """Quantise a model and hold it against itself in 32 bits on gold.
+
+    Args:
+        model: a bundle or model folder, in parts.
+        work: a folder that is empty or not there; becomes a model folder with an INT8 variant.
+
+    Returns:
+        ``accepted``, ``reasons``, ``calibration_pictures``, and the figures ``gold`` and ``gold_fp32``.
+
+    Raises:
+        DatasetError: where ``gold`` is not version 0, or a split has no pictures.
+    """
+    if gold.version != 0:
+        raise DatasetError(f"{gold.root} is label version {gold.version}; gold is version 0")
+    for split in ("train", "val"):
+        if not dataset.split(split):
+            raise DatasetError(f"{dataset.root} has no pictures in its {split} split")
+    work.mkdir(parents=True, exist_ok=True)
+    for name in (ONNX, *PARTS, "training.json"):
+        link_or_copy(model / name, work / name)
+    plain = load_detector(work)
+    quantise_scores(work, work / SCORES_INT8, _calibration(plain, dataset, pictures))
+    before = _on_gold(plain, dataset, gold)
+    after = _on_gold(load_detector(work, variant="int8"), dataset, gold)
+    refusals, notes = losses(after, before, tolerances=tolerances)
+    return {
+        "accepted": not refusals,
+        "reasons": refusals or notes,
+        "calibration_pictures": min(pictures, len(dataset.split("train"))),
+        "gold": after,
+        "gold_fp32": before,
+    }
 
 
 def quantise_scores(folder: Path, out: Path, inputs: Iterator[Floats32]) -> None:
@@ -118,18 +148,6 @@ def quantise_scores(folder: Path, out: Path, inputs: Iterator[Floats32]) -> None
     stated = {entry.key: entry.value for entry in onnx.load(folder / SCORES).metadata_props}
     onnx.helper.set_model_props(quantised, {WHOLE: stated[WHOLE]})
     onnx.save(quantised, out)
-
-
-def _check(bundle: Bundle, dataset: Dataset, gold: LabelVersion) -> None:
-    if SCORES not in bundle.info["files"]:
-        raise ModelError(f"{bundle.root} has only the whole network; train or export it again, in parts")
-    if bundle.info["dataset"] != dataset.digest:
-        raise ModelError(f"{bundle.root} was trained on another dataset than {dataset.root}")
-    if gold.version != 0:
-        raise DatasetError(f"{gold.root} is label version {gold.version}; gold is version 0")
-    for split in ("train", "val"):
-        if not dataset.split(split):
-            raise DatasetError(f"{dataset.root} has no pictures in its {split} split")
 
 
 def _calibration(detector: Detector, dataset: Dataset, pictures: int) -> Iterator[Floats32]:

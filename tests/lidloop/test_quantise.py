@@ -140,7 +140,6 @@ def test_what_cannot_be_judged(bundle: Bundle, model_folder: Path, drawn: Drawn,
 def test_the_command(bundle: Bundle, drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, gold = drawn
     arguments = ["quantise", "-m", str(bundle.root), "--dataset", str(dataset.root), "--gold", str(gold.root)]
-    monkeypatch.setattr(module, "CALIBRATION_PICTURES", 2)
     made = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / "a"), "--json"])
     record = json.loads(made.stdout)
     assert made.exit_code == (0 if record["accepted"] else 1)
