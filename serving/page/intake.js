@@ -43,6 +43,8 @@ function listenForDrops(take) {
     if (files.length === 1) take(files[0]);
     else if (files.length > 1) {
       messages.show({ title: "One photograph at a time", text: `${files.length} files were dropped; none was sent.` });
+    } else {
+      messages.show({ title: "This is not a file", text: "Save the picture first, then drop its file here." });
     }
   });
 }

@@ -192,6 +192,7 @@ async function screen() {
   byId("result").setAttribute("aria-busy", "true");
   byId("working").hidden = false;
   showProgress(0);
+  announce("The photograph is being sent and measured.");
   try {
     const body = await send(state.picture, given, { progress: showProgress, signal: mine.signal });
     if (mine === running) showAnswer(JSON.parse(body));
@@ -238,6 +239,7 @@ function showFace(anew) {
   const { answer, selected, when } = state;
   byId("answer").replaceChildren(...results.all(answer, selected, { when, select }));
   byId("pupils-forget").hidden = Object.keys(state.pupils).length === 0;
+  showUnused(answer);
   byId("eyes").hidden = !drawable();
   for (const id of ["result", "skip-result", "jump"]) byId(id).hidden = false;
   byId("jump").textContent = `Result: ${results.summary(answer.faces[selected])}`;
@@ -320,6 +322,14 @@ function showPlaced(placed) {
   const where = Object.entries(placed).map(([side, [x, y]]) => `${side} at ${fixed(x)}, ${fixed(y)}`);
   byId("pupils-placed").textContent = where.length ? `Placed: ${where.join("; ")}.` : "None placed yet; one is enough.";
   byId("pupils-apply").disabled = where.length === 0;
+}
+
+/** The server takes a pupil only where it lies in an eye of that side. */
+function showUnused({ faces }) {
+  const given = (side) => faces.some((face) => face.eyes[side].pupil?.method === "given");
+  const unused = Object.keys(state.pupils).filter((side) => !given(side));
+  byId("pupils-unused").hidden = unused.length === 0;
+  byId("pupils-unused").textContent = `The pupil set for ${unused.join(" and ")} lies in no such eye and was not used.`;
 }
 
 function applyPupils() {

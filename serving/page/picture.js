@@ -24,7 +24,7 @@ export async function open(blob) {
   const type = kindOf(new Uint8Array(await blob.slice(0, 132).arrayBuffer()));
   let bitmap = null;
   try {
-    bitmap = await createImageBitmap(blob, { imageOrientation: "from-image" });
+    bitmap = await createImageBitmap(blob); // by default it applies the EXIF orientation
   } catch {
     // Not a picture, or a damaged one: the caller decides what that means.
   }

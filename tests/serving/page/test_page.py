@@ -199,6 +199,17 @@ def test_pupils_are_given_by_clicking(
     assert "pupils" not in httpx.URL(on.sent[-1].url).params
 
 
+def test_a_pupil_beside_the_eye_is_said_not_to_be_used(visit: VisitFactory, photo: Photo) -> None:
+    on = visit()
+    on.choose(photo.jpeg)
+    on.page.click("#pupils-set")
+    on.page.locator("[data-side=OS]").click(position={"x": 5, "y": 5})
+    on.again(lambda: on.page.click("#pupils-apply"))
+    assert on.text("#pupils-unused") == "The pupil set for OS lies in no such eye and was not used."
+    on.again(lambda: on.page.click("#pupils-forget"))
+    assert on.page.locator("#pupils-unused").is_hidden()
+
+
 def test_one_of_several_faces_is_chosen(app: App, visit: VisitFactory, two_faces: bytes) -> None:
     faces = app.post(two_faces).json()["faces"]
     assert len(faces) == 2

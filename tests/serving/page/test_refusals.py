@@ -150,17 +150,22 @@ def test_progress_and_cancel(visit: VisitFactory, photo: Photo) -> None:
     assert on.page.locator("#result").is_visible()
 
 
-def test_several_files_at_once(visit: VisitFactory) -> None:
+@pytest.mark.parametrize(
+    ("names", "says"), [(["a", "b"], "One photograph at a time"), ([], "This is not a file")]
+)
+def test_a_drop_that_is_not_one_file(visit: VisitFactory, names: list[str], says: str) -> None:
     on = visit()
     on.page.evaluate(
-        """() => {
+        """(names) => {
           const transfer = new DataTransfer();
-          for (const name of ["a", "b"]) transfer.items.add(new File(["x"], name));
+          transfer.setData("text/uri-list", "https://example.org/a.jpg");
+          for (const name of names) transfer.items.add(new File(["x"], name));
           const init = {bubbles: true, cancelable: true, dataTransfer: transfer};
           document.body.dispatchEvent(new DragEvent("drop", init));
-        }"""
+        }""",
+        names,
     )
-    assert on.text("#message h2") == "One photograph at a time"
+    assert on.text("#message h2") == says
     assert on.sent == []
 
 
