@@ -189,7 +189,13 @@ def _serve_one(settings: Settings) -> None:
 
 
 def _serve_many(settings: Settings) -> None:
-    """Several workers under BentoML's supervisor."""
+    """Several workers under BentoML's supervisor, each with its share of the cores."""
+    from lidloop.machine import cpus
+    from serving.model import identity
+
+    identity(settings)  # a model that is not there is said here, not by every worker
+    if not settings.threads:
+        os.environ["LIDLOOP_THREADS"] = str(max(1, cpus() // settings.workers))
     from serving.service import Screening
 
     Screening.serve_http(host=settings.host, port=settings.port)

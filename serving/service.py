@@ -9,8 +9,6 @@ Settings come from the environment (``serving.settings``).
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack
-from typing import Any
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # read when BentoML is used; it reports usage otherwise
 
@@ -44,25 +42,8 @@ class Door:
     tracing={"excluded_urls": [".*"]},  # so would its spans
 )
 class Screening:
-    """The screening endpoint."""
-
-    def __init__(self) -> None:
-        self._stack = AsyncExitStack()
-
-    @bentoml.on_startup
-    async def start(self) -> None:
-        """Load the model and let it answer once."""
-        await self._stack.enter_async_context(app.router.lifespan_context(app))
-
-    @bentoml.on_shutdown
-    async def stop(self) -> None:
-        """Finish what is being worked on."""
-        await self._stack.aclose()
+    """The screening endpoint. BentoML runs the life cycle of an app that is mounted."""
 
 
-def _with_door(service: Any) -> Any:
-    service.add_asgi_middleware(Door)
-    return bentoml.asgi_app(app)(service)
-
-
-_with_door(Screening)
+Screening.add_asgi_middleware(Door)
+bentoml.asgi_app(app)(Screening)
