@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from minio import Minio
 
+from lidloop.bundle import Bundle, seal
 from tests.manifests.schemas import CRDS
+from tests.servers import rgw
 
 
 @pytest.fixture
@@ -16,3 +23,41 @@ def crds() -> str:
     if not folder:
         pytest.skip(f"{CRDS} names no folder of CustomResourceDefinitions")
     return folder
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rgw.Rgw | None]:
+    """A real S3 server with the buckets ``registry`` and ``models``; None where its programs are missing."""
+    if rgw.missing():
+        yield None
+        return
+    with rgw.running(tmp_path_factory.mktemp("s3")) as server:
+        host = server.endpoint.removeprefix("http://")
+        client = Minio(host, access_key=server.access_key, secret_key=server.secret_key, secure=False)
+        for bucket in ("registry", "models"):
+            client.make_bucket(bucket)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def store_keys(object_store: rgw.Rgw | None) -> dict[str, str]:
+    """Content of the object store's Secret."""
+    pair = (object_store.access_key, object_store.secret_key) if object_store else ("none", "none")
+    return dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), pair, strict=True))
+
+
+@pytest.fixture(scope="session")
+def seal_model() -> Callable[[Path], Bundle]:
+    """Makes a bundle, beside it, of a folder with ``model.onnx`` and ``weights.pt``."""
+
+    def make(folder: Path) -> Bundle:
+        (folder / "training.json").write_text(json.dumps({"iteration": 0, "imgsz": 128}))
+        overall = {"faces": 4, "matched": 4, "recall": 1.0, "nme_mean": 0.04, "lid_error_mean": 0.02}
+        arguments: dict[str, Any] = {
+            "evaluation": {"iteration": 0, "gold": {"overall": overall}, "paper": {"overall": overall}},
+            "profile": {"format": 1, "features": {}}, "run": "r", "iteration": 0, "parent": None,
+            "dataset": "d" * 64, "label_version": 0, "labels": {"train": {"human": 8, "grown": 2}},
+        }  # fmt: skip
+        return seal(folder, folder.parent / "bundle", **arguments)
+
+    return make

@@ -1,8 +1,6 @@
 """The registry's pod, as the chart renders it, run here: its init container, then its server.
 
-Both have nothing but their own environment; the database is Postgres and the object store a real S3 server
-where their programs are installed, else files. What stands in for Kubernetes: Secrets are a dictionary,
-mounts are folders, and the server listens on loopback.
+The database is Postgres and the object store a real S3 server where their programs are installed, else files.
 """
 
 from __future__ import annotations
@@ -11,20 +9,18 @@ import json
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from lidloop.bundle import Bundle, seal
+from lidloop.bundle import Bundle
 from lidloop.errors import RegistryError
 from lidloop.registry import Registry
-from tests.manifests.render import CHART, Object, one, template
+from tests.manifests.process import Pod
+from tests.manifests.render import CHART, one, template
 from tests.servers import postgres, rgw
 
 pytest.importorskip("flask_wtf", reason="MLflow's authentication is not installed")
@@ -34,96 +30,31 @@ NOT_PROTECTED = re.compile(r"/health|/version|/static.*|/favicon.*|/(ajax-)?api/
 """What says that the server is there, and nothing of what it holds."""
 
 
-@dataclass
-class Pod:
-    """The registry's pod and what stands in for its cluster."""
-
-    spec: Object
-    secrets: dict[str, dict[str, str]]
-    folder: Path
-    port: int
-
-    def command(self, container: Object) -> list[str]:
-        """What a container runs, on this machine's programs, folders and port."""
-        words = [self._here(container, word) for word in [*container["command"], *container.get("args", [])]]
-        program = Path(sys.executable).parent / words[0]
-        moved = {"0.0.0.0": "127.0.0.1", "5000": str(self.port)}
-        return [str(program), *(moved.get(word, word) for word in words[1:])]
-
-    def environment(self, container: Object) -> dict[str, str]:
-        """A container's environment, and a PATH."""
-        found = {"PATH": str(Path(sys.executable).parent)}
-        for variable in container["env"]:
-            if "value" in variable:
-                found[variable["name"]] = self._here(container, variable["value"])
-                continue
-            reference = variable["valueFrom"]["secretKeyRef"]
-            content = self.secrets[reference["name"]]
-            if reference["key"] in content or not reference.get("optional"):
-                found[variable["name"]] = content[reference["key"]]
-        return found
-
-    def _here(self, container: Object, text: str) -> str:
-        for mount in container["volumeMounts"]:
-            if text.startswith(mount["mountPath"] + "/") or text == mount["mountPath"]:
-                return str(self.folder / mount["name"]) + text.removeprefix(mount["mountPath"])
-        return text
-
-    def run(self, container: Object) -> subprocess.CompletedProcess[str]:
-        """Run a container to its end."""
-        return subprocess.run(
-            self.command(container),
-            env=self.environment(container),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-
 @pytest.fixture(scope="module")
-def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+def pod(
+    tmp_path_factory: pytest.TempPathFactory, object_store: rgw.Rgw | None, store_keys: dict[str, str]
+) -> Iterator[Pod]:
     """The pod, its database and its object store."""
     folder = tmp_path_factory.mktemp("registry")
-    with ExitStack() as stack:
-        store: dict[str, str] = {}
-        endpoint = ""
-        if postgres.missing():
-            uri = f"sqlite:///{folder}/store.db"
-        else:
-            uri = stack.enter_context(postgres.running())
-        if not rgw.missing():
-            server = stack.enter_context(rgw.running(folder / "s3"))
-            endpoint = server.endpoint
-            store = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
-            make_bucket(server, "registry")
-        changes = {
-            "objectStore": {"endpoint": endpoint},
-            "registry": {"artifacts": "s3://registry/bundles", "workers": 1},
-        }
-        objects = template("kserve-less", changes)
-        spec = one(objects, "Deployment", "lidloop-registry")["spec"]["template"]["spec"]
-        if not store:
-            for variable in spec["containers"][0]["env"]:
-                if variable["name"] == "MLFLOW_ARTIFACTS_DESTINATION":
-                    variable["value"] = (folder / "artifacts").as_uri()
+    changes = {
+        "objectStore": {"endpoint": object_store.endpoint if object_store else ""},
+        "registry": {"artifacts": "s3://registry/bundles", "workers": 1},
+    }
+    objects = template("kserve-less", changes)
+    spec = one(objects, "Deployment", "lidloop-registry")["spec"]["template"]["spec"]
+    moved = {"0.0.0.0": "127.0.0.1", "5000": str(rgw.free_port())}
+    if object_store is None:
+        moved["s3://registry/bundles"] = (folder / "artifacts").as_uri()
+    with postgres.running() if not postgres.missing() else nullcontext(f"sqlite:///{folder}/store.db") as uri:
         secrets = {
             "lidloop-registry-database": {"uri": uri},
             "lidloop-registry-admin": {"username": ADMIN[0], "password": ADMIN[1], "session-key": "k" * 32},
-            "lidloop-s3": store or {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"},
+            "lidloop-s3": store_keys,
         }
-        for volume in spec["volumes"]:
-            (folder / volume["name"]).mkdir()
-        data = one(objects, "ConfigMap", "lidloop-registry")["data"]
-        (folder / "prepare" / "prepare.py").write_text(data["prepare.py"])
-        yield Pod(spec, secrets, folder, rgw.free_port())
-
-
-def make_bucket(server: rgw.Rgw, name: str) -> None:
-    """Make a bucket."""
-    from minio import Minio
-
-    host = server.endpoint.removeprefix("http://")
-    Minio(host, access_key=server.access_key, secret_key=server.secret_key, secure=False).make_bucket(name)
+        made = Pod(spec, secrets, folder, moved)
+        script = one(objects, "ConfigMap", "lidloop-registry")["data"]["prepare.py"]
+        (folder / "prepare" / "prepare.py").write_text(script)
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -138,27 +69,8 @@ def prepared(pod: Pod) -> Pod:
 @pytest.fixture(scope="module")
 def url(prepared: Pod) -> Iterator[str]:
     """Where the server answers."""
-    [server] = prepared.spec["containers"]
-    with (prepared.folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            prepared.command(server), env=prepared.environment(server), stdout=log, stderr=log
-        )
-    address = f"http://127.0.0.1:{prepared.port}"
-    probe = server["readinessProbe"]["httpGet"]["path"]
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            assert process.poll() is None, (prepared.folder / "server.log").read_text()[-3000:]
-            assert time.monotonic() < deadline, (prepared.folder / "server.log").read_text()[-3000:]
-            try:
-                if httpx.get(address + probe, timeout=5).status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.2)
+    with prepared.serving(prepared.spec["containers"][0], int(prepared.moved["5000"])) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def test_the_settings_are_for_their_owner_only(prepared: Pod) -> None:
@@ -224,12 +136,18 @@ def test_a_strange_host_is_refused(url: str) -> None:
     )
 
 
-def test_a_version_goes_in_and_out(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_goes_in_and_out(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seal_model: Callable[[Path], Bundle]
+) -> None:
     """lidloop's own client: it needs no key of the object store."""
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in ("model.onnx", "weights.pt"):
+        (model / name).write_bytes(name.encode())
     for name, value in zip(("USERNAME", "PASSWORD"), ADMIN, strict=True):
         monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
     registry = Registry(url)
-    made = bundle(tmp_path)
+    made = seal_model(model)
     version = registry.register(made, run="r", iteration=0)
     registry.promote(version.version, reason="a test")
     assert Registry(url).get("champion").model == made.model_digest
@@ -241,22 +159,6 @@ def test_a_client_without_a_password(url: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD", raising=False)
     with pytest.raises(RegistryError):
         Registry(url).versions()
-
-
-def bundle(folder: Path) -> Bundle:
-    """A small bundle."""
-    model = folder / "model"
-    model.mkdir()
-    (model / "model.onnx").write_bytes(b"onnx")
-    (model / "weights.pt").write_bytes(b"weights")
-    (model / "training.json").write_text(json.dumps({"iteration": 0, "imgsz": 320}))
-    gold = {"overall": {"faces": 4, "matched": 4, "recall": 1.0, "nme_mean": 0.04, "lid_error_mean": 0.02}}
-    labels = {"train": {"human": 8, "grown": 2}, "val": {"human": 2, "grown": 0}}
-    arguments: dict[str, Any] = {
-        "evaluation": {"iteration": 0, "gold": gold, "paper": gold}, "profile": {"format": 1}, "run": "r",
-        "iteration": 0, "parent": None, "dataset": "d" * 64, "label_version": 0, "labels": labels,
-    }  # fmt: skip
-    return seal(model, folder / "bundle", **arguments)
 
 
 def test_a_database_out_of_reach(pod: Pod, tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def _types(spec: Object) -> list[str]:
 
 def _port(ports: list[Object] | None, port: int, protocol: str) -> bool:
     return not ports or any(
-        p.get("protocol", "TCP") == protocol and p.get("port", port) <= port <= p.get("endPort", p.get("port", port))
+        p.get("protocol", "TCP") == protocol
+        and p.get("port", port) <= port <= p.get("endPort", p.get("port", port))
         for p in ports
     )
 
@@ -78,7 +79,9 @@ def _one(rule: Object, peer: End, home: str) -> bool:
     if peer.address:
         return False
     named = {"kubernetes.io/metadata.name": peer.namespace}
-    here = matches(rule["namespaceSelector"], named) if "namespaceSelector" in rule else peer.namespace == home
+    here = (
+        matches(rule["namespaceSelector"], named) if "namespaceSelector" in rule else peer.namespace == home
+    )
     return here and matches(rule.get("podSelector") or {}, peer.labels)
 
 

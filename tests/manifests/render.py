@@ -43,7 +43,7 @@ def load_all(text: str) -> list[Object]:
     Raises:
         yaml.YAMLError: for broken YAML, or a key twice in one mapping.
     """
-    return [item for item in yaml.load_all(text, _StrictLoader) if item is not None]  # noqa: S506
+    return [item for item in yaml.load_all(text, _StrictLoader) if item is not None]
 
 
 def program(name: str) -> str:

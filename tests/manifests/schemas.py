@@ -78,7 +78,7 @@ def _custom() -> dict[tuple[str, str], Any]:
 
 
 def strict(schema: Any) -> Any:
-    """An OpenAPI v3 schema in which unknown fields are wrong. Kubernetes drops them, or refuses when asked to."""
+    """An OpenAPI v3 schema in which unknown fields are wrong. Kubernetes drops or refuses them."""
     schema = copy.deepcopy(schema)
     _close(schema)
     schema["properties"]["metadata"] = {"type": "object"}  # Kubernetes' own; CRDs leave it open

@@ -30,7 +30,12 @@ DIGEST = "@sha256:" + "0" * 64
 
 def deployment(container: Object, **spec: Any) -> Object:
     """A Deployment of one container."""
-    pod = {"automountServiceAccountToken": False, "enableServiceLinks": False, "containers": [container], **spec}
+    pod = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "containers": [container],
+        **spec,
+    }
     return {"kind": "Deployment", "metadata": {"name": "d"}, "spec": {"template": {"spec": pod}}}
 
 
@@ -46,7 +51,10 @@ def deployment(container: Object, **spec: Any) -> Object:
         ({"resources": {"requests": AMOUNTS, "limits": {"cpu": "1"}}}, "no limit of memory"),
         ({"securityContext": {}}, "a root file system that can be written to"),
         ({"env": [{"name": "AWS_SECRET_ACCESS_KEY", "value": "abc"}]}, "a secret in clear"),
-        ({"env": [{"name": "MLFLOW_BACKEND_STORE_URI", "value": "postgresql:x"}]}, "a database's URI in clear"),
+        (
+            {"env": [{"name": "MLFLOW_BACKEND_STORE_URI", "value": "postgresql:x"}]},
+            "a database's URI in clear",
+        ),
         ({"args": ["--db", "postgresql://u:p@h/d"]}, "a password in an argument"),
         ({"startupProbe": None}, "no start-up probe"),
         ({"readinessProbe": None}, "no readiness probe"),
@@ -58,7 +66,9 @@ def test_what_breaks_the_rules(changes: Object, reason: str) -> None:
     assert breaches([deployment(container)]), reason
 
 
-@pytest.mark.parametrize("image", ["a:1", "a/b:v1.2-full", "h.example:5000/a/b:1", f"a{DIGEST}", f"a:latest{DIGEST}"])
+@pytest.mark.parametrize(
+    "image", ["a:1", "a/b:v1.2-full", "h.example:5000/a/b:1", f"a{DIGEST}", f"a:latest{DIGEST}"]
+)
 def test_what_keeps_them(image: str) -> None:
     assert breaches([deployment({**CONTAINER, "image": image})]) == []
 

@@ -11,6 +11,7 @@ WEB = End("shop", {"app": "web"})
 DB = End("shop", {"app": "db"})
 OTHER = End("other", {"app": "web"})
 OUT = End(address="192.0.2.7")
+ANYWHERE: Object = {"namespaceSelector": {}}
 
 
 def policy(**spec: object) -> Object:
@@ -30,12 +31,12 @@ def policy(**spec: object) -> Object:
         ({"ingress": [{"from": []}]}, OTHER, DB, 1, True, "so does one with an empty list"),
         ({"ingress": [{"from": [{"podSelector": {}}]}]}, WEB, DB, 1, True, "pods of the same namespace"),
         ({"ingress": [{"from": [{"podSelector": {}}]}]}, OTHER, DB, 1, False, "and of no other"),
-        ({"ingress": [{"from": [{"namespaceSelector": {}}]}]}, OTHER, DB, 1, True, "any namespace"),
+        ({"ingress": [{"from": [ANYWHERE]}]}, OTHER, DB, 1, True, "any namespace"),
         (
-            {"ingress": [{"from": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "z"}}}]}]},
+            {"ingress": [{"from": [{**ANYWHERE, "podSelector": {"matchLabels": {"app": "z"}}}]}]},
             OTHER, DB, 1, False, "both selectors of one peer must match",
         ),
-        ({"ingress": [{"from": [{"namespaceSelector": {}}]}]}, OUT, DB, 1, False, "an address is no namespace"),
+        ({"ingress": [{"from": [ANYWHERE]}]}, OUT, DB, 1, False, "an address is no namespace"),
         ({"ingress": [{"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]}, OUT, DB, 1, True, "in the block"),
         (
             {"ingress": [{"from": [{"ipBlock": {"cidr": "192.0.2.0/24", "except": ["192.0.2.7/32"]}}]}]},

@@ -1,4 +1,4 @@
-"""The checker refuses every pod that "restricted" refuses, for that reason only, and admits those it admits."""
+"""The checker refuses the pods that "restricted" refuses, and admits those that it admits."""
 
 from __future__ import annotations
 
@@ -97,10 +97,18 @@ def test_pods_that_must_fail(path: str, value: Any, reason: str) -> None:
     ("path", "value", "reason"),
     [
         ("", None, "the good pod"),
-        (CONTEXT + "capabilities", {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}, "the one that may be added"),
+        (
+            CONTEXT + "capabilities",
+            {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]},
+            "the one that may be added",
+        ),
         (CONTEXT + "runAsNonRoot", True, "said twice"),
         (CONTEXT + "seccompProfile", {"type": "Localhost", "localhostProfile": "p"}, "a profile of its own"),
-        ("spec.securityContext.sysctls", [{"name": "net.ipv4.tcp_syncookies", "value": "1"}], "a safe sysctl"),
+        (
+            "spec.securityContext.sysctls",
+            [{"name": "net.ipv4.tcp_syncookies", "value": "1"}],
+            "a safe sysctl",
+        ),
         ("spec.securityContext.seLinuxOptions", {"type": "container_t", "level": "s0"}, "an SELinux level"),
         ("spec.volumes.9", {"name": "c", "csi": {"driver": "d"}}, "a CSI volume"),
     ],

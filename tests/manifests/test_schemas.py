@@ -25,7 +25,9 @@ def test_kubernetes_own(version: str) -> None:
 
 
 def test_a_kind_without_schema_is_not_called_right() -> None:
-    assert errors({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "t"}}, "1.36") is None
+    assert (
+        errors({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "t"}}, "1.36") is None
+    )
 
 
 def test_custom_schemas_are_made_strict() -> None:

@@ -1,0 +1,127 @@
+"""The serving pod, as the chart renders it, run here: a bundle comes from a real S3 server and is served."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import httpx
+import pytest
+
+from lidloop.bundle import Bundle
+from lidloop.demo import demo_weights
+from lidloop.storage import open_store, push_bundle
+from lidloop.synthetic import draw_face
+from serving.access import add_key
+from tests.manifests.process import Pod
+from tests.manifests.render import one, template
+from tests.servers import rgw
+
+pytestmark = pytest.mark.skipif(bool(rgw.missing()), reason=rgw.missing() or "there is one")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, seal_model: Callable[[Path], Bundle]) -> Bundle:
+    """A bundle of the committed demo weights, which find drawn faces well."""
+    pytest.importorskip("ultralytics")
+    from lidloop.export import export_onnx
+
+    folder = tmp_path_factory.mktemp("demo") / "model"
+    folder.mkdir()
+    shutil.copyfile(demo_weights(), folder / "weights.pt")
+    export_onnx(folder, imgsz=128)
+    return seal_model(folder)
+
+
+@pytest.fixture(scope="module")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """An API key, and the file that holds its hash."""
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    return add_key(path, "ward 3"), path.read_text()
+
+
+@pytest.fixture(scope="module")
+def pod(
+    tmp_path_factory: pytest.TempPathFactory,
+    object_store: rgw.Rgw,
+    store_keys: dict[str, str],
+    key_file: tuple[str, str],
+    bundle: Bundle,
+) -> Pod:
+    """The pod, with a bundle in the object store."""
+    uri = "s3://models/lidloop/7"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**store_keys, "AWS_ENDPOINT_URL": object_store.endpoint}.items():
+            patch.setenv(name, value)
+        push_bundle(bundle, open_store(uri))
+    changes = {"serving": {"model": {"uri": uri}}, "objectStore": {"endpoint": object_store.endpoint}}
+    objects = template("kserve-less", changes)
+    spec = one(objects, "Deployment", "lidloop-serving")["spec"]["template"]["spec"]
+    secrets = {"lidloop-s3": store_keys, "lidloop-keys": {"keys": key_file[1]}}
+    moved = {"0.0.0.0": "127.0.0.1", "8080": str(rgw.free_port())}
+    return Pod(spec, secrets, tmp_path_factory.mktemp("serving"), moved)
+
+
+@pytest.fixture(scope="module")
+def fetched(pod: Pod) -> Path:
+    """The bundle, where the init container puts it."""
+    [fetch] = pod.spec["initContainers"]
+    done = pod.run(fetch)
+    assert done.returncode == 0, done.stderr
+    return pod.folder / "model" / "models"
+
+
+@pytest.fixture(scope="module")
+def url(pod: Pod, fetched: Path) -> Iterator[str]:
+    """Where the server answers."""
+    with pod.serving(pod.spec["containers"][0], int(pod.moved["8080"])) as address:
+        yield address
+
+
+def test_the_bundle_comes_whole(fetched: Path, bundle: Bundle) -> None:
+    assert Bundle.open(fetched).digest == bundle.digest
+
+
+def test_a_screening(url: str, key_file: tuple[str, str]) -> None:
+    face = draw_face(seed=3, size=(320, 280), canthal_px=110.0)
+    photo = cv2.imencode(".jpg", face.image[..., ::-1])[1].tobytes()
+    headers = {"Content-Type": "image/jpeg"}
+    path = url + "/v1/screen"
+    assert httpx.post(path, content=photo, headers=headers, timeout=60).status_code == 401
+    headers["Authorization"] = f"Bearer {key_file[0]}"
+    answer = httpx.post(path, content=photo, headers=headers, timeout=60)
+    assert answer.status_code == 200
+    assert len(answer.json()["faces"]) == 1
+    assert answer.json()["model"]["version"] == "7"
+
+
+def test_probes_and_metrics(url: str, pod: Pod) -> None:
+    """What the kubelet and Prometheus ask for needs no key."""
+    [server] = pod.spec["containers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert httpx.get(url + server[probe]["httpGet"]["path"]).status_code == 200
+    metrics = httpx.get(url + "/metrics").text
+    assert "lidloop_serving_model_info{" in metrics
+    assert 'version="7"' in metrics
+
+
+def test_what_it_writes_fits(url: str, pod: Pod) -> None:
+    """/tmp, which is its HOME, is the one place that it may write to."""
+    [tmp] = [v for v in pod.spec["volumes"] if v["name"] == "tmp"]
+    assert tmp["emptyDir"]["sizeLimit"] == "64Mi"
+    written = sum(p.stat().st_size for p in (pod.folder / "tmp").rglob("*") if p.is_file())
+    assert written < 8 << 20
+
+
+def test_the_wrong_keys(pod: Pod, tmp_path: Path) -> None:
+    """The pod does not start, and its log says why, without a key in it."""
+    wrong = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": hashlib.sha256(b"x").hexdigest()}
+    other = Pod(pod.spec, {**pod.secrets, "lidloop-s3": wrong}, tmp_path, pod.moved)
+    done = other.run(pod.spec["initContainers"][0])
+    assert done.returncode == 1
+    assert "error:" in done.stderr
+    assert wrong["AWS_SECRET_ACCESS_KEY"] not in done.stdout + done.stderr
+    assert not (tmp_path / "model" / "models").exists()
