@@ -3,18 +3,14 @@
 import { send, Stopped } from "./client.js";
 import { CloseUps } from "./closeups.js";
 import { announce, byId } from "./dom.js";
-import { drawPhoto, drawPicture, prepared } from "./draw.js";
-import { mapping, pictureSide } from "./geometry.js";
 import * as handover from "./handover.js";
 import * as intake from "./intake.js";
 import * as messages from "./messages.js";
 import * as options from "./options.js";
 import { LIMIT, fitted, open, redraw } from "./picture.js";
 import * as results from "./results.js";
-import { EYE, SIDES, bytesInWords, fixed } from "./words.js";
-
-const LAYERS = ["lids", "iris", "lines", "points"];
-const PHOTO_SHARE = 0.55; // of the window's height, at most
+import * as stage from "./stage.js";
+import { bytesInWords, fixed } from "./words.js";
 
 /**
  * picture: {blob, type, bitmap, factor}, what is sent; `factor` its width over that of the file.
@@ -23,7 +19,6 @@ const PHOTO_SHARE = 0.55; // of the window's height, at most
 const state = { picture: null, answer: null, pupils: {}, selected: 0, when: "" };
 let running = null; // AbortController of the request under way
 let turn = 0; // of pictures taken in: the last one wins
-let stageMap = null; // of the photograph on its canvas
 
 const closeups = new CloseUps(byId("closeups"), {
   placed: (placed) => showPlaced(placed),
@@ -36,15 +31,15 @@ const closeups = new CloseUps(byId("closeups"), {
 async function take(blob) {
   const mine = ++turn;
   forget();
-  let opened;
-  try {
-    opened = await open(blob);
-  } catch {
-    if (mine === turn) messages.show({ title: "This file cannot be read", text: "It may have been moved, or be a folder. Choose it again." });
+  showWorking("Reading the file…");
+  const opened = await open(blob).catch(() => null);
+  if (mine !== turn) {
+    opened?.bitmap?.close();
     return;
   }
-  if (mine !== turn) {
-    opened.bitmap?.close();
+  stop();
+  if (!opened) {
+    messages.show({ title: "This file cannot be read", text: "It may have been moved, or be a folder. Choose it again." });
     return;
   }
   const { type, bitmap } = opened;
@@ -86,11 +81,14 @@ function offerCopy(bitmap, { title, text, action }) {
 async function copy(bitmap, limit, factor) {
   const mine = turn;
   messages.clear();
+  showWorking("Making a smaller copy…");
   try {
     const made = await redraw(bitmap, limit);
     if (bitmap !== state.picture?.bitmap) bitmap.close();
     if (mine === turn) use({ ...made, factor: made.factor * factor });
   } catch (error) {
+    if (mine !== turn) return;
+    stop();
     messages.show({
       title: "No smaller copy could be made",
       text: "This browser has no room for it. Scale the photograph down with another program.",
@@ -149,11 +147,18 @@ function showCopied() {
 
 // ---- asking the server ----
 
+/** Say what is under way; `share` of it that is done, null where nobody knows. */
+function showWorking(text, share = null) {
+  byId("working").hidden = false;
+  byId("cancel").hidden = running === null;
+  byId("working-text").textContent = text;
+  if (share === null) byId("progress").removeAttribute("value");
+  else byId("progress").value = share;
+}
+
 function showProgress(share) {
-  const bar = byId("progress");
-  byId("working-text").textContent = share === null ? "Measuring…" : `Sending the photograph: ${Math.round(100 * share)} %`;
-  if (share === null) bar.removeAttribute("value");
-  else bar.value = share;
+  if (share === null) showWorking("Measuring…");
+  else showWorking(`Sending the photograph: ${Math.round(100 * share)} %`, share);
 }
 
 /** What is to be sent beside the picture; null where a field is wrong, which then has the focus. */
@@ -190,7 +195,6 @@ async function screen() {
   }
   const mine = (running = new AbortController());
   byId("result").setAttribute("aria-busy", "true");
-  byId("working").hidden = false;
   showProgress(0);
   announce("The photograph is being sent and measured.");
   try {
@@ -240,7 +244,7 @@ function showFace(anew) {
   byId("answer").replaceChildren(...results.all(answer, selected, { when, select }));
   byId("pupils-forget").hidden = Object.keys(state.pupils).length === 0;
   showUnused(answer);
-  byId("eyes").hidden = !drawable();
+  byId("eyes").hidden = !stage.drawable(state);
   for (const id of ["result", "skip-result", "jump"]) byId(id).hidden = false;
   byId("jump").textContent = `Result: ${results.summary(answer.faces[selected])}`;
   showAdvice(!answer.faces[selected].quality.usable);
@@ -261,42 +265,8 @@ function select(k) {
   announce(`Face ${k + 1}: ${results.summary(state.answer.faces[k])}.`);
 }
 
-/** Whether what this browser shows is what the server saw; else nothing may be drawn over it. */
-function drawable() {
-  const { picture, answer } = state;
-  return picture?.bitmap?.width === answer.image.width && picture.bitmap.height === answer.image.height;
-}
-
-const layers = () => Object.fromEntries(LAYERS.map((name) => [name, byId(`layer-${name}`).checked]));
-
 function drawStage(anew = false) {
-  const { picture, answer, selected } = state;
-  if (!picture?.bitmap) return;
-  const { bitmap } = picture;
-  const canvas = byId("photo");
-  const room = canvas.parentElement.clientWidth;
-  const scale = Math.min(room / bitmap.width, (PHOTO_SHARE * Math.max(window.innerHeight, 640)) / bitmap.height);
-  const [width, height] = [bitmap.width * scale, bitmap.height * scale];
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  const context = prepared(canvas, width, height);
-  stageMap = mapping(scale, [0, 0]);
-  drawPicture(context, bitmap, stageMap, width, height);
-  canvas.setAttribute("aria-label", stageText());
-  if (!answer || !drawable()) return;
-  drawPhoto(context, stageMap, { answer, selected, layers: layers() });
-  closeups.show({ bitmap, answer, face: answer.faces[selected], layers: layers() }, anew);
-}
-
-function stageText() {
-  const { picture, answer, selected } = state;
-  const size = `The photograph, ${picture.bitmap.width} by ${picture.bitmap.height} pixels`;
-  if (!answer) return `${size}.`;
-  if (!drawable()) return `${size}. The server saw it in another size, so nothing is drawn over it.`;
-  const { faces, image } = answer;
-  const many = faces.length === 1 ? "one face" : `${faces.length} faces, of which face ${selected + 1} is chosen`;
-  const sides = SIDES.map((side) => `the ${EYE[side]} (${side}) at the picture’s ${pictureSide(side, image.mirrored)}`);
-  return `${size}, with ${many}; ${sides.join(", ")}. Landmarks, lid margins, irises and pupils are drawn over it.`;
+  stage.draw(state, closeups, anew);
 }
 
 // ---- pupils by hand ----
@@ -368,12 +338,10 @@ function listen() {
   });
   byId("cancel").onclick = () => running?.abort();
   byId("zoom").oninput = (event) => closeups.setZoom(Number(event.target.value));
-  for (const name of LAYERS) byId(`layer-${name}`).onchange = () => drawStage();
+  for (const name of stage.LAYERS) byId(`layer-${name}`).onchange = () => drawStage();
   byId("photo").onclick = (event) => {
-    if (!state.answer || !drawable()) return;
-    const [x, y] = stageMap.toPicture([event.offsetX, event.offsetY]);
-    const hit = state.answer.faces.findIndex(({ box }) => x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3]);
-    if (hit >= 0) select(hit);
+    const hit = stage.faceAt(state, event);
+    if (hit !== null) select(hit);
   };
   byId("pupils-set").onclick = startPlacing;
   byId("pupils-cancel").onclick = endPlacing;

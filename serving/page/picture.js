@@ -4,6 +4,7 @@
 export const LIMIT = { bytes: 10_000_000, pixels: 25_000_000 };
 
 const JPEG_QUALITY = 0.93;
+const LEAST_PIXELS = 10_000;
 
 /** Media type by the first 132 bytes, as the server tells them; null for none that is taken. */
 export function kindOf(bytes) {
@@ -42,6 +43,7 @@ export function fitted(width, height, pixels) {
  *
  * @returns {{blob: Blob, type: string, bitmap: ImageBitmap, factor: number}} `factor`: its width over the
  *   width before.
+ * @throws {Error} where nothing worth measuring would be left, or the browser has no room for it.
  */
 export async function redraw(bitmap, { bytes, pixels }) {
   let size = fitted(bitmap.width, bitmap.height, pixels);
@@ -51,6 +53,7 @@ export async function redraw(bitmap, { bytes, pixels }) {
       const smaller = await createImageBitmap(blob);
       return { blob, type: "image/jpeg", bitmap: smaller, factor: size.width / bitmap.width };
     }
+    if (size.width * size.height < LEAST_PIXELS) throw new Error("The limit leaves no picture.");
     size = fitted(bitmap.width, bitmap.height, size.width * size.height * 0.7);
   }
 }

@@ -107,6 +107,14 @@ def test_a_server_that_takes_less_gets_a_smaller_copy(
     assert "A copy scaled down to " in on.text("#copied")
 
 
+def test_a_limit_that_leaves_no_picture(make_app: AppFactory, visit: VisitFactory, photo: Photo) -> None:
+    on = visit(make_app(body_bytes=300))
+    on.choose(photo.jpeg)
+    on.page.click("text=Make a smaller copy and send it")
+    on.page.wait_for_selector("text=No smaller copy could be made")
+    assert on.page.locator("#working").is_hidden()
+
+
 def test_a_busy_server(app: App, visit: VisitFactory, photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
     def full() -> None:
         raise Problem("busy", "3 requests are inside", headers={"Retry-After": "2"})
