@@ -16,55 +16,69 @@ def flag_of(
     are compared by MRD1, or by PFH where MRD1 is not known on both. Nothing is called ``none`` that could not
     be looked at: without a flag, a side whose MRD1 is withheld makes it ``undetermined``.
     """
-    reasons: list[Reason] = []
-    sides: set[Side] = set()
-    functional = False
-    judged: list[Side] = []
-    for side in SIDES:
-        mrd1 = eyes[side].lengths.get("mrd1")
-        if mrd1 is None or mrd1.mm is None:
-            continue
-        judged.append(side)
-        for level, limit, hit in (
-            ("functional", thresholds.mrd1_functional, mrd1.mm <= thresholds.mrd1_functional),
-            ("suspicious", thresholds.mrd1_suspicious, mrd1.mm < thresholds.mrd1_suspicious),
-        ):
-            if hit:
-                reasons.append(Reason(f"mrd1-{level}", _says(f"{side} MRD1", mrd1, limit, below=True)))
-                sides.add(side)
-                functional |= level == "functional"
-                break
-        reasons += _doubt(f"{side} MRD1", mrd1, (thresholds.mrd1_functional, thresholds.mrd1_suspicious))
-    name = "mrd1" if _known(differences, "mrd1") else "pfh"
-    difference = differences.get(name)
-    if difference is not None and difference.mm is not None:
-        label = f"difference of {name.upper()}"
-        size = Length(abs(difference.px), abs(difference.mm), difference.mm_error, difference.method)
-        if abs(difference.mm) >= thresholds.asymmetry:
-            lower: Side = "OD" if difference.mm < 0 else "OS"
-            reasons.append(
-                Reason("asymmetry", _says(f"{label}, {lower} lower", size, thresholds.asymmetry, below=False))
-            )
-            sides.add(lower)
-        reasons += _doubt(label, size, (thresholds.asymmetry,))
-    if sides:
-        ordered = tuple(side for side in SIDES if side in sides)
-        return Flag("functional" if functional else "suspicious", ordered, tuple(reasons))
-    missing = [side for side in SIDES if side not in judged]
+    by_lid = {side: mrd1 for side in SIDES if (mrd1 := _in_mm(eyes[side].lengths, "mrd1")) is not None}
+    found = [_by_lid(side, mrd1, thresholds) for side, mrd1 in by_lid.items()]
+    found.append(_by_difference(differences, thresholds))
+    reasons = tuple(reason for _, _, some in found for reason in some)
+    flagged = {side for side, _, _ in found if side is not None}
+    if flagged:
+        functional = any(level == "functional" for _, level, _ in found)
+        sides = tuple(side for side in SIDES if side in flagged)
+        return Flag("functional" if functional else "suspicious", sides, reasons)
+    missing = [side for side in SIDES if side not in by_lid]
     if missing:
-        reasons.append(
-            Reason("not-judged", f"MRD1 of {' and '.join(missing)} is not known in millimetres; see withheld")
+        text = f"MRD1 of {' and '.join(missing)} is not known in millimetres; see withheld"
+        return Flag("undetermined", (), (*reasons, Reason("not-judged", text)))
+    return Flag("none", (), reasons)
+
+
+_Found = tuple[Side | None, str, list[Reason]]
+"""The side that is flagged, None for none; at what level; and why."""
+
+
+def _by_lid(side: Side, mrd1: Length, thresholds: Thresholds) -> _Found:
+    name, mm = f"{side} MRD1", mrd1.mm
+    functional, suspicious = thresholds.mrd1_functional, thresholds.mrd1_suspicious
+    doubts = _doubt(name, mrd1, (functional, suspicious))
+    if mm is not None and mm <= functional:
+        return (
+            side,
+            "functional",
+            [Reason("mrd1-functional", _says(name, mrd1, "up to", functional)), *doubts],
         )
-        return Flag("undetermined", (), tuple(reasons))
-    return Flag("none", (), tuple(reasons))
+    if mm is not None and mm < suspicious:
+        return (
+            side,
+            "suspicious",
+            [Reason("mrd1-suspicious", _says(name, mrd1, "under", suspicious)), *doubts],
+        )
+    return None, "none", doubts
 
 
-def _known(lengths: Mapping[str, Length], name: str) -> bool:
-    return name in lengths and lengths[name].mm is not None
+def _by_difference(differences: Mapping[str, Length], thresholds: Thresholds) -> _Found:
+    known = [name for name in ("mrd1", "pfh") if _in_mm(differences, name) is not None]
+    if not known:
+        return None, "none", []
+    difference = differences[known[0]]
+    mm = difference.mm or 0.0
+    label = f"difference of {known[0].upper()}"
+    size = Length(abs(difference.px), abs(mm), difference.mm_error, difference.method)
+    doubts = _doubt(label, size, (thresholds.asymmetry,))
+    if abs(mm) < thresholds.asymmetry:
+        return None, "none", doubts
+    lower: Side = "OD" if mm < 0 else "OS"
+    says = _says(f"{label}, {lower} lower", size, "from", thresholds.asymmetry)
+    return lower, "suspicious", [Reason("asymmetry", says), *doubts]
 
 
-def _says(what: str, length: Length, limit: float, *, below: bool) -> str:
-    return f"{what} {_figures(length)} mm, threshold {'under' if below else 'from'} {limit:g} mm"
+def _in_mm(lengths: Mapping[str, Length], name: str) -> Length | None:
+    """A length that is known in millimetres."""
+    length = lengths.get(name)
+    return None if length is None or length.mm is None else length
+
+
+def _says(what: str, length: Length, how: str, limit: float) -> str:
+    return f"{what} {_figures(length)} mm, threshold {how} {limit:g} mm"
 
 
 def _figures(length: Length) -> str:

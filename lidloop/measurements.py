@@ -137,8 +137,8 @@ class Flag:
     """A screening flag, never a diagnosis.
 
     Attributes:
-        level: ``none``, ``suspicious``, ``functional``, or ``undetermined`` where what the thresholds ask
-            for is withheld on both sides.
+        level: ``none``, ``suspicious``, ``functional``, or ``undetermined`` where nothing is flagged and the
+            MRD1 of a side is not known in millimetres.
         sides: flagged sides.
         reasons: what was found, with figures; or why nothing can be said.
     """

@@ -36,6 +36,8 @@ def scale_of(mm_per_px: float | None, pupils: Sequence[Pupil], canthal_px: float
         yaw: the yaw proxy. Turning the head brings the canthi closer by the cosine of the angle, which is
             undone; half of what was undone is added to the error, in quadrature.
 
+    Both irises of a person are of one size; half their difference is an error of the fit.
+
     Returns:
         None where nothing gives a scale: a head turned beyond ``MAX_YAW_FOR_SCALE`` without an iris.
     """
@@ -48,8 +50,10 @@ def scale_of(mm_per_px: float | None, pupils: Sequence[Pupil], canthal_px: float
     ]
     if irises:
         weight = sum(q for q, _ in irises)
+        radii = [r for _, r in irises]
         radius = sum(q * r for q, r in irises) / weight
-        error = math.hypot(IRIS_RELATIVE_ERROR, IRIS_FIT_ERROR / math.sqrt(len(irises)))
+        fit = max(IRIS_FIT_ERROR / math.sqrt(len(irises)), (max(radii) - min(radii)) / (2 * radius))
+        error = math.hypot(IRIS_RELATIVE_ERROR, fit)
         return Scale(IRIS_MM / (2 * radius), "iris", error)
     if canthal_px <= 0 or abs(yaw) > MAX_YAW_FOR_SCALE:
         return None
