@@ -176,7 +176,7 @@ export function drawCloseup(context, map, { answer, face, side, layers, room }) 
   for (const { name, at } of measured) {
     const [from, to] = at.map(map.toCanvas);
     const where = {
-      mrd1: () => away(to, down, -size * 1.5),
+      mrd1: () => away(eye.mrd1.px < 0 ? from : to, down, -size * 1.5),
       mrd2: () => away(to, down, size * 1.5),
       pfh: () => away(from, down, -size * 2.2),
       width: () => middle(from, to),
