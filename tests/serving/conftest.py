@@ -80,6 +80,20 @@ def sealed_model(seal_iteration: Callable[[int], Bundle]) -> Path:
     return seal_iteration(2).root
 
 
+@pytest.fixture(scope="session")
+def registry(seal_iteration: Callable[[int], Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry of two versions, iterations 0 and 1, the first of which is the champion."""
+    pytest.importorskip("mlflow")
+    from lidloop.registry import Registry
+
+    folder = tmp_path_factory.mktemp("registry")
+    store = Registry(folder)
+    for iteration in (0, 1):
+        store.register(seal_iteration(iteration), run="demo", iteration=iteration)
+    store.promote("1", reason="first")
+    return folder
+
+
 class Photo(NamedTuple):
     """A drawn face as files, with what is true of it."""
 

@@ -27,18 +27,6 @@ def ignore(_: Served) -> None:
     """Nobody listens."""
 
 
-@pytest.fixture(scope="module")
-def registry(seal_iteration: Callable[[int], Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry of two versions, iterations 0 and 1, the first of which is the champion."""
-    pytest.importorskip("mlflow")
-    folder = tmp_path_factory.mktemp("registry")
-    store = Registry(folder)
-    for iteration in (0, 1):
-        store.register(seal_iteration(iteration), run="demo", iteration=iteration)
-    store.promote("1", reason="first")
-    return folder
-
-
 def test_a_folder_is_served_with_what_it_says(sealed_model: Path, served: Served) -> None:
     bundle = Bundle.open(sealed_model)
     assert served.info == model.ModelInfo("lidloop", None, 2, bundle.model_digest)
@@ -100,6 +88,7 @@ assert not heavy, heavy
 def test_a_new_champion_is_picked_up(
     make_client: ClientFactory, registry: Path, photo: Photo, caplog: pytest.LogCaptureFixture
 ) -> None:
+    Registry(registry).promote("1", reason="first")
     champion = load(Settings(model="champion", registry=str(registry)))
     assert (champion.info.version, champion.info.iteration) == ("1", 0)
     assert load(Settings(model="2", registry=str(registry))).info.iteration == 1
