@@ -66,11 +66,49 @@ def prepared(pod: Pod) -> Pod:
     return pod
 
 
+LIST_ROUTES = """
+import json, sys
+from mlflow.server import app as flask
+from mlflow.server.auth import create_app
+
+found = set()
+for route in create_app().routes:
+    found |= {(method, route.path) for method in getattr(route, "methods", None) or ()}
+found |= {(method, rule.rule) for rule in flask.url_map.iter_rules() for method in rule.methods}
+json.dump(sorted(found), sys.stdout)
+"""
+"""Every route of MLflow's server with its authentication: FastAPI's, and those of Flask behind it."""
+
+
 @pytest.fixture(scope="module")
-def url(prepared: Pod) -> Iterator[str]:
+def listing(prepared: Pod) -> subprocess.Popen[str]:
+    """The process that lists them, while the server starts; with users of its own."""
+    settings = prepared.folder / "listing.ini"
+    settings.write_text(f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{settings}.db\n")
+    environment = prepared.environment(prepared.spec["containers"][0]) | {
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", LIST_ROUTES],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def url(prepared: Pod, listing: subprocess.Popen[str]) -> Iterator[str]:
     """Where the server answers."""
     with prepared.serving(prepared.spec["containers"][0], int(prepared.moved["5000"])) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def routes(listing: subprocess.Popen[str], url: str) -> list[tuple[str, str]]:
+    """Method and path of every route, something in place of parameters."""
+    out, said = listing.communicate(timeout=120)
+    assert listing.returncode == 0, said
+    found = [(method, re.sub(r"<[^>]*>|\{[^}]*\}", "1", path)) for method, path in json.loads(out)]
+    return [(method, path) for method, path in found if method not in ("HEAD", "OPTIONS")]
 
 
 def test_the_settings_are_for_their_owner_only(prepared: Pod) -> None:
@@ -88,33 +126,6 @@ def test_the_password_is_said_nowhere(prepared: Pod) -> None:
         assert done.returncode == 0, done.stderr
         assert postgres.PASSWORD not in done.stdout + done.stderr
         assert uri.split(":")[2].split("@")[0] not in done.stdout + done.stderr
-
-
-LIST_ROUTES = """
-import json, sys
-from mlflow.server import app as flask
-from mlflow.server.auth import create_app
-
-found = set()
-for route in create_app().routes:
-    found |= {(method, route.path) for method in getattr(route, "methods", None) or ()}
-found |= {(method, rule.rule) for rule in flask.url_map.iter_rules() for method in rule.methods}
-json.dump(sorted(found), sys.stdout)
-"""
-"""Every route of MLflow's server with its authentication: FastAPI's, and those of Flask behind it."""
-
-
-@pytest.fixture(scope="module")
-def routes(prepared: Pod) -> list[tuple[str, str]]:
-    """Method and path of every route, something in place of parameters."""
-    [server] = prepared.spec["containers"]
-    environment = prepared.environment(server) | {"_MLFLOW_SGI_NAME": "uvicorn"}
-    done = subprocess.run(
-        [sys.executable, "-c", LIST_ROUTES], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    found = [(method, re.sub(r"<[^>]*>|\{[^}]*\}", "1", path)) for method, path in json.loads(done.stdout)]
-    return [(method, path) for method, path in found if method not in ("HEAD", "OPTIONS")]
 
 
 def test_nothing_is_reachable_without_credentials(url: str, routes: list[tuple[str, str]]) -> None:

@@ -30,6 +30,9 @@ def write_settings(path: Path, uri: str, permission: str) -> None:
         "default_permission": permission,
         "database_uri": uri.replace("%", "%%"),
         "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+        # Checking a password takes a core for a good part of a second, and a client sends it with each of its
+        # dozens of requests. So long may one that was changed still be taken by another worker.
+        "auth_cache_ttl_seconds": "10",
     }
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         settings.write(file)
