@@ -187,7 +187,7 @@ def load_detector(
     backend: Backend = "onnxruntime",
     threads: int = 0,
     device: str = "cpu",
-    batch: int = 8,
+    batch: int = 0,
     whole: bool = False,
     variant: str | None = None,
 ) -> Detector:
@@ -199,7 +199,8 @@ def load_detector(
         backend: ``torch`` reads ``weights.pt``, a pickle: only where training happens, never to serve.
         threads: of the network; 0 takes all cores that this process may use.
         device: ``cpu``, a CUDA device such as ``0``, or ``tensorrt:0``.
-        batch: largest number of pictures in one pass.
+        batch: largest number of pictures in one pass; 0 takes 1 on a CPU, whose caches more would not fit,
+            and 8 on a GPU.
         whole: run the whole network although there are parts of it that run faster (``lidloop.cut``). A model
             without parts, and an ``.onnx`` file, always runs whole.
         variant: ``fp32`` or ``int8``. By default the one that the bundle says where it was judged, on ONNX
@@ -229,6 +230,7 @@ def load_detector(
     imgsz = files.imgsz or (json.loads(stated)[0] if stated else 0)
     if imgsz < STRIDE or imgsz % STRIDE:
         raise ModelError(f"{model} does not say its input size; train or seal it with lidloop")
+    batch = batch or (1 if device == "cpu" else 8)
     return Detector(network, imgsz=imgsz, iteration=files.iteration, digest=digest, batch=batch)
 
 
