@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from yamllint import linter
-from yamllint.config import YamlLintConfig
 
 from tests.manifests.hygiene import breaches
 from tests.manifests.pod_security import restricted
 from tests.manifests.pods import STORAGE_INITIALIZER, kserve_pod, pods
 from tests.manifests.render import CHART, ROOT, VALUES, kinds, run, template
 from tests.manifests.schemas import KUBERNETES, errors
+from tests.manifests.style import slips
 
 HPA = {"serving": {"autoscaling": {"kind": "hpa", "metricsAdapter": True}}}
 KEDA = {"serving": {"autoscaling": {"kind": "keda", "prometheus": "http://prometheus:9090"}}}
@@ -147,11 +147,23 @@ def test_long_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(p for p in CHART.rglob("*.yaml") if "templates" not in p.parts), ids=str
+    "path", sorted(p for p in CHART.rglob("*.yaml") if "templates" not in p.parts), ids=lambda path: path.name
 )
-def test_yaml(path: Any) -> None:
-    rules = {"line-length": {"max": 120}, "document-start": "disable", "braces": {"max-spaces-inside": 0}}
-    config = YamlLintConfig(
-        yaml.safe_dump({"extends": "default", "rules": {**rules, "comments": {"min-spaces-from-content": 2}}})
-    )
-    assert [str(problem) for problem in linter.run(path.read_text(), config)] == []
+def test_yaml(path: Path) -> None:
+    assert slips(path) == []
+
+
+def test_every_template_has_its_tests() -> None:
+    """In the folder of the same name, in a module that names it in its first line.
+
+    Checks and NetworkPolicies are looked at together: test_values.py, templates/test_networkpolicy.py.
+    """
+    here = Path(__file__).parent / "templates"
+    missing = []
+    for file in sorted((CHART / "templates").rglob("*.yaml")):
+        folder = here / file.parent.relative_to(CHART / "templates")
+        heads = [test.read_text().splitlines()[0] for test in folder.glob("test_*.py")]
+        together = file.name in ("checks.yaml", "networkpolicy.yaml")
+        if not together and not any(file.name in head for head in heads):
+            missing.append(str(file.relative_to(CHART)))
+    assert missing == []

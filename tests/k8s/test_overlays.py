@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from yamllint import linter
-from yamllint.config import YamlLintConfig
 
 from tests.manifests.hygiene import breaches
 from tests.manifests.network import End, allowed
 from tests.manifests.pods import STORAGE_INITIALIZER, pods
 from tests.manifests.render import ROOT, Object, kustomize, one, template
 from tests.manifests.schemas import KUBERNETES, errors
+from tests.manifests.style import slips
 
 K8S = ROOT / "k8s"
 OVERLAYS = sorted(path.parent.name for path in (K8S / "overlays").glob("*/kustomization.yaml"))
@@ -179,11 +179,5 @@ def test_no_container_is_too_large(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(K8S.rglob("*.yaml")), ids=lambda path: str(path.relative_to(K8S)))
-def test_yaml(path: Any) -> None:
-    rules: dict[str, Any] = {
-        "line-length": {"max": 120},
-        "document-start": "disable",
-        "braces": {"max-spaces-inside": 0},
-    }
-    config = YamlLintConfig(yaml.safe_dump({"extends": "default", "rules": rules}))
-    assert [str(problem) for problem in linter.run(path.read_text(), config)] == []
+def test_yaml(path: Path) -> None:
+    assert slips(path) == []

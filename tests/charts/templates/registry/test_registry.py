@@ -1,4 +1,4 @@
-"""templates/registry: Deployment, Service, ConfigMap, ServiceAccount and Ingress."""
+"""templates/registry: configmap.yaml, deployment.yaml, ingress.yaml, service.yaml, serviceaccount.yaml."""
 
 from __future__ import annotations
 
