@@ -28,12 +28,12 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> jsonschema.Dr
     return jsonschema.Draft202012Validator(schema | {"components": document["components"]})
 
 
-def test_schemathesis_finds_nothing(server: Server) -> None:
+def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("schemathesis")
     found = subprocess.run(
         [program, "--config-file", CONFIG, "run", f"{server.url}/openapi.json", "--checks=all", "--no-color",
          "--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "60"],
-        capture_output=True, text=True, timeout=300,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-2000:]
     assert "11 selected / 11 total" in found.stdout
