@@ -21,7 +21,7 @@ from lidloop.errors import LidloopError, ModelError
 from lidloop.files import sha256
 from lidloop.labels import Face, box_iou
 from lidloop.landmarks import N_POINTS
-from lidloop.runtimes import Graph, load_graph
+from lidloop.runtimes import Graph, Runtime, load_graph
 from lidloop.sparse_head import WHOLE, Answer, Network, SparseNetwork, WholeAnswer
 
 Backend = Literal["onnxruntime", "openvino", "torch"]
@@ -219,12 +219,7 @@ def load_detector(
         graph = load_graph(files.onnx, runtime=backend, threads=threads, device=device)
         network, stated = _whole_network(files.onnx, graph), graph.metadata.get("imgsz")
     else:
-        # A head has a millisecond's work: threads would cost more than they give.
-        parts = [
-            load_graph(path, runtime=backend, threads=count, device=device)
-            for path, count in zip(files.parts, (threads, 1, 1), strict=True)
-        ]
-        network = _sparse_network(files.parts, parts, digest)
+        network = _sparse_network(files.parts, digest, backend, threads, device)
         if files.parts[0].name == SCORES_INT8:
             digest = sha256(files.parts[0])
     imgsz = files.imgsz or (json.loads(stated)[0] if stated else 0)
@@ -239,11 +234,17 @@ def _whole_network(path: Path, graph: Graph) -> Network:
     return lambda batch: WholeAnswer(graph.run([batch])[0])
 
 
-def _sparse_network(paths: Sequence[Path], parts: Sequence[Graph], digest: str) -> Network:
-    for path, part in zip(paths, parts, strict=True):
-        if part.metadata.get(WHOLE) != digest:
+def _sparse_network(
+    paths: Sequence[Path], whole: str, runtime: Runtime, threads: int, device: str
+) -> Network:
+    """The parts at ``paths``, of the whole network with the digest ``whole``."""
+    scores = load_graph(paths[0], runtime=runtime, threads=threads, device=device)
+    # A head has a millisecond's work. Threads would cost more than they give, and OpenVINO and GPUs prepare
+    # themselves anew for every number of anchors.
+    box_head, point_head = (load_graph(path, runtime="onnxruntime", threads=1) for path in paths[1:])
+    for path, part in zip(paths, (scores, box_head, point_head), strict=True):
+        if part.metadata.get(WHOLE) != whole:
             raise ModelError(f"{path} is not a part of the model.onnx beside it; export again")
-    scores, box_head, point_head = parts
     _check_rows(paths[-1], point_head, dims=2, rows=3 * N_POINTS)
     return SparseNetwork(scores, box_head, point_head)
 
