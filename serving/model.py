@@ -98,8 +98,13 @@ def _folder_identity(path: Path) -> str:
 
 def _load_bundle(path: Path, settings: Settings, version: str | None, identity: str) -> Served:
     bundle = Bundle.open(path)
-    detector = load_detector(path, backend=settings.backend, threads=settings.threads)  # type: ignore[arg-type]
-    info = ModelInfo(bundle.info["name"], version, int(bundle.info["iteration"]), bundle.model_digest)
+    detector = load_detector(
+        path,
+        backend=settings.backend,  # type: ignore[arg-type]
+        threads=settings.threads,
+        device=settings.device,
+    )
+    info = ModelInfo(bundle.info["name"], version, detector.iteration, detector.digest)
     side = detector.imgsz
     grey = np.full((side * 3 // 4, side, 3), 128, dtype=np.uint8)
     screen(grey, detector, info)

@@ -33,7 +33,8 @@ class Settings:
         registry: registry that ``champion`` and versions come from.
         model_version: version to report for a model from a folder, which does not say it itself.
         watch: seconds between looks for a new champion, 0 for none.
-        backend: ``onnxruntime`` or ``openvino``. threads: of the network, 0: all cores.
+        backend, device: as ``lidloop.detector.load_detector`` takes them. threads: of the network, 0: all
+            cores.
         host, port: where to listen.
         body_bytes: largest picture, in bytes as sent. pixels: largest picture, in pixels.
         body_seconds: time a body may take to arrive.
@@ -55,6 +56,7 @@ class Settings:
     model_version: str = ""
     watch: float = 0.0
     backend: str = "onnxruntime"
+    device: str = "cpu"
     threads: int = 0
     host: str = "127.0.0.1"
     port: int = 8000
