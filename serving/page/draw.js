@@ -104,8 +104,7 @@ function drawPoints(context, face, map, radius) {
 
 function drawLine(context, line, map, across) {
   const [from, to] = line.at.map(map.toCanvas);
-  const shifted = line.at[0] !== line.from && (line.at[0][0] !== line.from[0] || line.at[0][1] !== line.from[1]);
-  if (shifted) {
+  if (line.at[0] !== line.from) {
     // Extension lines lead from what is measured to the line beside it.
     for (const [a, b] of [[line.from, line.at[0]], [line.to, line.at[1]]]) {
       path(context, [a, b], map);
@@ -129,25 +128,24 @@ function drawLine(context, line, map, across) {
   }
 }
 
-function lengthText(name, length, breakAt) {
+function lengthText(name, length) {
   const figure = length.mm === null ? `${fixed(length.px)} px` : `${fixed(length.mm)} mm`;
-  return `${SHORT[name]}${breakAt}${figure}`;
+  return `${SHORT[name]}${name === "pfh" ? "\n" : " "}${figure}`;
 }
 
-/** The whole picture with its faces; the selected one in full, the others as numbered boxes. */
-export function drawPhoto(context, map, { answer, selected, layers, names = true }) {
-  answer.faces.forEach((face, k) => {
-    const [x1, y1] = map.toCanvas(face.box.slice(0, 2));
-    const [x2, y2] = map.toCanvas(face.box.slice(2));
-    if (answer.faces.length > 1) {
-      context.beginPath();
-      context.rect(x1, y1, x2 - x1, y2 - y1);
-      stroke(context, INK.lines, k === selected ? 2.5 : 1.25, k === selected ? [] : [5, 5]);
-      label(context, String(k + 1), [x1 + 12, y1 - 14], { bold: true });
-    }
-  });
-  const face = answer.faces[selected];
-  if (!face) return;
+function drawBox(context, [left, top, right, bottom], map, number, selected) {
+  const [x, y] = map.toCanvas([left, top]);
+  context.beginPath();
+  context.rect(x, y, (right - left) * map.scale, (bottom - top) * map.scale);
+  stroke(context, INK.lines, selected ? 2.5 : 1.25, selected ? [] : [5, 5]);
+  label(context, String(number), [x + 12, y - 14], { bold: true });
+}
+
+/** The whole picture with its faces: the selected one in full, and boxes with numbers where there are several. */
+export function drawPhoto(context, map, { answer, selected, layers }) {
+  const { faces } = answer;
+  if (faces.length > 1) faces.forEach(({ box }, k) => drawBox(context, box, map, k + 1, k === selected));
+  const face = faces[selected];
   if (layers.points) drawPoints(context, face, map, 1.6);
   for (const side of SIDES) {
     const eye = face.eyes[side];
@@ -155,7 +153,7 @@ export function drawPhoto(context, map, { answer, selected, layers, names = true
     if (layers.iris && eye.pupil) drawIris(context, eye.pupil, map, 1.25);
     const { outer, outward, width } = eyeOf(face, side, answer.image.mirrored);
     const at = map.toCanvas([outer[0] + outward[0] * 0.35 * width, outer[1] + outward[1] * 0.35 * width]);
-    if (names) label(context, side, at, { size: 13, bold: true, align: outward[0] < 0 ? "right" : "left" });
+    label(context, side, at, { size: 13, bold: true, align: outward[0] < 0 ? "right" : "left" });
   }
 }
 
@@ -182,6 +180,6 @@ export function drawCloseup(context, map, { answer, face, side, layers, room }) 
       width: () => middle(from, to),
       brow_lid: () => [from[0] + 0.3 * (to[0] - from[0]), from[1] + 0.3 * (to[1] - from[1])],
     }[name]();
-    label(context, lengthText(name, eye[name], name === "pfh" ? "\n" : " "), where, { size });
+    label(context, lengthText(name, eye[name]), where, { size });
   }
 }

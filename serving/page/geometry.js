@@ -38,7 +38,7 @@ export function eyeOf(face, side, mirrored) {
 }
 
 /**
- * The measured lengths of an eye as lines, each with the line that it is drawn at, beside what it measures.
+ * The measured lengths of an eye as lines: `from` and `to`, and `at`, where each is drawn: there, or beside it.
  *
  * @returns {{name: string, from, to, at: [from, to]}[]} withheld lengths are not among them.
  */
@@ -51,8 +51,9 @@ export function lines(face, side, mirrored) {
     (part) => face.landmarks[`${eye.at}_eye_${part}`],
   );
   const found = [];
-  const put = (name, from, to, shift = [0, 0]) => {
-    if (measured[name]) found.push({ name, from, to, at: [add(from, shift), add(to, shift)] });
+  const put = (name, from, to, shift) => {
+    const at = shift ? [add(from, shift), add(to, shift)] : [from, to];
+    if (measured[name]) found.push({ name, from, to, at });
   };
   const pupil = measured.pupil && [measured.pupil.x, measured.pupil.y];
   if (pupil && measured.mrd1) put("mrd1", pupil, sub(pupil, times(down, measured.mrd1.px)));

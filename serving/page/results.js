@@ -1,7 +1,7 @@
 /** An answer as words and a table. */
 
 import { h } from "./dom.js";
-import { ADVICE, EYE, FLAG, METHOD, ROWS, SCALE, SHORT, SIDES, fixed, sentence } from "./words.js";
+import { ADVICE, EYE, FLAG, ROWS, SCALE, SHORT, SIDES, fixed, sentence } from "./words.js";
 
 const SHAPES = {
   // Told apart by shape as well as by colour.
@@ -99,11 +99,11 @@ const plus = (value) => (Number(value.toFixed(1)) > 0 ? "+" : "");
 function lengthCell(length, signed = false) {
   const said = (value) => (signed ? plus(value) : "") + fixed(value);
   const px = `${said(length.px)} px`;
-  if (length.mm === null) return [h("span", { class: "figure" }, px), h("span", { class: "small" }, METHOD[length.method])];
+  if (length.mm === null) return [h("span", { class: "figure" }, px), h("span", { class: "small" }, length.method)];
   return [
     h("span", { class: "figure" }, said(length.mm), h("span", { class: "unit" }, " mm")),
     length.mm_error !== null && h("span", { class: "band" }, ` ± ${fixed(length.mm_error)}`),
-    h("span", { class: "small" }, `${px} · ${METHOD[length.method]}`),
+    h("span", { class: "small" }, `${px} · ${length.method}`),
   ];
 }
 

@@ -4,7 +4,7 @@ export const SIDES = ["OD", "OS"];
 
 export const EYE = { OD: "right eye", OS: "left eye" };
 
-/** Rows of the table: key in the answer, abbreviation, name, whether OD minus OS is given. */
+/** Rows of the table: key in the answer, abbreviation, name. */
 export const ROWS = [
   { key: "mrd1", short: "MRD1", name: "pupil centre to upper lid" },
   { key: "mrd2", short: "MRD2", name: "pupil centre to lower lid" },
@@ -31,8 +31,6 @@ export const SCALE = {
   iris: "from the iris, taken to be 11.7 mm across",
   "outer-canthal": "from the outer corners of the eyes, taken to be 90 mm apart",
 };
-
-export const METHOD = { pixels: "pixels", landmarks: "landmarks" };
 
 /** "the right eye (OD)", or both. */
 export function sidesInWords(sides) {
