@@ -90,7 +90,8 @@ class _SparseAnswer:
         self._starts = np.cumsum([0, *(height * width for height, width in sides)])
 
     def boxes(self, picture: int, anchors: Ints) -> Floats32:
-        """Distances to the sides are expected values over 16 bins (distribution focal loss)."""
+        """Distances from the cell's centre to the sides, in cells, are expected values over 16 bins
+        (distribution focal loss, arXiv 2006.04388)."""
         logits = self._run(self._network.box_head, picture, anchors).reshape(-1, 4, _BINS)
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
@@ -101,7 +102,7 @@ class _SparseAnswer:
         return np.concatenate([(low + high) / 2, high - low], axis=1) * stride[:, None]
 
     def points(self, picture: int, anchors: Ints) -> Floats32:
-        """Points are offsets from the cell's corner, in half cells."""
+        """Points are offsets from the cell's corner, in units of two cells (Ultralytics' ``Pose`` head)."""
         raw = self._run(self._network.point_head, picture, anchors).reshape(-1, N_POINTS, 3)
         column, row, stride = self._places(anchors)
         corner = np.stack([column, row], axis=1)
@@ -120,25 +121,17 @@ class _SparseAnswer:
 
     def _run(self, head: Graph, picture: int, anchors: Ints) -> Floats32:
         """A head's answers at anchors: (n, k)."""
-        answers = [
-            self._run_chunk(head, picture, anchors[start : start + _CHUNK])
-            for start in range(0, len(anchors), _CHUNK)
-        ]
-        return np.concatenate(answers) if answers else np.zeros((0, int(head.outputs[0][1])), np.float32)
+        starts = range(
+            0, max(1, len(anchors)), _CHUNK
+        )  # no anchors are a run too: it tells how wide nothing is
+        return np.concatenate([self._run_few(head, picture, anchors[k : k + _CHUNK]) for k in starts])
 
-    def _run_chunk(self, head: Graph, picture: int, anchors: Ints) -> Floats32:
+    def _run_few(self, head: Graph, picture: int, anchors: Ints) -> Floats32:
         level = self._levels(anchors)
         inputs: list[Floats32] = []
-        used: list[Ints] = []
-        rows = 0
         for k, feature in enumerate(self._features):
-            here = np.flatnonzero(level == k)
-            cells = anchors[here] - self._starts[k]
-            # A convolution over no cells at all is refused by some runtimes: give it one and forget it.
-            inputs += neighbourhoods(feature[picture], cells if len(cells) else np.zeros(1, np.int64))
-            used.append(rows + np.arange(len(cells)))
-            rows += max(1, len(cells))
-        by_level = head.run(inputs)[0][np.concatenate(used)]
+            inputs += neighbourhoods(feature[picture], anchors[level == k] - self._starts[k])
+        by_level = head.run(inputs)[0]
         answers = np.empty_like(by_level)
         answers[np.argsort(level, kind="stable")] = by_level
         return answers
