@@ -121,9 +121,8 @@ class _SparseAnswer:
 
     def _run(self, head: Graph, picture: int, anchors: Ints) -> Floats32:
         """A head's answers at anchors: (n, k)."""
-        starts = range(
-            0, max(1, len(anchors)), _CHUNK
-        )  # no anchors are a run too: it tells how wide nothing is
+        # No anchors are a run too: it says how wide nothing is.
+        starts = range(0, max(1, len(anchors)), _CHUNK)
         return np.concatenate([self._run_few(head, picture, anchors[k : k + _CHUNK]) for k in starts])
 
     def _run_few(self, head: Graph, picture: int, anchors: Ints) -> Floats32:

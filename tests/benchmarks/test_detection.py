@@ -53,3 +53,4 @@ def test_notes_say_what_was_accepted_and_what_was_refused() -> None:
     assert "INT8 at 640 px is refused on 156 gold faces" in text
     assert "more than 2 % worse" in text
     assert "parts 0.0001 px" in text
+    assert "in parts takes 0.63 of the whole" in text
