@@ -8,7 +8,7 @@ unmarked ones would be punished for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,7 +21,8 @@ class Tolerances:
     """What still counts as equal.
 
     Attributes:
-        recall: recall that may be lost, as a fraction: 0.005 is half a point.
+        recall: recall that may be lost, as a fraction: 0.005 is half a point. It is lost once, not with
+            each promotion: what counts is the best recall of all champions so far.
         recall_faces: gold faces that may be lost where they weigh more than ``recall``: on 40 faces one
             face is 2.5 points, and one face either way is chance. The larger of the two holds.
         worse: how much worse either error may become, relative: 0.02 is 2 % of the champion's.
@@ -51,15 +52,23 @@ class Decision:
 
 
 def decide(
-    candidate: Mapping[str, Any], champion: Mapping[str, Any] | None, *, tolerances: Tolerances = DEFAULT
+    candidate: Mapping[str, Any],
+    champion: Mapping[str, Any] | None,
+    *,
+    earlier: Sequence[Mapping[str, Any]] = (),
+    tolerances: Tolerances = DEFAULT,
 ) -> Decision:
     """Decide whether ``candidate`` replaces ``champion``.
 
     Both are metrics over the same gold faces: ``faces``, ``matched``, ``recall``, ``lid_error_mean`` and
-    ``nme_mean`` are read (fractions; other keys are ignored). The candidate is promoted when all hold:
+    ``nme_mean`` are read (fractions; other keys are ignored). ``earlier`` are those of the champions before
+    it; ones that are unusable or over another number of faces are passed over. The candidate is promoted
+    when all hold:
 
     1. its metrics are finite numbers and it matched at least one gold face;
-    2. recall is at least the champion's less ``tolerances.lost_recall(faces)``;
+    2. recall is at least the best of the champion's and the earlier ones', less
+       ``tolerances.lost_recall(faces)``: against the champion's alone, every promotion could lose a little
+       more;
     3. neither error is above ``(1 + tolerances.worse)`` times the champion's;
     4. the geometric mean of the two ratios candidate / champion is below ``1 - tolerances.gain``.
 
@@ -83,6 +92,14 @@ def decide(
         )
 
     refusals, notes = losses(candidate, champion, tolerances=tolerances)
+    comparable = (m for m in earlier if not _unusable(m) and int(m["faces"]) == faces)
+    best = max((float(m["recall"]) for m in comparable), default=0.0)
+    if not refusals and _loses_recall(candidate, best, tolerances):
+        refusals.append(
+            f"recall {_percent(best)} of an earlier champion → {_percent(candidate['recall'])}: together the "
+            f"promotions since would lose more than the {_percent(tolerances.lost_recall(faces))} allowed on "
+            f"{faces} faces"
+        )
     if not refusals:
         ratios = (_ratio(float(candidate[key]), float(champion[key])) for key in ERRORS)
         combined = math.sqrt(math.prod(ratios))
@@ -107,10 +124,9 @@ def losses(
     refusals: list[str] = []
     notes: list[str] = []
     faces = int(reference["faces"])
-    new, old = float(candidate["recall"]), float(reference["recall"])
     allowed = tolerances.lost_recall(faces)
-    text = f"recall {_percent(old)} → {_percent(new)}"
-    if new < old - allowed - 1e-9:
+    text = f"recall {_percent(reference['recall'])} → {_percent(candidate['recall'])}"
+    if _loses_recall(candidate, float(reference["recall"]), tolerances):
         refusals.append(f"{text}: lost more than the {_percent(allowed)} allowed on {faces} faces")
     else:
         notes.append(text)
@@ -121,6 +137,11 @@ def losses(
         else:
             notes.append(text)
     return refusals, notes
+
+
+def _loses_recall(candidate: Mapping[str, Any], before: float, tolerances: Tolerances) -> bool:
+    allowed = tolerances.lost_recall(int(candidate["faces"]))
+    return float(candidate["recall"]) < before - allowed - 1e-9
 
 
 def _unusable(metrics: Mapping[str, Any]) -> list[str]:

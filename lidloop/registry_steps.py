@@ -20,7 +20,7 @@ from lidloop.files import sha256
 from lidloop.gate import DEFAULT, Decision, Tolerances, decide
 from lidloop.labels import HUMAN, concat
 from lidloop.registry import Registry
-from lidloop.registry_versions import ModelVersion
+from lidloop.registry_versions import ModelVersion, line_of_champions
 from lidloop.tables import read_faces
 
 CONF: Final = 0.25
@@ -181,7 +181,12 @@ def consider(
             ],
         )
     else:
-        decision = decide(candidate.gold, _comparable(champion, candidate.dataset), tolerances=tolerances)
+        decision = decide(
+            candidate.gold,
+            _comparable(champion, candidate.dataset),
+            earlier=_earlier_champions(registry, candidate.dataset),
+            tolerances=tolerances,
+        )
     registry.note_gate(
         candidate.version,
         promote=decision.promote,
@@ -199,3 +204,9 @@ def consider(
 
 def _comparable(champion: ModelVersion | None, dataset: str) -> Mapping[str, Any] | None:
     return champion.gold if champion is not None and champion.dataset == dataset else None
+
+
+def _earlier_champions(registry: Registry, dataset: str) -> list[Mapping[str, Any]]:
+    """Gold metrics on a dataset of the champions that led to the present one."""
+    line = set(line_of_champions(registry.history()))
+    return [v.gold for v in registry.versions() if v.version in line and v.dataset == dataset]

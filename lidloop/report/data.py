@@ -108,9 +108,12 @@ def seconds_of(steps: Sequence[Mapping[str, Any]], iteration: int) -> dict[str, 
 def gate_champion(entries: Sequence[Mapping[str, Any]]) -> int | None:
     """The iteration that the gold gate leaves as champion when it sees the iterations in order."""
     best: Mapping[str, Any] | None = None
+    champions: list[Mapping[str, Any]] = []
     for entry in entries:
-        if gate.decide(entry["gold"]["overall"], None if best is None else best["gold"]["overall"]).promote:
+        gold = entry["gold"]["overall"]
+        if gate.decide(gold, champions[-1] if champions else None, earlier=champions).promote:
             best = entry
+            champions.append(gold)
     return None if best is None else int(best["iteration"])
 
 

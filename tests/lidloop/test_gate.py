@@ -64,6 +64,35 @@ def test_tolerances_are_used() -> None:
     assert decide(better, metrics(), tolerances=Tolerances(recall=0.05)).promote
 
 
+@pytest.mark.parametrize(
+    ("earlier", "promote", "reason"),
+    [
+        pytest.param([], True, "", id="half a point below the champion is allowed"),
+        pytest.param([{"recall": 0.98}], True, "", id="the earlier champion was as good"),
+        pytest.param([{"recall": 0.984}, {"recall": 0.98}], False, "98.4 %", id="together it is too much"),
+        pytest.param([{"recall": 0.99, "faces": 300}], True, "", id="measured on other gold faces"),
+        pytest.param([{"recall": 0.99, "nme_mean": None}], True, "", id="has no usable metrics"),
+    ],
+)
+def test_recall_is_held_against_the_best_champion_so_far(
+    earlier: list[dict[str, Any]], promote: bool, reason: str
+) -> None:
+    candidate, champion = metrics(nme_mean=0.03, recall=0.976), metrics()
+    decision = decide(candidate, champion, earlier=[metrics(**changes) for changes in earlier])
+    assert decision.promote is promote
+    assert any(reason in line for line in decision.reasons), decision.reasons
+
+
+@given(st.lists(st.tuples(st.floats(0.8, 1.0), st.floats(0.9, 1.0)), min_size=1, max_size=20))
+def test_recall_is_lost_once_however_many_are_promoted(steps: list[tuple[float, float]]) -> None:
+    champions = [metrics()]
+    for recall, factor in steps:
+        candidate = metrics(recall=recall, nme_mean=champions[-1]["nme_mean"] * factor)
+        if decide(candidate, champions[-1], earlier=champions).promote:
+            champions.append(candidate)
+    assert champions[-1]["recall"] >= max(m["recall"] for m in champions) - 0.005 - 1e-6
+
+
 ERROR = st.floats(0.01, 0.05)
 USABLE = st.fixed_dictionaries(
     {

@@ -516,6 +516,21 @@ def test_a_worse_model_is_not_promoted(place: Path, tmp_path: Path) -> None:
     assert registry.get("champion").version == "1"
 
 
+def test_recall_is_not_lost_bit_by_bit(place: Path, tmp_path: Path) -> None:
+    registry = Registry(place)
+    for iteration, (nme, recall) in enumerate([(0.04, 0.98), (0.035, 0.976), (0.03, 0.973)]):
+        yardstick = {"overall": gold(nme, recall=recall)}
+        evaluation = {"iteration": iteration, "gold": yardstick, "paper": yardstick}
+        made = bundle(tmp_path, iteration=iteration, evaluation=evaluation)
+        registry.register(made, run="r", iteration=iteration, parent=str(iteration) if iteration else None)
+    assert promote_step(str(place), "1")
+    assert promote_step(str(place), "2")
+    assert not promote_step(str(place), "3")
+    assert "earlier champion" in str(registry.get("3").gate)
+    registry.rollback(reason="eyes on ears")
+    assert not promote_step(str(place), "3"), "the first champion's recall counts as before"
+
+
 def test_a_rollback_is_not_undone_by_the_pipeline(place: Path, tmp_path: Path) -> None:
     registry = fill(place, tmp_path, 0.04, 0.03)
     assert promote_step(str(place), "1")
