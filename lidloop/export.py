@@ -54,7 +54,7 @@ class _Worst(NamedTuple):
     px: float = 0.0
     score: float = 0.0
 
-    def or_(self, other: _Worst) -> _Worst:
+    def joined(self, other: _Worst) -> _Worst:
         # np.maximum hands NaN on, max() would not.
         return _Worst(float(np.maximum(self.px, other.px)), float(np.maximum(self.score, other.score)))
 
@@ -67,12 +67,12 @@ def compare(folder: Path, pictures: Sequence[Path]) -> dict[str, Any]:
 
     Returns:
         Number of pictures, the largest difference of a box corner or point in pixels of the picture, and of
-        a score: ``max_px`` and ``max_score`` of the whole network to the torch model, and where there are
-        parts, ``parts_max_px`` and ``parts_max_score`` of them to the whole network.
+        a score: ``max_px`` and ``max_score`` of the whole network and its parts to the torch model, and where
+        there are parts, ``parts_max_px`` and ``parts_max_score`` of them to the whole network.
 
     Raises:
-        TrainingError: where a box or point of the whole network differs by more than 0.5 px from the torch
-            model's, or one of the parts by more than 0.01 px from the whole network's.
+        TrainingError: where a box or point differs by more than 0.5 px from the torch model's, or one of the
+            parts by more than 0.01 px from the whole network's.
     """
     whole = load_detector(folder, batch=1, whole=True)
     torch = load_detector(folder, backend="torch", batch=1)
@@ -82,11 +82,12 @@ def compare(folder: Path, pictures: Sequence[Path]) -> dict[str, Any]:
         prepared = whole.prepare(read_rgb(path))
         a, b = whole.forward([prepared]), torch.forward([prepared])
         best = np.argsort(-b.scores[0])[:_ANCHORS]
-        exported = exported.or_(_difference(a, b, best, prepared))
+        exported = exported.joined(_difference(a, b, best, prepared))
         if parts is not None:
             c = parts.forward([prepared])
             anchors = np.union1d(best, _corners(prepared))
-            cut_up = cut_up.or_(_difference(c, a, anchors, prepared))
+            cut_up = cut_up.joined(_difference(c, a, anchors, prepared))
+            exported = exported.joined(_difference(c, b, best, prepared))
     if not exported.px <= TOLERANCE_PX or not np.isfinite(exported.score):
         raise TrainingError(f"the exported model differs from the trained one by {exported.px:.2f} px")
     if not cut_up.px <= PARTS_TOLERANCE_PX or not cut_up.score <= PARTS_TOLERANCE_SCORE:
