@@ -1,0 +1,42 @@
+"""Ultralytics behind a minimal BentoML service: what ``lidloop serve`` is measured against.
+
+``PLAIN_WEIGHTS`` and ``PLAIN_IMGSZ`` say which model. Nothing is left out that would make it slower: it
+answers boxes, scores and points, measures nothing and checks nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+os.environ.setdefault("YOLO_VERBOSE", "False")
+
+import bentoml
+from PIL.Image import Image
+
+
+@bentoml.service
+class Plain:
+    """Detect faces in a picture."""
+
+    def __init__(self) -> None:
+        from ultralytics import YOLO, settings
+
+        settings.update({"mlflow": False})
+        self._model = YOLO(os.environ["PLAIN_WEIGHTS"], task="pose")
+        self._imgsz = int(os.environ["PLAIN_IMGSZ"])
+
+    @bentoml.api
+    def predict(self, image: Image) -> list[dict[str, Any]]:
+        """Boxes, scores and points."""
+        found = self._model.predict(image, imgsz=self._imgsz, conf=0.5, device="cpu", verbose=False)[0]
+        return [
+            {"box": box, "score": score, "points": points}
+            for box, score, points in zip(
+                found.boxes.xyxy.tolist(),
+                found.boxes.conf.tolist(),
+                found.keypoints.xy.tolist(),
+                strict=True,
+            )
+        ]
