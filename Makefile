@@ -5,7 +5,7 @@ RUN := $(UV) run --frozen --no-sync
 # A step is a process of its own: without byte code on disk each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test k8s-test cluster-tools lint bench docs clean
+.PHONY: demo test k8s-test cluster-tools lint bench soak docs clean
 
 demo: .venv/ready  ## the whole loop on drawn faces, about five minutes on two cores
 	$(RUN) lidloop demo
@@ -26,6 +26,9 @@ lint: .venv/ready
 
 bench: .venv/ready  ## side-by-side measurements; writes docs/BENCHMARKS.md
 	$(RUN) python -m benchmarks
+
+soak: .venv/ready  ## ten minutes of overload, then 2,000 broken pictures; a missed target fails
+	$(RUN) python -m benchmarks --only soak --strict
 
 docs: .venv/ready  ## figures and tables under docs/ that need no measuring
 	$(RUN) python -m benchmarks.docs
