@@ -91,11 +91,17 @@ def _client(server: Server, photo: bytes) -> Client:
 
 
 def _calm(server: Server, photo: bytes) -> float:
-    """Median seconds of a request where there is no other."""
+    """Median seconds of a request where there is no other.
+
+    Raises:
+        RuntimeError: where one is not answered.
+    """
     client = _client(server, photo)
-    seconds = [client.post().seconds for _ in range(45)][5:]
+    answers = [client.post() for _ in range(45)]
     client.close()
-    return median(seconds)
+    if wrong := [answer for answer in answers if answer.status != 200]:
+        raise RuntimeError(f"no answer: {wrong[0].status} {wrong[0].body[:300]!r}")
+    return median(answer.seconds for answer in answers[5:])
 
 
 async def _overload(
