@@ -67,25 +67,28 @@ def cut(folder: Path) -> None:
         write_atomic(folder / name, part.SerializeToString())
 
 
-def _weights(whole: Any, head: str, level: int) -> list[Any]:
-    """A head's weights at a level: kernel and bias of its three convolutions."""
-    wanted = re.compile(rf"model\.\d+\.{head}\.{level}\.([01]\.conv|2)\.(weight|bias)")
-    found = sorted((t for t in whole.graph.initializer if wanted.fullmatch(t.name)), key=lambda t: t.name)
-    by_stage = [found[k : k + 2][::-1] for k in range(0, len(found), 2)]  # "bias" sorts before "weight"
-    kernels = [list(stage[0].dims[2:]) for stage in by_stage]
-    if kernels != [[3, 3], [3, 3], [1, 1]]:
+def _convolutions(whole: Any, head: str, level: int) -> list[Any]:
+    """The nodes of a head's three convolutions at a level."""
+    kernels = re.compile(rf"model\.\d+\.{head}\.{level}\.([01]\.conv|2)\.weight")
+    found = [n for n in whole.graph.node if n.op_type == "Conv" and kernels.fullmatch(n.input[1])]
+    found.sort(key=lambda node: str(node.input[1]))
+    sides = [list(_tensor(whole, node.input[1]).dims[2:]) for node in found]
+    if sides != [[3, 3], [3, 3], [1, 1]]:
         raise CannotCut(
             f"level {level} of the network's {head} is not two 3 × 3 and a 1 × 1 convolution, as in YOLOv8"
         )
-    return [tensor for stage in by_stage for tensor in stage]
+    return found
+
+
+def _tensor(whole: Any, name: str) -> Any:
+    return next(tensor for tensor in whole.graph.initializer if tensor.name == name)
 
 
 def _feature_maps(whole: Any) -> list[str]:
     """Names of the three tensors that feed the heads, strides 8, 16 and 32."""
     names = []
     for level in range(_LEVELS):
-        firsts = {_weights(whole, head, level)[0].name for head in (_BOX_HEAD, _POINT_HEAD)}
-        inputs = {node.input[0] for node in whole.graph.node if firsts & set(node.input)}
+        inputs = {_convolutions(whole, head, level)[0].input[0] for head in (_BOX_HEAD, _POINT_HEAD)}
         if len(inputs) != 1:
             raise CannotCut(f"the heads of level {level} do not read one feature map")
         names.append(inputs.pop())
@@ -114,17 +117,17 @@ def _head(whole: Any, head: str) -> Any:
     """A head over 5 × 5 cells of each level, its answers one level below the other."""
     from onnx import TensorProto, helper
 
-    nodes, inputs, initializers = [], [], []
+    nodes, inputs = [], []
+    weights: dict[str, Any] = {}  # by name: equal tensors may have become one
     for level in range(_LEVELS):
-        weights = _weights(whole, head, level)
-        channels = weights[0].dims[1]
+        first, second, third = (list(node.input[1:3]) for node in _convolutions(whole, head, level))
+        weights |= {name: _tensor(whole, name) for name in (*first, *second, *third)}
+        channels, answers = weights[first[0]].dims[1], weights[third[0]].dims[0]
         patch, inside = f"cells{level}", f"inside{level}"
         inputs += [
             helper.make_tensor_value_info(patch, TensorProto.FLOAT, [f"n{level}", channels, 5, 5]),
             helper.make_tensor_value_info(inside, TensorProto.FLOAT, [f"n{level}", 1, 3, 3]),
         ]
-        initializers += weights
-        first, second, third = ([t.name for t in weights[k : k + 2]] for k in (0, 2, 4))
         at = f"level{level}/"
         nodes += [
             helper.make_node("Conv", [patch, *first], [f"{at}a"]),
@@ -138,6 +141,6 @@ def _head(whole: Any, head: str) -> Any:
             helper.make_node("Flatten", [f"{at}h"], [f"{at}answer"]),
         ]
     nodes.append(helper.make_node("Concat", [f"level{k}/answer" for k in range(_LEVELS)], ["answer"], axis=0))
-    outputs = [helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["n", weights[-1].dims[0]])]
-    graph = helper.make_graph(nodes, head, inputs, outputs, initializer=initializers)
+    outputs = [helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["n", answers])]
+    graph = helper.make_graph(nodes, head, inputs, outputs, initializer=list(weights.values()))
     return helper.make_model(graph, opset_imports=whole.opset_import)

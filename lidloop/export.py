@@ -88,13 +88,13 @@ def compare(folder: Path, pictures: Sequence[Path]) -> dict[str, Any]:
             anchors = np.union1d(best, _corners(prepared))
             cut_up = cut_up.joined(_difference(c, a, anchors, prepared))
             exported = exported.joined(_difference(c, b, best, prepared))
-    if not exported.px <= TOLERANCE_PX or not np.isfinite(exported.score):
-        raise TrainingError(f"the exported model differs from the trained one by {exported.px:.2f} px")
     if not cut_up.px <= PARTS_TOLERANCE_PX or not cut_up.score <= PARTS_TOLERANCE_SCORE:
         raise TrainingError(
             f"the network's parts differ from the whole by {cut_up.px:.4f} px of a box or point and by "
             f"{cut_up.score:.1e} of a score"
         )
+    if not exported.px <= TOLERANCE_PX or not np.isfinite(exported.score):
+        raise TrainingError(f"the exported model differs from the trained one by {exported.px:.2f} px")
     found = {
         "pictures": len(pictures),
         "max_px": round(exported.px, 5),
