@@ -51,9 +51,20 @@ def demo(
         f"{hidden['grown_correct']} of {hidden['grown']} grown labels are right",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
-    picture = next((faces / "images" / "val").glob("*.jpg"))
     program = os.path.relpath(sys.argv[0])
-    console.print(
-        f"try it:   {program} detect {picture} --registry {result.registry} --draw {out}/drawn",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    for what, command in (
+        ("serve it", f"serve --registry {result.registry}"),
+        ("screen", f"screen {_largest_face(faces)} --registry {result.registry} --draw {out}/drawn"),
+    ):
+        console.print(f"{what + ':':<9} {program} {command}", highlight=False, soft_wrap=True)
+
+
+def _largest_face(faces: Path) -> Path:
+    """The validation picture with the largest labelled face: lids of a small one cannot be measured."""
+
+    def size(label: Path) -> float:
+        boxes = (line.split(maxsplit=5)[3:5] for line in label.read_text().splitlines())
+        return max((float(width) * float(height) for width, height in boxes), default=0.0)
+
+    label = max(sorted((faces / "labels" / "val").glob("*.txt")), key=size)
+    return faces / "images" / "val" / f"{label.stem}.jpg"
