@@ -1,27 +1,27 @@
 """What is measured on a face: lengths by the patient's side, pose, scale, quality and flag.
 
-The definitions stand in ``lidloop.measurements``, whose types are offered here too.
+The definitions stand in ``lidloop.measurements``, whose types are offered here too. Lids and irises come from
+a second look at the eye's own pixels (``lidloop.eyes``) where that is sure enough, else from the landmarks.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lidloop.errors import LidloopError
-from lidloop.eyes.margins import Margins, heights_at, margins_from_landmarks
+from lidloop.eyes.reading import EyeReading, Method, read_eyes
 from lidloop.flags import flag_of
 from lidloop.labels import Face, Floats
 from lidloop.landmarks import (
     N_POINTS,
     Eye,
     brow_lid_distance,
-    eye_width,
-    lid_opening,
     outer_canthal_distance,
     patient_eyes,
     roll_degrees,
@@ -70,18 +70,32 @@ __all__ = [
     "measure_face",
 ]
 
-METHOD_ERROR: Final[Mapping[str, float]] = {"landmarks": 0.02}
-"""Error of a length over the outer-canthal distance, by its method."""
+METHOD_ERROR: Final[Mapping[Method, float]] = {"pixels": 0.007, "landmarks": 0.023}
+"""Error of a length over the outer-canthal distance, by its method; see docs/MEASUREMENTS.md."""
+_LIDS: Final = ("pfh", "mrd1", "mrd2")
 _WITHHELD_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "too-small": LENGTHS,
-    "blurred": ("pfh", "mrd1", "mrd2"),
+    "blurred": _LIDS,
     "turned": LENGTHS,
     "tilted": LENGTHS,
-    "eyes-closed": ("pfh", "mrd1", "mrd2", "brow_lid"),
+    "eyes-closed": (*_LIDS, "brow_lid"),
 }
 _NO_PUPIL: Final = Reason(
-    "no-pupil", "the pupil centre is not known: the landmarks do not contain it, and it was not given"
+    "no-pupil", "the pupil centre was not given, and no iris was found that is sure enough to take it from"
 )
+_HIDDEN: Final = Reason("eye-hidden", "no eye is to be seen here: glasses, hair or a hand may hide it")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Setting:
+    """What holds for the whole face."""
+
+    points: Floats
+    visible: NDArray[np.bool_]
+    canthal: float
+    down: Floats
+    scale: Scale | None
+    problems: tuple[Reason, ...]
 
 
 def measure_face(
@@ -106,6 +120,36 @@ def measure_face(
     Raises:
         LidloopError: for points that are not (51, 3) finite numbers, or a scale that is not positive.
     """
+    points = _checked(face, mm_per_px)
+    sides: dict[Side, Eye] = {side: patient_eyes(mirrored=mirrored)[side] for side in SIDES}
+    visible = seen(points, (image.shape[1], image.shape[0]))
+    whole = {side: bool(visible[eye_points(eye)].all()) for side, eye in sides.items()}
+    canthal = float(outer_canthal_distance(points))
+    roll, yaw = (float(np.nan_to_num(value)) for value in (roll_degrees(points), yaw_proxy(points)))
+    read = read_eyes(image, points, sides, pupils or {}, canthal=canthal, whole=whole)
+    sharp = [
+        value
+        for side in SIDES
+        if whole[side] and (value := sharpness(image, points, sides[side])) is not None
+    ]
+    ratios = [
+        reading.pfh(reading.method, np.zeros(2), through_pupil=False) / width
+        for side, reading in read.items()
+        if whole[side] and (width := reading.canthi_px(reading.method)) > 0
+    ]
+    checks = (cut_off(visible), too_small(canthal), turned(yaw), tilted(roll),
+              blurred(max(sharp, default=None)), closed(ratios))  # fmt: skip
+    problems = tuple(reason for reason in checks if reason is not None)
+    span, down = _canthal_line(read, sides, points)
+    scale = scale_of(mm_per_px, [r.pupil for r in read.values() if r.pupil is not None], span, yaw)
+    setting = _Setting(points, visible, canthal, down, scale, problems)
+    eyes = {side: _measure_eye(side, sides[side], read[side], setting) for side in SIDES}
+    differences = _differences(eyes, read, setting)
+    flag = flag_of(eyes, differences, thresholds or Thresholds())
+    return FaceMeasurement(face, eyes, differences, roll, yaw, scale, problems, flag)
+
+
+def _checked(face: Face, mm_per_px: float | None) -> Floats:
     points = np.asarray(face.points, dtype=np.float64)
     if points.shape != (N_POINTS, 3) or not np.isfinite(points).all():
         raise LidloopError(
@@ -114,121 +158,111 @@ def measure_face(
         )
     if mm_per_px is not None and not (math.isfinite(mm_per_px) and mm_per_px > 0):
         raise LidloopError(f"mm_per_px must be a positive number, got {mm_per_px}")
-    sides: dict[Side, Eye] = {side: patient_eyes(mirrored=mirrored)[side] for side in SIDES}
-    visible = seen(points, (image.shape[1], image.shape[0]))
-    canthal = float(outer_canthal_distance(points))
-    roll, yaw = (float(np.nan_to_num(value)) for value in (roll_degrees(points), yaw_proxy(points)))
-    down = np.array([-math.sin(math.radians(roll)), math.cos(math.radians(roll))])
-    known = {side: _given_pupil(points, eye, (pupils or {}).get(side)) for side, eye in sides.items()}
-    scale = scale_of(mm_per_px, [p for p in known.values() if p], canthal, yaw)
-    problems = _problems(image, points, sides, visible, canthal=canthal, roll=roll, yaw=yaw)
-    eyes = {
-        side: _measure_eye(
-            side, eye, points, known[side], visible=visible, down=down, problems=problems, scale=scale,
-            canthal=canthal,
-        )
-        for side, eye in sides.items()
-    }  # fmt: skip
-    differences = _differences(eyes, scale, canthal)
-    flag = flag_of(eyes, differences, thresholds or Thresholds())
-    return FaceMeasurement(face, eyes, differences, roll, yaw, scale, problems, flag)
+    return points
 
 
-def _given_pupil(points: Floats, eye: Eye, centre: tuple[float, float] | None) -> Pupil | None:
-    """The caller's pupil where it lies in this eye: within half its width of the middle of the canthi."""
-    if centre is None:
-        return None
-    middle = points[[eye.outer, eye.inner], :2].mean(axis=0)
-    if not float(np.linalg.norm(np.array(centre) - middle)) < 0.5 * float(eye_width(points, eye)):
-        return None
-    return Pupil(float(centre[0]), float(centre[1]), "given", 1.0)
+def _canthal_line(
+    read: Mapping[Side, EyeReading], sides: Mapping[Side, Eye], points: Floats
+) -> tuple[float, Floats]:
+    """Distance between the outer canthi in pixels, and the unit vector down from their line: of the canthi
+    that were found, where both were, else of the landmarks."""
+    ends = {}
+    both = all(reading.pixels is not None for reading in read.values())
+    for side, reading in read.items():
+        pixels = reading.pixels
+        ends[side] = pixels.upper[0] if both and pixels is not None else points[sides[side].outer, :2]
+    left, right = sorted(sides, key=lambda side: sides[side].outer)
+    across = ends[right] - ends[left]
+    length = float(np.linalg.norm(across))
+    if length == 0:
+        return 0.0, np.array([0.0, 1.0])
+    return length, np.array([-across[1], across[0]]) / length
 
 
-def _problems(
-    image: NDArray[np.uint8],
-    points: Floats,
-    sides: Mapping[Side, Eye],
-    visible: NDArray[np.bool_],
-    *,
-    canthal: float,
-    roll: float,
-    yaw: float,
-) -> tuple[Reason, ...]:
-    whole = [eye for eye in sides.values() if visible[eye_points(eye)].all()]
-    sharp = [value for eye in whole if (value := sharpness(image, points, eye)) is not None]
-    ratios = [
-        float(lid_opening(points, eye) / width) for eye in whole if (width := eye_width(points, eye)) > 0
-    ]
-    found = (
-        cut_off(visible), too_small(canthal), turned(yaw), tilted(roll), blurred(max(sharp, default=None)),
-        closed(ratios),
-    )  # fmt: skip
-    return tuple(reason for reason in found if reason is not None)
-
-
-def _measure_eye(
-    side: Side,
-    eye: Eye,
-    points: Floats,
-    pupil: Pupil | None,
-    *,
-    visible: NDArray[np.bool_],
-    down: Floats,
-    problems: tuple[Reason, ...],
-    scale: Scale | None,
-    canthal: float,
-) -> EyeMeasurement:
-    margins = margins_from_landmarks(points, eye)
-    px, withheld = _lengths_px(points, eye, margins, pupil, down)
-    if not visible[eye_points(eye)].all():
-        withheld = {name: _hidden("the eye") for name in LENGTHS}
-    elif not visible[list(eye.brow)].all():
-        withheld["brow_lid"] = _hidden("the brow")
-    for reason in problems:
+def _measure_eye(side: Side, eye: Eye, reading: EyeReading, setting: _Setting) -> EyeMeasurement:
+    method = reading.method
+    px, withheld = _lengths_px(eye, reading, setting)
+    if not setting.visible[eye_points(eye)].all():
+        withheld = {name: _outside("the eye") for name in LENGTHS}
+    elif reading.hidden:
+        withheld = dict.fromkeys(LENGTHS, _HIDDEN)
+    elif not setting.visible[list(eye.brow)].all():
+        withheld["brow_lid"] = _outside("the brow")
+    for reason in setting.problems:
         for name in _WITHHELD_BY.get(reason.code, ()):
             withheld.setdefault(name, reason)
-    lengths = {name: _length(px[name], scale, canthal) for name in LENGTHS if name not in withheld}
+    lengths = {
+        name: _length(px[name], "landmarks" if name == "brow_lid" else method, setting)
+        for name in LENGTHS
+        if name not in withheld
+    }
     ratio = px["pfh"] / px["width"] if {"pfh", "width"} <= lengths.keys() and px["width"] > 0 else None
+    margins = reading.margins(method)
     return EyeMeasurement(
-        side, lengths, ratio, pupil, margins.upper, margins.lower, "landmarks", 0.0, withheld
-    )  # fmt: skip
+        side,
+        lengths,
+        ratio,
+        reading.pupil,
+        margins.upper,
+        margins.lower,
+        method,
+        reading.lid_quality,
+        withheld,
+    )
 
 
 def _lengths_px(
-    points: Floats, eye: Eye, margins: Margins, pupil: Pupil | None, down: Floats
+    eye: Eye, reading: EyeReading, setting: _Setting
 ) -> tuple[dict[str, float], dict[str, Reason]]:
+    method = reading.method
     px = {
-        "pfh": float(lid_opening(points, eye)),
-        "width": float(eye_width(points, eye)),
-        "brow_lid": float(brow_lid_distance(points, eye)),
+        "pfh": reading.pfh(method, setting.down, through_pupil=True),
+        "width": reading.canthi_px(method),
+        "brow_lid": float(brow_lid_distance(setting.points, eye)),
     }
-    heights = None if pupil is None else heights_at(margins, np.array([pupil.x, pupil.y]), down)
+    heights = reading.heights(method, setting.down)
     if heights is None:
         return px, {"mrd1": _NO_PUPIL, "mrd2": _NO_PUPIL}
     px["mrd1"], px["mrd2"] = heights
-    px["pfh"] = max(0.0, sum(heights))
     return px, {}
 
 
-def _hidden(what: str) -> Reason:
+def _outside(what: str) -> Reason:
     return Reason("cut-off", f"{what} is not wholly in the picture")
 
 
-def _length(px: float, scale: Scale | None, canthal: float) -> Length:
+def _length(px: float, method: Method, setting: _Setting, times: float = 1.0) -> Length:
+    """A length with its millimetres; the method's own error enters ``times``."""
+    scale = setting.scale
     if scale is None:
-        return Length(px)
-    own = METHOD_ERROR["landmarks"] * canthal * scale.mm_per_px
+        return Length(px, method=method)
+    own = times * METHOD_ERROR[method] * setting.canthal * scale.mm_per_px
     mm = px * scale.mm_per_px
-    return Length(px, mm, math.hypot(mm * scale.relative_error, own))
+    return Length(px, mm, math.hypot(mm * scale.relative_error, own), method)
 
 
 def _differences(
-    eyes: Mapping[Side, EyeMeasurement], scale: Scale | None, canthal: float
+    eyes: Mapping[Side, EyeMeasurement], read: Mapping[Side, EyeReading], setting: _Setting
 ) -> dict[str, Length]:
-    """OD minus OS. The method's error enters once per side."""
-    out = {}
-    for name in DIFFERENCES:
-        od, os_ = (eyes[side].lengths.get(name) for side in SIDES)
-        if od is not None and os_ is not None:
-            out[name] = _length(od.px - os_.px, scale, math.sqrt(2) * canthal)
-    return out
+    """OD minus OS, both sides measured in the same way: the better one that is known on both."""
+    both = {name for name in DIFFERENCES if all(name in eye.lengths for eye in eyes.values())}
+    pixels = all(reading.method == "pixels" for reading in read.values())
+    method: Method = "pixels" if pixels else "landmarks"
+    od, os_ = (read[side] for side in SIDES)
+    down = setting.down
+    values: dict[str, float] = {}
+    if "pfh" in both:
+        through = all(reading.heights(method, down) is not None for reading in read.values())
+        values["pfh"] = od.pfh(method, down, through_pupil=through) - os_.pfh(
+            method, down, through_pupil=through
+        )
+    if "mrd1" in both:
+        heights = [reading.heights(method, down) for reading in (od, os_)]
+        if heights[0] is not None and heights[1] is not None:
+            values["mrd1"] = heights[0][0] - heights[1][0]
+    if "brow_lid" in both:
+        values["brow_lid"] = eyes["OD"].lengths["brow_lid"].px - eyes["OS"].lengths["brow_lid"].px
+    return {
+        name: _length(px, "landmarks" if name == "brow_lid" else method, setting, math.sqrt(2))
+        for name, px in values.items()
+    }

@@ -18,7 +18,9 @@ MAX_YAW: Final = 0.36
 MAX_ROLL: Final = 30.0
 CLOSED_RATIO: Final = 0.10
 """Height over width of an eye below which it counts as closed."""
-MIN_SHARPNESS: Final = 0.02
+MIN_SHARPNESS: Final = 0.06
+"""Below, blur is wider than about 2.5 % of the outer-canthal distance, and lids are no better known than from
+the landmarks."""
 
 
 def seen(points: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
