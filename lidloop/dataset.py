@@ -193,22 +193,22 @@ def write_initial(root: Path, dataset: Dataset, labels: LabelSet) -> LabelVersio
 
     ``root`` must be empty; it counts as written once ``version.json`` is there, which comes last.
     """
-    split = {r.id: r.split for r in dataset.records}
+    (root / "text").mkdir(parents=True, exist_ok=True)
+    by_image = _faces_by_image(labels)
     rows: list[dict[str, Any]] = []
     for record in dataset.records:
-        faces = labels.of(record.id)
-        text = yolo.format_lines(faces, record.width, record.height)
-        if text:
-            write_atomic(root / "text" / f"{record.id}.txt", text)
+        faces = by_image.get(record.id, [])
+        if faces:
+            text = yolo.format_lines(faces, record.width, record.height)
+            _write_new(root / "text" / f"{record.id}.txt", text.encode())
         for line, face in enumerate(faces):
             box = dict(zip(("x1", "y1", "x2", "y2"), map(float, face.box), strict=True))
             rows.append(
-                {"image": record.id, "split": split[record.id], "line": line, **box, "origin": HUMAN,
+                {"image": record.id, "split": record.split, "line": line, **box, "origin": HUMAN,
                  "model": "", "confidence": 1.0, "iou": 0.0, "decision": "kept", "reason": "human"}
             )  # fmt: skip
     ledger = pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA)
     write_table(root / "ledger" / "v0.parquet", ledger)
-    (root / "text").mkdir(parents=True, exist_ok=True)
     return _finish(root, 0, dataset, ledger_counts(ledger), {"parent": None})
 
 
@@ -238,29 +238,23 @@ def write_next(
     """
     text = root / "text"
     text.mkdir(parents=True, exist_ok=True)
-    by_image: dict[int, list[int]] = {}
-    for row, image in enumerate(grown.image.tolist()):
-        by_image.setdefault(image, []).append(row)
-    position = {name: k for k, name in enumerate(grown.images)}
+    by_image = _faces_by_image(grown)
     humans = Counter(previous.ledger(0)["image"].to_pylist())
     written = 0
     for record in dataset.records:
-        rows = by_image.get(position.get(record.id, -1), [])
+        faces = by_image.get(record.id, [])
         old = previous.root / "text" / f"{record.id}.txt"
         before = previous.text(record.id)
         base = before
         if retention == "relabel":
             base = b"".join(before.splitlines(keepends=True)[: humans[record.id]])
-        written += base.count(b"\n") + len(rows)
-        if not rows and base == before:
+        written += base.count(b"\n") + len(faces)
+        if not faces and base == before:
             if old.exists():
                 link_or_copy(old, text / old.name)
             continue
-        faces = [
-            Face(grown.boxes[k], grown.points[k], int(grown.origin[k]), float(grown.score[k])) for k in rows
-        ]
         added = yolo.format_lines(faces, record.width, record.height)
-        write_atomic(text / f"{record.id}.txt", base + added.encode())
+        _write_new(text / f"{record.id}.txt", base + added.encode())
     version = previous.version + 1
     (root / "ledger").mkdir(exist_ok=True)
     for k in range(version):
@@ -272,6 +266,27 @@ def write_next(
     write_table(root / "ledger" / f"v{version}.parquet", table)
     info = {"parent": previous.version, "retention": retention, "parameters": dict(parameters or {})}
     return _finish(root, version, dataset, ledger_counts(table), info)
+
+
+def _faces_by_image(labels: LabelSet) -> dict[str, list[Face]]:
+    """Faces by picture id, in row order; pictures without one are left out."""
+    faces: dict[str, list[Face]] = {}
+    for row, image in enumerate(labels.image.tolist()):
+        face = Face(
+            labels.boxes[row], labels.points[row], int(labels.origin[row]), float(labels.score[row])
+        )  # fmt: skip
+        faces.setdefault(labels.images[image], []).append(face)
+    return faces
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write a file that must not be there yet: one that is may be another version's, under a second name.
+
+    Not by way of a temporary name, which doubles the time of a version: what is half written is in a folder
+    without ``version.json``.
+    """
+    with path.open("xb") as file:
+        file.write(data)
 
 
 def ledger_counts(ledger: pa.Table) -> dict[str, dict[str, int]]:

@@ -45,7 +45,7 @@ def format_lines(faces: Sequence[Face], width: int, height: int) -> str:
         head = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
         points = " ".join(
             f"{x / width:.6f} {y / height:.6f} {int(v)}" if v > 0 else "0.000000 0.000000 0"
-            for x, y, v in face.points
+            for x, y, v in face.points.tolist()
         )
         lines.append("0 " + " ".join(f"{value:.6f}" for value in head) + " " + points + "\n")
     return "".join(lines)

@@ -182,6 +182,33 @@ def test_unchanged_label_files_are_not_stored_again(
         assert old.samefile(new) == (n == 0)
 
 
+def test_a_file_that_another_version_shares_is_never_written_to(tmp_path: Path) -> None:
+    """A folder that was not empty: its text file is a second name of the version before's."""
+    rng = np.random.default_rng(0)
+    dataset = _dataset(tmp_path / "d")
+    first = write_initial(tmp_path / "v0", dataset, _labels(rng, dataset, [1, 1, 1, 1]))
+    before = first.text("afw-2")
+    (tmp_path / "v1/text").mkdir(parents=True)
+    (tmp_path / "v1/text/afw-2.txt").hardlink_to(tmp_path / "v0/text/afw-2.txt")
+    grown = _labels(rng, dataset, [1, 1, 1, 1], origin=0)
+    ledger = _ledger(dataset, dict.fromkeys(dataset.by_id, 1), grown, iteration=0)
+    with pytest.raises(FileExistsError, match=r"afw-2\.txt"):
+        write_next(tmp_path / "v1", first, dataset, grown, ledger)
+    with pytest.raises(FileExistsError):
+        write_initial(tmp_path / "v1", dataset, grown)
+    assert first.text("afw-2") == before
+
+
+def test_a_version_is_written_without_a_search_for_each_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``LabelSet.of`` looks at all faces: once per picture is quadratic."""
+    dataset = _dataset(tmp_path / "d")
+    labels = _labels(np.random.default_rng(0), dataset, [1, 0, 2, 3])
+    monkeypatch.setattr(LabelSet, "of", lambda *_: pytest.fail("searched"))
+    assert write_initial(tmp_path / "v0", dataset, labels).info["total"] == len(labels)
+
+
 def test_a_ledger_that_disagrees_is_refused(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     dataset = _dataset(tmp_path / "d")
