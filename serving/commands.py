@@ -98,7 +98,7 @@ def serve(
     """Serve the screening endpoint, and a page to try it.
 
     Without API keys or JWTs it answers this machine only. Every setting is also an environment variable
-    LIDLOOP_…; those without an option here (JWTs, limits, thresholds) are listed in the README.
+    LIDLOOP_…; docs/SERVING.md lists those without an option here (JWTs, limits, thresholds).
 
     [bold]Examples[/bold]
 
