@@ -231,6 +231,7 @@ class _Following:
             self.error = event["error"]
         elif kind == "finished":
             self.finished = True
+            self._write_timings()
 
     def output(self, line: str) -> None:
         plain = _COLOUR.sub("", line).rstrip()
@@ -283,6 +284,13 @@ class _Following:
         )
 
     def _write_timings(self) -> None:
+        timed = [r for r in self.records if r.took is not None]
+        if not self.finished:
+            # What an earlier start took and this one has not come to yet would be lost if it were killed.
+            reached = {(r.step, r.iteration, r.shard) for r in timed}
+            timed += [
+                StepRecord(*key, "cached", took=t) for key, t in self._took.items() if key not in reached
+            ]
         rows = [
             {
                 "step": TIMED_AS.get(r.step, r.step),
@@ -292,8 +300,7 @@ class _Following:
                 "cached": r.status == "cached",
                 "seconds_now": r.seconds,
             }
-            for r in self.records
-            if r.took is not None
+            for r in timed
         ]
         write_atomic(self.out / TIMINGS, json.dumps({"steps": rows}, indent=1) + "\n")
 

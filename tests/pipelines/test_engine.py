@@ -168,6 +168,23 @@ def test_a_second_start_runs_nothing_again(case: Case) -> None:
     assert "\x1b" not in log
 
 
+class Killed(Quiet):
+    """A runner that ends as soon as the first step is known to be finished."""
+
+    def ended(self, *_: object) -> None:
+        raise ConnectionError("killed")
+
+
+def test_a_kill_while_finished_steps_are_looked_up_loses_no_timing(case: Case) -> None:
+    case.run()
+    times = {r["iteration"]: r["seconds"] for r in json.loads((case.out / TIMINGS).read_text())["steps"]}
+    with locked(case.out) as lock, pytest.raises(ConnectionError):
+        execute(case.pipeline, {"trace": str(case.trace)}, case.out, lock=lock, view=Killed())
+    kept = json.loads((case.out / TIMINGS).read_text())["steps"]
+    assert {r["iteration"]: r["seconds"] for r in kept} == times
+    assert {r.iteration: r.took for r in case.run()} == times
+
+
 def test_a_lost_artifact_is_made_again(case: Case) -> None:
     first = case.run()
     lost = next(r for r in first if r.iteration == 1)
