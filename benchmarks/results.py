@@ -126,6 +126,27 @@ def metric_tables(summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def source_table(summary: Mapping[str, Any]) -> list[str]:
+    """Gold by source, in the first iteration and in the champion's; empty where there is one source only."""
+    iterations = summary["iterations"]
+    best = [r for r in iterations if r["iteration"] == summary["champion"]["iteration"]]
+    chosen = list({r["iteration"]: r for r in [*iterations[:1], *best]}.values())
+    sources = list(dict.fromkeys(name for r in chosen for name in r["by_source"].get("gold", {})))
+    if len(sources) < 2:
+        return []
+    metrics = [BY_KEY[key] for key in ("recall", "nme", "nme_median", "failure_rate", "lid_error")]
+    head = ["Source", "Iteration", "Faces"]
+    head += [f"{m.label} ({m.unit}) {'↑' if m.more_is_better else '↓'}" for m in metrics]
+    rows = []
+    for source in sources:
+        for row in chosen:
+            star = " ★" if row["iteration"] == summary["champion"]["iteration"] else ""
+            values = row["by_source"]["gold"][source]
+            shown_values = [shown(m, values[m.key]) for m in metrics]
+            rows.append([source, f"{row['iteration']}{star}", values["faces"], *shown_values])
+    return ["### Gold by source: the first iteration and the champion", "", *table(head, rows)]
+
+
 def changes(summary: Mapping[str, Any]) -> list[str]:
     """What got better and what got worse on gold, from the first iteration to the champion."""
     lines: list[str] = []
@@ -200,6 +221,7 @@ def render(summary: Mapping[str, Any], review: Mapping[str, Any] | None, names: 
     lines += ["## Metrics by iteration", ""]
     lines += ["Two yardsticks, never mixed. ★ marks the champion. Errors are over matched faces.", ""]
     lines += metric_tables(summary)
+    lines += source_table(summary)
     lines += row_of(("nme", "NME by iteration"), ("lid_error", "Lid-opening error by iteration"))
     lines += row_of(("recall", "Recall by iteration"), ("precision", "Precision by iteration"))
     lines += row_of(

@@ -78,6 +78,19 @@ def test_the_page_is_the_summary(run: Path, docs: Path) -> None:
     assert all(cv2.imread(str(docs / "results" / name)) is not None for name in written)
 
 
+def test_gold_is_told_by_source_where_there_are_several(docs: Path) -> None:
+    summary = json.loads((docs / "results" / "summary.json").read_text())
+    assert results.source_table(summary) == [], "one source is what the tables above say"
+    (row,) = summary["iterations"]
+    (figures,) = row["by_source"]["gold"].values()
+    row["by_source"]["gold"] = {"near": figures, "far": figures | {"faces": 3, "nme": 0.0816, "recall": None}}
+    lines = results.source_table(summary)
+    assert [line.split(" | ")[:3] for line in lines[-3:-1]] == [
+        ["| near", "0 ★", str(figures["faces"])], ["| far", "0 ★", "3"]
+    ]  # fmt: skip
+    assert "| – | 8.16 |" in lines[-2]
+
+
 def test_no_place_on_a_disk_and_no_face_gets_onto_the_page(run: Path, docs: Path) -> None:
     page = (docs / "RESULTS.md").read_text()
     assert "/home/" not in page
