@@ -88,6 +88,7 @@ MIRRORED: Final = "The picture was declared as mirrored; right and left are the 
 """What answers say of a mirrored picture."""
 
 _REASONS: Final[dict[str, tuple[str, str]]] = {
+    "eye-hidden": ("Eye hidden", "No eye is to be seen: glasses, hair or a hand may hide it."),
     "no-pupil": ("Pupil unknown", "The pupil centre is neither given nor found."),
     "too-small": ("Too small", "The face has too few pixels."),
     "blurred": ("Blurred", "The eyes are not sharp."),

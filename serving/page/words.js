@@ -23,6 +23,7 @@ export const ADVICE = {
   tilted: "Hold the head upright, or turn the camera with it.",
   "eyes-closed": "Take it again with the eyes open and relaxed.",
   "cut-off": "Take it again with the whole face in the picture.",
+  "eye-hidden": "Take off the glasses, and keep hair and hands off the eyes.",
   "no-pupil": "Set the pupils by hand.",
 };
 

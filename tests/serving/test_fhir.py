@@ -218,7 +218,7 @@ def test_pfh_has_loinc_s_code_of_its_side(side: str, loinc: str, eye: str) -> No
     assert parts["371884006"]["valueQuantity"]["value"] == round(length.mm_error, 2)
     assert parts["371884006"]["valueQuantity"]["code"] == "mm"
     assert parts["length-px"]["valueQuantity"]["value"] == round(length.px, 2)
-    assert parts["scale-method"]["valueCodeableConcept"]["coding"][0]["code"] == "scale-canthal"
+    assert parts["scale-method"]["valueCodeableConcept"]["coding"][0]["code"] == "scale-iris"
     assert observation["method"]["coding"][0]["code"] == length.method
 
 
@@ -454,7 +454,7 @@ def test_every_method_scale_and_level_of_the_library_has_a_code() -> None:
 
 def test_every_reason_of_the_library_for_withholding_has_a_code() -> None:
     """Reasons are literals in lidloop; those of a flag are sentences in its notes and need none."""
-    told_in_words = {"near-threshold", "asymmetry", "not-judged"}
+    told_in_words = {"near-threshold", "asymmetry", "not-judged", "mrd1-suspicious", "mrd1-functional"}
     calls = [
         node
         for file in (Path(codes.__file__).parents[1] / "lidloop").rglob("*.py")

@@ -167,7 +167,7 @@ def test_the_algorithm_is_the_model_that_answered() -> None:
         assert found["name"] == ["lidloop"]
         assert found["version"] == ["7"]
         assert found["parameters"][:2] == ["iteration 3", f"SHA-256 of the network {'5f' * 32}"]
-        assert re.fullmatch(r"Outer canthi: 0\.\d{6} mm per pixel ± 6\.0 %", found["parameters"][2])
+        assert re.fullmatch(r"Iris: 0\.\d{6} mm per pixel ± \d\.\d %", found["parameters"][2])
     unversioned = replace(DRAWN, model=replace(DRAWN.model, version=None))
     assert says(groups(made(unversioned))["OD"])["version"] == ["iteration 3"]
 
