@@ -41,7 +41,7 @@ class Gate:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._running, self._burst, self._steady = running, running + queue, max(1, steady)
+        self._running, self._burst, self._steady = running, running + queue, steady
         self._readers = readers
         self._clock = clock
         self._slots = asyncio.Semaphore(running)

@@ -32,8 +32,9 @@ class Runtime:
 
     def __init__(self, settings: Settings, served: Served | None = None) -> None:
         self.settings: Final = settings
-        running = settings.concurrency or cpus() + 1
-        self.gate: Final = Gate(running, settings.queue, settings.steady, settings.readers)
+        running = settings.concurrency or max(2, cpus())
+        steady = settings.steady or cpus() // 2 + 1
+        self.gate: Final = Gate(running, settings.queue, steady, settings.readers)
         self.metrics: Final = Metrics(window=settings.window, limit=running + settings.queue)
         self.access: Final = Access(settings)
         self.audit: Final = AuditLog(settings.audit)

@@ -39,9 +39,10 @@ class Settings:
         body_bytes: largest picture, in bytes as sent. pixels: largest picture, in pixels.
         body_seconds: time a body may take to arrive.
         workers: processes that answer. What follows is for each of them.
-        concurrency: requests worked on at a time, 0: one more than cores. readers: bodies being received
-            at a time.
-        queue: requests that may wait in a burst. steady: requests inside while overloaded.
+        concurrency: requests worked on at a time, 0: as many as cores, and at least 2. readers: bodies being
+            received at a time.
+        queue: requests that may wait in a burst. steady: requests inside while overloaded, 0: one more than
+            half the cores, which is what keeps them busy.
         grace: seconds that a stop waits for what is being worked on.
         conf: smallest score of a face.
         mrd1_suspicious, mrd1_functional, asymmetry: thresholds of the flag in millimetres.
@@ -67,7 +68,7 @@ class Settings:
     concurrency: int = 0
     readers: int = 32
     queue: int = 8
-    steady: int = 3
+    steady: int = 0
     grace: float = 20.0
     conf: float = 0.5
     mrd1_suspicious: float = Thresholds().mrd1_suspicious
@@ -88,7 +89,6 @@ class Settings:
             "body_seconds",
             "readers",
             "queue",
-            "steady",
             "grace",
             "window",
         )
