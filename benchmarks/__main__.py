@@ -44,7 +44,8 @@ def measurements(*, run_dir: Path | None, model: Path | None, quick: bool) -> di
         "service": {"imgsz": 256, "rounds": 2, "seconds": 3.0, "starts": 1, "size": False},
         "soak": {"imgsz": 256, "minutes": 0.25, "mutated": 50},
         "sigma": {"annotations": 40, "imgsz": 96, "epochs": 3, "factor": 1},
-        "unlabelled": {"imgsz": 96, "epochs": (1,)},
+        "unlabelled": {"pictures": 20, "imgsz": 96, "epochs": (1,)},
+        "unlabelled_real": {"imgsz": 96, "epochs": (1,), "start_pictures": 20, "start_epochs": 1},
     }
     size = small if quick else {name: {} for name in small}
     return {
@@ -56,6 +57,7 @@ def measurements(*, run_dir: Path | None, model: Path | None, quick: bool) -> di
         "soak": lambda say: soak.run(say=say, **size["soak"]),
         "sigma": lambda say: sigma.run(say=say, **size["sigma"]),
         "unlabelled": lambda say: unlabelled.run(say=say, **size["unlabelled"]),
+        "unlabelled_real": lambda say: unlabelled.run_real(say=say, **size["unlabelled_real"]),
     }
 
 

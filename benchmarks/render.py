@@ -51,6 +51,7 @@ PAGES: Final[dict[str, Page]] = {
     "soak": Page("make soak", soak.rows, soak.notes),
     "sigma": Page("python -m benchmarks.sigma", sigma.rows, sigma.notes),
     "unlabelled": Page("python -m benchmarks.unlabelled", unlabelled.rows, unlabelled.notes),
+    "unlabelled_real": Page("python -m benchmarks.unlabelled --real", unlabelled.rows, unlabelled.notes),
     "overhead": Page("python -m benchmarks.overhead RUN_DIR", overhead.rows, overhead.notes),
 }
 """Every measurement, in the order of the page."""
