@@ -20,7 +20,19 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import auto_label, detection, filter, overhead, render, service, sigma, soak, unlabelled
+from benchmarks import (
+    auto_label,
+    detection,
+    docs,
+    filter,
+    measurements,
+    overhead,
+    render,
+    service,
+    sigma,
+    soak,
+    unlabelled,
+)
 from benchmarks.common import Say, Skipped, machine
 from lidloop.files import write_atomic
 
@@ -33,7 +45,7 @@ LONG: Final = ("soak",)
 Measure = Callable[[Say], dict[str, Any]]
 
 
-def measurements(*, run_dir: Path | None, model: Path | None, quick: bool) -> dict[str, Measure]:
+def planned(*, run_dir: Path | None, model: Path | None, quick: bool) -> dict[str, Measure]:
     """What to call for each measurement, in the order in which they are made."""
     if model is None and run_dir is not None and (run_dir / "steps").is_dir():
         model = overhead.newest_model(run_dir)
@@ -41,6 +53,7 @@ def measurements(*, run_dir: Path | None, model: Path | None, quick: bool) -> di
         "auto_label": {"pictures": 10, "imgsz": 256, "repeat": 1},
         "detection": {"pictures": 2, "imgsz": 256, "repeat": 1, "judged": 10},
         "filter": {"images": 2000, "repeat": 1},
+        "measurements": {"faces": 4, "demo_faces": 4, "real": 4, "repeat": 3},
         "service": {"imgsz": 256, "rounds": 2, "seconds": 3.0, "starts": 1, "size": False},
         "soak": {"imgsz": 256, "minutes": 0.25, "mutated": 50},
         "sigma": {"annotations": 40, "imgsz": 96, "epochs": 3, "factor": 1},
@@ -53,6 +66,7 @@ def measurements(*, run_dir: Path | None, model: Path | None, quick: bool) -> di
         "overhead": lambda say: overhead.run(run_dir),
         "auto_label": lambda say: auto_label.run(model=model, say=say, **size["auto_label"]),
         "detection": lambda say: detection.run(model=model, say=say, **size["detection"]),
+        "measurements": lambda say: measurements.run(say=say, **size["measurements"]),
         "service": lambda say: service.run(say=say, **size["service"]),
         "soak": lambda say: soak.run(say=say, **size["soak"]),
         "sigma": lambda say: sigma.run(say=say, **size["sigma"]),
@@ -115,7 +129,7 @@ def show(stored: Mapping[str, Any], names: list[str], console: Console) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    names = list(measurements(run_dir=None, model=None, quick=False))
+    names = list(planned(run_dir=None, model=None, quick=False))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", action="append", choices=names, help="measure only this; may be repeated")
     parser.add_argument("--run", type=Path, help="a finished run, for overhead, and its newest model")
@@ -128,12 +142,13 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console()
     file = out / STORED
     stored = json.loads(file.read_text()) if file.exists() else {}
-    all_of_them = measurements(run_dir=given.run, model=given.model, quick=given.quick)
+    all_of_them = planned(run_dir=given.run, model=given.model, quick=given.quick)
     asked = given.only or [name for name in all_of_them if name not in LONG]
     chosen = {name: work for name, work in all_of_them.items() if name in asked}
     result, broken = measure_all(chosen, stored, console, quick=given.quick)
     write_atomic(file, json.dumps(result, indent=1) + "\n")
     write_atomic(out / PAGE, render.page(result))
+    docs.measurements_page(out)
     show(result, list(chosen), console)
     console.print(f"written: {out / PAGE}", highlight=False)
     missed = given.strict and any(

@@ -9,6 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks import measurements_page as measured
 from benchmarks import render
 from benchmarks.protocols import protocols_page
 from lidloop.files import write_atomic
@@ -24,6 +25,17 @@ def benchmarks_page(docs: Path) -> Path | None:
     return page
 
 
+def measurements_page(docs: Path) -> Path | None:
+    """Write ``MEASUREMENTS.md`` from ``benchmarks.json``; None where nothing was measured yet."""
+    stored = docs / "benchmarks.json"
+    entry = json.loads(stored.read_text())["benchmarks"].get("measurements", {}) if stored.exists() else {}
+    if "report" not in entry:
+        return None
+    page = docs / "MEASUREMENTS.md"
+    write_atomic(page, measured.page(entry))
+    return page
+
+
 def results_page(docs: Path) -> Path | None:
     """Write ``RESULTS.md`` from ``results/summary.json``; None where no run's figures are kept there.
 
@@ -36,7 +48,7 @@ def results_page(docs: Path) -> Path | None:
     return write_results(docs / "results", docs)
 
 
-PAGES = (benchmarks_page, results_page, protocols_page)
+PAGES = (benchmarks_page, measurements_page, results_page, protocols_page)
 """What needs no run joins here. The README's picture needs one: ``python -m benchmarks.picture RUN_DIR``."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from benchmarks import auto_label, detection, overhead, service, sigma, soak, unlabelled
+from benchmarks import auto_label, detection, measurements, overhead, service, sigma, soak, unlabelled
 from benchmarks.common import Row
 
 
@@ -47,6 +47,7 @@ PAGES: Final[dict[str, Page]] = {
     "auto_label": Page("python -m benchmarks.auto_label", auto_label.rows, auto_label.notes),
     "detection": Page("python -m benchmarks.detection", detection.rows, detection.notes),
     "filter": Page("python -m benchmarks.filter", _filter_rows, _filter_notes),
+    "measurements": Page("python -m benchmarks --only measurements", measurements.rows, measurements.notes),
     "service": Page("python -m benchmarks.service", service.rows, service.notes),
     "soak": Page("make soak", soak.rows, soak.notes),
     "sigma": Page("python -m benchmarks.sigma", sigma.rows, sigma.notes),
