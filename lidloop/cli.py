@@ -338,7 +338,8 @@ def _join_others() -> None:
         try:
             register = entry.load()
         except ModuleNotFoundError as error:
-            if error.name and error.name.split(".")[0] in ("kfp", "bentoml", "pipelines", "serving"):
+            absent = (error.name or "").split(".")[0]
+            if absent in ("kfp", "bentoml", "pyarrow", "pipelines", "serving"):
                 continue  # not installed here: an image has only the commands it needs
             raise
         register(app)
@@ -353,6 +354,10 @@ def main() -> None:
         console = Console(stderr=True)
         console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        sys.exit("error: datasets need pyarrow, which an image for serving leaves out: pip install pyarrow")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from lidloop.registry import Registry
-from lidloop.registry_steps import consider
 from lidloop.registry_versions import ModelVersion
 
 registry_app = typer.Typer(
@@ -110,6 +109,8 @@ def promote_command(
         typer.echo(f"version {version} is the champion already")
         return
     if not force:
+        from lidloop.registry_steps import consider  # brings in the datasets, which serving leaves out
+
         decision = consider(store, version)
         if not decision.promote:
             typer.echo(f"version {version} was not promoted:", err=True)

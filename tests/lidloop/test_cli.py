@@ -38,8 +38,8 @@ def test_version() -> None:
 
 
 def test_base_install_starts_without_heavy_packages() -> None:
-    """Serving and the cluster's small images have neither torch nor kfp nor mlflow nor matplotlib."""
-    heavy = ("torch", "ultralytics", "kfp", "mlflow", "matplotlib", "openvino")
+    """Serving's image has neither torch nor kfp nor mlflow nor matplotlib, nor pyarrow."""
+    heavy = ("torch", "ultralytics", "kfp", "mlflow", "matplotlib", "openvino", "pyarrow")
     code = f"""
 import sys
 for name in {heavy!r}:
@@ -51,6 +51,15 @@ result = CliRunner().invoke(cli.app, ["detect", "--help"])
 assert result.exit_code == 0, result.output
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_command_on_datasets_says_what_an_image_for_serving_lacks(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['pyarrow'] = None; from lidloop.cli import main; main()"
+    command = [sys.executable, "-c", code, "convert", "-s", f"yolo:{tmp_path}", "-o", str(tmp_path / "out")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "pyarrow" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_convert_then_look(drawn: tuple[Dataset, LabelVersion], tmp_path: Path) -> None:
