@@ -104,7 +104,8 @@ def _load_bundle(path: Path, settings: Settings, version: str | None, identity: 
         threads=settings.threads,
         device=settings.device,
     )
-    info = ModelInfo(bundle.info["name"], version, detector.iteration, detector.digest)
+    name = settings.model_name or bundle.info["name"]
+    info = ModelInfo(name, version, detector.iteration, detector.digest)
     side = detector.imgsz
     grey = np.full((side * 3 // 4, side, 3), 128, dtype=np.uint8)
     screen(grey, detector, info)

@@ -31,6 +31,7 @@ class Settings:
         model: a bundle's folder, ``champion``, or a version's number; empty: ``/mnt/models`` where it holds
             a model, else ``champion``.
         registry: registry that ``champion`` and versions come from.
+        model_name: name to serve it under, as KServe's InferenceService has it; empty: the bundle's own.
         model_version: version to report for a model from a folder, which does not say it itself.
         watch: seconds between looks for a new champion, 0 for none.
         backend, device: as ``lidloop.detector.load_detector`` takes them. threads: of the network, 0: all
@@ -54,6 +55,7 @@ class Settings:
 
     model: str = ""
     registry: str = "runs/registry"
+    model_name: str = ""
     model_version: str = ""
     watch: float = 0.0
     backend: str = "onnxruntime"

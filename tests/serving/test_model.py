@@ -31,8 +31,8 @@ def test_a_folder_is_served_with_what_it_says(sealed_model: Path, served: Served
     bundle = Bundle.open(sealed_model)
     assert served.info == model.ModelInfo("lidloop", None, 2, bundle.model_digest)
     assert served.reference == bundle.read("reference_profile.json")
-    named = load(Settings(model=str(sealed_model), model_version="7"))
-    assert named.info.version == "7"
+    named = load(Settings(model=str(sealed_model), model_name="eyes", model_version="7"))
+    assert (named.info.name, named.info.version) == ("eyes", "7")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "reference_profile.json", "weights.pt"])
