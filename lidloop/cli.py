@@ -223,28 +223,29 @@ def detect(
 
 @app.command()
 def quantise(
-    dataset: Annotated[Path, typer.Option("--dataset", help="The pictures it was trained on.")],
-    gold: Annotated[Path, typer.Option("--gold", help="Label version 0: human labels.")],
+    run: Annotated[Path, typer.Argument(help="Folder of the run that trained the model: what --out named.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the new bundle.")],
     model: Model = "champion",
-    registry: Registry = DEFAULT_REGISTRY,
+    registry: Annotated[str, typer.Option(help="Registry of --model.", show_default="that of the run")] = "",
     as_json: Json = False,
 ) -> None:
     """Try a model in INT8, and keep that only if it is as good on gold.
 
-    Training pictures calibrate. It is accepted where it loses no recall and neither gold NME nor lid-opening
-    error becomes more than 2 % worse. The new bundle says what was tried and what runs; it exits with 1 and
-    the reasons where INT8 was refused, and the new bundle runs as the old one did.
+    Training pictures of the run calibrate. INT8 is accepted where it loses no recall and neither gold NME nor
+    lid-opening error becomes more than 2 % worse. The new bundle says what was tried and what runs. Where
+    INT8 was refused it runs as the old one did, and the command exits with 1 and the reasons.
 
-    Example: lidloop quantise -m champion --dataset runs/mine/steps/dataset --gold runs/mine/steps/labels-v0
-    -o int8
+    Example: lidloop quantise runs/mine -o runs/mine-int8
     """
     from lidloop.bundle import Bundle
     from lidloop.dataset import Dataset, LabelVersion
     from lidloop.quantise import quantise as make
+    from lidloop.report.data import read_json
 
-    with _model(model, registry) as folder:
-        made = make(Bundle.open(folder), Dataset.open(dataset), LabelVersion.open(gold), out)
+    paths = read_json(run / "summary.json", "summary")["paths"]
+    dataset, labels = Dataset.open(run / paths["dataset"]), LabelVersion.open(run / paths["labels"])
+    with _model(model, registry or str(run / "registry")) as folder:
+        made = make(Bundle.open(folder), dataset, labels, out)
     tried = made.info["variants"]["int8"]
     if as_json:
         typer.echo(json.dumps(tried, indent=1))

@@ -22,6 +22,7 @@ from lidloop.evaluation import evaluate
 from lidloop.files import link_or_copy
 from lidloop.gate import DEFAULT, Tolerances, losses
 from lidloop.images import read_rgb
+from lidloop.labels import HUMAN, LabelSet
 from lidloop.runtimes import Floats32
 from lidloop.sparse_head import WHOLE
 
@@ -31,7 +32,7 @@ CALIBRATION_PICTURES: Final = 64
 def quantise(
     bundle: Bundle,
     dataset: Dataset,
-    gold: LabelVersion,
+    labels: LabelVersion,
     out: Path,
     *,
     pictures: int = CALIBRATION_PICTURES,
@@ -46,14 +47,14 @@ def quantise(
     Args:
         bundle: a sealed model with its network in parts.
         dataset: the pictures that it was trained on: those of the training split calibrate.
-        gold: label version 0; those of the validation split judge.
+        labels: any of its label versions; the human ones of the validation split, gold, judge.
         out: the new bundle; replaced where it exists.
         pictures: how many training pictures calibrate, evenly spread.
         tolerances: what still counts as equal.
 
     Raises:
         ModelError: for a bundle without parts or of another dataset, or without the packages that quantise.
-        DatasetError: where ``gold`` is not version 0, or a split has no pictures.
+        DatasetError: for labels of another dataset, or a split without pictures.
         ImageError: for a training picture that cannot be read.
     """
     if SCORES not in bundle.info["files"]:
@@ -62,7 +63,7 @@ def quantise(
         raise ModelError(f"{bundle.root} was trained on another dataset than {dataset.root}")
     with tempfile.TemporaryDirectory(prefix="lidloop-") as name:
         work = Path(name)
-        record = try_int8(bundle.root, dataset, gold, work, pictures=pictures, tolerances=tolerances)
+        record = try_int8(bundle.root, dataset, labels, work, pictures=pictures, tolerances=tolerances)
         int8 = work / SCORES_INT8 if record["accepted"] else None
         return reseal(bundle, out, variants={"int8": record}, int8=int8)
 
@@ -70,7 +71,7 @@ def quantise(
 def try_int8(
     model: Path,
     dataset: Dataset,
-    gold: LabelVersion,
+    labels: LabelVersion,
     work: Path,
     *,
     pictures: int = CALIBRATION_PICTURES,
@@ -86,20 +87,19 @@ def try_int8(
         ``accepted``, ``reasons``, ``calibration_pictures``, and the figures ``gold`` and ``gold_fp32``.
 
     Raises:
-        DatasetError: where ``gold`` is not version 0, or a split has no pictures.
+        DatasetError: as ``quantise``.
     """
-    if gold.version != 0:
-        raise DatasetError(f"{gold.root} is label version {gold.version}; gold is version 0")
     for split in ("train", "val"):
         if not dataset.split(split):
             raise DatasetError(f"{dataset.root} has no pictures in its {split} split")
     work.mkdir(parents=True, exist_ok=True)
     for name in (ONNX, *PARTS, "training.json"):
         link_or_copy(model / name, work / name)
+    gold = labels.labels(dataset, "val").reindex([record.id for record in dataset.split("val")])
+    gold = gold.select(gold.origin == HUMAN)
     plain = load_detector(work)
     quantise_scores(work, work / SCORES_INT8, _calibration(plain, dataset, pictures))
-    before = _on_gold(plain, dataset, gold)
-    after = _on_gold(load_detector(work, variant="int8"), dataset, gold)
+    before, after = (_figures(d, dataset, gold) for d in (plain, load_detector(work, variant="int8")))
     refusals, notes = losses(after, before, tolerances=tolerances)
     return {
         "accepted": not refusals,
@@ -157,10 +157,8 @@ def _calibration(detector: Detector, dataset: Dataset, pictures: int) -> Iterato
         yield as_input([detector.prepare(read_rgb(dataset.path(records[k].id)))])
 
 
-def _on_gold(detector: Detector, dataset: Dataset, gold: LabelVersion) -> dict[str, Any]:
-    records = dataset.split("val")
-    found, failures = predict(dataset, detector, records, floor=VAL_FLOOR)
+def _figures(detector: Detector, dataset: Dataset, gold: LabelSet) -> dict[str, Any]:
+    found, failures = predict(dataset, detector, dataset.split("val"), floor=VAL_FLOOR)
     if failures:
         raise DatasetError(f"{len(failures)} validation pictures cannot be read: {failures[0]['reason']}")
-    truth = gold.labels(dataset, "val").reindex([record.id for record in records])
-    return evaluate(found, truth).overall.to_dict()
+    return evaluate(found, gold).overall.to_dict()

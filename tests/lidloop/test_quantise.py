@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -127,8 +128,11 @@ def test_what_cannot_be_judged(bundle: Bundle, model_folder: Path, drawn: Drawn,
     dataset, gold = drawn
     with pytest.raises(ModelError, match="another dataset"):
         quantise(bundle, replace(dataset, digest="0" * 64), gold, tmp_path / "out")
-    with pytest.raises(DatasetError, match="gold is version 0"):
-        quantise(bundle, dataset, replace(gold, version=1), tmp_path / "out")
+    with pytest.raises(DatasetError, match="labels of another dataset"):
+        quantise(bundle, dataset, replace(gold, dataset_digest="0" * 64), tmp_path / "out")
+    only_train = tuple(record for record in dataset.records if record.split == "train")
+    with pytest.raises(DatasetError, match="no pictures in its val split"):
+        quantise(bundle, replace(dataset, records=only_train), gold, tmp_path / "out")
     whole = Path(shutil.copytree(model_folder, tmp_path / "model"))
     for name in PARTS:
         (whole / name).unlink()
@@ -139,7 +143,11 @@ def test_what_cannot_be_judged(bundle: Bundle, model_folder: Path, drawn: Drawn,
 
 def test_the_command(bundle: Bundle, drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, gold = drawn
-    arguments = ["quantise", "-m", str(bundle.root), "--dataset", str(dataset.root), "--gold", str(gold.root)]
+    run = tmp_path / "run"
+    run.mkdir()
+    paths = {"dataset": os.path.relpath(dataset.root, run), "labels": os.path.relpath(gold.root, run)}
+    (run / "summary.json").write_text(json.dumps({"paths": paths}))
+    arguments = ["quantise", str(run), "-m", str(bundle.root)]
     made = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / "a"), "--json"])
     record = json.loads(made.stdout)
     assert made.exit_code == (0 if record["accepted"] else 1)
