@@ -6,12 +6,13 @@ with a reason; it is never guessed.
 
 ====================  ==========================================================================
 ``pfh``               palpebral fissure height: upper to lower lid margin, through the pupil centre
-                      where the pupil is known, else the mean of the two lid landmark pairs
+                      where the pupil is known, else the mean of two openings beside it, where the
+                      lid landmarks stand
 ``width``             inner to outer canthus
 ``mrd1``, ``mrd2``    pupil centre (corneal light reflex) to upper, to lower lid margin, along the
                       perpendicular to the line between the outer canthi; ``mrd1`` is negative where
                       the lid hangs below the pupil centre
-``brow_lid``          centroid of the brow to centroid of the upper lid landmarks
+``brow_lid``          centroid of the brow to centroid of the upper lid landmarks, always by landmarks
 ====================  ==========================================================================
 """
 
@@ -50,8 +51,8 @@ class Length:
     Attributes:
         px: pixels of the upright picture.
         mm: millimetres, None without a scale.
-        mm_error: half the width of the millimetres' error band: the scale's error and, in quadrature, the
-            method's own.
+        mm_error: half the width of the millimetres' error band, meant as one standard error: the scale's
+            error and, in quadrature, the method's own.
         method: ``pixels`` (a lid margin found in the eye's own pixels) or ``landmarks``.
     """
 
@@ -99,7 +100,8 @@ class EyeMeasurement:
             pixels, or the landmarks.
         lid_method: where the margins come from.
         lid_quality: 0…1 of the margins found in the pixels; 0 where the landmarks stand in.
-        withheld: reason by name of a length.
+        withheld: reason by name of a length: a problem of the picture (``FaceMeasurement.problems``),
+            ``no-pupil``, or ``eye-hidden``.
     """
 
     side: Side

@@ -18,6 +18,7 @@ import numpy as np
 from lidloop.bundle import MANIFEST, Bundle
 from lidloop.detector import Detector, load_detector
 from lidloop.errors import LidloopError, ModelError
+from lidloop.eyes.network import warm_up
 from lidloop.files import sha256
 from lidloop.screening import ModelInfo, screen
 from serving.settings import MOUNTED, Settings
@@ -109,6 +110,7 @@ def _load_bundle(path: Path, settings: Settings, version: str | None, identity: 
     side = detector.imgsz
     grey = np.full((side * 3 // 4, side, 3), 128, dtype=np.uint8)
     screen(grey, detector, info)
+    warm_up()  # a grey picture has no face, whose eyes are looked at by another network
     return Served(detector, info, bundle.read("reference_profile.json"), identity)
 
 

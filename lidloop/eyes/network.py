@@ -92,3 +92,12 @@ def answer(patches: NDArray[np.float32], session: Any = None) -> Answer:
     """
     found = (session or _session()).run(list(OUTPUTS), {"patches": patches})
     return Answer(*(np.asarray(values, dtype=np.float64) for values in found))
+
+
+def warm_up() -> None:
+    """Load the network and run it once, so that the first face does not pay for it.
+
+    Raises:
+        ModelError: where the installed network is damaged.
+    """
+    answer(np.zeros((2, 3, HEIGHT, WIDTH), dtype=np.float32))
