@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -41,6 +42,9 @@ SUBJECT: Final = "subject"
 
 MM_PER_PX: Final = (1e-4, 10.0)
 """Range of a scale that is taken."""
+
+# It warns of broken forms with bytes of what was sent.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
 
 _FORM_OVERHEAD: Final = 64 * 1024
 _MAX_PARTS: Final = 16

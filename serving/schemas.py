@@ -41,6 +41,25 @@ _SHARE: Final[Schema] = {"type": "number", "minimum": 0, "maximum": 1}
 _SIDE: Final[Schema] = {"type": "string", "enum": list(SIDES)}
 _METHOD: Final[Schema] = {"type": "string", "enum": ["pixels", "landmarks"]}
 
+_SIZE: Final[Schema] = {"type": "integer", "minimum": 1}
+
+
+def _input(datatype: str, shape: Schema, value: Schema, items: int | None) -> Schema:
+    """The tensor ``image``. In binary its data stands behind the JSON; ``parameters`` say how long it is."""
+    data: Schema = {"type": "array", "items": value, "minItems": 1}
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"const": "image"},
+            "datatype": {"const": datatype},
+            "shape": shape,
+            "parameters": {"type": "object"},
+            "data": data | ({"maxItems": items} if items else {}),
+        },
+        "required": ["name", "datatype", "shape"],
+    }
+
+
 SCHEMAS: Final[dict[str, Schema]] = {
     "Problem": {
         "type": "object",
@@ -184,16 +203,12 @@ SCHEMAS: Final[dict[str, Schema]] = {
                 "type": "array",
                 "minItems": 1,
                 "maxItems": 1,
-                "items": _object(
-                    {
-                        "name": {"const": "image"},
-                        "datatype": {"type": "string", "enum": ["BYTES", "UINT8"]},
-                        "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1},
-                        "parameters": {"type": "object"},
-                        "data": {"type": "array"},
-                    },
-                    optional=("parameters", "data"),
-                ),
+                "items": {
+                    "oneOf": [
+                        _input("BYTES", {"const": [1]}, {"type": "string", "contentEncoding": "base64"}, 1),
+                        _input("UINT8", {"type": "array", "items": _SIZE}, {"type": "integer"}, None),
+                    ]
+                },
             },
             "outputs": {
                 "type": "array",
@@ -211,6 +226,13 @@ SCHEMAS: Final[dict[str, Schema]] = {
             },
         },
         "required": ["inputs"],
+        "examples": [
+            {
+                "inputs": [
+                    {"name": "image", "datatype": "UINT8", "shape": [1, 2, 3], "data": [0, 9, 8, 7, 6, 5]}
+                ]
+            }
+        ],
     },
     "InferResponse": {
         "type": "object",
