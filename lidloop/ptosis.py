@@ -127,18 +127,8 @@ def measure_face(
     canthal = float(outer_canthal_distance(points))
     roll, yaw = (float(np.nan_to_num(value)) for value in (roll_degrees(points), yaw_proxy(points)))
     read = read_eyes(image, points, sides, pupils or {}, canthal=canthal, whole=whole)
-    sharp = [
-        value
-        for side in SIDES
-        if whole[side] and (value := sharpness(image, points, sides[side])) is not None
-    ]
-    ratios = [
-        reading.pfh(reading.method, np.zeros(2), through_pupil=False) / width
-        for side, reading in read.items()
-        if whole[side] and (width := reading.canthi_px(reading.method)) > 0
-    ]
     checks = (cut_off(visible), too_small(canthal), turned(yaw), tilted(roll),
-              blurred(max(sharp, default=None)), closed(ratios))  # fmt: skip
+              blurred(_sharpest(image, points, sides, whole)), closed(_ratios(read, whole)))  # fmt: skip
     problems = tuple(reason for reason in checks if reason is not None)
     span, down = _canthal_line(read, sides, points)
     scale = scale_of(mm_per_px, [r.pupil for r in read.values() if r.pupil is not None], span, yaw)
@@ -159,6 +149,23 @@ def _checked(face: Face, mm_per_px: float | None) -> Floats:
     if mm_per_px is not None and not (math.isfinite(mm_per_px) and mm_per_px > 0):
         raise LidloopError(f"mm_per_px must be a positive number, got {mm_per_px}")
     return points
+
+
+def _sharpest(
+    image: NDArray[np.uint8], points: Floats, sides: Mapping[Side, Eye], whole: Mapping[Side, bool]
+) -> float | None:
+    """Sharpness of the sharper eye, None where none is in the picture."""
+    found = [sharpness(image, points, eye) for side, eye in sides.items() if whole[side]]
+    return max((value for value in found if value is not None), default=None)
+
+
+def _ratios(read: Mapping[Side, EyeReading], whole: Mapping[Side, bool]) -> list[float]:
+    """Height to width of the eyes that are to be seen."""
+    return [
+        reading.beside_pupil(reading.method) / width
+        for side, reading in read.items()
+        if whole[side] and not reading.hidden and (width := reading.canthi_px(reading.method)) > 0
+    ]
 
 
 def _canthal_line(
@@ -216,7 +223,7 @@ def _lengths_px(
 ) -> tuple[dict[str, float], dict[str, Reason]]:
     method = reading.method
     px = {
-        "pfh": reading.pfh(method, setting.down, through_pupil=True),
+        "pfh": reading.pfh(method, setting.down),
         "width": reading.canthi_px(method),
         "brow_lid": float(brow_lid_distance(setting.points, eye)),
     }
@@ -251,15 +258,13 @@ def _differences(
     od, os_ = (read[side] for side in SIDES)
     down = setting.down
     values: dict[str, float] = {}
-    if "pfh" in both:
-        through = all(reading.heights(method, down) is not None for reading in read.values())
-        values["pfh"] = od.pfh(method, down, through_pupil=through) - os_.pfh(
-            method, down, through_pupil=through
-        )
-    if "mrd1" in both:
-        heights = [reading.heights(method, down) for reading in (od, os_)]
-        if heights[0] is not None and heights[1] is not None:
-            values["mrd1"] = heights[0][0] - heights[1][0]
+    heights = [reading.heights(method, down) for reading in (od, os_)]
+    if "pfh" in both and None in heights:
+        values["pfh"] = od.beside_pupil(method) - os_.beside_pupil(method)
+    elif "pfh" in both:
+        values["pfh"] = od.pfh(method, down) - os_.pfh(method, down)
+    if "mrd1" in both and heights[0] is not None and heights[1] is not None:
+        values["mrd1"] = heights[0][0] - heights[1][0]
     if "brow_lid" in both:
         values["brow_lid"] = eyes["OD"].lengths["brow_lid"].px - eyes["OS"].lengths["brow_lid"].px
     return {

@@ -57,11 +57,13 @@ class EyeReading:
         """Margins by one method; the landmarks' where nothing was found."""
         return self.landmarks if method == "landmarks" or self.pixels is None else self.pixels
 
-    def pfh(self, method: Method, down: Floats, *, through_pupil: bool) -> float:
-        """Fissure height in pixels, through the pupil or as the mean of two pairs beside it."""
-        heights = self.heights(method, down) if through_pupil else None
-        if heights is not None:
-            return max(0.0, heights[0] + heights[1])
+    def pfh(self, method: Method, down: Floats) -> float:
+        """Fissure height in pixels: through the pupil where it is known, else beside it."""
+        heights = self.heights(method, down)
+        return self.beside_pupil(method) if heights is None else max(0.0, heights[0] + heights[1])
+
+    def beside_pupil(self, method: Method) -> float:
+        """Mean of two openings in pixels, at one and two thirds of the margins."""
         if method == "landmarks" or self.pixels is None:
             return self.opening
         return opening_beside_pupil(self.pixels)
