@@ -100,10 +100,12 @@ def _variants(info: Mapping[str, Any]) -> str:
     if tried is None:
         return ""
     verdict = "accepted, and what runs" if tried["accepted"] else "refused"
+    reasons = "\n".join(f"- {reason}" for reason in tried["reasons"])
     return f"""## INT8
 
-Tried and {verdict}. On gold, from 32 bits to INT8: {"; ".join(tried["reasons"])}. The figures above are those
-of 32 bits.
+Tried and {verdict}. The figures above are those of 32 bits. On gold, from 32 bits to INT8:
+
+{reasons}
 
 """
 
