@@ -39,6 +39,7 @@ def _rise(p: float, q: float) -> F64:
 
 
 def sample_shape(rng: np.random.Generator) -> Shape:
+    """A shape from closed to wide open, with arches that need not be anybody's."""
     length = rng.uniform(21, 33)
     rise_at_outer = rng.normal(1.5, 2.0)  # the outer canthus usually stands above the inner one
     line = rise_at_outer * (SHARES - 1.0)
@@ -63,6 +64,7 @@ def sample_shape(rng: np.random.Generator) -> Shape:
 
 
 def random_colour(rng: np.random.Generator, low: float, high: float, spread: float = 0.15) -> F64:
+    """(3,) RGB of a brightness between ``low`` and ``high``, 0…255."""
     out: F64 = rng.uniform(low, high) * (1 + rng.normal(0, spread, 3))
     return np.clip(out, 0, 255)
 
@@ -75,6 +77,7 @@ def noise(rng: np.random.Generator, rows: int, cols: int) -> F32:
 
 
 def skin_colour(rng: np.random.Generator) -> F64:
+    """(3,) RGB from dark to fair."""
     tone = rng.uniform(40, 235)
     warm = np.array([1.0, rng.uniform(0.6, 0.92), rng.uniform(0.4, 0.88)])
     out: F64 = np.clip(tone * warm * (1 + rng.normal(0, 0.05, 3)), 5, 255)
@@ -117,6 +120,7 @@ class Canvas:
 
 
 def cover(distance: NDArray[np.floating[Any]]) -> F64:
+    """Share of a pixel inside an edge at a signed distance in pixels, positive inside."""
     out: F64 = np.clip(distance + 0.5, 0.0, 1.0)
     return out
 

@@ -23,6 +23,7 @@ from lidloop.eyes.patch import HEIGHT, WIDTH
 
 
 def paint_skin(canvas: Canvas) -> None:
+    """Uneven skin, shade of the socket and around the lids, the brow."""
     rng, shape = canvas.rng, canvas.shape
     field = 0.10 * noise(rng, 3, 4) + 0.05 * noise(rng, 5, 9)
     field += rng.uniform(0, 0.06) * noise(rng, 24, 48) + rng.uniform(0, 0.05) * noise(rng, 40, 40)
