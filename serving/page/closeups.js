@@ -2,7 +2,7 @@
 
 import { announce, h } from "./dom.js";
 import { cross, drawCloseup, drawPicture, prepared } from "./draw.js";
-import { around, axes, closeupWidth, eyeOf, pictureSide } from "./geometry.js";
+import { around, closeupWidth, downOf, eyeOf, pictureSide } from "./geometry.js";
 import { EYE, SIDES, SHORT, fixed } from "./words.js";
 
 const SHAPE = 0.76; // height over width
@@ -96,6 +96,9 @@ export class CloseUps {
 
   draw() {
     if (!this.scene) return;
+    // While a pupil is placed, nothing may cover it.
+    const covers = { iris: false, lines: false, points: false };
+    const layers = { ...this.scene.layers, ...(this.placing && covers) };
     for (const eye of Object.values(this.eyes)) {
       const width = eye.box.clientWidth;
       if (!width) continue;
@@ -103,21 +106,17 @@ export class CloseUps {
       eye.map = this.#map(eye, width, height);
       const context = prepared(eye.canvas, width, height);
       drawPicture(context, this.scene.bitmap, eye.map, width, height);
-      drawCloseup(context, eye.map, { ...this.scene, side: eye.side, room: width, layers: this.#layers(eye) });
+      drawCloseup(context, eye.map, { ...this.scene, side: eye.side, room: width, layers });
       if (eye.placed) cross(context, eye.map.toCanvas(eye.placed), 9, PLACED, 2);
       if (eye.cursor) cross(context, eye.map.toCanvas(eye.cursor), 16, "#fff", 1.25);
     }
   }
 
-  /** While a pupil is placed, nothing may cover it. */
-  #layers(eye) {
-    return this.placing ? { ...this.scene.layers, iris: !eye.placed && this.scene.layers.iris, lines: false, points: false } : this.scene.layers;
-  }
-
   #map(eye, width, height) {
     const { answer, face } = this.scene;
-    const { centre } = eyeOf(face, eye.side, answer.image.mirrored);
-    const { down } = axes(face.landmarks);
+    const { mirrored } = answer.image;
+    const { centre } = eyeOf(face, eye.side, mirrored);
+    const down = downOf(face, mirrored);
     const across = closeupWidth(face);
     const base = centre.map((v, k) => v - 0.09 * across * down[k]);
     const pupil = face.eyes[eye.side].pupil;

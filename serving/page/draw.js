@@ -1,6 +1,6 @@
 /** Drawing over the picture. Everything has a dark edge, so that it is seen on any skin. */
 
-import { axes, eyeOf, lines, middle } from "./geometry.js";
+import { downOf, eyeOf, lines, middle } from "./geometry.js";
 import { SHORT, SIDES, fixed } from "./words.js";
 
 const INK = { edge: "rgb(8 16 22 / 0.72)", lids: "#5fe0f2", iris: "#ffd84d", lines: "#ffffff", points: "#b7f397" };
@@ -169,7 +169,7 @@ export function drawCloseup(context, map, { answer, face, side, layers, room }) 
   for (const line of measured) drawLine(context, line, map, 4);
   if (room < 220) return;
   const size = room < 300 ? 11 : 12;
-  const { down } = axes(face.landmarks);
+  const down = downOf(face, mirrored);
   const away = (point, direction, px) => [point[0] + direction[0] * px, point[1] + direction[1] * px];
   for (const { name, at } of measured) {
     const [from, to] = at.map(map.toCanvas);

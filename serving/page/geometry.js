@@ -17,24 +17,32 @@ export function pictureSide(side, mirrored) {
   return (side === "OD") === mirrored ? "right" : "left";
 }
 
-/** Directions of a face: `along` the line between the outer canthi to the picture's right, and `down`. */
-export function axes(landmarks) {
-  const along = unit(sub(landmarks.right_eye_outer_canthus, landmarks.left_eye_outer_canthus));
-  return { along, down: [-along[1], along[0]] };
-}
-
 /**
- * An eye of a face.
+ * An eye of a face. Its canthi are the ends of the lid margins where these were found in the pixels, else the
+ * landmarks: what its width was measured between.
  *
- * @returns {{outer, inner, centre, width, outward}} canthi, their middle and distance, and the direction from
- *   the inner to the outer one.
+ * @returns {{at, outer, inner, centre, width, outward}} side of the picture; canthi, their middle and distance,
+ *   and the direction from the inner to the outer one.
  */
 export function eyeOf(face, side, mirrored) {
   const at = pictureSide(side, mirrored);
-  const outer = face.landmarks[`${at}_eye_outer_canthus`];
-  const inner = face.landmarks[`${at}_eye_inner_canthus`];
+  const { method, upper } = face.eyes[side].lids;
+  const found = method === "pixels" && [upper[0], upper.at(-1)];
+  const [outer, inner] = found || ["outer", "inner"].map((end) => face.landmarks[`${at}_eye_${end}_canthus`]);
   const span = sub(outer, inner);
   return { at, outer, inner, centre: middle(outer, inner), width: Math.hypot(...span), outward: unit(span) };
+}
+
+/**
+ * The direction "down" of a face, which heights are measured along: across the line between the outer canthi,
+ * both found in the pixels or both landmarks.
+ */
+export function downOf(face, mirrored) {
+  const eyes = ["OD", "OS"].map((side) => eyeOf(face, side, mirrored));
+  const found = ["OD", "OS"].every((side) => face.eyes[side].lids.method === "pixels");
+  const end = (at) => (found ? eyes.find((eye) => eye.at === at).outer : face.landmarks[`${at}_eye_outer_canthus`]);
+  const along = unit(sub(end("right"), end("left")));
+  return [-along[1], along[0]];
 }
 
 /**
@@ -45,11 +53,9 @@ export function eyeOf(face, side, mirrored) {
 export function lines(face, side, mirrored) {
   const eye = eyeOf(face, side, mirrored);
   const measured = face.eyes[side];
-  const { down } = axes(face.landmarks);
+  const down = downOf(face, mirrored);
   const aside = times(eye.outward, 0.62 * eye.width);
-  const lids = ["upper_lid_outer", "upper_lid_inner", "lower_lid_outer", "lower_lid_inner"].map(
-    (part) => face.landmarks[`${eye.at}_eye_${part}`],
-  );
+  const upper = ["outer", "inner"].map((end) => face.landmarks[`${eye.at}_eye_upper_lid_${end}`]);
   const found = [];
   const put = (name, from, to, shift) => {
     const at = shift ? [add(from, shift), add(to, shift)] : [from, to];
@@ -61,14 +67,19 @@ export function lines(face, side, mirrored) {
   if (measured.pfh) {
     const [top, bottom] = pupil && measured.mrd1 && measured.mrd2
       ? [-measured.mrd1.px, measured.mrd2.px].map((px) => add(pupil, times(down, px)))
-      : [-0.5, 0.5].map((half) => add(mean(lids), times(down, half * measured.pfh.px)));
+      : [-0.5, 0.5].map((half) => add(between(measured.lids), times(down, half * measured.pfh.px)));
     const shift = sub(aside, times(eye.outward, dot(sub(top, eye.centre), eye.outward)));
     put("pfh", top, bottom, shift);
   }
   put("width", eye.outer, eye.inner, times(down, 0.4 * eye.width));
   const brow = mean([0, 1, 2, 3, 4].map((k) => face.landmarks[`${eye.at}_brow_${k}`]));
-  put("brow_lid", brow, mean(lids.slice(0, 2)));
+  put("brow_lid", brow, mean(upper));
   return found;
+}
+
+/** Half-way between the middles of both lid margins. */
+function between({ upper, lower }) {
+  return mean([upper, lower].map((lid) => lid[Math.floor(lid.length / 2)]));
 }
 
 /** What a close-up shows at zoom 1: as wide for both eyes, so that they can be compared. */

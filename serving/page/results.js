@@ -68,7 +68,11 @@ function withAdvice(reason) {
 
 function quality(face) {
   const { usable, problems } = face.quality;
-  if (usable) return h("p", { class: "quality" }, h("strong", {}, "Photograph: "), "good enough to measure.");
+  if (usable) {
+    const whole = withheldOf(face).length === 0;
+    const text = whole ? "good enough to measure." : "usable, but not everything could be measured; see “Withheld”.";
+    return h("p", { class: "quality" }, h("strong", {}, "Photograph: "), text);
+  }
   return h(
     "div",
     { class: "quality unusable" },

@@ -24,6 +24,7 @@ export const ADVICE = {
   "eyes-closed": "Take it again with the eyes open and relaxed.",
   "cut-off": "Take it again with the whole face in the picture.",
   "eye-hidden": "Take off the glasses, and keep hair and hands off the eyes.",
+  "eye-hidden": "Take it again without glasses, with hair and hands away from the eyes.",
   "no-pupil": "Set the pupils by hand.",
 };
 
@@ -49,8 +50,8 @@ export const FLAG = {
     text: "A lid height, or the difference between the sides, is past a threshold.",
   },
   functional: {
-    title: (sides) => `Suspicious, in the functional range: ${sidesInWords(sides)}`,
-    text: "A lid hangs so low that it may be in the way of seeing.",
+    title: (sides) => `Suspicious: ${sidesInWords(sides)}, ${sides.length === 2 ? "at least one " : ""}in the functional range`,
+    text: "In the functional range a lid hangs so low that it may be in the way of seeing.",
   },
   undetermined: {
     title: () => "Cannot be judged from this photograph",

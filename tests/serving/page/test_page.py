@@ -215,6 +215,41 @@ def test_a_pupil_beside_the_eye_is_said_not_to_be_used(visit: VisitFactory, phot
     assert on.page.locator("#pupils-unused").is_hidden()
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_lines_are_drawn_where_was_measured(
+    app: App, visit: VisitFactory, photo: Photo, two_faces: bytes, mirrored: bool
+) -> None:
+    """Every line is as long as its figure, and heights end on the lid margins."""
+    on = visit()
+    checked = set()
+    for picture in (photo.jpeg, two_faces):
+        url = f"{app.url}/v1/screen?mirrored={str(mirrored).lower()}"
+        for face in httpx.post(url, content=picture, headers={"Content-Type": "image/jpeg"}).json()["faces"]:
+            for side, eye in face["eyes"].items():
+                drawn = on.page.evaluate(
+                    "async (given) => (await import('/static/geometry.js')).lines(...given)",
+                    [face, side, mirrored],
+                )
+                assert {line["name"] for line in drawn} == set(LENGTHS) - set(eye["withheld"])
+                for line in drawn:
+                    start, end = np.array(line["from"]), np.array(line["to"])
+                    length = float(np.linalg.norm(end - start))
+                    assert length == pytest.approx(abs(eye[line["name"]]["px"]), abs=0.1), line["name"]
+                    if line["name"] in ("mrd1", "mrd2"):
+                        lid = np.array(eye["lids"]["upper" if line["name"] == "mrd1" else "lower"])
+                        assert distance(end, lid) < 0.3, line["name"]
+                    checked.add((line["name"], eye[line["name"]]["method"]))
+    assert {("mrd1", "pixels"), ("width", "pixels"), ("brow_lid", "landmarks")} <= checked
+
+
+def distance(point: np.ndarray, line: np.ndarray) -> float:
+    """From a point to a polyline."""
+    start, along = line[:-1], np.diff(line, axis=0)
+    share = ((point - start) * along).sum(axis=1) / (along**2).sum(axis=1)
+    nearest = start + np.clip(share, 0, 1)[:, None] * along
+    return float(np.linalg.norm(point - nearest, axis=1).min())
+
+
 def test_one_of_several_faces_is_chosen(app: App, visit: VisitFactory, two_faces: bytes) -> None:
     faces = app.post(two_faces).json()["faces"]
     assert len(faces) == 2
