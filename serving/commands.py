@@ -151,7 +151,8 @@ def check_address(settings: Settings) -> None:
 
 
 def _serve_one(settings: Settings) -> None:
-    """The BentoML service in this process, as one of BentoML's workers runs it, without a supervisor."""
+    """The BentoML service in this process, as one of BentoML's workers runs it, without a supervisor, and
+    with the door around all of it: nothing of a request passes BentoML's timers, spans and logs."""
     from serving.app import shared_app
 
     listening = _listen(settings)
@@ -161,13 +162,14 @@ def _serve_one(settings: Settings) -> None:
     loading.start()
     import uvicorn
 
-    from serving.service import Screening
+    from serving.connection import Connection
+    from serving.service import Door, Screening
 
-    asgi = Screening.to_asgi()
+    door = Door(Screening.to_asgi())  # type: ignore[attr-defined]
     served = loading.result()
     config = uvicorn.Config(
-        asgi,
-        http="h11",  # it limits the size of headers
+        door,
+        http=Connection,
         log_level="warning",
         access_log=False,  # it writes addresses with their query strings
         server_header=False,
@@ -198,7 +200,7 @@ def _serve_many(settings: Settings) -> None:
         os.environ["LIDLOOP_THREADS"] = str(max(1, cpus() // settings.workers))
     from serving.service import Screening
 
-    Screening.serve_http(host=settings.host, port=settings.port)
+    Screening.serve_http(host=settings.host, port=settings.port)  # type: ignore[attr-defined]
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -220,7 +222,9 @@ class _Loading(threading.Thread):
 
     def __init__(self, work: Any) -> None:
         super().__init__(daemon=True)
-        self._work, self._result, self._error = work, None, None
+        self._work = work
+        self._result: Any = None
+        self._error: Exception | None = None
 
     def run(self) -> None:
         try:

@@ -81,11 +81,13 @@ class Edge:
         try:
             self._guard(scope)
             await self.app(scope, receive, sending)
-        except Problem as problem:
-            state["outcome"] = problem.kind
-            await problem.response(request_id)(scope, receive, sending)
+        except Problem as refusal:
+            state["outcome"] = refusal.kind
+            await refusal.response(request_id)(scope, receive, sending)
         except ClientDisconnect:
             state["outcome"] = "disconnected"
+            # Nobody reads it, but a server or middleware in front may wait for the answer to begin.
+            await Response(status_code=499)(scope, receive, sending)
         except Exception as error:
             # The message of an unforeseen error may hold content of a picture: only its kind and place go
             # into the log.

@@ -330,7 +330,8 @@ def decode_dicom(data: bytes, settings: Settings) -> DicomPicture:
     Raises:
         Problem: 413, 415 for a kind that is not taken, 422 for a damaged one.
     """
-    from serving.dicom import DicomKindError, DicomSizeError, read
+    from serving.dicom import read
+    from serving.dicom_file import DicomKindError, DicomSizeError
 
     try:
         return read(data, max_bytes=settings.body_bytes, max_pixels=settings.pixels)

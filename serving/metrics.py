@@ -204,7 +204,7 @@ class Metrics:
         families = list(registry.collect())
         with self._lock:
             reference = dict(self._window.reference)
-        return generate_latest(_Snapshot([*families, *_drift(families, reference)]))  # type: ignore[arg-type]
+        return generate_latest(_Snapshot([*families, *_drift(families, reference)]))
 
 
 class _Snapshot:

@@ -20,7 +20,7 @@ _TITLES: Final = {400: "A wrong parameter or body", 503: "Busy, or not ready"}
 def document(settings: Settings) -> dict[str, Any]:
     """The document of a server with these settings."""
     protected = settings.protected
-    secured = {"security": [{"bearer": []}]} if protected else {}
+    secured: dict[str, Any] = {"security": [{"bearer": []}]} if protected else {}
     schemes = {"bearer": {"type": "http", "scheme": "bearer", "description": "An API key or a JWT."}}
     return {
         "openapi": "3.1.0",

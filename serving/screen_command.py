@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +19,24 @@ from serving.settings import Settings
 def screen(
     photo: Annotated[list[Path], typer.Argument(help="Photographs: JPEG, PNG or DICOM.")],
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="DIR|champion|VERSION", help="Who answers.")
-    ] = "champion",
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="DIR|champion|VERSION",
+            help="A bundle's folder, the registry's champion, or a version's number.",
+            show_default="champion",
+        ),
+    ] = None,
     registry: Annotated[
-        str, typer.Option(envvar="LIDLOOP_REGISTRY", metavar="DIR|URI", help="Where champion is looked up.")
-    ] = Settings().registry,
+        str | None,
+        typer.Option(
+            envvar="LIDLOOP_REGISTRY",
+            metavar="DIR|URI",
+            help="Registry that champion and versions come from.",
+            show_default="runs/registry",
+        ),
+    ] = None,
     mirrored: Annotated[
         bool, typer.Option("--mirrored", help="The picture was mirrored, as by a selfie camera.")
     ] = False,
@@ -67,7 +81,7 @@ def screen(
     from serving.screen import FHIR, Asked, picture, render
     from serving.show import drawn, show
 
-    settings = Settings(model=model, registry=registry)
+    settings = Settings.read(os.environ, model=model, registry=registry)
     given = {"mirrored": str(mirrored).lower(), "max_faces": str(max_faces)}
     given |= {} if mm_per_px is None else {"mm_per_px": str(mm_per_px)}
     given |= {"pupils": json.dumps(_pupils(pupil))} if pupil else {}

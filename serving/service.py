@@ -1,14 +1,15 @@
 """The BentoML service: ``bentoml serve serving.service:Screening``, or built into a Bento.
 
-BentoML brings the supervision of workers, its build tools and its configuration. All HTTP is the app's own:
-``Door`` stands before BentoML's routes, so that none of them (its metrics, its documentation, its probes, its
-answers of 500 to a broken picture, its bodies without a limit) can be reached around the app's refusals.
-Settings come from the environment (``serving.settings``).
+BentoML brings the life cycle, the supervision of workers, its build tools and its configuration. All HTTP is
+the app's own: ``Door`` stands before BentoML's routes, so that none of them (its metrics, its documentation,
+its probes, its answers of 500 to a broken picture, its bodies without a limit) can be reached around the
+app's refusals. Settings come from the environment (``serving.settings``).
 """
 
 from __future__ import annotations
 
 import os
+from typing import Final
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # read when BentoML is used; it reports usage otherwise
 
@@ -19,9 +20,12 @@ from serving.app import shared_app
 
 app = shared_app()
 
+TIMEOUT: Final = 120
+"""Seconds after which BentoML gives a request up with a 504. The app's own limits are far shorter."""
+
 
 class Door:
-    """Hands every request to the app (an ASGI middleware of BentoML's).
+    """Hands every request to the app. An ASGI middleware: of BentoML's app, or around all of it.
 
     Args:
         inner: BentoML's own app, which keeps the life cycle.
@@ -37,6 +41,7 @@ class Door:
 @bentoml.service(
     name="lidloop",
     workers=app.state.runtime.settings.workers,
+    traffic={"timeout": TIMEOUT},
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},  # it writes addresses with their query strings
     tracing={"excluded_urls": [".*"]},  # so would its spans
@@ -45,5 +50,5 @@ class Screening:
     """The screening endpoint. BentoML runs the life cycle of an app that is mounted."""
 
 
-Screening.add_asgi_middleware(Door)
+Screening.add_asgi_middleware(Door)  # type: ignore[attr-defined]
 bentoml.asgi_app(app)(Screening)
