@@ -56,7 +56,7 @@ def test_every_way_in_gives_the_same(client: TestClient, photo: Photo, how: str)
 
 
 def test_options_may_stand_in_the_address_or_in_the_form(client: TestClient, photo: Photo) -> None:
-    options = {"mirrored": "true", "mm_per_px": "0.4", "max_faces": "1", "pupils": '{"OD": [230, 270.5]}'}
+    options = {"mirrored": "true", "mm_per_px": "0.4", "max_faces": "1", "pupils": '{"OS": [230, 270.5]}'}
     form = client.post("/v1/screen", files={"image": photo.png}, data=options)
     assert form.status_code == 200, form.text
     assert form.json()["faces"] == screened(client, photo.png, **options)["faces"]
@@ -130,6 +130,21 @@ def test_a_mirrored_picture_has_the_same_sides(client: TestClient, photo: Photo)
     assert across(unsaid, "OS") == pytest.approx(across(face, "OD"), abs=0.1)
 
 
+def test_pupils_in_the_eyes_of_the_other_side_are_refused(client: TestClient, photo: Photo) -> None:
+    (x, y) = photo.truth.pupils["left"]
+
+    def ask(side: str, **more: str) -> Any:
+        params = {"pupils": f'{{"{side}": [{x}, {y}]}}', **more}
+        return client.post("/v1/screen", content=photo.png, headers=PNG, params=params)
+
+    assert ask("OD").status_code == 200
+    assert ask("OS", mirrored="true").status_code == 200
+    for exchanged in (ask("OS"), ask("OD", mirrored="true")):
+        assert exchanged.status_code == 400
+        assert exchanged.json()["parameter"] == "pupils"
+        assert "mirrored" in exchanged.json()["detail"]
+
+
 def test_thresholds_are_settings(make_client: ClientFactory, photo: Photo) -> None:
     pupils = {side: list(photo.truth.pupils[eye]) for side, eye in (("OD", "left"), ("OS", "right"))}
     ask = {"params": {"mm_per_px": "0.4", "pupils": str(pupils).replace("'", '"')}, "headers": PNG}
@@ -139,7 +154,7 @@ def test_thresholds_are_settings(make_client: ClientFactory, photo: Photo) -> No
         return response.json()["faces"][0]["flag"]["level"]
 
     assert level(mrd1_functional=20.0, mrd1_suspicious=25.0) == "functional"
-    assert level(mrd1_functional=-30.0, mrd1_suspicious=-20.0, asymmetry=50.0) == "none"
+    assert level(mrd1_functional=0.001, mrd1_suspicious=0.002, asymmetry=50.0) == "none"
 
 
 @pytest.mark.parametrize(
