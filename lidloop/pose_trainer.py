@@ -5,7 +5,8 @@ run and the worker processes of a multi-GPU run see the same settings:
 
 * labels come from a ``LabelVersion``, not from text files beside the pictures;
 * the OKS sigma of the keypoint loss follows a recipe (``sigma_at``);
-* anchors where the model itself is confident of a face that no label covers give no background loss.
+* anchors where the model itself is confident of a face that no label covers give no background loss;
+* the box decoder is the one that the loss computes with, whatever the weights to start from hold.
 """
 
 from __future__ import annotations
@@ -187,6 +188,18 @@ def _in_bf16(predict: Callable[..., Any]) -> Callable[..., Any]:
 
 class LandmarkTrainer(PoseTrainer):  # type: ignore[misc]
     """Trainer of one iteration. ``data["lidloop"]`` holds dataset, labels, ``sigma`` and ``ignore``."""
+
+    def get_model(self, *args: Any, **kwargs: Any) -> Any:
+        """The network with the weights to start from, its box decoder as the loss has it.
+
+        The decoder is an expected value over whole cells (DFL, https://arxiv.org/abs/2006.04388). The loss
+        computes it with 0, 1, 2, …; the network has them as weights, and keeps those of the file it starts
+        from, which in a file that was quantised once are rounded: boxes up to 6 % of a cell off.
+        """
+        model = super().get_model(*args, **kwargs)
+        bins = model.model[-1].dfl.conv.weight
+        bins.data.copy_(torch.arange(bins.numel()).view_as(bins))
+        return model
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> LandmarkDataset:
         """Pictures of a split; training ones augmented, validation ones in rectangular batches."""

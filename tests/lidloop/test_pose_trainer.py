@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
-from lidloop.pose_trainer import _KeypointLoss, _Watching, _Weighted, sigma_at  # noqa: E402
+from lidloop.pose_trainer import LandmarkTrainer, _KeypointLoss, _Watching, _Weighted, sigma_at  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,19 @@ from lidloop.pose_trainer import _KeypointLoss, _Watching, _Weighted, sigma_at  
 )
 def test_sigma_at(recipe: dict, progress: float, expected: list[float], reason: str) -> None:
     assert sigma_at(progress, recipe) == pytest.approx(expected)
+
+
+def test_the_box_decoder_is_that_of_the_loss_whatever_the_weights_hold() -> None:
+    """Weights that were quantised once hold 0.945, 2.008, … where the loss computes with 1, 2, …"""
+    trainer = object.__new__(LandmarkTrainer)
+    trainer.data = {"nc": 1, "kpt_shape": [51, 3], "channels": 3, "names": {0: "face"}}
+    trainer.args = SimpleNamespace()
+    rounded = trainer.get_model("yolov8n-pose.yaml", verbose=False)
+    first = next(rounded.model[0].parameters()).detach().clone()
+    rounded.model[-1].dfl.conv.weight.data += 0.05
+    model = trainer.get_model("yolov8n-pose.yaml", weights=rounded, verbose=False)
+    assert model.model[-1].dfl.conv.weight.flatten().tolist() == list(range(16))
+    assert torch.equal(next(model.model[0].parameters()), first), "all other weights are the file's"
 
 
 def test_keypoint_loss_is_one_minus_oks_over_visible_points() -> None:
