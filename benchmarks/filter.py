@@ -115,7 +115,7 @@ def run(*, images: int = 100_000, iou: float = 0.3, seed: int = 0, repeat: int =
     def priority() -> NDArray[np.bool_]:
         order = priority_order(predictions.image, predictions.score, predictions.boxes, points)
         result = priority_nms(
-            labels.image, labels.boxes, predictions.image[order], predictions.boxes[order],
+            labels.image, labels.boxes, predictions.image[order], predictions.boxes.take(order, axis=0),
             predictions.score[order], iou=iou,
         )  # fmt: skip
         keep = np.empty(len(order), dtype=bool)
