@@ -120,8 +120,10 @@ def inference(device: str, shard: int) -> tuple[Literal["onnxruntime", "torch"],
     """
     if device == "cpu":
         return "onnxruntime", "cpu"
-    import torch
-
+    try:
+        import torch
+    except ModuleNotFoundError:  # the image without training
+        return "onnxruntime", "cpu"
     if not torch.cuda.is_available():
         return "onnxruntime", "cpu"
     gpus = [gpu.strip() for gpu in device.split(",") if gpu.strip()] or ["0"]

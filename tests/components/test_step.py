@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,8 +85,11 @@ def test_plain_number(text: str, number: float) -> None:
     assert (value, type(value)) == (number, type(number))
 
 
-def test_inference_on_the_cpu_needs_no_torch() -> None:
-    assert inference("cpu", 3) == ("onnxruntime", "cpu")
+@pytest.mark.parametrize("device", ["cpu", "", "0"])
+def test_inference_needs_no_torch(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image without training has none."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert inference(device, 3) == ("onnxruntime", "cpu")
 
 
 @pytest.mark.parametrize(
