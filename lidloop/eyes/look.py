@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,11 +17,10 @@ from lidloop.eyes.patch import Frame, cut, frame_of, normalise
 from lidloop.labels import Floats
 from lidloop.landmarks import Eye
 
-LID_FEATURES: Final = (
-    "constant", "spread_upper", "spread_lower", "misfit", "spread_canthi", "trust", "iris_misfit",
-    "iris_spread",
-)  # fmt: skip
+LID_FEATURES: Final = ("constant", "spread", "misfit", "spread_canthi", "trust", "iris_spread")
 IRIS_FEATURES: Final = ("constant", "centre_error", "misfit", "seen", "spread", "trust")
+MIN_CONTRAST: Final = 4.0
+"""Deviation of a patch's grey levels below which there is nothing to be seen in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +76,7 @@ def read_patch(said: Answer, k: int) -> PatchLook:
     logit = float(np.log(surely / (1 - surely)))
     canthi, pupil = float(said.point_spread[k, :2].mean()), float(said.point_spread[k, 2])
     misfit = upper.misfit + lower.misfit
-    lid_features = np.array([1.0, upper.spread, lower.spread, misfit, canthi, logit, iris.misfit, pupil])
+    lid_features = np.array([1.0, upper.spread + lower.spread, misfit, canthi, logit, pupil])
     iris_features = np.array([1.0, iris.centre_error, iris.misfit, iris.seen, pupil, logit])
     return PatchLook(upper, lower, iris, trust, lid_features, iris_features)
 
@@ -100,7 +99,10 @@ def look_at(image: NDArray[np.uint8], points: Floats, eyes: Sequence[Eye]) -> li
         One per eye, None where nothing could be fitted.
     """
     frames = [frame_of(points, eye) for eye in eyes]
-    said = answer(normalise(np.stack([cut(image, frame) for frame in frames])))
+    patches = np.stack([cut(image, frame) for frame in frames])
+    said = answer(normalise(patches))
+    flat = patches.std(axis=(1, 2, 3)) < MIN_CONTRAST
+    said = replace(said, trust=np.where(flat, 0.0, said.trust))
     calibration = info()["calibration"]
     return [_in_picture(read_patch(said, k), frame, calibration) for k, frame in enumerate(frames)]
 

@@ -28,7 +28,7 @@ def test_a_network_is_made_and_described(tmp_path: Path, request: pytest.Fixture
     assert info == json.loads(out.with_suffix(".json").read_text())
     assert info["sha256"] == sha256(out)
     assert info["unseen"]["patches"] == 60
-    assert len(info["calibration"]["lid"]) == 8
+    assert len(info["calibration"]["lid"]) == 6
     patches = np.zeros((3, 3, 64, 128), np.float32)
     said = network.answer(patches, network.session_of(out, ort))
     assert said.rows.shape == (3, 2, 64)
