@@ -26,7 +26,11 @@ _figures: Final[dict[str, dict[str, Any]]] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = [item for item in items if item.path.parent == Path(__file__).parent]
+    here = [
+        item
+        for item in items
+        if item.path.parent == Path(__file__).parent and "engine" in getattr(item, "fixturenames", ())
+    ]
     if not os.environ.get(FIGURES):
         for item in here:
             item.add_marker(
