@@ -23,6 +23,7 @@ from lidloop.eyes.network import info
 from lidloop.labels import Face, box_of
 from lidloop.landmarks import LEFT_EYE, RIGHT_EYE, Eye, lid_opening, outer_canthal_distance
 from lidloop.ptosis import FaceMeasurement, measure_face
+from lidloop.scale import scale_of
 from lidloop.synthetic import FaceTruth
 from lidloop.synthetic.looks import Light
 
@@ -60,6 +61,8 @@ class EyeError:
     mm: dict[str, tuple[float, float]]
     """True millimetres minus measured ones, and the error band, by length."""
     scale: str
+    scale_off: dict[str, float]
+    """Millimetres per pixel over the true ones, less 1, by where they come from."""
     withheld: dict[str, str]
     lid_quality: float
 
@@ -183,9 +186,17 @@ def _compare(
         landmarks_pfh=abs(float(lid_opening(face.points, eye)) - true.pfh_pairs) / canthal,
         landmarks_mrd1=None if heights is None else abs(heights[0] - true.mrd1) / canthal,
         mm=mm, scale="none" if measured.scale is None else measured.scale.method,
+        scale_off=_scale_off(measured, face, truth),
         withheld={length: reason.code for length, reason in got.withheld.items()},
         lid_quality=got.lid_quality,
     )  # fmt: skip
+
+
+def _scale_off(measured: FaceMeasurement, face: Face, truth: FaceTruth) -> dict[str, float]:
+    """Of the scale used, and of the one that the outer canthi would have given."""
+    canthi = scale_of(None, [], float(outer_canthal_distance(face.points)), measured.yaw)
+    scales = [scale for scale in (measured.scale, canthi) if scale is not None]
+    return {scale.method: scale.mm_per_px * truth.px_per_mm - 1 for scale in scales}
 
 
 def line(group: str, errors: Sequence[EyeError]) -> dict[str, Any]:
@@ -232,6 +243,19 @@ def band_table(errors: Sequence[EyeError]) -> list[dict[str, Any]]:
                     "inside": round(float((off <= band).mean()), 3),
                     "inside_twice": round(float((off <= 2 * band).mean()), 3),
                 })  # fmt: skip
+    return rows
+
+
+def scale_table(groups: Mapping[str, Sequence[EyeError]]) -> list[dict[str, Any]]:
+    """Errors of the scales themselves, one of two eyes of each face, in per cent."""
+    rows = []
+    for group, errors in groups.items():
+        for method in ("iris", "outer-canthal"):
+            off = [error.scale_off[method] for error in errors[::2] if method in error.scale_off]
+            rows.append({
+                "group": group, "scale": method, "faces": len(off), "off": quantiles([abs(v) for v in off]),
+                "mean": round(100 * float(np.mean(off)), 2) if off else None,
+            })  # fmt: skip
     return rows
 
 
@@ -293,6 +317,7 @@ def run(
     ]
     first = seed + len(plan) * faces
     tables = {}
+    turned: dict[str, list[EyeError]] = {}
     for name, groups in sweeps().items():
         lines = []
         for label, change in groups:
@@ -303,6 +328,8 @@ def run(
                 errors += errors_of(asked, label, perturbed)
             first += faces
             lines.append(line(label, errors))
+            if name == "yaw":
+                turned[label] = errors
         tables[name] = lines
     say("landmarks of the demo model")
     try:
@@ -324,7 +351,7 @@ def run(
     return {
         "seed": seed, "faces": faces, "landmark_error": ERROR, "target": TARGET, "target_ms": TARGET_MS,
         "network": info()["sha256"], "severity": severity_table(base), "tables": tables,
-        "bands": band_table(base), "demo": [
+        "bands": band_table(base), "scales": scale_table(turned), "demo": [
             *(line(s, [e for e in demo if e.severity == s]) for s in SEVERITIES), line("all", demo),
         ] if demo else [],
         "real": people, "real_landmark_error": REAL_ERROR, "unseen": info()["unseen"],

@@ -61,7 +61,13 @@ def page(entry: Mapping[str, Any]) -> str:
             "committed demo weights find at 256 px instead of true ones with errors.\n",
             _table(report["demo"], "degree"),
         ]
-    parts += [_bands(report["bands"]), _qualities(report["unseen"]), _real(report), _cost(report)]
+    parts += [
+        _bands(report["bands"]),
+        _scales(report["scales"]),
+        _qualities(report["unseen"]),
+        _real(report),
+        _cost(report),
+    ]
     return "\n".join(parts)
 
 
@@ -142,6 +148,22 @@ def _bands(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(out) + "\n"
 
 
+def _scales(rows: Sequence[Mapping[str, Any]]) -> str:
+    out = [
+        "### Where the millimetres come from\n",
+        "Millimetres per pixel against the true ones, by yaw. The iris comes first; the outer canthi, here "
+        "from "
+        "landmarks with errors, are used where no iris was found, and their shortening by the turn is "
+        "undone.\n",
+        "| yaw | scale from | faces | error % | mean % |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        mean = "–" if row["mean"] is None else f"{row['mean']:+.2f}"
+        out.append(f"| {row['group']} | {row['scale']} | {row['faces']} | {_pair(row['off'])} | {mean} |")
+    return "\n".join(out) + "\n"
+
+
 def _qualities(unseen: Mapping[str, Any]) -> str:
     out = [
         "## What the quality figures mean\n",
@@ -193,16 +215,22 @@ def _real(report: Mapping[str, Any]) -> str:
             f"| {line['group']} | {line['eyes']} | {_pair(line['found'])} | {_pair(line['rough'])} | "
             f"{offsets} |"
         )
-    out.append(
-        "\nPeople who annotate agree with each other to no better than about half a per cent, so the first "
-        "column "
-        "cannot reach 0. The margins found run along the edge of the globe; human points tend to lie on "
-        "the lashes "
-        "above and on the skin below it. The canthi found lie farther out than the human ones, which sit "
-        "where the white ends: an outer-canthal distance from human landmarks is a few per cent shorter "
-        "than the "
-        "anatomical 90 mm, and millimetres from it are larger by as much, within their ± 6 %.\n"
-    )
+    found = real["lines"][0]
+    if found["eyes"]:
+        out.append(
+            "\nThe human points have errors of their own, which are part of the first column. The lower "
+            "margin "
+            f"found runs along the edge of the globe, {found['below']:.2f} % above the human points. The "
+            f"canthi "
+            f"found lie farther out than the human ones, the outer by {found['outer']:.2f} % and the inner "
+            f"by "
+            f"{found['inner']:.2f} % (medians): people click where the white ends. So an outer-canthal "
+            f"distance "
+            f"from landmarks learned from them is about {2 * found['outer']:.0f} % shorter than the one "
+            f"between "
+            "the canthi found, and millimetres by it are larger by as much; the iris does not have this "
+            "error.\n"
+        )
     return "\n".join(out)
 
 

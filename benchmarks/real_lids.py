@@ -65,10 +65,12 @@ def real_faces(folder: Path, *, faces: int, seed: int) -> dict[str, Any]:
                 "rough": _lid_distance(points, eye, margins_from_landmarks(rough, eye)) / canthal,
                 "above": _offset(points, eye, found, upper=True) / canthal,
                 "below": _offset(points, eye, found, upper=False) / canthal,
+                "outer": _outwards(points, eye, found.upper[0], eye.outer) / canthal,
+                "inner": _outwards(points, eye, found.upper[-1], eye.inner) / canthal,
                 "pupil": got.pupil is not None,
             })  # fmt: skip
     by_quality = []
-    for low, high in ((0.5, 0.8), (0.8, 0.95), (0.95, 1.01)):
+    for low, high in ((0.5, 0.65), (0.65, 0.8), (0.8, 1.01)):
         part = [r for r in rows if r["method"] == "pixels" and low <= r["quality"] < high]
         by_quality.append(_real_line(f"quality {low:g}–{min(high, 1):g}", part))
     pixels = [r for r in rows if r["method"] == "pixels"]
@@ -118,10 +120,17 @@ def _offset(points: Floats, eye: Eye, margins: Margins, *, upper: bool) -> float
     return float(np.mean(known)) if known else float("nan")
 
 
+def _outwards(points: Floats, eye: Eye, canthus: Floats, index: int) -> float:
+    """How far a canthus lies beyond the human one, away from the middle of the eye."""
+    axis = points[eye.outer, :2] - points[eye.inner, :2]
+    away = axis if index == eye.outer else -axis
+    return float((canthus - points[index, :2]) @ away / np.linalg.norm(axis))
+
+
 def _real_line(group: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     offsets = {
         key: round(100 * float(np.nanmedian([r[key] for r in rows])), 2) if rows else None
-        for key in ("above", "below")
+        for key in ("above", "below", "outer", "inner")
     }
     return {
         "group": group, "eyes": len(rows), "found": quantiles([r["found"] for r in rows]),

@@ -18,9 +18,10 @@ MAX_YAW: Final = 0.36
 MAX_ROLL: Final = 30.0
 CLOSED_RATIO: Final = 0.10
 """Height over width of an eye below which it counts as closed."""
-MIN_SHARPNESS: Final = 0.06
+MIN_SHARPNESS: Final = 0.055
 """Below, blur is wider than about 2.5 % of the outer-canthal distance, and lids are no better known than from
 the landmarks."""
+_SHARPNESS_PX: Final = 40.0
 
 
 def seen(points: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -86,22 +87,24 @@ def blurred(sharpness: float | None) -> Reason | None:
 
 
 def sharpness(image: NDArray[np.uint8], points: Floats, eye: Eye) -> float | None:
-    """Steepest edges of an eye in relation to its contrast, per hundredth of its width.
+    """Steepest edge of an eye in relation to its contrast: range of grey levels per hundredth of its width.
 
-    The 99th percentile of the gradient (per pixel, times a hundredth of the eye's width) over the range of
-    grey levels. None where the eye lies outside the picture.
+    The 99th percentile of the gradient, after the eye was averaged down to ``_SHARPNESS_PX`` and smoothed, so
+    that a sensor's noise counts for no detail. None where the eye lies outside the picture.
     """
     xy = points[eye_points(eye), :2]
     width = float(np.linalg.norm(xy[0] - xy[1]))
-    low = np.floor(xy.min(axis=0) - 0.2 * width).astype(int)
-    high = np.ceil(xy.max(axis=0) + 0.2 * width).astype(int) + 1
-    x1, y1 = np.maximum(low, 0)
-    x2, y2 = np.minimum(high, image.shape[1::-1])
-    if x2 - x1 < 4 or y2 - y1 < 4:
+    low = np.clip(np.floor(xy.min(axis=0) - 0.2 * width), 0, image.shape[1::-1]).astype(int)
+    high = np.clip(np.ceil(xy.max(axis=0) + 0.2 * width) + 1, 0, image.shape[1::-1]).astype(int)
+    if (high - low < 4).any() or width < 4:
         return None
-    grey = cv2.cvtColor(np.ascontiguousarray(image[y1:y2, x1:x2]), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    gy, gx = np.gradient(grey)
+    grey = cv2.cvtColor(np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]]), cv2.COLOR_RGB2GRAY)
+    gain = min(1.0, _SHARPNESS_PX / width)
+    size = np.maximum(np.round((high - low) * gain), 4).astype(int)
+    grey = cv2.resize(grey, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
+    grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 0.8)
     bottom, top = np.percentile(grey, (2, 98))
     if top - bottom < 2:
         return 0.0
-    return float(np.percentile(np.hypot(gx, gy), 99) / (top - bottom) * width / 100)
+    rows, columns = np.gradient(grey)
+    return float(np.percentile(np.hypot(rows, columns), 99) / (top - bottom) * width * gain / 100)

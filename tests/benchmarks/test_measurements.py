@@ -38,7 +38,8 @@ def error(**change) -> EyeError:
     plain = {
         "group": "g", "severity": "none", "side": "OD", "method": "pixels", "pfh": 0.001, "mrd1": 0.002,
         "mrd2": 0.003, "width": 0.004, "landmarks_pfh": 0.02, "landmarks_mrd1": 0.03,
-        "mm": {"pfh": (0.1, 0.2)}, "scale": "iris", "withheld": {}, "lid_quality": 0.9,
+        "mm": {"pfh": (0.1, 0.2)}, "scale": "iris",
+        "scale_off": {"iris": 0.01}, "withheld": {}, "lid_quality": 0.9,
     }  # fmt: skip
     return EyeError(**{**plain, **change})
 
@@ -120,6 +121,13 @@ def test_bands_hold_what_they_say() -> None:
     table = band_table([error(mm={"pfh": (off, 0.2)}) for off in (0.1, -0.3, 0.5, -0.2)])
     assert len(table) == 1
     assert (table[0]["inside"], table[0]["inside_twice"], table[0]["band_mm"]) == (0.5, 0.75, 0.2)
+
+
+def test_scales_are_counted_once_a_face() -> None:
+    table = measurements.scale_table({"g": [error(), error(), error(scale_off={"iris": -0.03})]})
+    assert [(row["scale"], row["faces"], row["mean"]) for row in table] == [
+        ("iris", 2, -1.0), ("outer-canthal", 0, None),
+    ]  # fmt: skip
 
 
 def annotated(folder: Path, count: int) -> None:
