@@ -298,6 +298,13 @@ def _finish(
 
 
 def _verify(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    try:
+        _verify_files(root, files)
+    except OSError as error:  # a folder that is exchanged meanwhile is away for a moment
+        raise ModelError(f"{root} cannot be read: {error}") from error
+
+
+def _verify_files(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     found = {path.name for path in root.iterdir()} - {MANIFEST}
     extra = sorted(found - set(files))
     if extra:

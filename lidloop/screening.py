@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from lidloop.detector import Detector, Image
-from lidloop.landmarks import NAMES
+from lidloop.eyes.reading import lies_in
+from lidloop.landmarks import NAMES, patient_eyes
 from lidloop.ptosis import (
     NOTICE,
     SIDES,
@@ -70,6 +71,7 @@ class Screening:
         faces: by falling score.
         model: who answered.
         seconds: time by stage: ``detect``, ``measure``.
+        omitted: faces that were found beyond ``Options.max_faces``, and are left out.
     """
 
     width: int
@@ -78,6 +80,12 @@ class Screening:
     faces: tuple[FaceMeasurement, ...]
     model: ModelInfo
     seconds: Mapping[str, float]
+    omitted: int = 0
+
+    @property
+    def found(self) -> int:
+        """Faces in the picture, those left out among them."""
+        return len(self.faces) + self.omitted
 
     @property
     def empty(self) -> str | None:
@@ -103,7 +111,8 @@ def screen(image: Image, detector: Detector, model: ModelInfo, options: Options 
     """
     options = options or Options()
     start = time.perf_counter()
-    faces = detector.detect([image], conf=options.conf)[0][: options.max_faces]
+    found = detector.detect([image], conf=options.conf)[0]
+    faces = found[: options.max_faces]
     detected = time.perf_counter()
     measured = tuple(
         measure_face(
@@ -118,7 +127,33 @@ def screen(image: Image, detector: Detector, model: ModelInfo, options: Options 
     )
     seconds = {"detect": detected - start, "measure": time.perf_counter() - detected}
     height, width = image.shape[:2]
-    return Screening(width, height, options.mirrored, measured, model, seconds)
+    omitted = len(found) - len(faces)
+    return Screening(width, height, options.mirrored, measured, model, seconds, omitted)
+
+
+def unused_pupils(screening: Screening, options: Options) -> tuple[Side, ...]:
+    """Sides whose given pupil centre lies in no eye of that side."""
+    used = {
+        side
+        for face in screening.faces
+        for side, eye in face.eyes.items()
+        if eye.pupil is not None and eye.pupil.method == "given"
+    }
+    return tuple(side for side in options.pupils if side not in used)
+
+
+def exchanged_pupils(screening: Screening, options: Options) -> tuple[Side, ...]:
+    """Sides whose given pupil centre lies in an eye of the other side: most likely the picture is mirrored
+    and nobody said so, or the caller counts sides as they are in the picture."""
+    eyes = patient_eyes(mirrored=options.mirrored)
+    return tuple(
+        side
+        for side in unused_pupils(screening, options)
+        if any(
+            lies_in(face.face.points, eyes["OS" if side == "OD" else "OD"], options.pupils[side])
+            for face in screening.faces
+        )
+    )
 
 
 def to_json(screening: Screening) -> dict[str, Any]:
@@ -132,6 +167,7 @@ def to_json(screening: Screening) -> dict[str, Any]:
         },
         "image": {"width": screening.width, "height": screening.height, "mirrored": screening.mirrored},
         "faces": [_face(face) for face in screening.faces],
+        "omitted": screening.omitted,
         "empty": screening.empty,
         "notice": NOTICE,
     }

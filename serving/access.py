@@ -149,7 +149,11 @@ def refuse_strangers(client: str, host: str) -> None:
     Raises:
         Problem: 403.
     """
-    if not is_loopback(client) or not is_loopback(urlsplit(f"//{host}").hostname or ""):
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # brackets that are no IPv6 address
+        name = ""
+    if not is_loopback(client) or not is_loopback(name):
         raise Problem("forbidden", "without API keys or JWTs this server answers its own machine only")
 
 
@@ -162,7 +166,10 @@ def refuse_other_sites(headers: Mapping[str, str]) -> None:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     foreign = site not in (None, "same-origin", "none")
     if not foreign and site is None and origin is not None:
-        foreign = urlsplit(origin).netloc != headers.get("host")
+        try:
+            foreign = urlsplit(origin).netloc != headers.get("host")
+        except ValueError:  # brackets that are no IPv6 address
+            foreign = True
     if foreign:
         raise Problem("forbidden", "requests from other web sites are not answered")
 
@@ -203,15 +210,22 @@ class KeyFile:
 
     def _refresh(self) -> dict[str, dict[str, Any]]:
         with self._lock:
-            try:
-                stat = self._path.stat()
-            except OSError as error:
-                raise AccessError(f"the key file {self._path} cannot be read: {error.strerror}") from None
-            stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+            stamp = _stamp(self._path)
+            if stamp is None:
+                raise AccessError(f"the key file {self._path} cannot be read; is it there?")
             if stamp != self._stamp:
                 self._entries = {entry["id"]: entry for entry in read_keys(self._path)}
                 self._stamp = stamp
             return self._entries
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Changes when a file does; None where it cannot be looked at."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_ino, stat.st_size)
 
 
 def read_keys(path: Path) -> list[dict[str, Any]]:
@@ -281,6 +295,16 @@ def _hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect could lead to another host, or from https to http."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_DIRECT: Final = urllib.request.build_opener(_NoRedirect)
+
+
 class Tokens:
     """JSON Web Tokens of one issuer for one audience (RFC 7519, and RFC 8725 on what to check)."""
 
@@ -294,6 +318,7 @@ class Tokens:
         self._set: Any = None
         self._read_at = 0.0
         self._tried_at: float | None = None
+        self._stamp: tuple[int, int, int] | None = None
         if not self._remote:
             self._refresh()
 
@@ -329,10 +354,21 @@ class Tokens:
         """The key of this id. An unknown id reads the set again, but not more often than the server of the
         keys can bear, whoever sends such tokens."""
         with self._lock:
-            old = self._set is None or time.monotonic() - self._read_at > _JWKS_SECONDS
-            if self._remote and (old or self._find(kid) is None):
-                self._try()
+            if self._remote:
+                old = self._set is None or time.monotonic() - self._read_at > _JWKS_SECONDS
+                if old or self._find(kid) is None:
+                    self._try()
+            elif _stamp(Path(self._source)) != self._stamp:
+                self._reread()
             return self._find(kid)
+
+    def _reread(self) -> None:
+        """A file that changed: a key that was taken out of it is refused from now on."""
+        try:
+            self._refresh()
+        except AccessError as error:
+            self._set = None  # which keys are good is not known
+            log.error("%s", error)
 
     def _find(self, kid: Any) -> Any:
         if self._set is None:
@@ -358,9 +394,10 @@ class Tokens:
 
         try:
             if self._remote:
-                with urllib.request.urlopen(self._source, timeout=5) as answer:  # noqa: S310 - checked above
+                with _DIRECT.open(self._source, timeout=5) as answer:
                     text = answer.read(_JWKS_BYTES)
             else:
+                self._stamp = _stamp(Path(self._source))
                 text = Path(self._source).read_bytes()
             self._set = jwt.PyJWKSet.from_json(text.decode())
         except (OSError, ValueError, jwt.PyJWTError) as error:

@@ -124,7 +124,7 @@ def bundle(
         screening,
         request_id,
         issued.isoformat(timespec="milliseconds"),
-        subject=patient if len(screening.faces) <= 1 else None,
+        subject=patient if screening.found <= 1 else None,
         asked=patient is not None,
         study=None if study_uid is None else _study(study_uid),
     )
@@ -294,10 +294,10 @@ def _conclusion(face: FaceMeasurement | None, context: _Context) -> str:
     if face is None:
         return f"{screening.empty} {NOTICE}"
     says = []
-    if len(screening.faces) > 1:
+    if screening.found > 1:
         x1, y1, x2, y2 = (round(float(v)) for v in face.face.box)
         says.append(
-            f"Face {context.place + 1} of {len(screening.faces)}, at x {x1} to {x2} and y {y1} to {y2} "
+            f"Face {context.place + 1} of {screening.found}, at x {x1} to {x2} and y {y1} to {y2} "
             "pixels. With several faces in a picture none is taken for the patient"
             + ("; the subject that was given is not named." if context.asked else ".")
         )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -40,6 +39,7 @@ INPUT: Final = "image"
 OUTPUTS: Final[dict[str, list[int]]] = {"boxes": [-1, 4], "scores": [-1], "landmarks": [-1, N_POINTS, 3]}
 
 _JSON_OVERHEAD: Final = 64 * 1024
+_MAX_RANK: Final = 4
 
 
 class Inference(NamedTuple):
@@ -171,8 +171,11 @@ def _picture(tensor: Mapping[str, Any], raw: bytes, settings: Settings) -> tuple
     if tensor.get("name") != INPUT:
         raise Problem("body", f"the input must be called {INPUT!r}")
     shape = tensor.get("shape")
-    if not isinstance(shape, list) or not shape or not all(type(n) is int and n > 0 for n in shape):
-        raise Problem("body", "shape must be a list of whole numbers above 0")
+    # Before any arithmetic: a product of a million dimensions would hold the interpreter for minutes.
+    if not isinstance(shape, list) or not 0 < len(shape) <= _MAX_RANK:
+        raise Problem("body", f"shape must be a list of 1 to {_MAX_RANK} whole numbers above 0")
+    if not all(type(n) is int and 0 < n <= settings.pixels for n in shape):
+        raise Problem("body", f"shape must hold whole numbers from 1 to {settings.pixels}")
     size = _object(tensor, "parameters").get("binary_data_size")
     if size is not None and (type(size) is not int or size != len(raw)):
         raise Problem("body", f"binary_data_size must be the {len(raw)} bytes behind the JSON part")
@@ -185,7 +188,7 @@ def _picture(tensor: Mapping[str, Any], raw: bytes, settings: Settings) -> tuple
 
 
 def _file(tensor: Mapping[str, Any], shape: list[int], raw: bytes | None, settings: Settings) -> bytes:
-    if math.prod(shape) != 1:
+    if any(n != 1 for n in shape):
         raise Problem("body", "one picture a request: the shape of BYTES must be [1]")
     if raw is not None:
         if int.from_bytes(raw[:4], "little") != len(raw) - 4:
@@ -216,18 +219,18 @@ def _pixels(tensor: Mapping[str, Any], shape: list[int], raw: bytes | None, sett
         if len(raw) != height * width * 3:
             raise Problem("body", f"{height} x {width} x 3 pixels are not {len(raw)} bytes")
         return np.frombuffer(raw, dtype=np.uint8).reshape(height, width, 3)
-    try:
-        values = np.array(_flat(tensor.get("data"), height * width * 3))
-    except ValueError:  # a list among the numbers
-        values = np.array([""])
-    if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
+    values = _flat(tensor.get("data"), height * width * 3)
+    # Checked one by one: NumPy would make room for the longest string at every value.
+    if not all(type(value) is int and 0 <= value <= 255 for value in values):
         raise Problem("body", "data of UINT8 must be whole numbers from 0 to 255")
-    return values.astype(np.uint8).reshape(height, width, 3)
+    return np.frombuffer(bytes(values), dtype=np.uint8).reshape(height, width, 3)
 
 
 def _flat(data: Any, size: int) -> list[Any]:
     """Tensor data that may be nested, as a flat list of ``size`` values."""
-    while isinstance(data, list) and data and all(isinstance(row, list) for row in data):
+    for _ in range(_MAX_RANK):
+        if not isinstance(data, list) or len(data) > size or not all(isinstance(row, list) for row in data):
+            break
         data = [value for row in data for value in row]
     if not isinstance(data, list) or len(data) != size:
         raise Problem("body", f"data must be a list of {size} values, as the shape says")

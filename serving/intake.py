@@ -23,7 +23,7 @@ from lidloop.detector import Image
 from lidloop.errors import ImageError, ImageSizeError
 from lidloop.images import decode_header, decode_rgb
 from lidloop.measurements import SIDES, Side
-from lidloop.screening import MAX_FACES, Options
+from lidloop.screening import MAX_FACES, Options, Screening, exchanged_pupils
 from serving.problems import Problem, too_large, wrong_parameter
 from serving.settings import Settings
 
@@ -279,6 +279,20 @@ def _point(value: Any, wrong: Problem) -> tuple[float, float]:
     if not numbers or not all(abs(v) < 1e6 for v in value):  # NaN and infinity are in Python's JSON
         raise wrong
     return float(value[0]), float(value[1])
+
+
+def check_sides(screening: Screening, options: Options) -> None:
+    """Refuse pupils that lie in the eye of the other side: then every side of the answer may be wrong.
+
+    Raises:
+        Problem: 400.
+    """
+    for side in exchanged_pupils(screening, options):
+        raise wrong_parameter(
+            "pupils",
+            f"the pupil given as {side} lies in the other eye; OD is the patient's right, which an "
+            "unmirrored picture shows at its left: is the picture mirrored, or are the sides exchanged?",
+        )
 
 
 def check_pupils(given: Options, width: int, height: int) -> None:

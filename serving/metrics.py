@@ -144,6 +144,7 @@ class Metrics:
     def serve(self, model: ModelInfo, reference: Mapping[str, Any]) -> None:
         """A model begins to answer: say so, and start a new window against its reference."""
         labels = (model.name, model.version or "", str(model.iteration), model.digest[:12])
+        window = Window(reference, self._size)  # refuses a profile that is none before anything changes
         with self._lock:
             if self._shown is not None:
                 self._model.labels(*self._shown).set(0)
@@ -152,7 +153,7 @@ class Metrics:
             for feature, counts in self._window.reference.items():
                 for k in range(len(counts)):
                     self._window_counts.labels(feature, str(k)).set(0)
-            self._window = Window(reference, self._size)
+            self._window = window
             for feature, counts in self._window.reference.items():
                 for k in range(len(counts)):
                     self._window_counts.labels(feature, str(k)).set(0)

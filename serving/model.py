@@ -158,8 +158,8 @@ class Model:
             return self._current
 
     def _set(self, served: Served) -> None:
+        self._on_change(served)  # first: what it refuses does not answer
         self._current = served
-        self._on_change(served)
 
     def refresh(self) -> bool:
         """Exchange the model where its name stands for another one now; True where it was exchanged.
@@ -171,10 +171,14 @@ class Model:
                 if self._current is not None and identity(self._settings) == self._current.identity:
                     return False
                 new = load(self._settings)
+                self._set(new)
             except LidloopError as error:
                 log.error("the model stays as it is: %s", error)
                 return False
-            self._set(new)
+            except Exception:
+                # Nothing that goes wrong with a new model may end the watch for the next one.
+                log.exception("the model stays as it is")
+                return False
         log.info(
             "now serving %s version %s, iteration %d", new.info.name, new.info.version, new.info.iteration
         )

@@ -83,7 +83,7 @@ KINDS: Final[dict[str, Kind]] = {
         422,
         "A report is one patient's",
         "Several faces were found, and a DICOM report belongs to one patient. Send a picture of the patient "
-        "alone, or say `max_faces=1` to take the most certain face for the patient's.",
+        "alone: whose face is the most certain says nothing about whose report it is.",
     ),
     "internal": Kind(
         500, "The server failed", "A fault of the server, which is in its log under the request's id."

@@ -91,10 +91,10 @@ def report(
     """
     if issued.tzinfo is None:
         raise ValueError("issued needs a time zone")
-    if len(screening.faces) > 1:
+    if screening.found > 1:
         raise ReportError(
-            f"{len(screening.faces)} faces were found, and a DICOM report is one patient's: send a picture "
-            "of the patient alone, or max_faces=1 to take the most certain face for the patient's"
+            f"{screening.found} faces were found, and a DICOM report is one patient's: send a picture of the "
+            "patient alone"
         )
     request_id = str(uuid.UUID(request_id))
     quiet_pydicom()

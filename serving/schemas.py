@@ -166,6 +166,11 @@ SCHEMAS: Final[dict[str, Schema]] = {
                 text="The upright picture.",
             ),
             "faces": {"type": "array", "items": ref("Face"), "description": "By falling score."},
+            "omitted": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Faces found beyond `max_faces`, which are left out.",
+            },
             "empty": _or_null({"type": "string", "description": "Why there is no face."}),
             "notice": _TEXT,
         }

@@ -95,6 +95,7 @@ def answer(asked: Asked, served: Served, runtime: Runtime, request_id: str) -> b
     image, dicom, options = picture(asked.file, asked.options, runtime.settings)
     decoded = time.perf_counter()
     screening = screen(image, served.detector, served.info, options)
+    intake.check_sides(screening, options)
     screened = time.perf_counter()
     content = render(screening, dicom, asked, request_id)
     runtime.metrics.stages(

@@ -93,11 +93,12 @@ def screen(
         try:
             file = read_bytes(path)
             image, dicom, known = picture(file, options, settings)
+            screening = compute(image, served.detector, served.info, known)
+            intake.check_sides(screening, known)
         except (Problem, LidloopError) as error:
             Console(stderr=True).print(f"{path}: {error}", markup=False, highlight=False, soft_wrap=True)
             failed += 1
             continue
-        screening = compute(image, served.detector, served.info, known)
         if draw:
             drawn(draw, photo, number, image, screening)
         if as_fhir:

@@ -5,6 +5,7 @@ Every setting is the environment variable ``LIDLOOP_`` and its name in capitals:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -93,10 +94,22 @@ class Settings:
             "queue",
             "grace",
             "window",
+            "mrd1_suspicious",
+            "mrd1_functional",
+            "asymmetry",
         )
         for name in positive:
-            if not getattr(self, name) > 0:
-                raise SettingError(f"{name} must be more than 0, got {getattr(self, name)}")
+            # Written so that NaN fails, too.
+            if not 0 < getattr(self, name) < math.inf:
+                raise SettingError(f"{name} must be more than 0 and finite, got {getattr(self, name)}")
+        for name in ("watch", "threads", "concurrency", "steady"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SettingError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
+        if self.mrd1_functional > self.mrd1_suspicious:
+            raise SettingError(
+                f"mrd1_functional ({self.mrd1_functional}) must not be above mrd1_suspicious "
+                f"({self.mrd1_suspicious})"
+            )
         if not 0 <= self.port <= 65535:
             raise SettingError(f"port must be 0 to 65535, got {self.port}")
         if not 0 <= self.conf <= 1:

@@ -132,16 +132,24 @@ def _agree(found: Margins, landmarks: Margins, canthal: float) -> bool:
     return float(max(shifts)) <= MAX_SHIFT * canthal
 
 
+def lies_in(points: Floats, eye: Eye, centre: tuple[float, float]) -> bool:
+    """Whether a pupil centre can be this eye's: within half the eye's width of its middle.
+
+    Args:
+        points: (51, 2+) landmarks. centre: (x, y), both in pixels of the upright picture.
+    """
+    middle = points[[eye.outer, eye.inner], :2].mean(axis=0)
+    return float(np.linalg.norm(np.array(centre) - middle)) < 0.5 * float(eye_width(points, eye))
+
+
 def _pupil(
     points: Floats, eye: Eye, look: EyeLook | None, centre: tuple[float, float] | None
 ) -> Pupil | None:
-    """The caller's pupil where it lies within half the eye's width of its middle, else the fitted one."""
+    """The caller's pupil where it lies in the eye, else the fitted one."""
     fitted = look if look is not None and look.pupil_quality >= MIN_QUALITY else None
     radius = None if fitted is None else fitted.iris_radius
-    if centre is not None:
-        middle = points[[eye.outer, eye.inner], :2].mean(axis=0)
-        if float(np.linalg.norm(np.array(centre) - middle)) < 0.5 * float(eye_width(points, eye)):
-            return Pupil(float(centre[0]), float(centre[1]), "given", 1.0, radius)
+    if centre is not None and lies_in(points, eye, centre):
+        return Pupil(float(centre[0]), float(centre[1]), "given", 1.0, radius)
     if fitted is None:
         return None
     return Pupil(float(fitted.pupil[0]), float(fitted.pupil[1]), "fitted", fitted.pupil_quality, radius)

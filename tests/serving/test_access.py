@@ -231,6 +231,27 @@ def test_a_token_is_refused(
     assert ask(client, blank, Authorization=f"Bearer {token}").status_code == status
 
 
+def test_a_key_taken_out_of_the_file_is_refused_at_once(
+    make_client: ClientFactory, signing: dict[str, Any], jwks: Path, blank: bytes
+) -> None:
+    client = make_client(**jwt_settings(jwks))
+    token = jwt.encode(claims(), signing["rsa"], algorithm="RS256", headers={"kid": "one"})
+    headers = {"Authorization": f"Bearer {token}"}
+    assert ask(client, blank, **headers).status_code == 200
+    whole = jwks.read_text()
+    jwks.write_text('{"keys": []}')
+    assert ask(client, blank, **headers).status_code in (401, 503)
+    jwks.write_text(whole)
+    assert ask(client, blank, **headers).status_code == 200
+
+
+@pytest.mark.parametrize("header", [{"Host": "[::1"}, {"Host": "a[b]"}, {"Origin": "http://["}])
+def test_brackets_that_are_no_address_are_strangers(
+    make_client: ClientFactory, blank: bytes, header: dict[str, str]
+) -> None:
+    assert ask(make_client(), blank, **header).status_code == 403
+
+
 def test_an_unsigned_token_is_refused(make_client: ClientFactory, jwks: Path, blank: bytes) -> None:
     token = jwt.encode(claims(), None, algorithm="none", headers={"kid": "one"})
     client = make_client(**jwt_settings(jwks))

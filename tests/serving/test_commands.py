@@ -46,10 +46,10 @@ def files(tmp_path: Path, photo: Photo, blank: bytes) -> Path:
 
 
 def test_the_same_as_over_http(client: TestClient, sealed_model: Path, files: Path, photo: Photo) -> None:
-    pupils = '{"OD": [240, 275], "OS": [400, 275]}'
+    pupils = '{"OD": [400, 275], "OS": [240, 275]}'
     params = {"mirrored": "true", "mm_per_px": "0.4", "pupils": pupils}
     served = client.post("/v1/screen", content=photo.png, headers=PNG, params=params).json()
-    given = ("--mirrored", "--mm-per-px", "0.4", "--pupil", "OD=240,275", "--pupil", "os=400,275")
+    given = ("--mirrored", "--mm-per-px", "0.4", "--pupil", "OD=400,275", "--pupil", "os=240,275")
     done = lidloop("screen", files / "photo.png", "--model", sealed_model, "--json", *given)
     assert done.returncode == 0, done.stderr
     (answer,) = json.loads(done.stdout)

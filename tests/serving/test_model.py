@@ -129,6 +129,35 @@ def test_a_changed_folder_is_picked_up_and_a_broken_one_is_not(
     assert held.current.info.iteration == 5
 
 
+def test_whatever_a_new_model_breaks_the_old_one_answers(
+    seal_iteration: Callable[[int], Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "bundle"
+    shutil.copytree(seal_iteration(4).root, place)
+    refused: list[Served] = []
+
+    def refuse_later_ones(served: Served) -> None:
+        if served.info.iteration != 4:
+            refused.append(served)
+            raise KeyError("n")  # as a profile without counts would
+
+    held = Model(Settings(model=str(place)), on_change=refuse_later_ones)
+    held.load()
+    shutil.rmtree(place)
+    shutil.copytree(seal_iteration(5).root, place)
+    assert held.refresh() is False
+    assert len(refused) == 1
+    assert held.current.info.iteration == 4
+    monkeypatch.setattr("lidloop.bundle.sha256", _gone)
+    with pytest.raises(ModelError, match="cannot be read"):
+        Bundle.open(place)
+    assert held.refresh() is False
+
+
+def _gone(path: Path) -> str:
+    raise FileNotFoundError(path)
+
+
 def test_not_ready_before_a_model_and_while_stopping(make_client: ClientFactory, photo: Photo) -> None:
     client = make_client()
     runtime = client.app.state.runtime

@@ -252,9 +252,20 @@ def test_several_faces_are_no_dicom_report(client: TestClient, photo: Photo) -> 
     two = encode(np.hstack([photo.image, draw_face(seed=4, size=(640, 560), canthal_px=220.0).image]), ".png")
     headers = PNG | {"Accept": "application/dicom"}
     check(client.post("/v1/screen", content=two, headers=headers), 422, "several-faces")
+    # Nor is the more certain one of them: it need not be the patient's.
     one = client.post("/v1/screen", content=two, headers=headers, params={"max_faces": 1})
-    assert one.status_code == 200
-    assert one.headers["content-type"] == "application/dicom"
+    check(one, 422, "several-faces")
+    plain = client.post("/v1/screen", content=two, headers=PNG, params={"max_faces": 1}).json()
+    assert (len(plain["faces"]), plain["omitted"]) == (1, 1)
+    fhir = client.post(
+        "/v1/screen",
+        files={"image": ("", two, "image/png")},
+        data={"subject": "Patient/42", "max_faces": "1"},
+        headers={"Accept": "application/fhir+json"},
+    ).json()
+    (report,) = (r["resource"] for r in fhir["entry"] if r["resource"]["resourceType"] == "DiagnosticReport")
+    assert "subject" not in report
+    assert report["conclusion"].startswith("Face 1 of 2")
 
 
 def test_a_subject_belongs_to_fhir(client: TestClient, photo: Photo) -> None:

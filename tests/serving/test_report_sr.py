@@ -364,4 +364,4 @@ def test_two_faces_over_http_are_no_report(client: TestClient, photo: Any) -> No
     response = client.post("/v1/screen", content=dicom_photograph(twice), headers=headers)
     assert (response.status_code, response.json()["type"]) == (422, "/problems/several-faces")
     one = client.post("/v1/screen", content=dicom_photograph(twice), headers=headers, params={"max_faces": 1})
-    assert one.status_code == 200
+    assert one.status_code == 422
