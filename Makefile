@@ -5,7 +5,7 @@ RUN := $(UV) run --frozen --no-sync
 # A step is a process of its own: without byte code on disk each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test k8s-test cluster-tools lint bench soak docs clean
+.PHONY: demo test k8s-test image-test cluster-tools lint bench soak docs clean
 
 demo: .venv/ready  ## the whole loop on drawn faces, about five minutes on two cores
 	$(RUN) lidloop demo
@@ -18,6 +18,13 @@ k8s-test: .venv/ready cluster-tools  ## the chart and k8s/; LIDLOOP_CRDS and LID
 
 cluster-tools: .venv/ready  ## helm and kubectl into .tools; without them those tests are skipped
 	-@$(RUN) python tests/tools/cluster_tools.py $(UV)
+
+image-test: .venv/ready cluster-tools  ## all images, built and run with podman: as root, 20 minutes, 40 GB of disk
+	LIDLOOP_IMAGES=docs/images.json $(RUN) pytest -rs tests/images
+	$(RUN) python -m benchmarks.docs
+
+build-requirements.txt: pyproject.toml uv.lock | $(UV)  ## what builds the images, with hashes
+	$(UV) export --quiet --frozen --only-group images --no-emit-project --output-file $@
 
 lint: .venv/ready
 	$(RUN) ruff check .

@@ -219,17 +219,15 @@ def _real(report: Mapping[str, Any]) -> str:
     if found["eyes"]:
         out.append(
             "\nThe human points have errors of their own, which are part of the first column. The lower "
-            "margin "
-            f"found runs along the edge of the globe, {found['below']:.2f} % above the human points. The "
-            f"canthi "
+            "margin is "
+            f"found {found['below']:+.2f} % above the human points: it is meant as the edge of the globe. "
+            f"The canthi "
             f"found lie farther out than the human ones, the outer by {found['outer']:.2f} % and the inner "
             f"by "
-            f"{found['inner']:.2f} % (medians): people click where the white ends. So an outer-canthal "
-            f"distance "
-            f"from landmarks learned from them is about {2 * found['outer']:.0f} % shorter than the one "
-            f"between "
-            "the canthi found, and millimetres by it are larger by as much; the iris does not have this "
-            "error.\n"
+            f"{found['inner']:.2f} % (medians); which are nearer to the anatomy is not known here. An "
+            f"outer-canthal "
+            "distance from landmarks that were learned from such points is shorter by twice the former, and "
+            "millimetres by it are larger by as much; the iris does not have this error.\n"
         )
     return "\n".join(out)
 

@@ -6,11 +6,13 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from benchmarks.common import machine
 from lidloop.files import write_atomic
 from tests.images import base, podman
 from tests.images.podman import Podman
@@ -56,8 +58,9 @@ def figures() -> Iterator[dict[str, dict[str, Any]]]:
     """Sizes and times by image; kept in the file that ``LIDLOOP_IMAGES`` names."""
     yield _figures
     file = Path(os.environ[FIGURES])
-    stored = json.loads(file.read_text()) if file.exists() else {}
-    write_atomic(file, json.dumps(stored | _figures, indent=1) + "\n")
+    stored = json.loads(file.read_text())["images"] if file.exists() else {}
+    found = {"format": 1, "machine": machine(), "images": stored | _figures}
+    write_atomic(file, json.dumps(found, indent=1) + "\n")
 
 
 @pytest.fixture(scope="session")
@@ -88,12 +91,15 @@ def build(
         tag = f"localhost/lidloop/{name}:test"
         arguments = {"BASE": base_image, "REVISION": REVISION, "SOURCE": "https://example.org/lidloop"}
         seconds = engine.build(
-            ROOT / house / "Dockerfile", ROOT, tag, arguments=arguments, target=target, timeout=3000
+            ROOT / house / "Dockerfile", ROOT, tag, arguments=arguments, target=target, timeout=1800
         )
         size, of_base = engine.inspect(tag)["Size"], engine.inspect(base_image)["Size"]
         figures[name] = {
-            "size_mb": round(size / 1e6), "of_it_base_mb": round(of_base / 1e6), "build_s": round(seconds)
-        }  # fmt: skip
+            "measured": datetime.now(UTC).date().isoformat(),
+            "size_mb": round(size / 1e6),
+            "base_mb": round(of_base / 1e6),
+            "build_s": None if os.environ.get(KEPT) else round(seconds),  # what is kept is not built again
+        }
         return tag
 
     return make

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -53,7 +54,7 @@ class Podman:
     """podman and buildah over one folder.
 
     Args:
-        folder: for images, containers, caches and settings: some 10 GB for serving, 50 GB for all.
+        folder: for images, containers, caches and settings: some 35 GB for all.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -127,11 +128,20 @@ class Podman:
         self, *command: str | Path, check: bool = True, timeout: float
     ) -> subprocess.CompletedProcess[str]:
         words = [str(word) for word in command]
-        done = subprocess.run(words, env=self._environment, capture_output=True, text=True, timeout=timeout)
-        if check and done.returncode:
-            said = done.stdout[-2000:] + done.stderr[-4000:]
-            raise AssertionError(f"{' '.join(words)}: status {done.returncode}\n{said}")
-        return done
+        # A session of its own: a build that takes too long is ended with all that it started.
+        with subprocess.Popen(
+            words, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                out, err = process.communicate(timeout=timeout)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        if check and process.returncode:
+            said = out[-2000:] + err[-4000:]
+            raise AssertionError(f"{' '.join(words)}: status {process.returncode}\n{said}")
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 HARDENED: Final = (

@@ -46,7 +46,7 @@ class Steps:
         Raises:
             AssertionError: where it failed.
         """
-        component = _find(self._pipeline, f"comp-{name.replace('_', '-')}")
+        component = self._pipeline["components"][f"comp-{name.replace('_', '-')}"]
         executor = self._pipeline["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
         place = self._folder / name
         place.mkdir()
@@ -88,11 +88,6 @@ def give(folder: Path) -> None:
     """Make a folder, and what is in it, that of the user whom steps run as."""
     for path in (folder, *folder.rglob("*")):
         os.chown(path, USER, USER)
-
-
-def _find(spec: Any, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = spec["components"][name]
-    return found
 
 
 def _all(paths: Path | Sequence[Path]) -> Sequence[Path]:

@@ -16,7 +16,7 @@ from lidloop.dataset import Dataset, LabelVersion
 from tests.images.podman import HARDENED, Podman
 from tests.images.steps import Steps
 
-ROOM_FOR_GPU = 45e9
+ROOM_FOR_GPU = 30e9
 """Bytes that the GPU image needs while it is built."""
 
 
@@ -90,9 +90,10 @@ def test_all_steps_but_training(engine: Podman, cpu: str, work: Path) -> None:
 
 def test_a_step_that_fails_says_why(engine: Podman, cpu: str, work: Path) -> None:
     """A person's error is one line of the log and status 1, as on one machine."""
+    shutil.rmtree(work / "faces")
+    steps = Steps(engine, cpu, work)
     with pytest.raises(AssertionError, match=r"lidloop \[convert\] ERROR SourceError: .*faces") as failure:
-        shutil.rmtree(work / "faces")
-        convert(Steps(engine, cpu, work), work)
+        convert(steps, work)
     assert "status 1" in str(failure.value)
 
 
