@@ -152,10 +152,8 @@ def _largest_label_iou(label_image: Ints, label_boxes: Floats, image: Ints, boxe
     counts = np.bincount(label_image, minlength=1 + max(int(label_image[-1]), int(image[-1])))
     starts = np.cumsum(counts) - counts
 
-    def use(rows: Ints, _: Ints, iou: Floats) -> None:
+    for rows, _, iou in compare(boxes, label_boxes, starts.take(image), counts.take(image)):
         np.maximum.at(largest, rows, iou)
-
-    compare(boxes, label_boxes, starts.take(image), counts.take(image), use)
     return largest
 
 
@@ -164,13 +162,12 @@ def _overlapping_pairs(image: Ints, boxes: Floats, iou: float) -> tuple[Ints, In
     next_ = np.arange(1, len(image) + 1)
     behind = np.cumsum(np.bincount(image))[image] - next_
 
-    def use(rows: Ints, others: Ints, value: Floats) -> tuple[Ints, Ints]:
+    first, second = [image[:0]], [image[:0]]
+    for rows, others, value in compare(boxes, boxes, next_, behind):
         above = np.flatnonzero(value > iou)
-        return rows.take(above), others.take(above)
-
-    found = compare(boxes, boxes, next_, behind, use)
-    none = np.zeros(0, dtype=np.int64)
-    return np.concatenate([none, *(a for a, _ in found)]), np.concatenate([none, *(b for _, b in found)])
+        first.append(rows.take(above))
+        second.append(others.take(above))
+    return np.concatenate(first), np.concatenate(second)
 
 
 def _greedy(ahead: Ints, behind: Ints, n: int) -> Bools:

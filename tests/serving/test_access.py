@@ -205,7 +205,7 @@ BAD_TOKENS = [
     ("for another audience", {"aud": "mail"}, "rsa", "RS256", "one", 401),
     ("without an end", {"exp": None}, "rsa", "RS256", "one", 401),
     ("of nobody", {"sub": None}, "rsa", "RS256", "one", 401),
-    ("not valid yet", {"nbf": int(time.time()) + 600}, "rsa", "RS256", "one", 401),
+    ("not valid yet", {"nbf": int(time.time()) + 86_400}, "rsa", "RS256", "one", 401),
     ("signed by a stranger", {}, "stranger", "RS256", "one", 401),
     ("of an unknown key", {}, "rsa", "RS256", "three", 401),
     ("of no named key, where there are several", {}, "rsa", "RS256", None, 401),
