@@ -51,16 +51,18 @@ def compare(a: Floats, b: Floats, first: Ints, count: Ints) -> Iterator[tuple[In
     if not len(a) or not len(b):
         return
     a, b = np.ascontiguousarray(a, np.float64), np.ascontiguousarray(b, np.float64)
+    number = np.arange(max(_WORK, int(count.max())))  # as many as a part has pairs, or rows
     for part in _parts(first, count, 0, len(a)):
-        rows, others = _touching(a, b, part, first[part], count[part])
+        rows, others = _touching(a, b, part, first[part], count[part], number)
         yield rows, others, _iou(a.take(rows, axis=0), b.take(others, axis=0))
 
 
 def _parts(first: Ints, count: Ints, begin: int, end: int) -> Iterator[slice]:
     """Cut rows into parts of at most ``_WORK`` rows, pairs, and boxes from the begin of the first run to the
     end of the last one; a row that has more by itself is a part of its own."""
-    for low in range(begin, end, _WORK // 4):
-        high = min(low + _WORK // 4, end)
+    step = max(_WORK // 4, 1)
+    for low in range(begin, end, step):
+        high = min(low + step, end)
         span = first[high - 1] + count[high - 1] - first[low]
         if high - low > 1 and max(span, count[low:high].sum()) > _WORK:
             middle = (low + high) // 2
@@ -70,14 +72,14 @@ def _parts(first: Ints, count: Ints, begin: int, end: int) -> Iterator[slice]:
             yield slice(low, high)
 
 
-def _touching(a: Floats, b: Floats, part: slice, first: Ints, count: Ints) -> tuple[Ints, Ints]:
+def _touching(a: Floats, b: Floats, part: slice, first: Ints, count: Ints, number: Ints) -> tuple[Ints, Ints]:
     """Rows of ``a`` in ``part`` and rows of ``b`` in their runs: all pairs that share area, and few more."""
     begin, end = int(first[0]), int(first[-1] + count[-1])
-    mine, theirs = a[part], b[begin:end]
-    if not len(theirs):
+    if begin == end:
         return count[:0], count[:0]
+    mine, theirs = a[part].astype(np.float32), b[begin:end].astype(np.float32)
     largest = max(mine.max(), -mine.min(), theirs.max(), -theirs.min())
-    scale = _LARGEST_CELL / largest if largest > 1e-300 else 0.0
+    scale = _LARGEST_CELL / largest if 1e-30 < largest < 1e30 else np.float32(0)
     start = _starts(mine, scale)
     reach = start >> _HALF
     start <<= _HALF
@@ -88,10 +90,10 @@ def _touching(a: Floats, b: Floats, part: slice, first: Ints, count: Ints) -> tu
     key += count
     key -= begin
     key <<= 32
-    key |= np.arange(len(key))
+    key |= number[: len(key)]
     pair = key.repeat(count)
     other = pair >> 32
-    other += np.arange(len(other))
+    other += number[: len(other)]
     gap = reach.repeat(count)
     gap -= _starts(theirs, scale).take(other)
     gap &= _GUARD
@@ -104,14 +106,15 @@ def _touching(a: Floats, b: Floats, part: slice, first: Ints, count: Ints) -> tu
     return row, other
 
 
-def _starts(boxes: Floats, scale: float) -> Cells:
-    """Boxes as four 15-bit numbers in one of 64 bits: x1, y1, -x2, -y2, rounded to ``scale`` cells a pixel.
+def _starts(boxes: NDArray[np.float32], scale: np.float32) -> Cells:
+    """Boxes as four 15-bit numbers in one of 64 bits: x1, y1, -x2, -y2, rounded to ``scale`` cells a pixel;
+    all of them in one cell where ``scale`` is 0.
 
     Box A can share area with box B only if A's x2 is above B's x1, A's -x1 above B's -x2, and the same for
     y; rounding leaves "at least". With a guard bit set above each of A's four numbers, one subtraction of B's
     tells: the guard bits are left where nothing had to be borrowed.
     """
-    cells = (boxes * scale).astype(np.int16)
+    cells = (boxes * scale).astype(np.int16) if scale else np.zeros(boxes.shape, np.int16)
     cells += _LARGEST_CELL + 1
     lanes = cells.view(np.uint64)[:, 0]
     lanes ^= _MIRROR

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,10 +28,9 @@ def compared(a: np.ndarray, b: np.ndarray, image: np.ndarray, other_image: np.nd
     """IoU of every box of ``a`` with every box of ``b``, 0 where they were not compared; each pair once."""
     first = np.searchsorted(other_image, image)
     count = np.searchsorted(other_image, image, side="right") - first
-    parts = overlap.compare(a, b, first, count, lambda rows, others, iou: (rows, others, iou.copy()))
     value = np.zeros((len(a), len(b)))
     seen = np.zeros((len(a), len(b)), dtype=int)
-    for rows, others, iou in parts:
+    for rows, others, iou in overlap.compare(a, b, first, count):
         np.add.at(seen, (rows, others), 1)
         value[rows, others] = iou
     assert seen.max(initial=0) <= 1
@@ -81,58 +78,55 @@ def test_no_pair_is_missed_at_any_scale(scale: float, offset: float, reason: str
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("cores", [1, 3])
 @pytest.mark.parametrize("work", [1, 50, 100_000])
-def test_the_outcome_does_not_depend_on_parts_and_cores(
-    monkeypatch: pytest.MonkeyPatch, cores: int, work: int
-) -> None:
+def test_parts_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch, work: int) -> None:
     rng = np.random.default_rng(6)
     image, other_image = np.sort(rng.integers(0, 40, 200)), np.sort(rng.integers(0, 40, 150))
     drawn = rng.uniform(0, 60, (350, 2))
     drawn = np.concatenate([drawn, drawn + rng.uniform(10, 40, (350, 2))], axis=1)
     monkeypatch.setattr(overlap, "_WORK", work)
-    monkeypatch.setattr(overlap, "cpus", lambda: cores)
     first = np.searchsorted(other_image, image)
     count = np.searchsorted(other_image, image, side="right") - first
-    threads = set()
-
-    def use(rows: np.ndarray, others: np.ndarray, iou: np.ndarray) -> list[tuple[int, int, float]]:
-        threads.add(threading.get_ident())
-        return list(zip(rows.tolist(), others.tolist(), iou.tolist(), strict=True))
-
-    found = [pair for part in overlap.compare(drawn[:200], drawn[200:], first, count, use) for pair in part]
-    assert [pair[:2] for pair in found] == sorted(pair[:2] for pair in found)
-    plain = expected(drawn[:200], drawn[200:], image, other_image)
-    assert {pair for pair in found if pair[2]} == {
-        (i, j, plain[i, j]) for i, j in zip(*np.nonzero(plain), strict=True)
-    }
-    assert len(threads) <= cores
-    if cores == 1:
-        assert threads == {threading.get_ident()}
+    parts = list(overlap.compare(drawn[:200], drawn[200:], first, count))
+    assert (len(parts) > 1) == (work < 100_000)
+    pairs = [pair for rows, others, _ in parts for pair in zip(rows.tolist(), others.tolist(), strict=True)]
+    assert pairs == sorted(pairs)
 
 
 def test_boxes_may_lie_in_memory_in_any_way() -> None:
     columns = np.array([[0, 5], [0, 5], [10, 15], [10, 15]])
-    (iou,) = overlap.compare(
-        columns.T, columns.T[::-1], np.array([0, 0]), np.array([2, 2]), lambda _, __, iou: iou.tolist()
-    )
-    assert sorted(iou) == [25 / 175, 25 / 175, 1, 1]
+    ((rows, others, iou),) = overlap.compare(
+        columns.T, columns.T[::-1], np.array([0, 0]), np.array([2, 2])
+    )  # fmt: skip
+    assert list(zip(rows.tolist(), others.tolist(), iou.tolist(), strict=True)) == [
+        (0, 0, 25 / 175), (0, 1, 1), (1, 0, 1), (1, 1, 25 / 175)
+    ]  # fmt: skip
 
 
-def test_a_few_rows_far_apart_need_no_room_for_all_that_lies_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = []
-    room = overlap._Room
+def test_most_pairs_that_share_nothing_are_never_computed() -> None:
+    """What makes it fast: of pairs far apart, none comes back."""
+    near = np.arange(50.0)[:, None] * 100 + [0, 0, 60, 60]
+    found = list(overlap.compare(near, near, np.zeros(50, int), np.full(50, 50)))
+    assert [pair for rows, others, _ in found for pair in zip(rows, others, strict=True)] == [
+        (k, k) for k in range(50)
+    ]
 
-    def watched(size: int) -> overlap._Room:
-        sizes.append(size)
-        return room(size)
 
-    monkeypatch.setattr(overlap, "_WORK", 10)
-    monkeypatch.setattr(overlap, "_Room", watched)
+@pytest.mark.parametrize(
+    ("first", "count", "reason"),
+    [
+        ([0, 400, 990], [2, 1, 3], "rows far apart: what lies between is not looked at"),
+        ([0, 0, 5], [5, 1000, 995], "a row with more than a part"),
+    ],
+)
+def test_parts_are_small(
+    monkeypatch: pytest.MonkeyPatch, first: list[int], count: list[int], reason: str
+) -> None:
+    monkeypatch.setattr(overlap, "_WORK", 12)
+    parts = list(overlap._parts(np.array(first), np.array(count), 0, 3))
+    assert [(p.start, p.stop) for p in parts] == [(0, 1), (1, 2), (2, 3)], reason
     many = np.tile([0.0, 0, 10, 10], (1000, 1))
-    first = np.array([0, 400, 990])
-    found = overlap.compare(
-        many[:3], many, first, np.array([2, 1, 3]), lambda rows, others, iou: others.tolist()
-    )
-    assert [other for part in found for other in part] == [0, 1, 400, 990, 991, 992]
-    assert max(sizes) < 20
+    found = overlap.compare(many[:3], many, np.array(first), np.array(count))
+    assert [(rows[0], others.tolist()) for rows, others, _ in found] == [
+        (k, list(range(begin, begin + n))) for k, (begin, n) in enumerate(zip(first, count, strict=True))
+    ]
