@@ -1,4 +1,4 @@
-"""Make the network of the second look again: ``python -m lidloop.eyes.make``; ten minutes on two cores.
+"""Make the network of the second look again: ``python -m lidloop.eyes.make``; twenty minutes on two cores.
 
 Everything is drawn: random eyes (``lidloop.eyes.drawn``) and those of drawn faces (``lidloop.eyes.faces``),
 judged and calibrated on others from other seeds.
