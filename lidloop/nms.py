@@ -152,7 +152,10 @@ def _largest_label_iou(label_image: Ints, label_boxes: Floats, image: Ints, boxe
     counts = np.bincount(label_image, minlength=1 + max(int(label_image[-1]), int(image[-1])))
     starts = np.cumsum(counts) - counts
 
-    for rows, _, iou in compare(boxes, label_boxes, starts.take(image), counts.take(image)):
+    def labels_of(part: slice) -> tuple[Ints, Ints]:
+        return starts.take(image[part]), counts.take(image[part])
+
+    for rows, _, iou in compare(boxes, label_boxes, labels_of):
         np.maximum.at(largest, rows, iou)
     return largest
 
@@ -163,7 +166,7 @@ def _overlapping_pairs(image: Ints, boxes: Floats, iou: float) -> tuple[Ints, In
     behind = np.cumsum(np.bincount(image))[image] - next_
 
     first, second = [image[:0]], [image[:0]]
-    for rows, others, value in compare(boxes, boxes, next_, behind):
+    for rows, others, value in compare(boxes, boxes, lambda part: (next_[part], behind[part])):
         above = np.flatnonzero(value > iou)
         first.append(rows.take(above))
         second.append(others.take(above))

@@ -9,7 +9,7 @@ Threads do not help: every single operation is too short for the interpreter to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -19,8 +19,10 @@ from lidloop.labels import Floats
 
 Ints = NDArray[np.int64]
 Cells = NDArray[np.uint64]
+Runs = Callable[[slice], tuple[Ints, Ints]]
 
 _WORK: Final = 1 << 16  # rows and pairs worked on at a time
+_NUMBERS: Final = np.arange(_WORK)
 _LARGEST_CELL: Final = (1 << 14) - 1
 _TINY: Final = float(np.finfo(np.float64).smallest_subnormal)
 
@@ -35,13 +37,13 @@ _MIRROR: Final = _lanes(0, 0, 0x7FFF, 0x7FFF)
 _HALF: Final = np.uint64(32)
 
 
-def compare(a: Floats, b: Floats, first: Ints, count: Ints) -> Iterator[tuple[Ints, Ints, Floats]]:
+def compare(a: Floats, b: Floats, runs: Runs) -> Iterator[tuple[Ints, Ints, Floats]]:
     """Compare each box of ``a`` with a run of boxes of ``b``.
 
     Args:
         a: (n, 4) boxes x1, y1, x2, y2, finite. b: (m, 4).
-        first: (n,) row of ``b`` where the run of each box of ``a`` begins. count: (n,) its length.
-            Neither ``first`` nor ``first + count`` ever falls, as where both are sorted by picture.
+        runs: for a slice of the rows of ``a``, the row of ``b`` where the run of each begins, and its length.
+            Neither begins nor ends ever fall, as where both are sorted by picture.
 
     Yields:
         Rows of ``a`` (p,), rows of ``b`` (p,) and their IoU (p,), which is that of ``labels.box_iou``, bit
@@ -51,33 +53,31 @@ def compare(a: Floats, b: Floats, first: Ints, count: Ints) -> Iterator[tuple[In
     if not len(a) or not len(b):
         return
     a, b = np.ascontiguousarray(a, np.float64), np.ascontiguousarray(b, np.float64)
-    number = np.arange(max(_WORK, int(count.max())))  # as many as a part has pairs, or rows
-    for part in _parts(first, count, 0, len(a)):
-        rows, others = _touching(a, b, part, first[part], count[part], number)
-        yield rows, others, _iou(a.take(rows, axis=0), b.take(others, axis=0))
-
-
-def _parts(first: Ints, count: Ints, begin: int, end: int) -> Iterator[slice]:
-    """Cut rows into parts of at most ``_WORK`` rows, pairs, and boxes from the begin of the first run to the
-    end of the last one; a row that has more by itself is a part of its own."""
     step = max(_WORK // 4, 1)
-    for low in range(begin, end, step):
-        high = min(low + step, end)
-        span = first[high - 1] + count[high - 1] - first[low]
-        if high - low > 1 and max(span, count[low:high].sum()) > _WORK:
-            middle = (low + high) // 2
-            yield from _parts(first, count, low, middle)
-            yield from _parts(first, count, middle, high)
-        else:
-            yield slice(low, high)
+    for low in range(0, len(a), step):
+        for begin, first, count in _small(low, *runs(slice(low, min(low + step, len(a))))):
+            rows, others = _touching(a, b, begin, first, count)
+            yield rows, others, _iou(a.take(rows, axis=0), b.take(others, axis=0))
 
 
-def _touching(a: Floats, b: Floats, part: slice, first: Ints, count: Ints, number: Ints) -> tuple[Ints, Ints]:
-    """Rows of ``a`` in ``part`` and rows of ``b`` in their runs: all pairs that share area, and few more."""
+def _small(begin: int, first: Ints, count: Ints) -> Iterator[tuple[int, Ints, Ints]]:
+    """Rows from ``begin`` on in parts of at most ``_WORK`` pairs, and boxes from the begin of the first run
+    to the end of the last one; a row that has more by itself is a part of its own."""
+    if len(first) > 1 and max(first[-1] + count[-1] - first[0], count.sum()) > _WORK:
+        middle = len(first) // 2
+        yield from _small(begin, first[:middle], count[:middle])
+        yield from _small(begin + middle, first[middle:], count[middle:])
+    else:
+        yield begin, first, count
+
+
+def _touching(a: Floats, b: Floats, row: int, first: Ints, count: Ints) -> tuple[Ints, Ints]:
+    """Rows of ``a`` from ``row`` on and rows of ``b`` in their runs: all pairs that share area, few more."""
     begin, end = int(first[0]), int(first[-1] + count[-1])
     if begin == end:
         return count[:0], count[:0]
-    mine, theirs = a[part].astype(np.float32), b[begin:end].astype(np.float32)
+    mine = a[row : row + len(first)].astype(np.float32)
+    theirs = b[begin:end].astype(np.float32)
     largest = max(mine.max(), -mine.min(), theirs.max(), -theirs.min())
     scale = _LARGEST_CELL / largest if 1e-30 < largest < 1e30 else np.float32(0)
     start = _starts(mine, scale)
@@ -86,24 +86,29 @@ def _touching(a: Floats, b: Floats, part: slice, first: Ints, count: Ints, numbe
     reach |= start
     np.invert(reach, out=reach)  # x2, y2, -x1, -y1, with the guard bits set
 
+    # What is to be added to a pair's number to get its box in ``theirs``, and the row, in one number.
     key = first - np.cumsum(count)
     key += count
     key -= begin
     key <<= 32
-    key |= number[: len(key)]
+    key |= _numbers(len(key))
     pair = key.repeat(count)
     other = pair >> 32
-    other += number[: len(other)]
+    other += _numbers(len(other))
     gap = reach.repeat(count)
     gap -= _starts(theirs, scale).take(other)
     gap &= _GUARD
     near = np.flatnonzero(gap == _GUARD)
-    row = pair.take(near)
-    row &= 0xFFFFFFFF
-    row += part.start
-    other = other.take(near)
-    other += begin
-    return row, other
+    rows, others = pair.take(near), other.take(near)
+    rows &= 0xFFFFFFFF
+    rows += row
+    others += begin
+    return rows, others
+
+
+def _numbers(n: int) -> Ints:
+    """0, 1, 2, … n - 1, not to be written to: those that a part needs are made once."""
+    return _NUMBERS[:n] if n <= len(_NUMBERS) else np.arange(n)
 
 
 def _starts(boxes: NDArray[np.float32], scale: np.float32) -> Cells:
@@ -123,24 +128,22 @@ def _starts(boxes: NDArray[np.float32], scale: np.float32) -> Cells:
 
 def _iou(a: Floats, b: Floats) -> Floats:
     """IoU of pairs of boxes (p, 4), whose arrays are used up: (p,)."""
-    union = _area(a)
-    union += _area(b)
+    one, other = _corners(a), _corners(b)
+    side = one[:, 1] - one[:, 0]
+    union: Floats = side.real * side.imag
+    np.subtract(other[:, 1], other[:, 0], out=side)
+    iou: Floats = side.real * side.imag
+    union += iou
     low = np.maximum(a, b)
-    high = np.minimum(a, b, out=a)
-    side = _corners(high)[:, 1] - _corners(low)[:, 0]
+    np.minimum(a, b, out=a)
+    np.subtract(one[:, 1], _corners(low)[:, 0], out=side)
     plain = side.view(np.float64)
     np.maximum(plain, np.zeros(len(plain)), out=plain)  # three times as fast as with the number 0
-    iou: Floats = side.real * side.imag
+    np.multiply(side.real, side.imag, out=iou)
     union -= iou
     np.maximum(union, _TINY, out=union)  # so that nothing is divided by 0
     iou /= union
     return iou
-
-
-def _area(boxes: Floats) -> Floats:
-    corners = _corners(boxes)
-    side = corners[:, 1] - corners[:, 0]
-    return side.real * side.imag
 
 
 def _corners(boxes: Floats) -> NDArray[np.complex128]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,13 +26,18 @@ def as_array(rows: list[tuple[float, ...]]) -> np.ndarray:
     return np.array(rows, dtype=float).reshape(-1, 4)
 
 
+def runs(first: Sequence[int], count: Sequence[int]) -> overlap.Runs:
+    begins, lengths = np.array(first, dtype=int), np.array(count, dtype=int)
+    return lambda part: (begins[part], lengths[part])
+
+
 def compared(a: np.ndarray, b: np.ndarray, image: np.ndarray, other_image: np.ndarray) -> np.ndarray:
     """IoU of every box of ``a`` with every box of ``b``, 0 where they were not compared; each pair once."""
     first = np.searchsorted(other_image, image)
     count = np.searchsorted(other_image, image, side="right") - first
     value = np.zeros((len(a), len(b)))
     seen = np.zeros((len(a), len(b)), dtype=int)
-    for rows, others, iou in overlap.compare(a, b, first, count):
+    for rows, others, iou in overlap.compare(a, b, runs(first, count)):
         np.add.at(seen, (rows, others), 1)
         value[rows, others] = iou
     assert seen.max(initial=0) <= 1
@@ -87,7 +94,7 @@ def test_parts_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch, wo
     monkeypatch.setattr(overlap, "_WORK", work)
     first = np.searchsorted(other_image, image)
     count = np.searchsorted(other_image, image, side="right") - first
-    parts = list(overlap.compare(drawn[:200], drawn[200:], first, count))
+    parts = list(overlap.compare(drawn[:200], drawn[200:], runs(first, count)))
     assert (len(parts) > 1) == (work < 100_000)
     pairs = [pair for rows, others, _ in parts for pair in zip(rows.tolist(), others.tolist(), strict=True)]
     assert pairs == sorted(pairs)
@@ -96,7 +103,7 @@ def test_parts_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch, wo
 def test_boxes_may_lie_in_memory_in_any_way() -> None:
     columns = np.array([[0, 5], [0, 5], [10, 15], [10, 15]])
     ((rows, others, iou),) = overlap.compare(
-        columns.T, columns.T[::-1], np.array([0, 0]), np.array([2, 2])
+        columns.T, columns.T[::-1], runs([0, 0], [2, 2])
     )  # fmt: skip
     assert list(zip(rows.tolist(), others.tolist(), iou.tolist(), strict=True)) == [
         (0, 0, 25 / 175), (0, 1, 1), (1, 0, 1), (1, 1, 25 / 175)
@@ -106,7 +113,7 @@ def test_boxes_may_lie_in_memory_in_any_way() -> None:
 def test_most_pairs_that_share_nothing_are_never_computed() -> None:
     """What makes it fast: of pairs far apart, none comes back."""
     near = np.arange(50.0)[:, None] * 100 + [0, 0, 60, 60]
-    found = list(overlap.compare(near, near, np.zeros(50, int), np.full(50, 50)))
+    found = list(overlap.compare(near, near, runs([0] * 50, [50] * 50)))
     assert [pair for rows, others, _ in found for pair in zip(rows, others, strict=True)] == [
         (k, k) for k in range(50)
     ]
@@ -123,10 +130,9 @@ def test_parts_are_small(
     monkeypatch: pytest.MonkeyPatch, first: list[int], count: list[int], reason: str
 ) -> None:
     monkeypatch.setattr(overlap, "_WORK", 12)
-    parts = list(overlap._parts(np.array(first), np.array(count), 0, 3))
-    assert [(p.start, p.stop) for p in parts] == [(0, 1), (1, 2), (2, 3)], reason
+    monkeypatch.setattr(overlap, "_NUMBERS", np.arange(12))
     many = np.tile([0.0, 0, 10, 10], (1000, 1))
-    found = overlap.compare(many[:3], many, np.array(first), np.array(count))
-    assert [(rows[0], others.tolist()) for rows, others, _ in found] == [
+    found = [(rows, others) for rows, others, _ in overlap.compare(many[:3], many, runs(first, count))]
+    assert [(rows[0], others.tolist()) for rows, others in found] == [
         (k, list(range(begin, begin + n))) for k, (begin, n) in enumerate(zip(first, count, strict=True))
-    ]
+    ], reason
