@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import threading
@@ -127,6 +128,7 @@ def serve(
         queue=queue,
     )
     check_address(settings)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold faces
     os.environ.update(settings.environment())
     if settings.workers > 1:
         _serve_many(settings)
@@ -170,6 +172,7 @@ def _serve_one(settings: Settings) -> None:
     config = uvicorn.Config(
         door,
         http=Connection,
+        proxy_headers=False,  # whoever may connect could write any address into the audit
         log_level="warning",
         access_log=False,  # it writes addresses with their query strings
         server_header=False,

@@ -12,11 +12,10 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from email.message import Message
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser
+from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from lidloop.detector import Image
@@ -37,6 +36,7 @@ FORM: Final = "multipart/form-data"
 DICOM: Final = "application/dicom"
 TAKEN: Final = (*IMAGES, FORM, DICOM)
 PARAMETERS: Final = ("mirrored", "mm_per_px", "pupils", "max_faces")
+IMAGE: Final = "image"
 SUBJECT: Final = "subject"
 """A field of forms only: it may name a patient, and addresses end up in logs of proxies."""
 
@@ -48,6 +48,8 @@ logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
 
 _FORM_OVERHEAD: Final = 64 * 1024
 _MAX_PARTS: Final = 16
+_MAX_FIELD: Final = 1024
+"""Bytes of a form's field other than the picture: JSON of megabytes would hold up everybody else."""
 _LINGER_BYTES: Final = 64 * 1024 * 1024
 _LINGER_SECONDS: Final = 5.0
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -62,10 +64,12 @@ class Form(NamedTuple):
 
 def media_type(request: Request) -> tuple[str, dict[str, str]]:
     """Media type of the request's body in lower case, and its parameters; empty where none is named."""
-    header = Message()
-    header["content-type"] = request.headers.get("content-type", "")
-    parameters = {str(k).lower(): str(v) for k, v in header.get_params(failobj=[])[1:]}
-    return header["content-type"].partition(";")[0].strip().lower(), parameters
+    kind, parameters = parse_options_header(request.headers.get("content-type", ""))
+    return _latin(kind).strip().lower(), {_latin(k).lower(): _latin(v) for k, v in parameters.items()}
+
+
+def _latin(text: bytes | str) -> str:
+    return text.decode("latin-1") if isinstance(text, bytes) else text
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:
@@ -141,9 +145,9 @@ def parse_form(body: bytes, boundary: str) -> Form:
         if name in found:
             raise wrong_parameter(name, "the form has it twice")
         found[name] = data
-    if "image" not in found:
-        raise Problem("body", "the form has no field `image`")
-    image = found.pop("image")
+    if IMAGE not in found:
+        raise Problem("body", f"the form has no field `{IMAGE}`")
+    image = found.pop(IMAGE)
     try:
         return Form(image, {name: data.decode() for name, data in found.items()})
     except UnicodeDecodeError:
@@ -168,12 +172,17 @@ def _parts(body: bytes, boundary: str) -> list[tuple[str, bytes]]:
         value.clear()
 
     def headers_finished() -> None:
-        disposition = Message()
-        disposition["content-disposition"] = headers.get("content-disposition", "")
-        name = disposition.get_param("name", header="content-disposition")
-        if not isinstance(name, str) or not name:
+        _, disposition = parse_options_header(headers.get("content-disposition", ""))
+        name = disposition.get(b"name", b"").decode("utf-8", "replace")
+        if not name:
             raise Problem("body", "a part of the form has no name")
         parts[-1] = (name, parts[-1][1])
+
+    def part_data(data: bytes, start: int, stop: int) -> None:
+        name, content = parts[-1]
+        content.extend(data[start:stop])
+        if name != IMAGE and len(content) > _MAX_FIELD:
+            raise wrong_parameter(name[:64], f"a field may have {_MAX_FIELD} bytes")
 
     def end() -> None:
         nonlocal ended
@@ -183,7 +192,7 @@ def _parts(body: bytes, boundary: str) -> list[tuple[str, bytes]]:
         boundary,
         {
             "on_part_begin": begin,
-            "on_part_data": lambda data, start, stop: parts[-1][1].extend(data[start:stop]),
+            "on_part_data": part_data,
             "on_header_field": lambda data, start, stop: field.extend(data[start:stop]),
             "on_header_value": lambda data, start, stop: value.extend(data[start:stop]),
             "on_header_end": header_end,

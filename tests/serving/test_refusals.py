@@ -191,6 +191,37 @@ def test_a_parameter_is_given_once(client: TestClient, query: str, fields: dict,
     assert check(response, 400, "parameter")["parameter"] == "mirrored"
 
 
+def test_a_field_beside_the_picture_is_small(client: TestClient) -> None:
+    pupils = "[" + "[]," * 400 + "[]]"
+    response = client.post("/v1/screen", files={"image": small()}, data={"pupils": pupils})
+    refused = check(response, 400, "parameter")
+    assert refused["parameter"] == "pupils"
+    assert "1024 bytes" in refused["detail"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "image/jpeg; x*0=1; x*=2",
+        "multipart/form-data; boundary*=a; boundary*0=b",
+        "multipart/form-data; boundary*=" + "a" * 60_000,
+        "multipart/form-data; boundary=\xff",
+    ],
+    ids=["a parameter in parts", "a boundary in parts", "a boundary without end", "a boundary of no ASCII"],
+)
+def test_headers_that_no_library_expects(client: TestClient, content_type: str) -> None:
+    headers = {"Content-Type": content_type.encode("latin-1")}
+    response = client.post("/v1/screen", content=b"\xff\xd8\xff broken", headers=headers)
+    assert 400 <= response.status_code < 500, response.text
+    assert response.json()["type"].startswith("/problems/")
+
+
+def test_a_name_in_parts_is_none(client: TestClient) -> None:
+    part = PART.replace(b'name="image"', b"name*=a; name*0=b")
+    headers = {"Content-Type": B}
+    check(client.post("/v1/screen", content=part + small() + b"\r\n--x--\r\n", headers=headers), 400, "body")
+
+
 B = "multipart/form-data; boundary=x"
 PART = b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n'
 NO_TEXT = PART.replace(b"image", b"mirrored") + b"\xff\r\n" + PART + b"z\r\n--x--\r\n"
