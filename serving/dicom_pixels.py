@@ -7,7 +7,6 @@ it is decoded, so that none expands beyond what was checked. JPEG goes the way o
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Iterator
 from itertools import pairwise
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 _WHERE: Final = "the picture in the DICOM file"
 _SOI: Final = b"\xff\xd8"
 _ADOBE_RGB: Final = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+_J2K_START: Final = b"\xff\x4f\xff\x51"
+_MAX_TILES: Final = 1024
 _RLE_PADDING: Final = 128
 """Bytes by which an RLE segment may be longer than its plane: padding, generously."""
 
@@ -66,7 +67,7 @@ def decode(data: bytes, syntax: str, coding: str, pixels: Pixels) -> NDArray[np.
     if coding == "jpeg":
         return _jpeg(data, pixels)
     if coding == "jpeg-2000":
-        _same_size(_size_of_jpeg_2000(data), pixels)
+        _check_jpeg_2000(data, pixels)
     elif coding == "jpeg-ls":
         _same_size(_size_of_jpeg_ls(data), pixels)
     else:
@@ -152,11 +153,24 @@ def _without_metadata(frame: bytes, *, rgb: bool) -> bytes:
     return b"".join([_SOI, hint, *kept, frame[end:]])
 
 
-def _size_of_jpeg_2000(frame: bytes) -> tuple[int, int]:
-    from PIL import Image
+def _check_jpeg_2000(frame: bytes, pixels: Pixels) -> None:
+    """Hold the size marker (ISO/IEC 15444-1, A.5.1) against the header. A decoder makes room for every tile
+    that it announces, and a few hundred bytes may announce a million.
 
-    with Image.open(io.BytesIO(frame), formats=("JPEG2000",)) as image:
-        return image.size
+    A frame is a bare codestream (PS3.5, A.4.4), so the marker stands at its beginning.
+    """
+    if not frame.startswith(_J2K_START):
+        raise DicomDamageError(f"{_WHERE} does not begin as a JPEG 2000 codestream")
+    right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, components = struct.unpack_from(
+        ">8LH", frame, len(_J2K_START) + 4
+    )
+    _same_size((right - left, bottom - top), pixels)
+    depths = {depth & 0x7F for depth in frame[len(_J2K_START) + 38 :][: 3 * components : 3]}
+    if components != pixels.samples or depths != {7}:
+        raise DicomDamageError(f"{_WHERE} has not the {pixels.samples} samples of 8 bits of its header")
+    tiles = -(-(right - tile_left) // max(1, tile_width)) * -(-(bottom - tile_top) // max(1, tile_height))
+    if tiles > _MAX_TILES:
+        raise DicomDamageError(f"{_WHERE} has {tiles} tiles; {_MAX_TILES} are taken")
 
 
 def _size_of_jpeg_ls(frame: bytes) -> tuple[int, int]:

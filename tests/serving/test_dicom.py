@@ -357,6 +357,27 @@ def test_a_frame_larger_than_its_header_says_is_not_decoded(syntax: str, frame: 
         read(out.getvalue())
 
 
+@pytest.mark.parametrize(
+    ("at", "value", "words"),
+    [
+        (24, struct.pack(">LL", 1, 1), "tiles"),
+        (24, struct.pack(">LL", 0, 0), "tiles"),
+        (40, struct.pack(">H", 4), "samples"),
+        (42, b"\x0f", "samples of 8 bits"),
+        (0, b"\0", "begin as a JPEG 2000"),
+    ],
+    ids=["a tile a pixel", "tiles without a size", "more samples", "16 bits", "no codestream"],
+)
+def test_a_jpeg_2000_frame_that_announces_too_much_is_not_decoded(at: int, value: bytes, words: str) -> None:
+    frame = pillow(BIG, "JPEG2000", no_jp2=True)
+    frame = frame[:at] + value + frame[at + len(value) :]
+    file = dicom_photograph(
+        BIG, TransferSyntaxUID=JPEG_2000, PhotometricInterpretation="YBR_RCT", frame=frame
+    )
+    with pytest.raises(DicomDamageError, match=words):
+        read(file)
+
+
 def test_an_rle_frame_that_expands_without_end_is_not_decoded() -> None:
     run = b"\x81\x00" * 200_000  # 128 bytes from two
     frame = struct.pack("<16L", 3, 64, 64, 64, *[0] * 12) + run
