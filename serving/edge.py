@@ -4,10 +4,12 @@ a picture, written down."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -39,6 +41,8 @@ PROBES: Final = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready")
 """Answered to anyone: a kubelet has no credentials and does not come from this machine."""
 SAFE: Final = ("GET", "HEAD")
 UNKNOWN: Final = "other"
+LINGER_BYTES: Final = 64 * 1024 * 1024
+LINGER_SECONDS: Final = 5.0
 
 
 class Edge:
@@ -66,12 +70,20 @@ class Edge:
         start = time.perf_counter()
         state = scope.setdefault("state", {})
         state["id"] = request_id = str(uuid.uuid4())
-        status = 0
+        status, received = 0, False
+
+        async def receiving() -> Message:
+            nonlocal received
+            message = await receive()
+            received = not message.get("more_body")
+            return message
 
         async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if not received and _closes(scope, message):
+                    await _linger(receiving)
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 for name, value in HEADERS.items():
@@ -80,7 +92,7 @@ class Edge:
 
         try:
             self._guard(scope)
-            await self.app(scope, receive, sending)
+            await self.app(scope, receiving, sending)
         except Problem as refusal:
             state["outcome"] = refusal.kind
             await refusal.response(request_id)(scope, receive, sending)
@@ -125,6 +137,26 @@ class Edge:
                     model=state.get("model"),
                 )
             )
+
+
+def _closes(scope: Scope, message: Message) -> bool:
+    """Whether the connection closes behind an answer, on a caller who may be sending still. One that waits
+    for ``100 Continue`` is not."""
+    asked, said = Headers(scope=scope), Headers(raw=message.get("headers", []))
+    closes = "close" in (asked.get("connection", "").lower(), said.get("connection", "").lower())
+    return (closes or scope.get("http_version") == "1.0") and "expect" not in asked
+
+
+async def _linger(receive: Receive) -> None:
+    """Take in and forget the rest of a body for a while: a connection that is closed on a caller who is still
+    sending is reset, and the caller never reads the answer."""
+    left, more = LINGER_BYTES, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while more and left > 0:
+                message = await receive()
+                more = message.get("more_body", False)
+                left -= len(message.get("body", b""))
 
 
 def _address(scope: Scope) -> str:

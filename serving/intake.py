@@ -11,7 +11,6 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from python_multipart.exceptions import MultipartParseError
@@ -50,8 +49,6 @@ _FORM_OVERHEAD: Final = 64 * 1024
 _MAX_PARTS: Final = 16
 _MAX_FIELD: Final = 1024
 """Bytes of a form's field other than the picture: JSON of megabytes would hold up everybody else."""
-_LINGER_BYTES: Final = 64 * 1024 * 1024
-_LINGER_SECONDS: Final = 5.0
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -96,9 +93,6 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
             headers={"Connection": "close"},
         ) from None
     if len(body) > limit:
-        body.clear()
-        if more:
-            await _linger(request)
         raise _over(limit)
     return bytes(body)
 
@@ -109,17 +103,6 @@ async def _chunk(request: Request) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     return message.get("body", b""), message.get("more_body", False)
-
-
-async def _linger(request: Request) -> None:
-    """Take in and forget the rest of an oversized body for a while: a connection that is closed on a caller
-    who is still sending is reset, and the caller never reads why."""
-    left, more = _LINGER_BYTES, True
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER_SECONDS):
-            while more and left > 0:
-                chunk, more = await _chunk(request)
-                left -= len(chunk)
 
 
 def _over(limit: int) -> Problem:

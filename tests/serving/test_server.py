@@ -193,6 +193,23 @@ def test_a_body_that_does_not_come_is_given_up(start_server: ServerFactory) -> N
     assert server.stop() == 0
 
 
+def test_who_sends_and_closes_still_reads_why(server: Server) -> None:
+    """A refusal that does not wait for the body must not reset the connection under it."""
+    host, port = server.url.removeprefix("http://").split(":")
+    head = (
+        b"POST /v1/screen?mirrored=perhaps HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+        b"Connection: close\r\nContent-Length: 3000000\r\n\r\n"
+    )
+    for _ in range(20):
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(head + bytes(3_000_000))
+            answer = b""
+            while chunk := connection.recv(4000):
+                answer += chunk
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert b"/problems/parameter" in answer
+
+
 def test_an_oversized_body_is_refused_before_it_is_sent(server: Server) -> None:
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
