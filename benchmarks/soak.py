@@ -34,6 +34,7 @@ EXPECTED: Final = frozenset({200, 400, 413, 415, 422})
 _CLIENTS: Final = 8
 _WARM: Final = 0.15  # share of the time after which memory counts
 _TIMEOUT: Final = 60.0
+_REST: Final = 3.0
 
 
 class Hit(NamedTuple):
@@ -66,6 +67,8 @@ def run(
             )["per_second"]
             rate = OVERLOAD * capacity
             hits, memory = asyncio.run(_overload(server, photo, rate, 60 * minutes, say))
+            time.sleep(_REST)
+            calm = (calm + _calm(server, photo)) / 2  # the machine may have changed its pace meanwhile
             say(f"{mutated} mutated pictures")
             statuses, faults = _abuse(server, photo, mutated, seed)
             alive = server.process.poll() is None and _client(server, photo).post().status == 200
