@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import REAL_FACES, Row, Say, from_environment, quiet, sample_ibug
+from benchmarks.common import REAL_FACES, Row, Say, from_environment, quiet, sample_ibug, show
 from benchmarks.paper_procedure import PaperResult, predict_and_filter
 from lidloop.autolabel import predict_shard
 from lidloop.dataset import Dataset, LabelVersion, write_initial
@@ -362,11 +362,7 @@ def main() -> None:
         model=given.model, drawn=given.drawn, pictures=given.pictures, imgsz=given.imgsz,
         repeat=given.repeat, seed=given.seed, say=print,
     )  # fmt: skip
-    for row in rows(report):
-        print(f"{row.question}: {row.ours} against {row.theirs}, {row.ratio}, target {row.target}")
-    print("\n".join(notes(report)))
-    if given.json:
-        write_atomic(given.json, json.dumps(report, indent=1))
+    show(report, rows(report), notes(report), json_file=given.json, word="against")
 
 
 if __name__ == "__main__":

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from lidloop.files import write_atomic
 from lidloop.images import SUFFIXES
 from lidloop.machine import cpus
 
@@ -56,6 +58,21 @@ def from_environment(name: str, what: str) -> Path:
     if not path.exists():
         raise Skipped(f"needs {what}, but there is nothing at the place that {name} names")
     return path
+
+
+def show(
+    report: Mapping[str, Any], rows: Sequence[Row], notes: Sequence[str], *, json_file: Path | None, word: str
+) -> None:
+    """Print a benchmark's rows and notes; write its report where a file is named.
+
+    Args:
+        word: between ours and theirs: ``against``, or ``of`` for a share.
+    """
+    for row in rows:
+        print(f"{row.question}: {row.ours} {word} {row.theirs}, {row.ratio}, target {row.target}")
+    print("\n".join(notes))
+    if json_file:
+        write_atomic(json_file, json.dumps(report, indent=1))
 
 
 def sample_ibug(folder: Path, out: Path, *, annotations: int, seed: int) -> int:

@@ -20,11 +20,10 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.auto_label import model_at
-from benchmarks.common import Row, Say, quiet
+from benchmarks.common import Row, Say, quiet, show
 from lidloop.convert import convert
 from lidloop.demo import demo_weights
 from lidloop.detector import Detector, Image, as_input, load_detector
-from lidloop.files import write_atomic
 from lidloop.images import read_rgb
 from lidloop.labels import Face
 from lidloop.quantise import try_int8
@@ -232,11 +231,7 @@ def main() -> None:
         model=given.model, imgsz=given.imgsz, pictures=given.pictures, repeat=given.repeat,
         judged=given.judged, seed=given.seed, say=print,
     )  # fmt: skip
-    for row in rows(report):
-        print(f"{row.question}: {row.ours} against {row.theirs}, {row.ratio}, target {row.target}")
-    print("\n".join(notes(report)))
-    if given.json:
-        write_atomic(given.json, json.dumps(report, indent=1))
+    show(report, rows(report), notes(report), json_file=given.json, word="against")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.paper_procedure import Box, filter_by_priority, filter_predictions
+from lidloop.files import write_atomic
 from lidloop.nms import KEPT, priority_nms, priority_order
 
 T = TypeVar("T")
@@ -175,8 +176,7 @@ def main() -> None:
             f"({row['cpu_ratio']:.0f} in processor time); {row['kept']} kept by both"
         )
     if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(report, indent=1))
+        write_atomic(given.json, json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

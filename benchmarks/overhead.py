@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.common import Row, Skipped
+from benchmarks.common import Row, Skipped, show
 from lidloop.errors import DatasetError
-from lidloop.files import write_atomic
 from lidloop.report.data import read_json, read_timings
 
 TIME_TARGET: Final = 0.10
@@ -235,11 +233,7 @@ def main() -> None:
     except Skipped as reason:
         print(f"skipped: {reason}")
         return
-    for row in rows(report):
-        print(f"{row.question}: {row.ours} of {row.theirs}, {row.ratio}, target {row.target}")
-    print("\n".join(notes(report)))
-    if given.json:
-        write_atomic(given.json, json.dumps(report, indent=1))
+    show(report, rows(report), notes(report), json_file=given.json, word="of")
 
 
 if __name__ == "__main__":

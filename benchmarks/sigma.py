@@ -9,7 +9,6 @@ in one training with the schedule of that length, and is judged after every epoc
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -26,12 +25,12 @@ from benchmarks.common import (
     from_environment,
     quiet,
     sample_ibug,
+    show,
 )
 from lidloop.autolabel import predict
 from lidloop.dataset import Dataset, LabelVersion
 from lidloop.detector import Detector, torch_network
 from lidloop.evaluation import evaluate
-from lidloop.files import write_atomic
 from lidloop.training import SIGMA_RECIPE, ULTRALYTICS_DEFAULT, TrainSettings, train
 
 FACTOR: Final = 5
@@ -197,11 +196,7 @@ def main() -> None:
     except Skipped as reason:
         print(f"skipped: {reason}")
         return
-    for row in rows(report):
-        print(f"{row.question}: {row.ours} against {row.theirs}, {row.ratio}, target {row.target}")
-    print("\n".join(notes(report)))
-    if out:
-        write_atomic(out, json.dumps(report, indent=1))
+    show(report, rows(report), notes(report), json_file=out, word="against")
 
 
 if __name__ == "__main__":

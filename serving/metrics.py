@@ -24,7 +24,6 @@ from lidloop.labels import Face, Floats, LabelSet
 from lidloop.screening import ModelInfo, Screening
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
-STAGES: Final = ("wait", "decode", "detect", "measure", "answer")
 MIN_VALUES: Final = 100
 """Least number of values in the window for a PSI: of fewer, chance alone makes it large."""
 
@@ -168,7 +167,7 @@ class Metrics:
         self._inside.inc(change)
 
     def stages(self, seconds: Mapping[str, float]) -> None:
-        """Time of stages, of ``STAGES``."""
+        """Time of stages: ``wait``, ``decode``, ``detect``, ``measure``, ``answer``."""
         for stage, value in seconds.items():
             self._stages.labels(stage).observe(value)
 

@@ -17,8 +17,6 @@ from lidloop.eyes.patch import Frame, cut, frame_of, normalise
 from lidloop.labels import Floats
 from lidloop.landmarks import Eye
 
-LID_FEATURES: Final = ("constant", "spread", "misfit", "spread_canthi", "trust", "iris_spread")
-IRIS_FEATURES: Final = ("constant", "centre_error", "misfit", "seen", "spread", "trust")
 MIN_CONTRAST: Final = 4.0
 """Deviation of a patch's grey levels below which there is nothing to be seen in it."""
 
@@ -30,7 +28,10 @@ class PatchLook:
     Attributes:
         upper, lower: the margins. iris: see ``IrisFit``.
         trust: 0…1, that there is an eye to be seen.
-        lid_features, iris_features: what their quality is computed from, as named above.
+        lid_features: what the quality of the margins is computed from: 1, their spread, their misfit, the
+            spread of the canthi, the logit of ``trust``, the spread of the iris.
+        iris_features: likewise of the iris: 1, the error of its centre, its misfit, the share of it that is
+            seen, its spread, the logit of ``trust``.
     """
 
     upper: LidFit | None

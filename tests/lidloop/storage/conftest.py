@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
+import subprocess
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -107,6 +110,19 @@ def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
         )
 
     return make
+
+
+def kill_once_there(process: subprocess.Popen[bytes], folder: Path, pattern: str, size: int) -> None:
+    """Kill a process, with no chance to tidy up, as soon as its parts of a download hold ``size`` bytes."""
+    try:
+        deadline = time.monotonic() + 60
+        while sum(part.stat().st_size for part in folder.glob(pattern)) < size:
+            assert time.monotonic() < deadline, "nothing came"
+            assert process.poll() is None
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
 
 
 @pytest.fixture

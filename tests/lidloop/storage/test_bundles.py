@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from lidloop.storage import (
     push_bundle,
 )
 from lidloop.storage.store import Progress, ignore
+from tests.lidloop.storage.conftest import kill_once_there
 from tests.servers.proxies import Proxy
 
 Make = Callable[..., Bundle]
@@ -283,15 +282,7 @@ def test_killed_in_the_middle_of_a_download(
         process = subprocess.Popen(
             [*command, bucket.address("7", endpoint=proxy.endpoint), str(place / "out")]
         )
-        try:
-            deadline = time.monotonic() + 60
-            while sum(part.stat().st_size for part in place.glob(".*/parts/*")) < 8 * MB:
-                assert time.monotonic() < deadline, "nothing came"
-                assert process.poll() is None
-                time.sleep(0.02)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+        kill_once_there(process, place, ".*/parts/*", 8 * MB)
     assert not (place / "out").exists()
     with Proxy(bucket.server.port) as proxy:
         pull_bundle(bucket.store("7", endpoint=proxy.endpoint), place / "out")

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from hypothesis import strategies as st
 from lidloop.errors import StoreError
 from lidloop.storage import LocalStore, open_store, pull
 from lidloop.storage.store import Item
+from tests.lidloop.storage.conftest import kill_once_there
 from tests.servers.proxies import Proxy
 
 minio = pytest.importorskip("minio")
@@ -258,15 +258,7 @@ def test_killed_in_the_middle_of_a_download(bucket: Any, tmp_path: Path, tree: T
                   "pull(open_store(sys.argv[1]), Path(sys.argv[2]), workers=1)"  # fmt: skip
         address = bucket.address("raw", endpoint=proxy.endpoint)
         process = subprocess.Popen([sys.executable, "-c", command, address, str(folder)])
-        try:
-            deadline = time.monotonic() + 60
-            while sum(part.stat().st_size for part in folder.glob(".lidloop-store/parts/*")) < 8 * MB:
-                assert time.monotonic() < deadline, "nothing came"
-                assert process.poll() is None
-                time.sleep(0.02)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+        kill_once_there(process, folder, ".lidloop-store/parts/*", 8 * MB)
     assert tree(folder) == {"1": files["1"]}, "what is not whole is not there"
     with Proxy(bucket.server.port) as proxy:
         pulled = pull(bucket.store("raw", endpoint=proxy.endpoint), folder)
