@@ -1,56 +1,39 @@
 """Who may ask: API keys, JSON Web Tokens, or, without either, this machine alone.
 
-An API key is ``lidloop_ID_SECRET`` with 256 random bits of secret, so a plain SHA-256 of it cannot be turned
-back and no slow hash is needed (NIST SP 800-63B, 5.1.2.2: look-up secrets of 112 bits and more). The key file
-holds ids, names, hashes, scopes and expiry, never a secret, and is read again when it changes: a revoked key
-is refused at the next request.
+How API keys look and are kept: ``lidloop.keys``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import ipaddress
-import json
 import logging
-import re
-import secrets
 import threading
 import time
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from lidloop.errors import LidloopError
-from lidloop.files import write_atomic
+from lidloop.keys import PREFIX, SCREEN, AccessError, KeyFile, stamp
+from lidloop.peers import is_cross_site, is_loopback, is_stranger
 from serving.problems import Problem
 from serving.settings import Settings
 
 log: Final = logging.getLogger("lidloop.serving")
 
-SCREEN: Final = "screen"
-"""Scope of everything that takes a picture."""
 ALGORITHMS: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 )  # fmt: skip
 """Signatures that are accepted: public-key ones, so that nobody who can check a token can make one."""
 
-_KEY: Final = re.compile(r"lidloop_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _MAX_TOKEN: Final = 8192
 _JWKS_SECONDS: Final = 300.0
 _JWKS_RETRY: Final = 30.0
 _JWKS_BYTES: Final = 1_000_000
 _LEEWAY: Final = 30
-
-
-class AccessError(LidloopError):
-    """A key file or a key set that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +96,15 @@ class Access:
         return caller
 
     def _identify(self, token: str) -> Caller:
-        if token.startswith("lidloop_"):
+        caller = None
+        if token.startswith(PREFIX):
             try:
-                caller = self._keys.find(token) if self._keys else None
+                key = self._keys.find(token) if self._keys else None
             except AccessError as error:
                 log.error("%s", error)
                 raise Problem("not-ready", "API keys cannot be checked now") from None
+            if key is not None:
+                caller = Caller("key", key.id, "", key.scopes)
         else:
             caller = self._tokens.verify(token) if self._tokens else None
         if caller is None:
@@ -140,8 +126,7 @@ def _unauthorized(detail: str, error: str = "") -> Problem:
 
 
 def refuse_strangers(client: str, host: str) -> None:
-    """On a server without access control: only this machine, and only under a name of its own, so that no web
-    page can reach it by a name that it made point here (DNS rebinding).
+    """On a server without access control: only this machine, and only under a name of its own.
 
     Args:
         client: address of the peer. host: the request's ``Host``.
@@ -149,150 +134,18 @@ def refuse_strangers(client: str, host: str) -> None:
     Raises:
         Problem: 403.
     """
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:  # brackets that are no IPv6 address
-        name = ""
-    if not is_loopback(client) or not is_loopback(name):
+    if is_stranger(client, host):
         raise Problem("forbidden", "without API keys or JWTs this server answers its own machine only")
 
 
 def refuse_other_sites(headers: Mapping[str, str]) -> None:
-    """Refuse what another web site makes a browser send here (Fetch Metadata; RFC 6454 for older browsers).
+    """Refuse what another web site makes a browser send here.
 
     Raises:
         Problem: 403.
     """
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    foreign = site not in (None, "same-origin", "none")
-    if not foreign and site is None and origin is not None:
-        try:
-            foreign = urlsplit(origin).netloc != headers.get("host")
-        except ValueError:  # brackets that are no IPv6 address
-            foreign = True
-    if foreign:
+    if is_cross_site(headers):
         raise Problem("forbidden", "requests from other web sites are not answered")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's loopback."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
-
-
-class KeyFile:
-    """A file of hashed API keys, read again when it changes."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._stamp: tuple[int, int, int] | None = None
-        self._entries: dict[str, dict[str, Any]] = {}
-        self._refresh()
-
-    def find(self, key: str) -> Caller | None:
-        """Who a key belongs to; None for one that is unknown, revoked or expired."""
-        match = _KEY.fullmatch(key)
-        if match is None:
-            return None
-        entry = self._refresh().get(match[1])
-        # Compared also where there is no such id, so that the time does not tell.
-        known = entry["sha256"] if entry else "0" * 64
-        if not hmac.compare_digest(_hash(key), known) or entry is None:
-            return None
-        if entry.get("expires") and datetime.fromisoformat(entry["expires"]) <= datetime.now(UTC):
-            return None
-        return Caller("key", match[1], "", frozenset(entry["scopes"]))
-
-    def _refresh(self) -> dict[str, dict[str, Any]]:
-        with self._lock:
-            stamp = _stamp(self._path)
-            if stamp is None:
-                raise AccessError(f"the key file {self._path} cannot be read; is it there?")
-            if stamp != self._stamp:
-                self._entries = {entry["id"]: entry for entry in read_keys(self._path)}
-                self._stamp = stamp
-            return self._entries
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Changes when a file does; None where it cannot be looked at."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-
-
-def read_keys(path: Path) -> list[dict[str, Any]]:
-    """Entries of a key file.
-
-    Raises:
-        AccessError: for a file that cannot be read or is not one.
-    """
-    try:
-        entries = json.loads(path.read_text())["keys"]
-        for entry in entries:
-            scopes = entry["scopes"]
-            if not re.fullmatch(r"[0-9a-f]{64}", entry["sha256"]) or not isinstance(scopes, list):
-                raise ValueError("sha256 or scopes")
-            if entry.get("expires") and datetime.fromisoformat(entry["expires"]).tzinfo is None:
-                raise ValueError("expires without a time zone")
-            str(entry["id"]), str(entry["name"])
-    except OSError as error:
-        raise AccessError(f"the key file {path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise AccessError(f"{path} is not a key file of `lidloop serve-key`: {error}") from None
-    return list(entries)
-
-
-def add_key(path: Path, name: str, *, scopes: tuple[str, ...] = (SCREEN,), days: int | None = None) -> str:
-    """Make a key, write its hash into the file, and return it: it cannot be shown again.
-
-    Raises:
-        AccessError: where the file is not a key file.
-    """
-    entries = read_keys(path) if path.exists() else []
-    identity = secrets.token_hex(6)
-    key = f"lidloop_{identity}_{secrets.token_urlsafe(32)}"
-    now = datetime.now(UTC).replace(microsecond=0)
-    entries.append(
-        {
-            "id": identity,
-            "name": name,
-            "sha256": _hash(key),
-            "scopes": list(scopes),
-            "created": now.isoformat(),
-            "expires": None if days is None else (now + timedelta(days=days)).isoformat(),
-        }
-    )
-    _write_keys(path, entries)
-    return key
-
-
-def revoke_key(path: Path, identity: str) -> None:
-    """Take a key out of the file.
-
-    Raises:
-        AccessError: where it is not in there.
-    """
-    entries = read_keys(path)
-    left = [entry for entry in entries if entry["id"] != identity]
-    if len(left) == len(entries):
-        raise AccessError(f"{path} has no key {identity!r}")
-    _write_keys(path, left)
-
-
-def _write_keys(path: Path, entries: list[dict[str, Any]]) -> None:
-    write_atomic(path, json.dumps({"keys": entries}, indent=1) + "\n")
-
-
-def _hash(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -358,7 +211,7 @@ class Tokens:
                 old = self._set is None or time.monotonic() - self._read_at > _JWKS_SECONDS
                 if old or self._find(kid) is None:
                     self._try()
-            elif _stamp(Path(self._source)) != self._stamp:
+            elif stamp(Path(self._source)) != self._stamp:
                 self._reread()
             return self._find(kid)
 
@@ -397,7 +250,7 @@ class Tokens:
                 with _DIRECT.open(self._source, timeout=5) as answer:
                     text = answer.read(_JWKS_BYTES)
             else:
-                self._stamp = _stamp(Path(self._source))
+                self._stamp = stamp(Path(self._source))
                 text = Path(self._source).read_bytes()
             self._set = jwt.PyJWKSet.from_json(text.decode())
         except (OSError, ValueError, jwt.PyJWTError) as error:

@@ -142,7 +142,7 @@ def check_address(settings: Settings) -> None:
     Raises:
         SettingError: for any other address.
     """
-    from serving.access import is_loopback
+    from lidloop.peers import is_loopback
 
     if not settings.protected and not is_loopback(settings.host):
         raise SettingError(
@@ -164,7 +164,7 @@ def _serve_one(settings: Settings) -> None:
     loading.start()
     import uvicorn
 
-    from serving.connection import Connection
+    from lidloop.connection import Connection
     from serving.service import Door, Screening
 
     door = Door(Screening.to_asgi())  # type: ignore[attr-defined]
@@ -248,17 +248,25 @@ def serve_key(
     file: Annotated[Path, typer.Option(help="File of API keys; made where it is not there.")] = Path(
         "keys.json"
     ),
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="screen|runs:start|runs:read|alerts",
+            help="What it is for: pictures, or `lidloop trigger`. May be repeated.",
+            show_default="screen",
+        ),
+    ] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; default: never.")] = None,
     revoke: Annotated[str, typer.Option(metavar="ID", help="Take this key away instead.")] = "",
     list_: Annotated[bool, typer.Option("--list", help="List the keys instead.")] = False,
 ) -> None:
-    """Make, list or revoke an API key for `lidloop serve --keys`.
+    """Make, list or revoke an API key for `lidloop serve --keys` or `lidloop trigger --keys`.
 
     The key is printed once; the file holds only its hash. A running server sees changes of the file at once.
 
     Examples: lidloop serve-key "ward 3" --days 365 · lidloop serve-key --list · lidloop serve-key --revoke ID
     """
-    from serving.access import add_key, read_keys, revoke_key
+    from lidloop.keys import SCOPES, SCREEN, add_key, read_keys, revoke_key
 
     if list_:
         for entry in read_keys(file):
@@ -268,6 +276,9 @@ def serve_key(
         revoke_key(file, revoke)
         typer.echo(f"revoked {revoke}")
     elif name:
-        typer.echo(add_key(file, name, days=days))
+        unknown = sorted(set(scope or ()) - set(SCOPES))
+        if unknown:
+            raise SettingError(f"there is no scope {unknown[0]!r}; there are {', '.join(SCOPES)}")
+        typer.echo(add_key(file, name, scopes=tuple(scope or (SCREEN,)), days=days))
     else:
         raise SettingError("say whose key it is: lidloop serve-key NAME")

@@ -13,9 +13,9 @@ import pytest
 
 from lidloop.bundle import Bundle
 from lidloop.demo import demo_weights
+from lidloop.keys import add_key
 from lidloop.storage import open_store, push_bundle
 from lidloop.synthetic import draw_face
-from serving.access import add_key
 from tests.manifests.process import Pod
 from tests.manifests.render import one, template
 from tests.servers import rgw

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from lidloop import __version__
-from serving.access import add_key
+from lidloop.keys import add_key
 from tests.images import pod
 from tests.images.conftest import REVISION
 from tests.images.podman import HARDENED, Podman

@@ -19,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from serving.access import AccessError, Tokens, add_key, is_loopback, read_keys, revoke_key
+from lidloop.keys import AccessError, add_key, read_keys, revoke_key
+from lidloop.peers import is_loopback
+from serving.access import Tokens
 from serving.settings import Settings
 from tests.serving.conftest import ClientFactory
 

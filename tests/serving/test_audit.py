@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
 
+from lidloop.keys import add_key, read_keys
 from lidloop.screening import ModelInfo
-from serving.access import LOCAL, Caller, add_key, read_keys
+from serving.access import LOCAL, Caller
 from serving.audit import AuditError, AuditLog, event
 from tests.serving.conftest import ClientFactory, Photo
 

@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from lidloop.errors import LidloopError
+from lidloop.keys import read_keys
 from lidloop.measurements import NOTICE
 from serving.commands import register
 from tests.serving.conftest import Photo
@@ -127,7 +128,14 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert key not in listed
     assert here("serve-key", "--revoke", identity, "--file", file).exit_code == 0
     assert identity not in here("serve-key", "--list", "--file", file).stdout
-    for wrong in ((), ("--revoke", "nothing"), ("--list", "--file", tmp_path / "none")):
+    here("serve-key", "alertmanager", "--scope", "alerts", "--scope", "runs:read", "--file", file)
+    assert [entry["scopes"] for entry in read_keys(file)] == [["alerts", "runs:read"]]
+    for wrong in (
+        (),
+        ("--revoke", "nothing"),
+        ("--list", "--file", tmp_path / "none"),
+        ("me", "--scope", "root"),
+    ):
         assert isinstance(here("serve-key", "--file", file, *wrong).exception, LidloopError), wrong
 
 
