@@ -8,6 +8,8 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def promote(
     iteration: int,
+    dataset: dsl.Input[dsl.Dataset],
+    gold: dsl.Input[dsl.Dataset],
     registered: dsl.Input[dsl.Artifact],
     registry: str,
     record: dsl.Output[dsl.Artifact],
@@ -16,6 +18,8 @@ def promote(
 
     Args:
         iteration: number of the iteration, from 0.
+        dataset: the pictures.
+        gold: label version 0. With the pictures it measures a champion that another dataset brought forth.
         registered: the record that register wrote.
         registry: folder or address of the registry.
         record: the same, with this step's time.
@@ -33,7 +37,7 @@ def promote(
 
         given = Path(registered.path)
         version = json.loads(given.read_text())["version"]
-        champion = promote_step(registry, version)
+        champion = promote_step(registry, version, dataset_dir=Path(dataset.path), gold_dir=Path(gold.path))
     steps = carry_steps(given, iteration, register=this.seconds)
     Path(record.path).write_text(json.dumps({"version": version, "steps": steps}))
     return champion

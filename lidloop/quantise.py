@@ -13,16 +13,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from lidloop.autolabel import VAL_FLOOR, predict
 from lidloop.bundle import ONNX, PARTS, SCORES, SCORES_INT8, Bundle, reseal
 from lidloop.dataset import Dataset, LabelVersion
 from lidloop.detector import Detector, as_input, load_detector
 from lidloop.errors import DatasetError, ModelError
-from lidloop.evaluation import evaluate
 from lidloop.files import link_or_copy
 from lidloop.gate import DEFAULT, Tolerances, losses
+from lidloop.gold import measure_on_gold
 from lidloop.images import read_rgb
-from lidloop.labels import HUMAN, LabelSet
 from lidloop.runtimes import Floats32
 from lidloop.sparse_head import WHOLE
 
@@ -95,11 +93,10 @@ def try_int8(
     work.mkdir(parents=True, exist_ok=True)
     for name in (ONNX, *PARTS, "training.json"):
         link_or_copy(model / name, work / name)
-    gold = labels.labels(dataset, "val").reindex([record.id for record in dataset.split("val")])
-    gold = gold.select(gold.origin == HUMAN)
     plain = load_detector(work)
     quantise_scores(work, work / SCORES_INT8, _calibration(plain, dataset, pictures))
-    before, after = (_figures(d, dataset, gold) for d in (plain, load_detector(work, variant="int8")))
+    int8 = load_detector(work, variant="int8")
+    before, after = (measure_on_gold(detector, dataset, labels) for detector in (plain, int8))
     refusals, notes = losses(after, before, tolerances=tolerances)
     return {
         "accepted": not refusals,
@@ -155,10 +152,3 @@ def _calibration(detector: Detector, dataset: Dataset, pictures: int) -> Iterato
     chosen = np.unique(np.linspace(0, len(records) - 1, min(pictures, len(records))).round().astype(int))
     for k in chosen:
         yield as_input([detector.prepare(read_rgb(dataset.path(records[k].id)))])
-
-
-def _figures(detector: Detector, dataset: Dataset, gold: LabelSet) -> dict[str, Any]:
-    found, failures = predict(dataset, detector, dataset.split("val"), floor=VAL_FLOOR)
-    if failures:
-        raise DatasetError(f"{len(failures)} validation pictures cannot be read: {failures[0]['reason']}")
-    return evaluate(found, gold).overall.to_dict()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +13,13 @@ import numpy as np
 
 from lidloop.bundle import ONNX, model_files, seal
 from lidloop.dataset import Dataset, LabelVersion
+from lidloop.detector import load_detector
 from lidloop.drift import reference_profile
 from lidloop.errors import ModelError, RegistryError
 from lidloop.evaluation import read_evaluation
 from lidloop.files import sha256
 from lidloop.gate import DEFAULT, Decision, Tolerances, decide
+from lidloop.gold import measure_on_gold
 from lidloop.labels import HUMAN, concat
 from lidloop.registry import Registry
 from lidloop.registry_versions import ModelVersion, line_of_champions
@@ -128,8 +130,9 @@ def promote_step(
     registry_uri: str,
     version: str,
     *,
+    dataset_dir: Path | None = None,
+    gold_dir: Path | None = None,
     tolerances: Tolerances = DEFAULT,
-    across_datasets: bool = False,
 ) -> bool:
     """Make a version the champion if the gold gate lets it; say whether it is the champion now.
 
@@ -138,41 +141,60 @@ def promote_step(
     Args:
         registry_uri: folder or URI of the registry.
         version: the candidate.
+        dataset_dir, gold_dir: the pictures that the candidate was trained and measured on, and their label
+            version 0. A champion that was measured on another dataset is measured on these before the gate
+            compares the two; without them it stays.
         tolerances: of the gate.
-        across_datasets: as in ``consider``.
 
     Raises:
         RegistryError: where there is no such version.
+        ModelError: for a champion whose bundle is not what was registered.
+        DatasetError: for a dataset or labels that cannot be read.
     """
     registry = Registry(registry_uri)
-    decision = consider(registry, version, tolerances=tolerances, across_datasets=across_datasets)
+
+    def measure(champion: ModelVersion) -> Mapping[str, Any]:
+        assert dataset_dir is not None
+        assert gold_dir is not None
+        with tempfile.TemporaryDirectory(prefix="lidloop-") as temporary:
+            bundle = registry.download(champion.version, Path(temporary) / "bundle")
+            detector = load_detector(bundle.root)
+            return measure_on_gold(detector, Dataset.open(dataset_dir), LabelVersion.open(gold_dir))
+
+    known = dataset_dir is not None and gold_dir is not None
+    decision = consider(registry, version, tolerances=tolerances, measure=measure if known else None)
     if decision.promote:
         registry.promote(version, reason="; ".join(decision.reasons))
     return decision.promote
 
 
 def consider(
-    registry: Registry, version: str, *, tolerances: Tolerances = DEFAULT, across_datasets: bool = False
+    registry: Registry,
+    version: str,
+    *,
+    tolerances: Tolerances = DEFAULT,
+    measure: Callable[[ModelVersion], Mapping[str, Any]] | None = None,
 ) -> Decision:
     """Ask the gate about a version, against the present champion, and note its answer with the version.
 
     Three cases never reach the gate. The champion stays the champion. A version that somebody rolled back
     from is not promoted again by itself, or a pipeline started once more would undo a person's decision. And
     gold metrics of different datasets are measured on different faces, so they say nothing about each other:
-    such a champion stays, unless ``across_datasets`` says that the new data are to replace the old; then the
-    candidate only needs usable metrics of its own.
+    such a champion stays, unless ``measure`` gives its metrics on the candidate's gold. The old champion may
+    have been trained on some of those pictures, which only makes it harder to beat.
     """
     candidate = registry.get(version)
     champion = registry.champion()
     if champion is not None and champion.version == candidate.version:
         return Decision(True, ["it is the champion"])
     left = [c for c in registry.history() if c.action == "rollback" and c.previous == candidate.version]
+    elsewhere = champion is not None and champion.dataset != candidate.dataset
     if left:
         decision = Decision(
             False,
             [f"it was rolled back from on {left[-1].at} ({left[-1].reason}); only a person promotes it"],
         )
-    elif champion is not None and champion.dataset != candidate.dataset and not across_datasets:
+    elif champion is not None and elsewhere and measure is None:
         decision = Decision(
             False,
             [
@@ -181,9 +203,13 @@ def consider(
             ],
         )
     else:
+        standard: Mapping[str, Any] | None = None if champion is None else champion.gold
+        if champion is not None and elsewhere and measure is not None:
+            _log.info("champion %s is measured on this dataset's gold", champion.version)
+            standard = measure(champion)
         decision = decide(
             candidate.gold,
-            _comparable(champion, candidate.dataset),
+            standard,
             earlier=_earlier_champions(registry, candidate.dataset),
             tolerances=tolerances,
         )
@@ -200,10 +226,6 @@ def consider(
         "; ".join(decision.reasons),
     )
     return decision
-
-
-def _comparable(champion: ModelVersion | None, dataset: str) -> Mapping[str, Any] | None:
-    return champion.gold if champion is not None and champion.dataset == dataset else None
 
 
 def _earlier_champions(registry: Registry, dataset: str) -> list[Mapping[str, Any]]:

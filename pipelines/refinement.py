@@ -196,7 +196,13 @@ def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
                 **turn.previous("record"),
             )
             promote_task = _task(
-                promote, image, iteration=k, registered=register_task.outputs["record"], registry=registry
+                promote,
+                image,
+                iteration=k,
+                dataset=dataset,
+                gold=gold,
+                registered=register_task.outputs["record"],
+                registry=registry,
             )
             record = promote_task.outputs["record"]
 

@@ -28,8 +28,8 @@ from lidloop.files import sha256
 from lidloop.labels import Face, LabelSet, box_of
 from lidloop.registry import Registry
 from lidloop.registry_backend import locate
-from lidloop.registry_steps import promote_step, register_step
-from lidloop.registry_versions import ChampionChange, line_of_champions
+from lidloop.registry_steps import consider, promote_step, register_step
+from lidloop.registry_versions import ChampionChange, ModelVersion, line_of_champions
 from lidloop.tables import read_table, write_faces
 
 pytest.importorskip("mlflow")
@@ -547,4 +547,34 @@ def test_metrics_of_another_dataset_are_not_compared(place: Path, tmp_path: Path
     registry.register(bundle(tmp_path, run="s", nme=0.01, dataset="e" * 64), run="s", iteration=0)
     assert not promote_step(str(place), "2")
     assert "another dataset" in str(registry.get("2").gate)
-    assert promote_step(str(place), "2", across_datasets=True)
+
+
+@pytest.mark.parametrize(
+    ("there", "promoted", "why"),
+    [
+        pytest.param(gold(0.02), True, "NME 2 % → 1 %", id="better on the new faces too"),
+        pytest.param(gold(0.005), False, "NME 0.5 % → 1 %", id="worse on the new faces"),
+        pytest.param(gold(0.02, faces=10), False, "not comparable", id="measured on other faces by mistake"),
+    ],
+)
+def test_a_champion_of_another_dataset_is_measured_on_this_one(
+    place: Path, tmp_path: Path, there: dict[str, Any], promoted: bool, why: str
+) -> None:
+    registry = fill(place, tmp_path, 0.04)
+    assert promote_step(str(place), "1")
+    registry.register(bundle(tmp_path, run="s", nme=0.01, dataset="e" * 64), run="s", iteration=0)
+    asked: list[str] = []
+
+    def measure(champion: ModelVersion) -> dict[str, Any]:
+        asked.append(champion.version)
+        return there
+
+    decision = consider(registry, "2", measure=measure)
+    assert (decision.promote, asked) == (promoted, ["1"])
+    assert why in " ".join(decision.reasons)
+
+
+def test_a_champion_of_the_same_dataset_is_not_measured_again(place: Path, tmp_path: Path) -> None:
+    registry = fill(place, tmp_path, 0.04, 0.03)
+    assert promote_step(str(place), "1")
+    assert consider(registry, "2", measure=lambda champion: pytest.fail(champion.version)).promote
