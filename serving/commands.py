@@ -164,7 +164,7 @@ def _serve_one(settings: Settings) -> None:
     loading.start()
     import uvicorn
 
-    from lidloop.connection import Connection
+    from serving.connection import Connection
     from serving.service import Door, Screening
 
     door = Door(Screening.to_asgi())  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from tests.serving.conftest import Server, free_port, wait_ready
 
 CODE = """
 import sys
-from lidloop import connection
+from serving import connection
 connection.HEAD_SECONDS = 1.0
 from lidloop.cli import main
 sys.argv = ["lidloop", "serve"]
