@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,12 +22,20 @@ KINDS: Final = {"ibug": "a folder", "dlib": "an XML file", "coco": "a JSON file"
 RETENTIONS: Final = ("accumulate", "relabel")
 
 
+class SettingsError(LidloopError):
+    """Settings of a run that cannot be. ``problems`` has them by name, as (setting, what is wrong)."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(text for _, text in problems))
+        self.problems = tuple(problems)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
     """What a run does. The command line's options of the same names explain them.
 
     Raises:
-        LidloopError: for a source or weights that are not there, or a number out of its range; all of them
+        SettingsError: for a source or weights that are not there, or a number out of its range; all of them
             are named at once.
     """
 
@@ -58,34 +66,37 @@ class RunSettings:
     def __post_init__(self) -> None:
         problems = [*self._sources(), *self._weights(), *self._numbers()]
         if problems:
-            raise LidloopError("; ".join(problems))
+            raise SettingsError(problems)
 
-    def _sources(self) -> Iterator[str]:
+    def _sources(self) -> Iterator[tuple[str, str]]:
         if not self.sources:
-            yield "no source is given; say --source ibug:DIR"
+            yield "sources", "no source is given; say --source ibug:DIR"
         for source in self.sources:
             try:
                 kind, path = parse_source(source)
             except SourceError as error:
-                yield str(error)
+                yield "sources", str(error)
                 continue
             if not path.exists():
-                yield f"source {source}: there is no {path}"
+                yield "sources", f"source {source}: there is no {path}"
             elif path.is_dir() != (KINDS[kind] == "a folder"):
-                yield f"source {source}: {kind} takes {KINDS[kind]}, and {path} is not one"
+                yield "sources", f"source {source}: {kind} takes {KINDS[kind]}, and {path} is not one"
         repeated = {s for s in self.sources if self.sources.count(s) > 1}
         if repeated:
-            yield f"source {sorted(repeated)[0]} is given twice"
+            yield "sources", f"source {sorted(repeated)[0]} is given twice"
 
-    def _weights(self) -> Iterator[str]:
+    def _weights(self) -> Iterator[tuple[str, str]]:
         path = Path(self.base_weights)
         is_name = len(path.parts) == 1 and path.suffix in (".pt", ".yaml")
         if not is_name and not path.exists():
-            yield f"there are no base weights at {path}; give the path of a YOLOv8 pose .pt file"
+            yield (
+                "base_weights",
+                f"there are no base weights at {path}; give the path of a YOLOv8 pose .pt file",
+            )
         if self.truth and not Path(self.truth).is_file():
-            yield f"there is no file of hidden labels at {self.truth}"
+            yield "truth", f"there is no file of hidden labels at {self.truth}"
 
-    def _numbers(self) -> Iterator[str]:
+    def _numbers(self) -> Iterator[tuple[str, str]]:
         at_least = {
             "iterations": 1,
             "epochs": 1,
@@ -97,9 +108,9 @@ class RunSettings:
         }
         for name, least in at_least.items():
             if getattr(self, name) < least:
-                yield f"--{name} must be {least} or more, not {getattr(self, name)}"
+                yield name, f"--{name} must be {least} or more, not {getattr(self, name)}"
         if self.imgsz < 64 or self.imgsz % 32:
-            yield f"--imgsz must be a multiple of 32, at least 64, not {self.imgsz}"
+            yield "imgsz", f"--imgsz must be a multiple of 32, at least 64, not {self.imgsz}"
         for name, low_in, low, high, high_in in (
             ("conf", True, TRAIN_FLOOR, 1.0, False),
             ("iou", True, 0.0, 1.0, False),
@@ -112,11 +123,11 @@ class RunSettings:
             below = value < high or (high_in and value == high)
             if not (above and below):
                 ends = f"between {low:g} and {high:g}" if high < math.inf else f"{low:g} or more"
-                yield f"--{name.replace('_', '-')} must be {ends}, not {value}"
+                yield name, f"--{name.replace('_', '-')} must be {ends}, not {value}"
         if self.retention not in RETENTIONS:
-            yield f"--retention must be {' or '.join(RETENTIONS)}, not {self.retention!r}"
+            yield "retention", f"--retention must be {' or '.join(RETENTIONS)}, not {self.retention!r}"
         if self.gpus and self.device:
-            yield "give --gpus or --device, not both"
+            yield "gpus", "give --gpus or --device, not both"
 
     @property
     def training_device(self) -> str:

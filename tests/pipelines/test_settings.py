@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from lidloop.errors import LidloopError, SourceError
-from pipelines.settings import RunSettings, absolute_source, differences, fingerprint, parse_source
+from pipelines.settings import (
+    RunSettings,
+    SettingsError,
+    absolute_source,
+    differences,
+    fingerprint,
+    parse_source,
+)
 
 
 @pytest.fixture
@@ -59,8 +66,9 @@ def test_what_cannot_work_is_refused_before_anything_starts(
 
 
 def test_all_problems_are_named_at_once(folder: Path) -> None:
-    with pytest.raises(LidloopError, match=r"--epochs.*--imgsz"):
+    with pytest.raises(SettingsError, match=r"--epochs.*--imgsz") as caught:
         settings(folder, epochs=0, imgsz=1)
+    assert [name for name, _ in caught.value.problems] == ["epochs", "imgsz"]
 
 
 @pytest.mark.parametrize(
