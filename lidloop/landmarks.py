@@ -71,6 +71,7 @@ class Eye(NamedTuple):
 
 
 NOSE_TIP: Final = GROUPS["nose_bridge"][-1]
+MOUTH_CORNERS: Final = (31, 37)
 LEFT_EYE: Final = Eye(outer=19, inner=22, lid_pairs=((20, 24), (21, 23)), brow=GROUPS["left_brow"])
 RIGHT_EYE: Final = Eye(outer=28, inner=25, lid_pairs=((26, 30), (27, 29)), brow=GROUPS["right_brow"])
 
@@ -149,3 +150,16 @@ def yaw_proxy(points: NDArray[np.float64]) -> NDArray[np.float64]:
     length = (axis**2).sum(axis=-1)
     share = np.divide(along, length, out=np.full(np.shape(length), np.nan), where=length > 0)
     return np.asarray(2 * share - 1, dtype=np.float64)
+
+
+def pitch_proxy(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the nose tip is on the way from the line of the outer canthi to the mouth's corners, both
+    measured across that line: larger for a face that looks down; a proxy, not an angle. (..., 51, 2+) to
+    (...); NaN where the mouth lies on the line, or the canthi are one point."""
+    left, right = points[..., LEFT_EYE.outer, :2], points[..., RIGHT_EYE.outer, :2]
+    axis = right - left
+    across = np.stack([-axis[..., 1], axis[..., 0]], axis=-1)
+    nose = ((points[..., NOSE_TIP, :2] - left) * across).sum(axis=-1)
+    mouth = ((points[..., list(MOUTH_CORNERS), :2].mean(axis=-2) - left) * across).sum(axis=-1)
+    share = np.divide(nose, mouth, out=np.full(np.shape(nose), np.nan), where=mouth != 0)
+    return np.asarray(share, dtype=np.float64)

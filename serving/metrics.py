@@ -19,7 +19,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from lidloop.drift import PER_IMAGE, bins, features, psi
+from lidloop.drift import PER_IMAGE, Shape, bins, features, psi
 from lidloop.labels import Face, Floats, LabelSet
 from lidloop.screening import ModelInfo, Screening
 
@@ -44,6 +44,7 @@ class Window:
     """
 
     def __init__(self, reference: Mapping[str, Any], size: int) -> None:
+        self.shape = Shape.from_json(reference.get("shape"))
         self._edges: dict[str, Sequence[float]] = {}
         self._values: dict[str, deque[int]] = {}
         self.reference: dict[str, list[int]] = {}
@@ -128,6 +129,9 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=own,
         ).set(limit)
+        self._audit_failures = Counter(
+            name + "audit_failures", "Audit lines that could not be written.", registry=own
+        )
         self._window_counts = Gauge(
             _WINDOW,
             "Values in the sliding window by feature and bin of the reference profile.",
@@ -162,6 +166,10 @@ class Metrics:
         self._requests.labels(route, outcome).inc()
         self._seconds.labels(route).observe(seconds)
 
+    def audit_failed(self) -> None:
+        """An audit line could not be written."""
+        self._audit_failures.inc()
+
     def inside(self, change: int) -> None:
         """A request went in (1) or out (-1)."""
         self._inside.inc(change)
@@ -187,11 +195,14 @@ class Metrics:
         self._faces.observe(len(faces))
         for face in faces:
             self._confidence.observe(face.score)
-        values = features(LabelSet.from_faces({"": faces}), {"": (width, height)})
+        window = self._window
+        values = features(LabelSet.from_faces({"": faces}), {"": (width, height)}, shape=window.shape)
         if not faces:
             values = {PER_IMAGE: values[PER_IMAGE]}
         with self._lock:
-            for feature, k, change in self._window.push(values):
+            if window is not self._window:  # another model answers by now: these values are not by its shape
+                return
+            for feature, k, change in window.push(values):
                 self._window_counts.labels(feature, str(k)).inc(change)
 
     def exposition(self) -> bytes:

@@ -1,7 +1,7 @@
 """What those who watch a model need to know of its iteration and a registry does not say: ``watch.json``.
 
-The register step puts it into the version's bundle, under the bundle's digest. It is what ``lidloop exporter``
-turns into metrics and what the run's report and the gate's log read; nobody has to compute anything. Versions
+The register step puts it into the version's bundle, under the bundle's digest. It is what ``lidloop
+exporter`` turns into metrics and what the run's report reads; nobody has to compute anything. Versions
 registered before there was such a file have none.
 
 An iteration k trains a model on label version k ("trained on") and makes version k + 1 with it ("made").
@@ -33,10 +33,12 @@ is asked about the model. Undefined numbers are null; no key is ever left out::
               "ks": 0.061,                       Kolmogorov-Smirnov distance, 0 to 1
               "p": 0.012,                        its p-value
               "p_corrected": 0.19,               the same after the correction
-              "level": "stable"                  stable | moderate | shifted: see ``lidloop.drift.compare``
+              "level": "stable"                  stable | moderate | shifted: see ``lidloop.drift.compare``;
+                                                 null with too few values
             },
-            …                                    one per feature of ``lidloop.drift.DEFINITIONS`` that labels
-          }                                      have (``confidence`` is none: people give none)
+            …                                    one per feature of ``lidloop.drift.DEFINITIONS`` and, where
+          }                                      the reference has a shape, shape_1 … shape_5 and
+                                                 shape_residual; not confidence, which people do not give
         },
         "previous_current": {…},                 labels trained on → all labels made; null where not known
         "human_grown": {…}                       human labels → grown labels made; null without grown ones
@@ -50,8 +52,9 @@ is asked about the model. Undefined numbers are null; no key is ever left out::
       "agreement": [                             the same faces, as labelled and as this model predicts them
         {"origin": "human", "faces": 870, "nme": 0.041, "offset": 0.004},
         {"origin": "0", "faces": 190, "nme": 0.046, "offset": 0.006}, …
-      ],                                         origin: human, or the iteration that grew the label; nme: mean;
-                                                 offset: its systematic part; of outer-canthal distances
+      ],                                         origin: human, or the iteration that grew the label;
+                                                 nme: mean; offset: its systematic part, see
+                                                 ``lidloop.drift.agreement``
       "sources": {                               gold faces by source, as in ``evaluation.json``
         "afw": {"faces": 76, "recall": 0.961, "nme_mean": 0.082, "lid_error_mean": 0.022}, …
       },

@@ -80,6 +80,7 @@ def test_a_known_face() -> None:
         "position_y": pytest.approx((69 + 150) / 2 / 300),
         "roll": pytest.approx(0),
         "yaw": pytest.approx(0),
+        "pitch": pytest.approx(1),
         "pfh_ratio_left": pytest.approx(12 / 30),
         "pfh_ratio_right": pytest.approx(6 / 30),
         "pfh_asymmetry": pytest.approx(0.06),
@@ -143,14 +144,15 @@ def test_only_size_and_place_change_with_scale(scale: float) -> None:
     [
         pytest.param(
             LEFT_EYE.outer,
-            {"roll", "yaw", "pfh_ratio_left", "pfh_asymmetry", "brow_lid_left", "brow_lid_right"},
+            {"roll", "yaw", "pitch", "pfh_ratio_left", "pfh_asymmetry", "brow_lid_left", "brow_lid_right"},
             id="an outer canthus is needed for the scale",
         ),
         pytest.param(LEFT_EYE.lid_pairs[0][1], {"pfh_ratio_left", "pfh_asymmetry"}, id="a lower lid point"),
         pytest.param(RIGHT_EYE.inner, {"pfh_ratio_right"}, id="an inner canthus"),
         pytest.param(RIGHT_EYE.brow[2], {"brow_lid_right"}, id="a brow point"),
-        pytest.param(GROUPS["nose_bridge"][-1], {"yaw"}, id="the nose tip"),
-        pytest.param(GROUPS["inner_lip"][0], set(), id="a lip point is needed for nothing"),
+        pytest.param(GROUPS["nose_bridge"][-1], {"yaw", "pitch"}, id="the nose tip"),
+        pytest.param(GROUPS["outer_lip"][0], {"pitch"}, id="a corner of the mouth"),
+        pytest.param(GROUPS["inner_lip"][0], set(), id="another lip point is needed for nothing"),
     ],
 )
 def test_a_hidden_point_undefines_what_needs_it(index: int, undefined: set[str]) -> None:
