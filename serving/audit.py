@@ -6,11 +6,12 @@ Paths are those of the routes, not as they were sent, and query strings are left
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
-import sys
-import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ from serving.access import Caller
 
 log: Final = logging.getLogger("lidloop.serving")
 
+SECONDS: Final = 5.0
+"""Longest that an answer waits for its line."""
+
+_STDOUT: Final = 1
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
 
 
@@ -103,36 +108,82 @@ def _who(caller: Caller | None) -> dict[str, Any]:
 class AuditLog:
     """Where the lines go.
 
+    One write to a file that is open for appending, so lines of several processes do not mix. A file that was
+    moved away (rotation) is opened anew, and one that was cut off is written on from its new end.
+
     Args:
-        target: a file that is appended to, or ``-`` for standard output.
+        target: a file, or ``-`` for standard output.
+        on_failure: called for every line that could not be written.
 
     Raises:
         AuditError: where it cannot be opened.
     """
 
-    def __init__(self, target: str) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, target: str, *, on_failure: Callable[[], None] = lambda: None) -> None:
+        self._path = None if target == "-" else target
+        self._on_failure = on_failure
+        self._torn = False
+        # One thread: a reader of standard output that reads no more holds up lines, not the server.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
         try:
-            # One write to a file opened for appending: the lines of several processes do not mix.
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            self._file = None if target == "-" else os.open(target, flags, 0o600)
+            self._file = _STDOUT if self._path is None else _open(self._path)
         except OSError as error:
             raise AuditError(f"audit lines cannot be written to {target}: {error.strerror}") from None
 
-    def write(self, entry: dict[str, Any]) -> None:
-        """Write a line. A failure goes to the server's log: the answer has been given by now."""
-        line = json.dumps(entry, separators=(",", ":")) + "\n"
+    async def write(self, entry: dict[str, Any]) -> bool:
+        """Write a line; True where all of it has been handed to the operating system."""
+        line = self._thread.submit(self._append, entry)
         try:
-            with self._lock:
-                if self._file is None:
-                    sys.stdout.write(line)
-                    sys.stdout.flush()
-                else:
-                    os.write(self._file, line.encode())
-        except OSError as error:
-            log.error("an audit line was lost: %s", error.strerror)
+            return await asyncio.wait_for(asyncio.wrap_future(line), SECONDS)
+        except TimeoutError:
+            self._failed(f"nothing took it within {SECONDS:g} seconds")
+            return False
+
+    def write_later(self, entry: dict[str, Any]) -> None:
+        """Write a line that nobody waits for."""
+        self._thread.submit(self._append, entry)
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
+        """Write what is waiting, and close the file."""
+        self._thread.shutdown(wait=True)
+        if self._path is not None:
             os.close(self._file)
+
+    def _append(self, entry: dict[str, Any]) -> bool:
+        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        try:
+            self._follow()
+            self._write(line)
+        except OSError as error:
+            self._failed(error.strerror or type(error).__name__)
+            return False
+        return True
+
+    def _follow(self) -> None:
+        """Open the file anew where another stands under its name, or none."""
+        if self._path is None:
+            return
+        try:
+            if os.path.samestat(os.stat(self._path), os.fstat(self._file)):
+                return
+        except FileNotFoundError:
+            pass
+        new = _open(self._path)
+        os.close(self._file)
+        self._file, self._torn = new, False
+
+    def _write(self, line: bytes) -> None:
+        # What was cut short stays a line of its own; the next one can be read.
+        left = memoryview(b"\n" + line if self._torn else line)
+        while left:
+            written = os.write(self._file, left)
+            left = left[written:]
+            self._torn = bool(left)
+
+    def _failed(self, reason: str) -> None:
+        log.error("an audit line was lost: %s", reason)
+        self._on_failure()
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -9,7 +9,6 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -41,8 +40,8 @@ PROBES: Final = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready")
 """Answered to anyone: a kubelet has no credentials and does not come from this machine."""
 SAFE: Final = ("GET", "HEAD")
 UNKNOWN: Final = "other"
-LINGER_BYTES: Final = 64 * 1024 * 1024
-LINGER_SECONDS: Final = 5.0
+CLIENT_GONE: Final = 499
+"""Status for the record where nobody was there to be answered."""
 
 
 class Edge:
@@ -61,102 +60,130 @@ class Edge:
         routes: Mapping[Callable[..., Any], str],
         audited: frozenset[str],
     ) -> None:
-        self.app, self._runtime, self._routes, self._audited = app, runtime, routes, audited
+        self.app, self.runtime, self.routes, self.audited = app, runtime, routes, audited
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await _Exchange(self, scope, receive, send).run()
+        else:
             await self.app(scope, receive, send)
-            return
-        start = time.perf_counter()
-        state = scope.setdefault("state", {})
-        state["id"] = request_id = str(uuid.uuid4())
-        status, received = 0, False
 
-        async def receiving() -> Message:
-            nonlocal received
-            message = await receive()
-            received = not message.get("more_body")
-            return message
 
-        async def sending(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if not received and _closes(scope, message):
-                    await _linger(receiving)
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
+class _Exchange:
+    """One request and its answer."""
 
+    def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
+        self._edge, self._runtime = edge, edge.runtime
+        self._scope, self._receive, self._send = scope, receive, send
+        self._start = time.perf_counter()
+        self._state = scope.setdefault("state", {})
+        self._state["id"] = self._id = str(uuid.uuid4())
+        self._status = 0
+        self._complete = not _has_body(Headers(scope=scope))
+        self._written = self._withdrawn = False
+
+    async def run(self) -> None:
+        """Let the app answer."""
         try:
-            self._guard(scope)
-            await self.app(scope, receiving, sending)
+            self._guard()
+            await self._edge.app(self._scope, self._receiving, self._sending)
         except Problem as refusal:
-            state["outcome"] = refusal.kind
-            await refusal.response(request_id)(scope, receive, sending)
+            await self._refuse(refusal)
         except ClientDisconnect:
-            state["outcome"] = "disconnected"
+            self._state["outcome"] = "disconnected"
             # Nobody reads it, but a server or middleware in front may wait for the answer to begin.
-            await Response(status_code=499)(scope, receive, sending)
+            await Response(status_code=CLIENT_GONE)(self._scope, self._receive, self._sending)
+        except asyncio.CancelledError:
+            self._state["outcome"] = "cancelled"
+            raise
         except Exception as error:
             # The message of an unforeseen error may hold content of a picture: only its kind and place go
             # into the log.
-            log.error("request %s failed: %s", request_id, _place(error))
-            state["outcome"] = "internal"
-            if not status:
-                problem = Problem("internal", "see the server's log under this request's id")
-                await problem.response(request_id)(scope, receive, sending)
+            log.error("request %s failed: %s", self._id, _place(error))
+            self._state["outcome"] = "internal"
+            if not self._status:
+                await self._refuse(Problem("internal", "see the server's log under this request's id"))
         finally:
-            self._record(scope, status, time.perf_counter() - start)
+            seconds = time.perf_counter() - self._start
+            self._runtime.metrics.request(self._route, self._outcome, seconds)
+            if not self._written and self._is_audited(self._status):
+                self._runtime.audit.write_later(self._event(self._status or CLIENT_GONE))
 
-    def _guard(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
-        if self._runtime.access.open and scope["path"] not in PROBES:
-            refuse_strangers(_address(scope), headers.get("host", ""))
-        if scope["method"] not in SAFE:
+    async def _receiving(self) -> Message:
+        message = await self._receive()
+        self._complete = not message.get("more_body")
+        return message
+
+    async def _sending(self, message: Message) -> None:
+        if self._withdrawn:
+            return
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            if not self._written and self._is_audited(status):
+                # Before the answer: what cannot be written down is not given.
+                there = await self._runtime.audit.write(self._event(status))
+                self._written = True
+                if not there and status < 400 and self._runtime.settings.audit_closed:
+                    await self._withdraw()
+                    return
+            self._status = status
+            self._prepare(message)
+        await self._send(message)
+
+    async def _withdraw(self) -> None:
+        problem = Problem("audit", "this request cannot be written down, so it is not answered")
+        await self._refuse(problem)
+        self._withdrawn = True
+
+    def _prepare(self, message: Message) -> None:
+        """Add what every answer has."""
+        headers = MutableHeaders(scope=message)
+        headers["X-Request-ID"] = self._id
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
+        if not self._complete:
+            # Nobody waits for the rest of the body, which may have no end.
+            headers["Connection"] = "close"
+
+    async def _refuse(self, problem: Problem) -> None:
+        self._state["outcome"] = problem.kind
+        await problem.response(self._id)(self._scope, self._receive, self._sending)
+
+    def _guard(self) -> None:
+        headers = Headers(scope=self._scope)
+        if self._runtime.access.open and self._scope["path"] not in PROBES:
+            refuse_strangers(_address(self._scope), headers.get("host", ""))
+        if self._scope["method"] not in SAFE:
             refuse_other_sites(headers)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        state = scope["state"]
-        route = self._routes.get(scope.get("endpoint"), UNKNOWN)  # type: ignore[arg-type]
-        outcome = state.get("outcome") or "ok"
-        self._runtime.metrics.request(route, outcome, seconds)
-        if route in self._audited or status in (401, 403):
-            method = scope["method"] if scope["method"] in (*SAFE, "POST") else "other method"
-            self._runtime.audit.write(
-                event(
-                    request_id=state["id"],
-                    recorded=datetime.now(UTC),
-                    operation=f"{method} {route}",
-                    status=status or 499,
-                    outcome=outcome,
-                    caller=state.get("caller"),
-                    address=_address(scope),
-                    model=state.get("model"),
-                )
-            )
+    @property
+    def _route(self) -> str:
+        return self._edge.routes.get(self._scope.get("endpoint"), UNKNOWN)  # type: ignore[arg-type]
+
+    @property
+    def _outcome(self) -> str:
+        return self._state.get("outcome") or "ok"
+
+    def _is_audited(self, status: int) -> bool:
+        return self._route in self._edge.audited or status in (401, 403)
+
+    def _event(self, status: int) -> dict[str, Any]:
+        method = self._scope["method"]
+        return event(
+            request_id=self._id,
+            recorded=datetime.now(UTC),
+            operation=f"{method if method in (*SAFE, 'POST') else 'other method'} {self._route}",
+            status=status,
+            outcome=self._outcome,
+            caller=self._state.get("caller"),
+            address=_address(self._scope),
+            model=self._state.get("model"),
+        )
 
 
-def _closes(scope: Scope, message: Message) -> bool:
-    """Whether the connection closes behind an answer, on a caller who may be sending still. One that waits
-    for ``100 Continue`` is not."""
-    asked, said = Headers(scope=scope), Headers(raw=message.get("headers", []))
-    closes = "close" in (asked.get("connection", "").lower(), said.get("connection", "").lower())
-    return (closes or scope.get("http_version") == "1.0") and "expect" not in asked
-
-
-async def _linger(receive: Receive) -> None:
-    """Take in and forget the rest of a body for a while: a connection that is closed on a caller who is still
-    sending is reset, and the caller never reads the answer."""
-    left, more = LINGER_BYTES, True
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            while more and left > 0:
-                message = await receive()
-                more = message.get("more_body", False)
-                left -= len(message.get("body", b""))
+def _has_body(headers: Headers) -> bool:
+    """Whether a request has a body, by its head."""
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def _address(scope: Scope) -> str:

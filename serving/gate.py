@@ -14,12 +14,31 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from serving.problems import Problem
 
 PATIENCE: Final = 2.0
 RETRY_AFTER: Final = 1
+
+
+class Turn:
+    """A place at work. It is held until it is left *and* what was begun in it is over: a thread cannot be
+    stopped, so whoever goes away from its work leaves the place taken."""
+
+    def __init__(self) -> None:
+        self._work: asyncio.Future[Any] | None = None
+
+    def holds(self, work: asyncio.Future[Any]) -> None:
+        """Keep the place until ``work`` is done, whatever becomes of the request."""
+        self._work = work
+
+    def end(self, leave: Callable[[], None]) -> None:
+        """Call ``leave`` when nothing is at work here any more."""
+        if self._work is None or self._work.done():
+            leave()
+        else:
+            self._work.add_done_callback(lambda _: leave())
 
 
 class Gate:
@@ -30,6 +49,7 @@ class Gate:
         queue: requests that may wait in a burst.
         steady: requests inside, running or waiting, while overloaded.
         readers: bodies being received at a time.
+        on_change: called with 1 for a request that goes in and -1 for one that goes out.
     """
 
     def __init__(
@@ -39,10 +59,12 @@ class Gate:
         steady: int,
         readers: int,
         *,
+        on_change: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._running, self._burst, self._steady = running, running + queue, steady
         self._readers = readers
+        self._on_change = on_change
         self._clock = clock
         self._slots = asyncio.Semaphore(running)
         self._reading = 0
@@ -96,19 +118,32 @@ class Gate:
             self._reading -= 1
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
+    async def working(self) -> AsyncIterator[Turn]:
         """Wait for a turn and hold it.
 
         Raises:
             Problem: 503 where too many wait already.
         """
         self.check()
-        self._inside += 1
+        self._count(1)
         try:
-            async with self._slots:
-                yield
+            await self._slots.acquire()
+        except BaseException:
+            self._count(-1)
+            raise
+        turn = Turn()
+        try:
+            yield turn
         finally:
-            self._inside -= 1
+            turn.end(self._leave)
+
+    def _leave(self) -> None:
+        self._slots.release()
+        self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._inside += change
+        self._on_change(change)
 
 
 def _busy() -> Problem:

@@ -93,6 +93,16 @@ KINDS: Final[dict[str, Kind]] = {
         "Too much to do",
         "More requests than can be answered in time. Try again after `Retry-After` seconds.",
     ),
+    "late": Kind(
+        503,
+        "The answer came too late",
+        "It was not ready in time and is given up. Try again after `Retry-After` seconds.",
+    ),
+    "audit": Kind(
+        503,
+        "No audit, no answer",
+        "That an answer is given cannot be written down now, so none is given. The server's log has the reason.",
+    ),
     "not-ready": Kind(503, "Not ready", "No model is loaded yet, or the server is about to stop. Try again."),
 }
 

@@ -34,10 +34,12 @@ class Runtime:
         self.settings: Final = settings
         running = settings.concurrency or max(2, cpus())
         steady = settings.steady or cpus() // 2 + 1
-        self.gate: Final = Gate(running, settings.queue, steady, settings.readers)
         self.metrics: Final = Metrics(window=settings.window, limit=running + settings.queue)
+        self.gate: Final = Gate(
+            running, settings.queue, steady, settings.readers, on_change=self.metrics.inside
+        )
         self.access: Final = Access(settings)
-        self.audit: Final = AuditLog(settings.audit)
+        self.audit: Final = AuditLog(settings.audit, on_failure=self.metrics.audit_failed)
         self.model: Final = Model(settings, served, on_change=self._announce)
         self._pool: Final = ThreadPoolExecutor(running, thread_name_prefix="screen")
 
@@ -80,20 +82,29 @@ class Runtime:
     async def work(self, request: Request, work: Callable[[], T]) -> T:
         """Do the blocking part of a request in a thread, when its turn comes.
 
+        Where the answer is late, or the request is cancelled, the thread goes on, for it cannot be stopped,
+        and keeps its place at the gate until it is done.
+
         Raises:
-            Problem: 503 where too many wait.
+            Problem: 503 where too many wait, or the answer is not there in time.
             ClientDisconnect: where the caller went away meanwhile.
         """
-        start = time.perf_counter()
-        async with self.gate.working():
-            self.metrics.inside(1)
-            try:
+        start, limit = time.perf_counter(), self.settings.work_seconds
+        try:
+            async with asyncio.timeout(limit), self.gate.working() as turn:
                 self.metrics.stages({"wait": time.perf_counter() - start})
                 if await request.is_disconnected():
                     raise ClientDisconnect
-                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-            finally:
-                self.metrics.inside(-1)
+                task = asyncio.get_running_loop().run_in_executor(self._pool, work)
+                turn.holds(task)
+                result = await asyncio.shield(task)
+        except TimeoutError:
+            raise Problem(
+                "late", f"the answer was not ready within {limit:g} seconds", headers={"Retry-After": "1"}
+            ) from None
+        if await request.is_disconnected():
+            raise ClientDisconnect
+        return result
 
     def close(self) -> None:
         """Finish what the threads are at."""

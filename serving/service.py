@@ -21,7 +21,8 @@ from serving.app import shared_app
 app = shared_app()
 
 TIMEOUT: Final = 120
-"""Seconds after which BentoML gives a request up with a 504. The app's own limits are far shorter."""
+"""Seconds after which BentoML, where it is the server, gives a request up. The app's own limits
+(``Settings.body_seconds``, ``work_seconds``) are far shorter."""
 
 
 class Door:

@@ -39,7 +39,7 @@ class Settings:
             cores.
         host, port: where to listen.
         body_bytes: largest picture, in bytes as sent. pixels: largest picture, in pixels.
-        body_seconds: time a body may take to arrive.
+        body_seconds: time a body may take to arrive. work_seconds: time an answer may take from there.
         workers: processes that answer. What follows is for each of them.
         concurrency: requests worked on at a time, 0: as many as cores, and at least 2. readers: bodies being
             received at a time.
@@ -51,6 +51,8 @@ class Settings:
         keys: file of hashed API keys (``lidloop serve-key`` writes it).
         jwt_issuer, jwt_audience, jwks: who issues tokens, for whom, and a file or https URL of its keys.
         audit: file that audit lines are appended to; ``-``: standard output.
+        audit_failure: ``closed``: no answer about a picture where its line cannot be written; ``open``: the
+            answer all the same; empty: closed where there is access control.
         window: faces in the sliding window that drift is computed over.
     """
 
@@ -67,6 +69,7 @@ class Settings:
     body_bytes: int = 10_000_000
     pixels: int = 25_000_000
     body_seconds: float = 15.0
+    work_seconds: float = 30.0
     workers: int = 1
     concurrency: int = 0
     readers: int = 32
@@ -82,6 +85,7 @@ class Settings:
     jwt_audience: str = ""
     jwks: str = ""
     audit: str = "-"
+    audit_failure: str = ""
     window: int = 1000
 
     def __post_init__(self) -> None:
@@ -90,6 +94,7 @@ class Settings:
             "body_bytes",
             "pixels",
             "body_seconds",
+            "work_seconds",
             "readers",
             "queue",
             "grace",
@@ -116,6 +121,8 @@ class Settings:
             raise SettingError(f"conf must be 0 to 1, got {self.conf}")
         if self.backend not in ("onnxruntime", "openvino"):
             raise SettingError(f"backend must be onnxruntime or openvino, got {self.backend!r}")
+        if self.audit_failure not in ("", "closed", "open"):
+            raise SettingError(f"audit_failure must be closed or open, got {self.audit_failure!r}")
         if len({bool(self.jwt_issuer), bool(self.jwt_audience), bool(self.jwks)}) != 1:
             raise SettingError("JWTs need all of jwt_issuer, jwt_audience and jwks, or none")
 
@@ -143,6 +150,11 @@ class Settings:
     def protected(self) -> bool:
         """Whether callers need credentials."""
         return bool(self.keys or self.jwks)
+
+    @property
+    def audit_closed(self) -> bool:
+        """Whether an answer that cannot be written down is not given."""
+        return self.audit_failure == "closed" or (not self.audit_failure and self.protected)
 
     @property
     def thresholds(self) -> Thresholds:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
+import os
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
@@ -86,8 +91,104 @@ def test_a_place_that_cannot_be_written_is_an_error_at_the_start(tmp_path: Path)
         AuditLog(str(tmp_path / "none" / "audit.log"))
 
 
-def test_a_lost_line_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    log = AuditLog("/dev/full")
-    log.write({"a": 1})
+def write(log: AuditLog, *entries: dict[str, Any]) -> list[bool]:
+    async def all_of_them() -> list[bool]:
+        return [await log.write(entry) for entry in entries]
+
+    return asyncio.run(all_of_them())
+
+
+def test_a_lost_line_is_said_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    failures: list[None] = []
+    log = AuditLog("/dev/full", on_failure=lambda: failures.append(None))
+    assert write(log, {"a": 1}) == [False]
     log.close()
     assert "an audit line was lost" in caplog.text
+    assert len(failures) == 1
+
+
+def test_a_line_that_is_taken_in_pieces_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = os.write
+    monkeypatch.setattr("serving.audit.os.write", lambda file, data: whole(file, bytes(data[:5])))
+    log = AuditLog(str(tmp_path / "audit"))
+    assert write(log, {"a": "x" * 40}, {"b": 2}) == [True, True]
+    log.close()
+    assert [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()] == [
+        {"a": "x" * 40},
+        {"b": 2},
+    ]
+
+
+def test_what_was_cut_short_does_not_spoil_the_next_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that is full for a while."""
+    whole, calls = os.write, iter([5, 0])
+
+    def full(file: int, data: memoryview) -> int:
+        size = next(calls, None)
+        if size == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(file, data[:size])
+
+    monkeypatch.setattr("serving.audit.os.write", full)
+    log = AuditLog(str(tmp_path / "audit"))
+    assert write(log, {"lost": 1}, {"b": 2}, {"c": 3}) == [False, True, True]
+    log.close()
+    torn, *rest = (tmp_path / "audit").read_text().splitlines()
+    assert torn == '{"los'
+    assert [json.loads(line) for line in rest] == [{"b": 2}, {"c": 3}]
+
+
+@pytest.mark.parametrize("how", ["moved", "removed", "cut off"])
+def test_a_file_that_is_rotated_is_written_on(tmp_path: Path, how: str) -> None:
+    target = tmp_path / "audit"
+    log = AuditLog(str(target))
+    write(log, {"a": 1})
+    if how == "moved":
+        target.rename(tmp_path / "audit.1")
+    elif how == "removed":
+        target.unlink()
+    else:
+        os.truncate(target, 0)
+    assert write(log, {"b": 2}) == [True]
+    log.close()
+    assert target.read_text() == '{"b":2}\n'
+    assert target.stat().st_mode & 0o077 == 0
+
+
+def test_a_reader_that_reads_no_more_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output may be a pipe that nobody empties."""
+    monkeypatch.setattr("serving.audit.SECONDS", 0.2)
+    reader, writer = os.pipe()
+    monkeypatch.setattr("serving.audit._STDOUT", writer)
+    log = AuditLog("-")
+    assert write(log, {"a": "x" * 200_000}, {"b": 1}) == [False, False]
+    threading.Thread(target=lambda: [os.read(reader, 65536) for _ in range(8)], daemon=True).start()
+    log.close()
+    os.close(writer)
+
+
+@pytest.mark.parametrize(
+    ("protected", "failure", "status"),
+    [(True, "", 503), (True, "open", 200), (False, "", 200), (False, "closed", 503)],
+    ids=["keys: closed", "keys, but open", "no keys: open", "no keys, but closed"],
+)
+def test_what_cannot_be_written_down_is_not_answered(
+    make_client: ClientFactory, tmp_path: Path, photo: Photo, protected: bool, failure: str, status: int
+) -> None:
+    keys = tmp_path / "keys.json"
+    key = add_key(keys, "ward 3")
+    access = {"keys": str(keys)} if protected else {}
+    client = make_client(audit="/dev/full", audit_failure=failure, **access)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "image/png"}
+    response = client.post("/v1/screen", content=photo.png, headers=headers)
+    assert response.status_code == status
+    if status == 503:
+        assert response.json()["type"] == "/problems/audit"
+        assert "landmarks" not in response.text
+    # A refusal gives nothing away and stays what it is.
+    assert client.post("/v1/screen", content=b"GIF89a", headers=headers).status_code == 415
+    metrics = client.app.state.runtime.metrics.exposition().decode()
+    assert "lidloop_serving_audit_failures_total 2.0" in metrics
+    assert f'outcome="{"audit" if status == 503 else "ok"}",route="/v1/screen"' in metrics

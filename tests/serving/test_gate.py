@@ -112,3 +112,53 @@ def test_a_place_is_given_back_when_work_fails() -> None:
         assert gate.inside == 0
 
     run(test)
+
+
+def test_whoever_goes_away_leaves_the_place_to_the_work_that_goes_on() -> None:
+    async def test(gate: Gate, _: Clock) -> None:
+        work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def ask() -> None:
+            async with gate.working() as turn:
+                turn.holds(work)
+                await asyncio.shield(work)
+
+        task = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert gate.inside == 1
+        async with AsyncExitStack() as stack:
+            await fill(gate, stack, 1)  # of two places one is left
+            waiting = asyncio.create_task(ask())
+            await asyncio.sleep(0.01)
+            assert (gate.inside, waiting.done()) == (3, False)
+            work.set_result(None)
+            await asyncio.wait_for(waiting, 5)
+            assert gate.inside == 1
+
+    run(test)
+
+
+def test_whoever_goes_away_while_waiting_was_never_there() -> None:
+    changes: list[int] = []
+
+    async def test() -> None:
+        gate = Gate(1, 4, 3, 2, on_change=changes.append)
+        async with AsyncExitStack() as stack:
+            tasks = await fill(gate, stack, 3)
+            assert gate.inside == 3
+            tasks[1].cancel()
+            await asyncio.wait(tasks[1:2])
+            assert gate.inside == 2
+            tasks[0].cancel()
+            await asyncio.wait(tasks[:1])
+            await asyncio.sleep(0)
+            assert gate.inside == 1
+            gate.check()
+        await asyncio.wait(tasks)
+        assert gate.inside == 0
+
+    asyncio.run(test())
+    assert changes == [1, 1, 1, -1, -1, -1]
