@@ -1,0 +1,277 @@
+"""Do hospitals get answers, in time, and from the right model?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard
+
+from charts.dashboards.house import (
+    BLUE,
+    GREEN,
+    RED,
+    SCREENS,
+    YELLOW,
+    lines,
+    link,
+    now,
+    number,
+    over_time,
+    runbook,
+    screen,
+)
+
+MODEL: Final = 'lidloop_serving_model_info{namespace=~"$namespace",name="$model"} == 1'
+JOBS: Final = f"and on (namespace, job) ({MODEL})"
+"""Keeps of a figure by job those whose instances answer with the chosen model."""
+
+
+def of(series: str) -> str:
+    """Of an instance's series those of instances that answer with the chosen model."""
+    return f"({series} and on (namespace, job, instance) ({MODEL}))"
+
+
+def rate(metric: str, labels: str = "") -> str:
+    """Per second, of instances that answer with the chosen model."""
+    return of(f'rate({metric}{{namespace=~"$namespace"{"," if labels else ""}{labels}}}[$__rate_interval])')
+
+
+def build() -> dashboard.Dashboard:
+    """The dashboard."""
+    board = screen(
+        "lidloop-serving",
+        "Do hospitals get answers, in time, and from the right model?",
+        "Above: the verdicts. In the middle: pictures, and where their time goes. Below: what was found in them; "
+        "that changes with who is photographed, and how.",
+        since="now-3h",
+        models="lidloop_serving_model_info, name",
+    )
+    for panel in (*_verdicts(), *_requests(), *_capacity(), *_content()):
+        board = board.with_panel(panel)
+    return board
+
+
+def _verdicts() -> list[object]:
+    return [
+        number(
+            "Instances ready",
+            "Instances that answer Prometheus and have a model loaded.",
+            now(f"count({MODEL})"),
+            unit="none",
+            steps=((None, RED), (1, GREEN)),
+            none="none",
+            links=[runbook("LidloopServingNotReady")],
+        ),
+        number(
+            "Model that answers",
+            "Versions that instances answer with; more than one only while a new one is rolled out.",
+            now(
+                f"count by (name, version, iteration) ({MODEL})",
+                "version {{version}}, iteration {{iteration}}",
+            ),
+            unit="none",
+            steps=((None, BLUE),),
+            name=True,
+            none="none",
+            data_links=[
+                link(
+                    "Version ${__field.labels.version} in the registry",
+                    "${registry}/#/models/${__field.labels.name}/versions/${__field.labels.version}",
+                )
+            ],
+        ),
+        number(
+            "Pictures",
+            "Pictures that arrived per minute, over the last 5 minutes.",
+            now(
+                "60 * sum("
+                + of(f'rate(lidloop_serving_requests_total{{namespace=~"$namespace",{SCREENS}}}[5m])')
+                + ")"
+            ),
+            unit="none",
+            decimals=1,
+            steps=((None, BLUE),),
+        ),
+        number(
+            "Answered without a fault",
+            "Share of the last hour's pictures whose answer was no fault of the server (internal, not-ready).",
+            now(
+                f'1 - max(job:lidloop_serving_faults:ratio_rate1h{{namespace=~"$namespace"}} {JOBS})',
+            ),
+            unit="percentunit",
+            decimals=2,
+            steps=((None, RED), (0.95, YELLOW), (0.995, GREEN)),
+            none="no traffic",
+            links=[runbook("LidloopServingErrors")],
+        ),
+        number(
+            "Answered within 1 s",
+            "Share of the last hour's pictures; the objective is 99 % over 30 days. From the first byte of the "
+            "request, so slow uploads count.",
+            now(f'1 - max(job:lidloop_serving_slow:ratio_rate1h{{namespace=~"$namespace"}} {JOBS})'),
+            unit="percentunit",
+            decimals=2,
+            steps=((None, RED), (0.97, YELLOW), (0.99, GREEN)),
+            none="no traffic",
+            links=[runbook("LidloopLatencyBudgetBurn")],
+        ),
+        number(
+            "Places taken",
+            "Requests running or waiting, over those that may. From 0.8 on, pictures will soon be sent away.",
+            now(
+                "avg_over_time(max(job:lidloop_serving_saturation:ratio"
+                f'{{namespace=~"$namespace"}} {JOBS})[10m:])'
+            ),
+            unit="percentunit",
+            decimals=0,
+            steps=((None, GREEN), (0.5, YELLOW), (0.8, RED)),
+            links=[runbook("LidloopServingSaturated")],
+        ),
+    ]
+
+
+def _requests() -> list[object]:
+    seconds = "lidloop_serving_request_seconds_bucket"
+    return [
+        lines(
+            "How do requests about pictures end?",
+            "Per second, by outcome: ok, or the kind of refusal (docs/SERVING.md). internal and not-ready are faults "
+            "of the server, busy is too much to do, the rest is the caller's.",
+            [
+                over_time(
+                    f"sum by (outcome) ({rate('lidloop_serving_requests_total', SCREENS)})", "{{outcome}}"
+                )
+            ],
+            unit="reqps",
+            size=(8, 7),
+            stacked=True,
+            links=[runbook("LidloopServingErrors")],
+        ),
+        lines(
+            "How long does an answer take?",
+            "Of requests about pictures, whatever their outcome, from the first byte to the last. The objective is 1 s "
+            "for 99 %.",
+            [
+                over_time(f"histogram_quantile({q}, sum by (le) ({rate(seconds, SCREENS)}))", name)
+                for q, name in (("0.5", "half within"), ("0.95", "95 % within"), ("0.99", "99 % within"))
+            ],
+            unit="s",
+            size=(8, 7),
+            steps=((None, GREEN), (1, RED)),
+            links=[runbook("LidloopLatencyBudgetBurn")],
+        ),
+        lines(
+            "Where does the time go?",
+            "Mean time of each stage. wait grows when there is too much to do, detect when the machine is slower than "
+            "it was.",
+            [
+                over_time(
+                    f"sum by (stage) ({rate('lidloop_serving_stage_seconds_sum')})"
+                    f" / sum by (stage) ({rate('lidloop_serving_stage_seconds_count')})",
+                    "{{stage}}",
+                )
+            ],
+            unit="s",
+            size=(8, 7),
+            stacked=True,
+        ),
+    ]
+
+
+def _capacity() -> list[object]:
+    return [
+        lines(
+            "Is there room?",
+            "Requests running or waiting, and how many may, over all instances.",
+            [
+                over_time(
+                    f"sum({of('lidloop_serving_requests_inside{namespace=~' + chr(34) + '$namespace' + chr(34) + '}')})",
+                    "inside",
+                ),
+                over_time(
+                    f"sum({of('lidloop_serving_requests_limit{namespace=~' + chr(34) + '$namespace' + chr(34) + '}')})",
+                    "places",
+                ),
+            ],
+            unit="none",
+            size=(8, 6),
+            links=[runbook("LidloopServingSaturated")],
+        ),
+        lines(
+            "How fast is the latency budget spent?",
+            "Share of pictures over 1 s, as a multiple of the 1 % that the objective allows. 1 just lasts the month; "
+            "6 over six hours or 14.4 over one wakes somebody.",
+            [
+                over_time(
+                    f'max(job:lidloop_serving_slow:ratio_rate{window}{{namespace=~"$namespace"}} {JOBS}) / 0.01',
+                    f"over {window}",
+                )
+                for window in ("5m", "1h", "6h")
+            ],
+            unit="none",
+            size=(8, 6),
+            steps=((None, GREEN), (1, YELLOW), (14.4, RED)),
+            links=[runbook("LidloopLatencyBudgetBurn")],
+        ),
+        lines(
+            "How certain is the model?",
+            "Scores of faces. They fall when pictures become worse, or other ones than the model knows.",
+            [
+                over_time(
+                    f"histogram_quantile({q}, sum by (le) ({rate('lidloop_serving_confidence_bucket')}))",
+                    name,
+                )
+                for q, name in (("0.5", "half under"), ("0.1", "a tenth under"))
+            ],
+            unit="percentunit",
+            size=(8, 6),
+            most=1,
+        ),
+    ]
+
+
+def _content() -> list[object]:
+    return [
+        lines(
+            "What do flags say?",
+            "Share of faces by level of the flag. A change of the mix means other patients, other pictures, or a "
+            "model that measures differently.",
+            [
+                over_time(
+                    f"sum by (level) ({rate('lidloop_serving_flags_total')})"
+                    f" / ignoring (level) group_left () sum({rate('lidloop_serving_flags_total')})",
+                    "{{level}}",
+                )
+            ],
+            unit="percentunit",
+            size=(8, 6),
+            stacked=True,
+            most=1,
+        ),
+        lines(
+            "Why are measurements withheld?",
+            "Per face, over both eyes and all measurements, by reason (docs/MEASUREMENTS.md).",
+            [
+                over_time(
+                    f"sum by (reason) ({rate('lidloop_serving_withheld_total')})"
+                    f" / ignoring (reason) group_left () sum({rate('lidloop_serving_confidence_count')})",
+                    "{{reason}}",
+                )
+            ],
+            unit="none",
+            size=(8, 6),
+        ),
+        lines(
+            "What is wrong with pictures?",
+            "Share of faces by what is wrong with their picture. A camera that was changed shows here first.",
+            [
+                over_time(
+                    f"sum by (problem) ({rate('lidloop_serving_quality_problems_total')})"
+                    f" / ignoring (problem) group_left () sum({rate('lidloop_serving_confidence_count')})",
+                    "{{problem}}",
+                )
+            ],
+            unit="percentunit",
+            size=(8, 6),
+        ),
+    ]

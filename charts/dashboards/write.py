@@ -1,0 +1,32 @@
+"""The dashboards as the files that the chart ships."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from charts.dashboards import labels, models, serving
+
+FOLDER: Final = Path(__file__).parents[1] / "lidloop" / "files" / "dashboards"
+
+
+def dashboards() -> dict[str, str]:
+    """Text of each dashboard, by name."""
+    boards = {"labels": labels, "models": models, "serving": serving}
+    return {name: _text(module.build()) for name, module in boards.items()}
+
+
+def _text(board: dashboard.Dashboard) -> str:
+    made: dict[str, Any] = json.loads(json.dumps(board.build(), cls=JSONEncoder))
+    for k, panel in enumerate(made["panels"]):
+        panel["id"] = k + 1  # links to a panel keep their meaning
+        if panel["type"] == "table":
+            del panel["options"]["footer"]  # a default of 11.6 that newer ones do not know
+    for variable in made["templating"]["list"]:
+        for key in ("auto", "auto_count", "auto_min"):  # the builder's defaults for intervals, which none is
+            variable.pop(key, None)
+    return json.dumps(made, indent=1, sort_keys=True) + "\n"
