@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lidloop import __version__
 from lidloop.errors import LidloopError
+from lidloop.exporter.commands import exporter
 from lidloop.registry_commands import DEFAULT_REGISTRY, registry_app
 from lidloop.storage_commands import store_app
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(registry_app)
 app.add_typer(store_app)
+app.command()(exporter)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Registry = Annotated[

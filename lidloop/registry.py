@@ -15,7 +15,7 @@ import json
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lidloop import registry_backend as backend
-from lidloop.bundle import Bundle
+from lidloop.bundle import MANIFEST, Bundle
 from lidloop.errors import ModelError, RegistryError
 from lidloop.files import folder_atomic
 from lidloop.registry_versions import ChampionChange, ModelVersion, line_of_champions, parse_version
@@ -101,8 +101,12 @@ class Registry:
             )
         return there
 
-    def versions(self) -> list[ModelVersion]:
-        """All versions, by rising number. Versions that lidloop did not make are left out."""
+    def versions(self, *, damaged: list[str] | None = None) -> list[ModelVersion]:
+        """All versions, by rising number. Versions that lidloop did not make are left out.
+
+        Args:
+            damaged: takes the numbers of versions whose tags cannot be read, instead of an error.
+        """
         with self._calls("list the versions"):
             client = self._client
             champion = self._champion_number()
@@ -116,7 +120,16 @@ class Registry:
                 token = page.token
                 if not token:
                     break
-        parsed = [parse_version(entry, champion) for entry in found if "lidloop.run" in entry.tags]
+        parsed = []
+        for entry in found:
+            if "lidloop.run" not in entry.tags:
+                continue
+            try:
+                parsed.append(parse_version(entry, champion))
+            except RegistryError:
+                if damaged is None:
+                    raise
+                damaged.append(str(entry.version))
         return sorted(parsed, key=lambda v: int(v.version))
 
     def find(self, run: str, iteration: int) -> ModelVersion | None:
@@ -204,6 +217,43 @@ class Registry:
             if bundle.digest != entry.bundle:
                 raise ModelError(f"the bundle of version {entry.version} is not the one that was registered")
         return Bundle(out, bundle.info)
+
+    def read(self, entry: ModelVersion, names: Collection[str], *, limit: int = 1 << 24) -> dict[str, bytes]:
+        """Small files of a version's bundle, each held to the digest that was registered.
+
+        Args:
+            entry: the version.
+            names: of the files; one that the bundle does not have is left out.
+            limit: most bytes of a file.
+
+        Raises:
+            RegistryError: where they cannot be read.
+            ModelError: where a file is not, byte for byte, what was registered, or is too large.
+        """
+        with tempfile.TemporaryDirectory() as folder, self._calls(f"read version {entry.version}"):
+            manifest = self._artifact(entry, MANIFEST, Path(folder), limit)
+            if hashlib.sha256(manifest).hexdigest() != entry.bundle:
+                raise ModelError(f"the bundle of version {entry.version} is not the one that was registered")
+            listed = json.loads(manifest)["files"]
+            content = {
+                name: self._artifact(entry, name, Path(folder), limit) for name in names if name in listed
+            }
+        for name, data in content.items():
+            if hashlib.sha256(data).hexdigest() != listed[name]["sha256"]:
+                raise ModelError(f"{name} of version {entry.version} is not the file that was registered")
+        return content
+
+    def _artifact(self, entry: ModelVersion, name: str, folder: Path, limit: int) -> bytes:
+        local = self.place.bundle_of(entry.mlflow_run, ARTIFACT)
+        if local is not None and local.is_dir():
+            path = local / name
+        else:
+            path = Path(self._client.download_artifacts(entry.mlflow_run, f"{ARTIFACT}/{name}", str(folder)))
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise ModelError(f"{name} of version {entry.version} has more than {limit} bytes")
+        return data
 
     def _add(self, bundle: Bundle, run: str, iteration: int, parent: str | None) -> None:
         """Put the bundle into an MLflow run, new or left by a killed attempt, and make it a version."""

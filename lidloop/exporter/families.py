@@ -127,7 +127,8 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
     "Runs": (
         Family(
             "last_run_timestamp_seconds",
-            "When the newest run that has ended did so, well or not, as a Unix time.",
+            "When the newest run that has ended did so, well or not, as a Unix time; where no runs are read, "
+            "when the newest version was made.",
             ("model",),
         ),
         Family("last_run_failed", "1 where the newest run that has ended failed.", ("model",)),

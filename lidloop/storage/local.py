@@ -101,7 +101,7 @@ class LocalStore:
         if path.is_dir():
             return Item(f"{key}/", 0)
         stat = path.stat()
-        return Item(key, stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}")
+        return Item(key, stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}", modified=stat.st_mtime)
 
 
 class LocalReader:

@@ -114,7 +114,8 @@ class S3Store:
                 return
             key = (found.object_name or "").removeprefix(below)
             if key and not (recursive and found.is_dir):  # some tools leave empty objects to mark folders
-                yield Item(key, found.size or 0, found.etag or "")
+                changed = found.last_modified.timestamp() if found.last_modified else 0.0
+                yield Item(key, found.size or 0, found.etag or "", modified=changed)
 
     def stat(self, key: str) -> Item | None:
         """Size and digest of one object."""

@@ -33,6 +33,8 @@ class Item:
     """Another content has another tag: an object's ETag, a file's size and time. Empty for a prefix."""
     sha256: str = ""
     """Digest that the store keeps beside the object; empty where it has none or was not asked."""
+    modified: float = 0.0
+    """Unix time of its last change, where a listing says it; else 0."""
 
     @property
     def is_prefix(self) -> bool:

@@ -1,0 +1,235 @@
+"""Reading a folder or bucket of runs for the exporter: which work, which ended how, what their ledgers say.
+
+Two layouts are known::
+
+    RUN/run.json, .lock, summary.json, steps/…     what `lidloop run --out RUN` leaves
+    RUN/TASK/EXECUTION/ARTIFACT/…                  what Kubeflow Pipelines leaves in its bucket
+
+A label version says in ``version.json`` what its ledger holds, so that no ledger has to be opened. In a
+bucket only the end of a run can be seen (its ``summary.json``), not whether one works or has failed: that is
+told by whoever runs them (``OPENERS``).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from lidloop.errors import DatasetError, LidloopError, StoreError
+from lidloop.exporter.figures import LabelRecord, RunRecord, RunsReading
+from lidloop.exporter.registry_source import space
+from lidloop.storage import Item, LocalStore, Store, open_store
+from lidloop.storage.transport import Patience
+
+MAX_RUNS: Final = 200
+"""Most runs that are looked at: of a folder the newest ones."""
+MAX_FOLDERS: Final = 20_000
+"""Most folders of a run that are looked into."""
+MAX_BYTES: Final = 1 << 24
+BEGUN, SUMMARY, VERSION, LOCK, LOG = "run.json", "summary.json", "version.json", ".lock", "logs/run.log"
+
+_DEPTH: Final = 6  # RUN/steps/PIPELINE/TASK/ARTIFACT, and one to spare
+_NOT_INTO: Final = (
+    "images", "text", "ledger", "predictions", "checkpoints", "cache", "logs", "registry", "artifacts",
+    "train", "auto-label", "evaluate", "register", "promote", "deploy",
+)  # fmt: skip
+
+
+class Readable(Protocol):
+    """A place of runs."""
+
+    def read(self) -> RunsReading:
+        """Read it now."""
+
+
+OPENERS: Final[dict[str, Callable[[str], Readable]]] = {}
+"""Other kinds of places, by what stands before the colon of their address, or is all of it. Packages that
+know one enter it here; they are given what stands after the colon."""
+
+
+class AllRuns:
+    """The runs of several places as one source; it is read well where each of them is."""
+
+    def __init__(self, places: Sequence[str]) -> None:
+        """Point at them; nothing is asked of them yet.
+
+        Raises:
+            LidloopError: for an address that cannot be right, or what it needs and is not there.
+        """
+        self._places: list[Readable] = []
+        for place in places:
+            kind, _, rest = place.partition(":")
+            opener = OPENERS.get(kind)
+            if opener is None and kind == "kubeflow":
+                raise LidloopError("runs of Kubeflow need its client: pip install 'lidloop[cluster]'")
+            self._places.append(RunsSource(place) if opener is None else opener(rest))
+
+    def read(self) -> RunsReading:
+        """Read them now."""
+        readings = [place.read() for place in self._places]
+        return RunsReading(
+            [run for reading in readings for run in reading.runs],
+            sum(reading.left_out for reading in readings),
+            next((reading.space for reading in readings if reading.space), {}),
+        )
+
+
+class RunsSource:
+    """Reads the runs of one place, again and again. A label version never changes, so it is read once."""
+
+    def __init__(self, where: str) -> None:
+        """Point at a folder, a run's own folder, or ``s3://BUCKET/PREFIX``; nothing is asked of it yet.
+
+        Raises:
+            StoreError: for an address that cannot be right, or keys that are missing.
+        """
+        self._store = open_store(where, patience=Patience(tries=2, first=0.2, longest=1.0))
+        self._ended: dict[str, RunRecord] = {}
+        self._labels: dict[str, LabelRecord] = {}
+
+    def read(self) -> RunsReading:
+        """Read them now.
+
+        Raises:
+            StoreError: where the place is out of reach.
+        """
+        local = self._store.root if isinstance(self._store, LocalStore) else None
+        if local is not None and not local.is_dir():
+            raise StoreError(f"there is no folder of runs at {local}")
+        left_out: list[str] = []
+        names = _names(self._store, local)
+        runs = [self._run(name, left_out) for name in names[:MAX_RUNS]]
+        known = set(names)
+        self._ended = {name: run for name, run in self._ended.items() if name in known}
+        self._labels = {key: found for key, found in self._labels.items() if key.split("/")[0] in known}
+        return RunsReading(
+            runs,
+            len(left_out) + max(0, len(names) - MAX_RUNS),
+            {} if local is None else space(local),
+        )
+
+    def _run(self, name: str, left_out: list[str]) -> RunRecord:
+        known = self._ended.get(name)
+        store = self._store.at(name) if name else self._store
+        if isinstance(store, LocalStore):
+            state, ended = local_state(store.root)
+            if known is None or (known.state, known.ended) != (state, ended):
+                known = RunRecord(name, state, ended, self._records(name, store.at("steps"), left_out))
+            if state != "running":
+                self._ended[name] = known
+            return known
+        if known is not None:
+            return known
+        found = list(_walk(store))
+        ends = [item.modified for item in found if item.key.rpartition("/")[2] == SUMMARY]
+        labels = self._records(name, store, left_out, found)
+        record = RunRecord(name, "", max(ends) if ends else None, labels)
+        if ends:
+            self._ended[name] = record
+        return record
+
+    def _records(
+        self, name: str, store: Store, left_out: list[str], found: list[Item] | None = None
+    ) -> tuple[LabelRecord, ...]:
+        """The label versions of a run."""
+        records = []
+        for item in _walk(store) if found is None else found:
+            if item.key.rpartition("/")[2] != VERSION:
+                continue
+            key = f"{name}/{item.key} {item.tag}"
+            try:
+                if key not in self._labels:
+                    self._labels[key] = label_record(store.read(item.key, limit=MAX_BYTES))
+            except DatasetError:
+                left_out.append(key)
+            else:
+                records.append(self._labels[key])
+        return tuple(records)
+
+
+def label_record(content: bytes | None) -> LabelRecord:
+    """Read a ``version.json``.
+
+    Raises:
+        DatasetError: where it is damaged.
+    """
+    try:
+        info = json.loads(content or b"")
+        parameters: Mapping[str, Any] = info.get("parameters") or {}
+        outcomes = {"grown": parameters["grown"]} if "grown" in parameters else {}
+        return LabelRecord(
+            int(info["version"]),
+            str(parameters.get("model", "")),
+            {split: dict(counts) for split, counts in info["counts"].items()},
+            {**outcomes, **parameters.get("dropped", {})},
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DatasetError(f"a label version's {VERSION} is damaged: {error!r}") from error
+
+
+def local_state(run: Path) -> tuple[str, float | None]:
+    """State of a run's folder, and its end as a Unix time.
+
+    A run holds its lock while it works. Its log is written to the last, and its summary after that: a log
+    that is younger belongs to a later start, which has failed.
+    """
+    if _held(run / LOCK):
+        return "running", None
+    log, summary = _modified(run / LOG), _modified(run / SUMMARY)
+    if summary is not None and (log is None or log <= summary):
+        return "done", log if log is not None else summary
+    return "failed", log if log is not None else _modified(run / BEGUN)
+
+
+def _held(lock: Path) -> bool:
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _modified(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _names(store: Store, local: Path | None) -> list[str]:
+    """Names of runs: of a folder those that were begun last first; "" for a run's own folder."""
+    if local is None:
+        return [item.key.rstrip("/") for item in store.items(recursive=False) if item.is_prefix]
+    if (local / BEGUN).is_file():
+        return [""]
+    begun = [(_modified(path / BEGUN), path.name) for path in local.iterdir()]
+    return [name for when, name in sorted(((w, n) for w, n in begun if w is not None), reverse=True)]
+
+
+def _walk(store: Store) -> Iterator[Item]:
+    """Files of a run that may say something, level by level, without the folders that hold thousands."""
+    level, looked = [""], 0
+    for _ in range(_DEPTH):
+        below: list[str] = []
+        for prefix in level:
+            looked += 1
+            if looked > MAX_FOLDERS:
+                return
+            items = list((store.at(prefix) if prefix else store).items(recursive=False))
+            start = f"{prefix}/" if prefix else ""
+            files = {item.key for item in items}
+            yield from (
+                Item(start + item.key, item.size, item.tag, modified=item.modified)
+                for item in items
+                if item.key in (VERSION, SUMMARY)
+            )
+            if not files & {VERSION, "dataset.json", "bundle.json"}:
+                names = [item.key.rstrip("/") for item in items if item.is_prefix]
+                below += [start + name for name in names if not name.startswith(_NOT_INTO)]
+        level = below
