@@ -12,11 +12,11 @@ import json
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import cv2
 import numpy as np
@@ -25,10 +25,10 @@ from lidloop.convert_report import Report
 from lidloop.dataset import Dataset, ImageRecord, LabelVersion, write_initial
 from lidloop.errors import DatasetError, ImageError, SourceError
 from lidloop.files import folder_atomic, write_atomic
-from lidloop.formats import coco, dlib, ibug, yolo
-from lidloop.formats.records import Picture, RawFace, Reading, Reject, Unusable, slug
+from lidloop.formats.records import Picture, RawFace, Reject, Unusable, slug
 from lidloop.images import MAX_PIXELS, decode_header, decode_rgb, read_bytes
 from lidloop.labels import Face, Floats, LabelSet, box_iou, box_of
+from lidloop.sources import accepted, fetched, read_source
 from lidloop.splits import choose_train
 
 logger = logging.getLogger("lidloop")
@@ -46,12 +46,6 @@ JPEG_QUALITY: Final = 95
 
 _MIN_BOX: Final = 1.0  # pixels; a smaller box is empty
 _EXTENSIONS: Final = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif"}
-_READERS: Final[dict[str, tuple[str, Callable[[Path], Reading]]]] = {
-    "ibug": ("DIR", ibug.read),
-    "dlib": ("FILE.xml", dlib.read),
-    "coco": ("FILE.json", coco.read),
-    "yolo": ("DIR", yolo.read),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +108,8 @@ def convert(
     annotation that was left out, with its reason.
 
     Args:
-        sources: strings such as ``ibug:DIR``, ``dlib:FILE.xml``, ``coco:FILE.json``, ``yolo:DIR``.
+        sources: strings such as ``ibug:DIR``, ``dlib:FILE.xml``, ``coco:FILE.json``, ``yolo:DIR``, each here
+            or in an object store (``lidloop.sources``).
         dataset_dir: the dataset's folder; an earlier dataset there is replaced.
         labels_dir: the folder of label version 0; an earlier version 0 there is replaced.
         split: the share of each source's pictures that is for training, 0…1.
@@ -127,20 +122,40 @@ def convert(
 
     Raises:
         SourceError: for a source that cannot be read, or of which nothing can be used.
+        StoreError: for a source in a store that cannot be reached or read.
         DatasetError: where a folder to be written holds something else.
     """
     if not 0 <= split <= 1:
         raise DatasetError(f"split is {split}; it is the share of pictures for training, from 0 to 1")
     if not sources:
-        raise SourceError(f"no source given; a source is one of {_accepted()}")
+        raise SourceError(f"no source given; a source is one of {accepted()}")
     _check_targets(dataset_dir, labels_dir)
+    info = {"split": split, "seed": seed, "keep_splits": keep_splits, "same_face_iou": SAME_FACE_IOU}
+    with fetched(sorted(set(sources))) as places:
+        content = _convert(
+            places, dataset_dir, labels_dir, info, max_pixels, workers or os.cpu_count() or 1, progress
+        )
+    totals = content["totals"]
+    logger.info("%d images, %d faces, %d rejects", totals["images"], totals["faces"], totals["rejects"])
+    return Dataset.open(dataset_dir), LabelVersion.open(labels_dir)
+
+
+def _convert(
+    places: Mapping[str, Path],
+    dataset_dir: Path,
+    labels_dir: Path,
+    info: Mapping[str, Any],
+    max_pixels: int,
+    threads: int,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """Convert sources that lie on this disk; returns the content of the report."""
     report = Report()
     entries: list[_Entry] = []
-    specs = tuple(sorted(set(sources)))
-    for spec in specs:
-        entries += _read_source(spec, report)
+    specs = tuple(places)
+    for spec, path in places.items():
+        entries += _read_source(spec, path, report)
     entries.sort(key=lambda e: e.order)
-    threads = workers or os.cpu_count() or 1
     paths = list(dict.fromkeys(e.picture.path for e in entries))
     logger.info("reading %d pictures of %d sources", len(paths), len(specs))
     with ThreadPoolExecutor(threads, thread_name_prefix="lidloop-convert") as pool:
@@ -151,10 +166,9 @@ def convert(
             _place(entry, decoded[entry.picture.path], report)
         groups = _merge(entries, report)
         _require_usable(specs, groups, report)
-        _assign_splits(groups, split, seed, keep_splits=keep_splits)
+        _assign_splits(groups, info["split"], info["seed"], keep_splits=info["keep_splits"])
         _assign_ids(groups)
         _count(groups, report)
-        info = {"split": split, "seed": seed, "keep_splits": keep_splits, "same_face_iou": SAME_FACE_IOU}
         with folder_atomic(dataset_dir) as folder, folder_atomic(labels_dir) as labels_folder:
             images = folder / "images"
             images.mkdir()
@@ -173,13 +187,7 @@ def convert(
             faces = {g.id: [face for _, _, face in g.faces] for g in groups}
             labels = LabelSet.from_faces(faces, [r.id for r in dataset.records])
             write_initial(labels_folder, dataset, labels)
-    totals = content["totals"]
-    logger.info("%d images, %d faces, %d rejects", totals["images"], totals["faces"], totals["rejects"])
-    return Dataset.open(dataset_dir), LabelVersion.open(labels_dir)
-
-
-def _accepted() -> str:
-    return ", ".join(f"{prefix}:{what}" for prefix, (what, _) in _READERS.items())
+    return content
 
 
 def _check_targets(dataset_dir: Path, labels_dir: Path) -> None:
@@ -201,19 +209,8 @@ def _check_targets(dataset_dir: Path, labels_dir: Path) -> None:
         raise DatasetError(f"{labels_dir} holds grown labels; give another folder")
 
 
-def _read_source(spec: str, report: Report) -> list[_Entry]:
-    prefix, colon, place = spec.partition(":")
-    if not colon or not place or prefix not in _READERS:
-        raise SourceError(f"{spec!r} is not a source; it must be one of {_accepted()}")
-    what, read = _READERS[prefix]
-    path = Path(place).expanduser()
-    if not path.exists():
-        raise SourceError(f"{spec}: {path} does not exist; {prefix}:{what} is expected")
-    if path.is_dir() != (what == "DIR"):
-        raise SourceError(
-            f"{spec}: {path} is a {'folder' if path.is_dir() else 'file'}; give {prefix}:{what}"
-        )
-    reading = read(path)
+def _read_source(spec: str, path: Path, report: Report) -> list[_Entry]:
+    reading = read_source(spec, path)
     for reject in reading.rejects:
         report.reject(spec, reject)
         report.row(spec, reject.source)["annotations"] += 1

@@ -5,7 +5,7 @@
     dataset/                     written once, never changed
       dataset.json               format, digest, seed, counts, sources
       images.parquet             one row per picture: id, file, width, height, split, source, group, sha256
-      images/<id>.<ext>
+      images/<id>.<ext>          unless they were shared: then dataset.json says where (``lidloop.pictures``)
       convert-report.json        what was read, and every reject with its reason
     labels-v<k>/
       version.json               version, parent, dataset digest, counts, parameters
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +36,8 @@ from lidloop.errors import DatasetError
 from lidloop.files import link_or_copy, write_atomic
 from lidloop.formats import yolo
 from lidloop.labels import HUMAN, Face, LabelSet
+from lidloop.pictures import Folder, Pictures, Shared, share
+from lidloop.storage import parse_address
 from lidloop.tables import read_table, write_table
 
 FORMAT: Final = 1
@@ -94,13 +97,41 @@ class Dataset:
     def by_id(self) -> dict[str, ImageRecord]:
         return {record.id: record for record in self.records}
 
+    @cached_property
+    def pictures(self) -> Pictures:
+        """Where the pictures' files are."""
+        place = self.info.get("pictures")
+        return Shared(place, self.digest) if place else Folder(self.root / "images")
+
     def path(self, image: str) -> Path:
-        """Path of a picture's file."""
-        return self.root / "images" / self.by_id[image].file
+        """Path of a picture's file, which is fetched where it is in a store.
+
+        Raises:
+            StoreError, DatasetError: where it cannot be fetched, or is not the picture of the index.
+        """
+        return self.pictures.path(self.by_id[image])
 
     def split(self, name: str) -> tuple[ImageRecord, ...]:
         """The pictures of ``train`` or ``val``."""
         return tuple(r for r in self.records if r.split == name)
+
+
+def share_pictures(dataset: Dataset, place: str) -> Dataset:
+    """Move the pictures of a dataset into a shared place; what is left in its folder is their index.
+
+    Args:
+        dataset: one whose pictures lie in its folder.
+        place: folder or ``s3://`` address; other datasets may have theirs there too.
+
+    Raises:
+        StoreError: where the place cannot be read or written; the dataset stays as it was.
+    """
+    where = parse_address(place)
+    share(dataset.root / "images", dataset.records, place)
+    info = {**dataset.info, "pictures": str(where) if isinstance(where, Path) else place}
+    write_atomic(dataset.root / "dataset.json", json.dumps(info, indent=1))
+    shutil.rmtree(dataset.root / "images")
+    return Dataset.open(dataset.root)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from lidloop.export import compare, export_onnx
 from lidloop.files import folder_atomic, sha256, write_atomic
 from lidloop.landmarks import FLIP, N_POINTS
 from lidloop.quiet import quiet_ultralytics
+from lidloop.storage.files import is_stored, pull_file
 
 log = logging.getLogger("lidloop")
 
@@ -108,8 +109,8 @@ def train(
         out: the model folder to write, whole or not at all.
         iteration: goes into ``training.json``.
         weights: a ``.pt`` file, a model folder, a ``.yaml`` of Ultralytics for a start from random numbers,
-            or the name of weights that Ultralytics publishes. A ``.pt`` is a pickle: open only what you
-            trust.
+            the name of weights that Ultralytics publishes, or ``s3://BUCKET/…/NAME.pt``. A ``.pt`` is a
+            pickle: open only what you trust.
         settings: see ``TrainSettings``.
         checkpoints: where the run keeps what it needs to go on after a kill; beside ``out`` if not given.
             Removed when the model is finished.
@@ -126,11 +127,11 @@ def train(
                 "or another split"
             )
     start = time.monotonic()
-    base = resolve_weights(weights)
-    settings = completed(settings, knows_points=_knows_points(_open(base)))
     out = out.resolve()
     # Absolute, or Ultralytics puts it under a folder of its own.
     work = checkpoints.resolve() if checkpoints else out.parent / f".{out.name}.training"
+    base = resolve_weights(weights, scratch=work / "base")
+    settings = completed(settings, knows_points=_knows_points(_open(base)))
     work.mkdir(parents=True, exist_ok=True)
     settings_file = work / "settings.json"
     wanted = json.dumps(
@@ -181,12 +182,20 @@ def completed(settings: TrainSettings, *, knows_points: bool) -> TrainSettings:
     return replace(settings, sigma=dict(sigma), lr=settings.lr * (CONTINUED_LR if knows_points else 1.0))
 
 
-def resolve_weights(weights: str | Path) -> str:
+def resolve_weights(weights: str | Path, scratch: Path | None = None) -> str:
     """Find the weights to start from and return a path, or a ``.yaml`` name of Ultralytics.
+
+    Args:
+        weights: as in ``train``.
+        scratch: folder that weights from an object store are downloaded to.
 
     Raises:
         ModelError: says how to give a path where there is no such file and none can be downloaded.
+        StoreError: for weights in a store that cannot be reached or read.
     """
+    if scratch is not None and is_stored(str(weights)):
+        scratch.mkdir(parents=True, exist_ok=True)
+        return str(pull_file(str(weights), scratch))
     path = Path(weights)
     if path.is_dir():
         path = path / "weights.pt"
@@ -296,6 +305,7 @@ def _write_data(work: Path, dataset: Dataset, labels: LabelVersion, settings: Tr
     """Write the data YAML and the picture lists that Ultralytics reads."""
     import yaml
 
+    dataset.pictures.fetch(dataset.records)
     for split in ("train", "val"):
         files = [str(dataset.path(r.id).resolve()) for r in dataset.split(split)]
         write_atomic(work / f"{split}.txt", "\n".join(files) + "\n")

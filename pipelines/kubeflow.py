@@ -6,7 +6,7 @@ one around it, writes to the home directory, prints, and waits half a minute for
 Example:
     >>> host = KubeflowHost.from_settings("https://kfp.example", token_file="/run/token")  # doctest: +SKIP
     >>> id = host.submit({"sources": ["ibug:s3://b/afw"]}, run="may", experiment="lidloop")  # doctest: +SKIP
-    >>> host.state(id)                                                                         # doctest: +SKIP
+    >>> host.state(id)  # doctest: +SKIP
     'RUNNING'
 """
 
@@ -345,7 +345,7 @@ class KubeflowHost:
         )  # fmt: skip
         return str(text.data.decode(errors="replace"))
 
-    def _space(self) -> dict[str, str]:
+    def _space(self) -> dict[str, Any]:
         return {"namespace": self.namespace} if self.namespace else {}
 
     def _ask(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +11,10 @@ from typing import Any, Final
 from lidloop import __version__
 from lidloop.autolabel import TRAIN_FLOOR
 from lidloop.errors import LidloopError, SourceError
+from lidloop.sources import check_source, fingerprint, parse_source
 from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
+from lidloop.storage.files import is_stored
 from lidloop.training import DEFAULT_WEIGHTS
-
-KINDS: Final = {"ibug": "a folder", "dlib": "an XML file", "coco": "a JSON file", "yolo": "a folder"}
-"""Kinds of sources, and what their path is."""
 
 RETENTIONS: Final = ("accumulate", "relabel")
 
@@ -73,14 +70,9 @@ class RunSettings:
             yield "sources", "no source is given; say --source ibug:DIR"
         for source in self.sources:
             try:
-                kind, path = parse_source(source)
+                check_source(source)
             except SourceError as error:
                 yield "sources", str(error)
-                continue
-            if not path.exists():
-                yield "sources", f"source {source}: there is no {path}"
-            elif path.is_dir() != (KINDS[kind] == "a folder"):
-                yield "sources", f"source {source}: {kind} takes {KINDS[kind]}, and {path} is not one"
         repeated = {s for s in self.sources if self.sources.count(s) > 1}
         if repeated:
             yield "sources", f"source {sorted(repeated)[0]} is given twice"
@@ -88,7 +80,7 @@ class RunSettings:
     def _weights(self) -> Iterator[tuple[str, str]]:
         path = Path(self.base_weights)
         is_name = len(path.parts) == 1 and path.suffix in (".pt", ".yaml")
-        if not is_name and not path.exists():
+        if not is_name and not is_stored(self.base_weights) and not path.exists():
             yield (
                 "base_weights",
                 f"there are no base weights at {path}; give the path of a YOLOv8 pose .pt file",
@@ -171,34 +163,14 @@ def _absolute(registry: str) -> str:
     return registry if "://" in registry else str(Path(registry).resolve())
 
 
-def parse_source(source: str) -> tuple[str, Path]:
-    """Split ``kind:path``.
+def absolute_source(source: str) -> str:
+    """The same source with an absolute path; one in a store stays as it is.
 
     Raises:
-        SourceError: for another form or an unknown kind.
+        SourceError: for another form of source.
     """
-    kind, colon, path = source.partition(":")
-    if not colon or not path or kind not in KINDS:
-        forms = ", ".join(f"{k}:{'DIR' if v == 'a folder' else 'FILE'}" for k, v in KINDS.items())
-        raise SourceError(f"source {source!r} is not one of {forms}")
-    return kind, Path(path).expanduser()
-
-
-def absolute_source(source: str) -> str:
-    """The same source with an absolute path."""
-    kind, path = parse_source(source)
-    return f"{kind}:{path.resolve()}"
-
-
-def fingerprint(sources: tuple[str, ...]) -> str:
-    """A digest that changes when a file under the sources does: names, sizes and times, not contents."""
-    digest = hashlib.sha256()
-    for source in sources:
-        _, root = parse_source(source)
-        digest.update(f"{absolute_source(source)}\n".encode())
-        for path in sorted(_files(root)):
-            digest.update(f"{path} {_stat(path)}\n".encode())
-    return digest.hexdigest()[:16]
+    kind, place = parse_source(source)
+    return source if is_stored(place) else f"{kind}:{Path(place).expanduser().resolve()}"
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -208,14 +180,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         for key in sorted({*before, *now})
         if before.get(key) != now.get(key)
     ]
-
-
-def _files(root: Path) -> Iterator[Path]:
-    if root.is_file():
-        yield root
-    for folder, _, names in os.walk(root, followlinks=True):
-        for name in names:
-            yield Path(folder) / name
 
 
 def _stat(path: Path) -> str:

@@ -1,14 +1,17 @@
-"""Drawn data and a small trained model that several tests share."""
+"""Drawn data, a small trained model and a real S3 server that several tests share."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from lidloop.dataset import Dataset, LabelVersion
+from tests.servers.buckets import Bucket
+from tests.servers.rgw import Rgw, missing, running
 
 # A busy machine is no bug: properties are held to what they say, not to how long it took.
 # In CI the examples are the same every time; elsewhere each run looks at new ones.
@@ -43,3 +46,22 @@ def model_folder(drawn: tuple[Dataset, LabelVersion], tmp_path_factory: pytest.T
     out = tmp_path_factory.mktemp("model") / "model"
     settings = TrainSettings(epochs=1, imgsz=128, batch=8, device="cpu", lr=1e-4)
     return train(dataset, labels, out, iteration=0, weights=demo_weights(), settings=settings)
+
+
+@pytest.fixture(scope="session")
+def rgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rgw]:
+    """A real S3 server; it takes about ten seconds to start."""
+    pytest.importorskip("minio")
+    if reason := missing():
+        pytest.skip(f"no S3 server to test against: {reason}")
+    with running(tmp_path_factory.mktemp("rgw")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(rgw: Rgw, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket on it, with its keys in the environment."""
+    made = Bucket.make(rgw)
+    for name, value in made.environment.items():
+        monkeypatch.setenv(name, value)
+    return made

@@ -63,7 +63,7 @@ def test_bad_arguments_start_nothing(app: typer.Typer, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = CliRunner().invoke(app, ["run", "-s", "ibug:/nowhere", "-o", str(out), "--imgsz", "100"])
     assert isinstance(result.exception, LidloopError)
-    assert "there is no /nowhere" in str(result.exception)
+    assert "/nowhere does not exist" in str(result.exception)
     assert "--imgsz" in str(result.exception)
     assert not out.exists()
 

@@ -7,14 +7,8 @@ from typing import Any
 import pytest
 
 from lidloop.errors import LidloopError, SourceError
-from pipelines.settings import (
-    RunSettings,
-    SettingsError,
-    absolute_source,
-    differences,
-    fingerprint,
-    parse_source,
-)
+from lidloop.sources import fingerprint, parse_source
+from pipelines.settings import RunSettings, SettingsError, absolute_source, differences
 
 
 @pytest.fixture
@@ -34,8 +28,8 @@ def settings(folder: Path, **changes: Any) -> RunSettings:
     [
         ({"sources": ()}, "no source is given"),
         ({"sources": ("faces",)}, "source 'faces' is not one of ibug:DIR"),
-        ({"sources": ("pts:faces",)}, "source 'pts:faces' is not one of"),
-        ({"sources": ("ibug:/nowhere/at-all",)}, "there is no /nowhere/at-all"),
+        ({"sources": ("pts:faces",)}, "'pts:faces' is not a source"),
+        ({"sources": ("ibug:/nowhere/at-all",)}, "/nowhere/at-all does not exist"),
         ({"iterations": 0}, "--iterations must be 1 or more, not 0"),
         ({"epochs": 0}, "--epochs must be 1 or more"),
         ({"batch": 0}, "--batch must be 1 or more"),
@@ -73,7 +67,7 @@ def test_all_problems_are_named_at_once(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "says"),
-    [("ibug:faces.xml", "ibug takes a folder"), ("dlib:faces", "dlib takes an XML file")],
+    [("ibug:faces.xml", "give ibug:DIR"), ("dlib:faces", "give dlib:FILE.xml")],
     ids=["file for a folder", "folder for a file"],
 )
 def test_a_source_of_the_wrong_kind(folder: Path, source: str, says: str) -> None:
@@ -90,8 +84,9 @@ def test_a_source_given_twice(folder: Path) -> None:
 
 def test_sources_are_parsed_and_made_absolute(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.chdir(folder)
-    assert parse_source("dlib:a:b.xml") == ("dlib", Path("a:b.xml"))
+    assert parse_source("dlib:a:b.xml") == ("dlib", "a:b.xml")
     assert absolute_source("ibug:faces") == f"ibug:{folder / 'faces'}"
+    assert absolute_source("ibug:s3://raw/afw") == "ibug:s3://raw/afw"
     with pytest.raises(SourceError):
         parse_source("ibug:")
 

@@ -1,29 +1,20 @@
-"""A real S3 server for the tests of storage, buckets on it, and small bundles."""
+"""An environment without keys for the tests of storage, and small bundles."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
 import subprocess
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lidloop.bundle import Bundle, seal
-from lidloop.storage import Store, open_store
-from tests.servers.rgw import Rgw, missing, running
 
-minio = pytest.importorskip("minio")
-
-from lidloop.storage.transport import Patience  # noqa: E402
-
-QUICK = Patience(tries=4, first=0.01, longest=0.05)
+pytest.importorskip("minio")
 
 
 @pytest.fixture(autouse=True)
@@ -33,56 +24,6 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith(("AWS_", "LIDLOOP_S3_")) or name == "SSL_CERT_FILE":
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture(scope="session")
-def rgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rgw]:
-    if reason := missing():
-        pytest.skip(f"no S3 server to test against: {reason}")
-    with running(tmp_path_factory.mktemp("rgw")) as server:
-        yield server
-
-
-@dataclass
-class Bucket:
-    """An empty bucket, and a client of its own to look into it."""
-
-    name: str
-    server: Rgw
-    client: minio.Minio
-
-    def address(self, prefix: str = "", **parameters: str) -> str:
-        query = "&".join(f"{name}={value}" for name, value in parameters.items())
-        return f"s3://{self.name}/{prefix}" + (f"?{query}" if query else "")
-
-    def store(self, prefix: str = "", **parameters: str) -> Store:
-        return open_store(self.address(prefix, **parameters), patience=QUICK)
-
-    def put(self, key: str, content: bytes, sha256: str = "") -> None:
-        metadata = {"sha256": sha256} if sha256 else None
-        self.client.put_object(self.name, key, io.BytesIO(content), len(content), metadata=metadata)
-
-    def get(self, key: str) -> bytes:
-        response = self.client.get_object(self.name, key)
-        try:
-            return bytes(response.data)
-        finally:
-            response.release_conn()
-
-    def keys(self) -> list[str]:
-        return [str(item.object_name) for item in self.client.list_objects(self.name, recursive=True)]
-
-
-@pytest.fixture
-def bucket(rgw: Rgw, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", rgw.endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", rgw.access_key)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", rgw.secret_key)
-    host = rgw.endpoint.removeprefix("http://")
-    client = minio.Minio(host, rgw.access_key, rgw.secret_key, secure=False, region="us-east-1")
-    name = f"test-{uuid.uuid4().hex[:16]}"
-    client.make_bucket(name)
-    return Bucket(name, rgw, client)
 
 
 @pytest.fixture
