@@ -29,7 +29,7 @@ def register(
         labels: the label version that the model was trained on.
         model: the iteration's model.
         predictions: its predictions, for the drift profile.
-        grown: the label version that the iteration made; only its time is read.
+        grown: the label version that the iteration made, for what there is to watch.
         evaluation: the iteration's evaluation.
         registry: folder or address of the registry.
         run: name of the run.
@@ -54,6 +54,7 @@ def register(
             run=run,
             iteration=iteration,
             predictions=shards,
+            grown_dir=Path(grown.path),
         )
     before = None if previous is None else Path(previous.path)
     steps = carry_steps(before, None, convert=None if before else dataset.metadata.get("seconds"))

@@ -9,6 +9,8 @@
     training.json            how it was trained; epochs.csv: its course, where training left one
     evaluation.json          metrics on both yardsticks
     reference_profile.json   what its training faces look like, for drift
+    watch.json               drift, guards and metrics of its iteration, where they were taken
+                             (``lidloop.drift.watch``)
     MODEL_CARD.md            for people
     scores-int8.onnx         scores.onnx in INT8, where it passed (``lidloop.quantise``)
     bundle.json              identity, lineage, defaults, and SHA-256 and size of every other file
@@ -41,6 +43,7 @@ WEIGHTS: Final = "weights.pt"
 TRAINED: Final = (ONNX, WEIGHTS, "training.json")
 """Files that training leaves in a model folder."""
 OPTIONAL: Final = (*PARTS, "epochs.csv")
+WATCH: Final = "watch.json"
 CARD: Final = "MODEL_CARD.md"
 FILES: Final = (*TRAINED, "evaluation.json", "reference_profile.json", CARD)
 
@@ -196,6 +199,7 @@ def seal(
     *,
     evaluation: Mapping[str, Any],
     profile: Mapping[str, Any],
+    watch: Mapping[str, Any] | None = None,
     run: str,
     iteration: int,
     parent: str | None,
@@ -214,6 +218,7 @@ def seal(
         out: the bundle; replaced where it exists.
         evaluation: content of ``evaluation.json``.
         profile: reference profile of the training faces (``lidloop.drift``).
+        watch: what to watch of its iteration (``lidloop.drift.watch``), where it is known.
         run: id of the run that trained the model.
         iteration: iteration that trained it.
         parent: registry version that it was fine-tuned from.
@@ -261,7 +266,8 @@ def seal(
     with folder_atomic(out) as folder:
         for file in given:
             link_or_copy(model_dir / file, folder / file)
-        for file, content in (("evaluation.json", evaluation), ("reference_profile.json", profile)):
+        written = {"evaluation.json": evaluation, "reference_profile.json": profile}
+        for file, content in (written if watch is None else written | {WATCH: watch}).items():
             write_atomic(folder / file, _dump(content, file))
         return Bundle(out, _finish(folder, info, training, evaluation))
 

@@ -14,13 +14,14 @@ import numpy as np
 from lidloop.bundle import ONNX, model_files, seal
 from lidloop.dataset import Dataset, LabelVersion
 from lidloop.detector import load_detector
-from lidloop.drift import reference_profile
-from lidloop.errors import ModelError, RegistryError
+from lidloop.drift import Shape, reference_profile
+from lidloop.drift.watch import summarise
+from lidloop.errors import DatasetError, ModelError, RegistryError
 from lidloop.evaluation import read_evaluation
 from lidloop.files import sha256
 from lidloop.gate import DEFAULT, Decision, Tolerances, decide
 from lidloop.gold import measure_on_gold
-from lidloop.labels import HUMAN, concat
+from lidloop.labels import HUMAN, LabelSet, concat
 from lidloop.registry import Registry
 from lidloop.registry_versions import ModelVersion, line_of_champions
 from lidloop.tables import read_faces
@@ -41,6 +42,7 @@ def register_step(
     run: str,
     iteration: int,
     predictions: Sequence[Path] = (),
+    grown_dir: Path | None = None,
 ) -> str:
     """Seal a trained model and register it; a second call returns the version of the first.
 
@@ -56,6 +58,8 @@ def register_step(
         iteration: the iteration.
         predictions: shard folders of the auto-label step, for the confidences of the reference profile;
             human labels have none.
+        grown_dir: the label version that the iteration made. With it and predictions the bundle says what
+            there is to watch (``lidloop.drift.watch``).
 
     Returns:
         The number of the version.
@@ -63,7 +67,8 @@ def register_step(
     Raises:
         ModelError: for a model folder, evaluation, dataset and labels that do not belong together.
         RegistryError: where the iteration before is not registered, or this one is with another model.
-        DatasetError: for a dataset, labels or predictions that cannot be read.
+        DatasetError: for a dataset, labels or predictions that cannot be read, or grown labels that are not
+            the version after the labels.
     """
     model = sha256(model_files(model_dir).onnx)
     registry = Registry(registry_uri)
@@ -88,12 +93,30 @@ def register_step(
                 "parent; register them in order"
             )
         parent = before.version
+    trained_on = labels.labels(dataset)
+    found = concat([read_faces(d / "faces.parquet")[0] for d in predictions]) if predictions else None
+    profile = profile_of_human_labels(dataset, trained_on, found)
+    watch = None
+    if grown_dir is not None and found is not None:
+        watch = summarise(
+            iteration=iteration,
+            trained_on=trained_on,
+            made=_version_after(labels, grown_dir).labels(dataset),
+            predictions=found,
+            evaluation=evaluation,
+            records=dataset.records,
+            shape=Shape.from_json(profile["shape"]),
+        )
+        for name, guard in watch["guards"].items():
+            if guard["tripped"]:
+                _log.warning("iteration %d trips the guard %s: %s", iteration, name, guard["why"])
     with tempfile.TemporaryDirectory(prefix="lidloop-") as temporary:
         bundle = seal(
             model_dir,
             Path(temporary) / "bundle",
             evaluation=evaluation,
-            profile=profile_of_human_labels(dataset, labels, predictions),
+            profile=profile,
+            watch=watch,
             run=run,
             iteration=iteration,
             parent=parent,
@@ -105,25 +128,31 @@ def register_step(
         return registry.register(bundle, run=run, iteration=iteration, parent=parent).version
 
 
-def profile_of_human_labels(
-    dataset: Dataset, labels: LabelVersion, predictions: Sequence[Path] = ()
-) -> dict[str, Any]:
+def profile_of_human_labels(dataset: Dataset, labels: LabelSet, found: LabelSet | None) -> dict[str, Any]:
     """Reference profile of the faces that people labelled: version 0, whatever version is given.
 
-    Human labels have no confidence: that feature comes from ``predictions`` on validation pictures, at the
-    bundle's own threshold, and is defined for no face without them.
+    Human labels have no confidence: that feature comes from the predictions ``found`` on validation pictures,
+    at the bundle's own threshold, and is defined for no face without them.
     """
     sizes = {record.id: (record.width, record.height) for record in dataset.records}
-    every = labels.labels(dataset)
-    human = every.select(every.origin == HUMAN)
+    human = labels.select(labels.origin == HUMAN)
     profile = reference_profile(replace(human, score=np.full(len(human), np.nan)), sizes)
-    if predictions:
-        found = concat([read_faces(folder / "faces.parquet")[0] for folder in predictions])
+    if found is not None:
         found = found.reindex([record.id for record in dataset.split("val")])
         found = found.select(found.score >= CONF)
         if len(found):
             profile["features"]["confidence"] = reference_profile(found, sizes)["features"]["confidence"]
     return profile
+
+
+def _version_after(labels: LabelVersion, folder: Path) -> LabelVersion:
+    after = LabelVersion.open(folder)
+    if after.version != labels.version + 1:
+        raise DatasetError(
+            f"{folder} holds label version {after.version}; the iteration that trained on version "
+            f"{labels.version} makes version {labels.version + 1}"
+        )
+    return after
 
 
 def promote_step(

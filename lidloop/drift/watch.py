@@ -15,7 +15,7 @@ is asked about the model. Undefined numbers are null; no key is ever left out::
       "labels": {"train": {"human": 900, "grown": 210}, "val": {"human": 220, "grown": 51}},
                                                  its labels, as in the registry's tag ``lidloop.labels``
       "made": {
-        "label_version": 3,                      the version that the iteration made; null where not given
+        "label_version": 3,                      the version that the iteration made
         "labels": {"train": {…}, "val": {…}},    its labels, as above
         "by_source": {"afw": {"human": 120, "grown": 95}, …}
       },
@@ -40,7 +40,7 @@ is asked about the model. Undefined numbers are null; no key is ever left out::
           }                                      the reference has a shape, shape_1 … shape_5 and
                                                  shape_residual; not confidence, which people do not give
         },
-        "previous_current": {…},                 labels trained on → all labels made; null where not known
+        "previous_current": {…},                 labels trained on → all labels made
         "human_grown": {…}                       human labels → grown labels made; null without grown ones
       },
       "guards": {
@@ -70,10 +70,138 @@ A pair has at most some 20 features; nothing in the file grows with the number o
 
 from __future__ import annotations
 
-from typing import Final
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-FILE: Final = "watch.json"
+import numpy as np
+
+from lidloop.bundle import WATCH
+from lidloop.dataset import SPLITS, ImageRecord
+from lidloop.drift import compare, guards
+from lidloop.drift.agreement import agreements
+from lidloop.drift.features import CONFIDENCE, PER_IMAGE, features
+from lidloop.drift.shape import Shape
+from lidloop.labels import HUMAN, Floats, LabelSet
+
+FILE: Final = WATCH
 FORMAT: Final = 1
 PAIRS: Final = ("reference_current", "previous_current", "human_grown")
-GUARDS: Final = ("grown_share", "disagreement", "confirmation_bias", "source_concentration")
-LEVELS: Final = ("stable", "moderate", "shifted")
+GUARDS: Final = guards.NAMES
+LEVELS: Final = compare.LEVELS
+
+_POPULATION: Final = ("box_size", "yaw", "pfh_ratio_left", "pfh_ratio_right")
+"""Features by which the growth must not be that of one part of the population alone."""
+_METRICS: Final = ("faces", "recall", "nme_mean", "lid_error_mean")
+
+
+def summarise(
+    *,
+    iteration: int,
+    trained_on: LabelSet,
+    made: LabelSet,
+    predictions: LabelSet,
+    evaluation: Mapping[str, Any],
+    records: Sequence[ImageRecord],
+    shape: Shape | None = None,
+    thresholds: compare.Thresholds = compare.DEFAULT,
+    limits: guards.Limits = guards.DEFAULT,
+) -> dict[str, Any]:
+    """Put together what ``watch.json`` holds, ready for JSON. Pure.
+
+    Args:
+        iteration: the iteration.
+        trained_on: labels of both splits that its model was trained on: label version ``iteration``.
+        made: those that it made: the version after.
+        predictions: of its model, on any of the pictures.
+        evaluation: its ``evaluation.json``.
+        records: every picture of the dataset.
+        shape: of the reference profile.
+        thresholds: when a feature counts as drifted.
+        limits: what each guard tolerates.
+
+    Raises:
+        LidloopError: where SciPy is not installed.
+    """
+    sizes = {r.id: (r.width, r.height) for r in records}
+
+    def measure(labels: LabelSet) -> dict[str, Floats]:
+        # Over all pictures, as the number of faces in a picture counts those without one.
+        found = features(labels.reindex(list(sizes)), sizes, shape=shape)
+        return {name: values for name, values in found.items() if name != CONFIDENCE}
+
+    human, grown = made.select(made.origin == HUMAN), made.select(made.origin != HUMAN)
+    of_human, of_grown, of_made = measure(human), measure(grown), measure(made)
+
+    def pair(a: LabelSet, b: LabelSet, of_a: Mapping[str, Floats], of_b: Mapping[str, Floats]) -> Any:
+        return {"faces": [len(a), len(b)], "features": compare.compare(of_a, of_b, thresholds=thresholds)}
+
+    faces_only = {name: values for name, values in of_human.items() if name != PER_IMAGE}
+    pairs = {
+        "reference_current": pair(human, made, of_human, of_made),
+        "previous_current": pair(trained_on, made, measure(trained_on), of_made),
+        "human_grown": pair(human, grown, faces_only, of_grown) if len(grown) else None,
+    }
+    counts = count(made, records)
+    opinions = agreements(trained_on, predictions)
+    newest = grown.origin == (grown.origin.max() if len(grown) else 0)
+    answers = [
+        guards.grown_share(counts, limits=limits),
+        guards.disagreement(opinions, limits=limits),
+        guards.confirmation_bias(evaluation["iterations"], limits=limits),
+        guards.source_concentration(
+            _by_source(grown.select(newest), records),
+            Counter(r.source for r in records),
+            {name: of_human[name] for name in _POPULATION},
+            {name: of_grown[name][newest] for name in _POPULATION},
+            limits=limits,
+        ),
+    ]
+    both = {"human": _by_source(human, records), "grown": _by_source(grown, records)}
+    sources = sorted({r.source for r in records})
+    return {
+        "format": FORMAT,
+        "iteration": iteration,
+        "label_version": iteration,
+        "labels": count(trained_on, records),
+        "made": {
+            "label_version": iteration + 1,
+            "labels": counts,
+            "by_source": {s: {origin: both[origin].get(s, 0) for origin in both} for s in sources},
+        },
+        "correction": compare.CORRECTION,
+        "thresholds": thresholds.to_json(),
+        "pairs": pairs,
+        "guards": {answer.name: answer.to_json() for answer in answers},
+        "agreement": [entry.to_json() for entry in opinions],
+        "sources": {
+            name: {key: entry.get(key) for key in _METRICS}
+            for name, entry in evaluation["gold"]["by_source"].items()
+        },
+        "metrics": [
+            {
+                "iteration": entry["iteration"],
+                **{y: {key: entry[y]["overall"].get(key) for key in _METRICS} for y in ("gold", "paper")},
+            }
+            for entry in evaluation["iterations"]
+        ],
+    }
+
+
+def count(labels: LabelSet, records: Sequence[ImageRecord]) -> dict[str, dict[str, int]]:
+    """Count labels by split and origin: ``{"train": {"human": n, "grown": n}, "val": …}``."""
+    split_of = {r.id: r.split for r in records}
+    split = np.array([split_of[name] for name in labels.images], dtype=object)[labels.image]
+    human = labels.origin == HUMAN
+    return {
+        name: {
+            "human": int((human & (split == name)).sum()),
+            "grown": int((~human & (split == name)).sum()),
+        }
+        for name in SPLITS
+    }
+
+
+def _by_source(labels: LabelSet, records: Sequence[ImageRecord]) -> dict[str, int]:
+    source_of = {r.id: r.source for r in records}
+    return dict(Counter(source_of[labels.images[k]] for k in labels.image.tolist()))
