@@ -123,6 +123,25 @@ def test_the_laptop_reaches_its_store() -> None:
     assert not allowed([closed, *template("minimal")], serving, store, 8333)
 
 
+@every
+def test_the_trigger_reaches_kubeflow_pipelines(overlay: str) -> None:
+    """KFP lets its own namespace in alone; the overlay opens its API to the trigger, and to no other pod."""
+    closed: Object = {
+        "kind": "NetworkPolicy",
+        "metadata": {"namespace": "kubeflow"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]},
+    }
+    chart = template("production")
+    objects = [closed, *build(overlay), *chart]
+    api = End("kubeflow", {"app": "ml-pipeline"})
+    found = {key: End("lidloop", pod["metadata"]["labels"]) for key, pod in pods(chart).items()}
+    reaching = {key for key, pod in found.items() if allowed(objects, pod, api, 8888)}
+    assert reaching == {"Deployment/lidloop-trigger"}
+    trigger = found["Deployment/lidloop-trigger"]
+    assert not allowed(objects, trigger, api, 8887)
+    assert not allowed([closed, *chart], trigger, api, 8888)
+
+
 UNITS = {
     "": 1,
     "m": Fraction(1, 1000),

@@ -4,8 +4,11 @@
 {{- $registry := .Values.registry -}}
 {{- $policy := .Values.networkPolicy -}}
 {{- $wrong := list -}}
-{{- if not (or $serving.enabled $registry.enabled) -}}
-{{- $wrong = append $wrong "nothing to install: enable serving, registry or both" -}}
+{{- $trigger := .Values.trigger -}}
+{{- $exporter := .Values.exporter -}}
+{{- $alertmanager := .Values.monitoring.alertmanager -}}
+{{- if not (or $serving.enabled $registry.enabled $trigger.enabled $exporter.enabled) -}}
+{{- $wrong = append $wrong "nothing to install: enable serving, registry, trigger or exporter" -}}
 {{- end -}}
 {{- if $serving.enabled -}}
 {{- $jwt := $serving.access.jwt -}}
@@ -63,6 +66,43 @@
 {{- end -}}
 {{- if and $policy.enabled (not $policy.objectStore.to) -}}
 {{- $wrong = append $wrong "networkPolicy.objectStore.to is missing: the registry keeps bundles in an object store, and nothing opens the way there" -}}
+{{- end -}}
+{{- end -}}
+{{- if $trigger.enabled -}}
+{{- $pipelines := $trigger.pipelines -}}
+{{- if not $trigger.keysSecret -}}
+{{- $wrong = append $wrong "trigger.keysSecret is missing: a Secret with hashed API keys; the trigger is never open" -}}
+{{- end -}}
+{{- if and $pipelines.tokenSecret $pipelines.serviceAccountToken -}}
+{{- $wrong = append $wrong "trigger.pipelines.tokenSecret and trigger.pipelines.serviceAccountToken exclude each other" -}}
+{{- end -}}
+{{- if and $pipelines.serviceAccountToken (not $pipelines.namespace) -}}
+{{- $wrong = append $wrong "trigger.pipelines.namespace is missing: the profile in which the trigger's ServiceAccount may start runs" -}}
+{{- end -}}
+{{- if and $policy.enabled (not $policy.pipelines.to) -}}
+{{- $wrong = append $wrong "networkPolicy.pipelines.to is missing: runs are started there, and nothing opens the way" -}}
+{{- end -}}
+{{- end -}}
+{{- if $exporter.enabled -}}
+{{- if not $exporter.registry.secret -}}
+{{- $wrong = append $wrong "exporter.registry.secret is missing: a Secret with username and password of a user of the registry who may read" -}}
+{{- end -}}
+{{- if not (or $registry.enabled $exporter.registry.uri) -}}
+{{- $wrong = append $wrong "exporter.registry.uri is missing: this release has no registry to read" -}}
+{{- end -}}
+{{- if and $policy.enabled $exporter.registry.uri (not $policy.registry.to) -}}
+{{- $wrong = append $wrong "networkPolicy.registry.to is missing: the exporter reads exporter.registry.uri, and nothing opens the way there" -}}
+{{- end -}}
+{{- if and $policy.enabled $exporter.runs (not $policy.objectStore.to) -}}
+{{- $wrong = append $wrong "networkPolicy.objectStore.to is missing: the exporter reads runs from an object store, and nothing opens the way there" -}}
+{{- end -}}
+{{- end -}}
+{{- if $alertmanager.enabled -}}
+{{- if not $trigger.enabled -}}
+{{- $wrong = append $wrong "monitoring.alertmanager sends alerts to the trigger: set trigger.enabled=true" -}}
+{{- end -}}
+{{- if not $alertmanager.secret -}}
+{{- $wrong = append $wrong "monitoring.alertmanager.secret is missing: a Secret with the API key that Alertmanager shows the trigger" -}}
 {{- end -}}
 {{- end -}}
 {{- if $wrong -}}

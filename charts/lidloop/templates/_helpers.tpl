@@ -163,3 +163,80 @@ spec:
 - {name: AWS_CA_BUNDLE, value: /etc/lidloop/ca/ca.crt}
 {{- end }}
 {{- end -}}
+
+{{- /* A Service that only pods and port-forwards reach. Call with (list . "registry" port). */ -}}
+{{- define "lidloop.service" -}}
+{{- $component := list (index . 0) (index . 1) -}}
+apiVersion: v1
+kind: Service
+metadata:
+  {{- include "lidloop.metadata" $component | nindent 2 }}
+spec:
+  type: ClusterIP
+  selector:
+    {{- include "lidloop.selector" $component | nindent 4 }}
+  ports:
+    - {name: http, port: {{ last . }}, targetPort: http, protocol: TCP, appProtocol: http}
+{{- end -}}
+
+{{- /* A ServiceAccount without a token. Call with (list . "registry" annotations). */ -}}
+{{- define "lidloop.serviceAccount" -}}
+{{- $component := list (index . 0) (index . 1) -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  {{- include "lidloop.metadata" $component | nindent 2 }}
+  {{- with last . }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: false
+{{- end -}}
+
+{{- /* URL of a component's Service inside the cluster. Call with (list . "registry" port). */ -}}
+{{- define "lidloop.url" -}}
+{{- $root := first . -}}
+{{- $port := int (last .) -}}
+http://{{ include "lidloop.component" (list $root (index . 1)) }}.{{ $root.Release.Namespace }}.svc{{ if ne $port 80 }}:{{ $port }}{{ end }}
+{{- end -}}
+
+{{- /* A component's pods as the peers of a NetworkPolicy. Call with (list . "registry"). */ -}}
+{{- define "lidloop.peer" -}}
+- podSelector:
+    matchLabels:
+      {{- include "lidloop.selector" . | nindent 6 }}
+{{- end -}}
+
+{{- /* Metadata of an object in another namespace; its name says whose it is. Call with (list . "trigger" namespace). */ -}}
+{{- define "lidloop.metadataIn" -}}
+{{- $component := list (index . 0) (index . 1) -}}
+name: {{ include "lidloop.component" $component }}
+namespace: {{ last . }}
+labels:
+  {{- include "lidloop.labels" $component | nindent 2 }}
+{{- end -}}
+
+{{- /* A ServiceMonitor of a component's Service. Call with (list . "exporter"). */ -}}
+{{- define "lidloop.serviceMonitor" -}}
+{{- $root := first . -}}
+apiVersion: monitoring.coreos.com/v1
+kind: ServiceMonitor
+metadata:
+  {{- include "lidloop.metadata" . | nindent 2 }}
+    {{- with $root.Values.monitoring.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  selector:
+    matchLabels:
+      {{- include "lidloop.selector" . | nindent 6 }}
+  endpoints:
+    - port: http
+      {{- include "lidloop.scrape" $root | nindent 6 }}
+{{- end -}}
+
+{{- /* How metrics are scraped. */ -}}
+{{- define "lidloop.scrape" -}}
+path: /metrics
+interval: {{ .Values.monitoring.interval }}
+{{- end -}}

@@ -1,4 +1,4 @@
-"""templates/networkpolicy.yaml and those of serving and registry: all is closed but what is named."""
+"""templates/networkpolicy.yaml and those of all parts: all is closed but what is named."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.manifests.network import End, allowed
 from tests.manifests.pods import pods
-from tests.manifests.render import ROOT, Object, kustomize, template
+from tests.manifests.render import ROOT, Object, kustomize, one, template
 
 DNS = End("kube-system", {"k8s-app": "kube-dns"})
 GATEWAY = End("envoy-gateway-system", {"app": "envoy"})
@@ -18,8 +18,12 @@ STRANGER = End("default", {"app": "anything"})
 STORE, DATABASE, ISSUER = (End(address=a) for a in ("192.0.2.10", "192.0.2.20", "192.0.2.30"))
 INTERNET = End(address="203.0.113.9")
 METADATA = End(address="169.254.169.254")
+KFP = End("kubeflow", {"app": "ml-pipeline"})
 PEERS = [DNS, GATEWAY, PIPELINE, PROMETHEUS, STRANGER, STORE, DATABASE, ISSUER, INTERNET, METADATA]
-PORTS = [("TCP", p) for p in (22, 53, 80, 443, 5000, 5432, 6443, 8080, 9090)] + [("UDP", 53), ("UDP", 443)]
+PORTS = [("TCP", p) for p in (22, 53, 80, 443, 5000, 5432, 6443, 8080, 8090, 8888, 9090, 9108)] + [
+    ("UDP", 53),
+    ("UDP", 443),
+]
 
 
 def end(objects: list[Object], key: str) -> End:
@@ -63,6 +67,49 @@ def test_registry() -> None:
         "to 192.0.2.10": {("TCP", 443)},
         "to 192.0.2.20": {("TCP", 5432)},
     }
+
+
+def test_trigger() -> None:
+    objects = template("production")
+    trigger = end(objects, "Deployment/lidloop-trigger")
+    assert ways(objects, trigger) == {"from monitoring": {("TCP", 8090)}, "to kube-system": NAMES}
+    assert allowed(objects, trigger, KFP, 8888)
+    assert not allowed(objects, trigger, KFP, 8887)
+    clinic = {"networkPolicy": {"triggerFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]}}
+    assert allowed(template("production"), PROMETHEUS, trigger, 8090)
+    assert not allowed(
+        template("production", {"monitoring": {"enabled": False, "alertmanager": {"enabled": False}}}),
+        PROMETHEUS,
+        trigger,
+        8090,
+    )
+    assert (
+        len(one(template("production", clinic), "NetworkPolicy", "lidloop-trigger")["spec"]["ingress"]) == 2
+    )
+
+
+def test_exporter() -> None:
+    objects = template("production")
+    exporter, registry = (end(objects, f"Deployment/lidloop-{name}") for name in ("exporter", "registry"))
+    assert ways(objects, exporter) == {"from monitoring": {("TCP", 9108)}, "to kube-system": NAMES}
+    assert allowed(objects, exporter, registry, 5000)
+    assert not allowed(objects, end(objects, "Deployment/lidloop-trigger"), registry, 5000)
+
+
+def test_an_exporter_of_another_registry_and_of_runs() -> None:
+    changes: dict[str, Any] = {
+        "exporter": {"registry": {"uri": "https://mlflow.example.org"}, "runs": ["s3://lidloop/pipelines"]},
+        "networkPolicy": {"registry": {"to": [{"ipBlock": {"cidr": "192.0.2.30/32"}}]}},
+    }
+    objects = template("production", changes)
+    exporter, registry = (end(objects, f"Deployment/lidloop-{name}") for name in ("exporter", "registry"))
+    assert ways(objects, exporter) == {
+        "from monitoring": {("TCP", 9108)},
+        "to kube-system": NAMES,
+        "to 192.0.2.10": {("TCP", 443)},
+        "to 192.0.2.30": {("TCP", 443)},
+    }
+    assert not allowed(objects, exporter, registry, 5000)
 
 
 def test_a_server_that_needs_nothing_has_no_way_out() -> None:

@@ -45,6 +45,14 @@ def test_kserve(chart: Path) -> None:
     assert "is not a diagnosis" in text
 
 
+def test_trigger_and_exporter(chart: Path) -> None:
+    text = notes(chart, "production", {"trigger": {"service": {"port": 81}}})
+    assert "service/lidloop-trigger 8090:81" in text
+    assert "http://lidloop-exporter.lidloop.svc/metrics" in text
+    assert "trigger" not in notes(chart, "minimal")
+    assert "metrics" not in notes(chart, "minimal")
+
+
 def test_without_kserve(chart: Path) -> None:
     text = notes(chart, "kserve-less", {"serving": {"service": {"port": 8000}}})
     assert "deployment/lidloop-serving" in text

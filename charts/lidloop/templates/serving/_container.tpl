@@ -110,12 +110,6 @@ rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
 sum({{ include "lidloop.serving.busy" . }}{namespace="{{ .Release.Namespace }}",pod=~"{{ include "lidloop.component" (list . "serving") }}-.+"})
 {{- end -}}
 
-{{- /* How the server's metrics are scraped. */ -}}
-{{- define "lidloop.serving.scrape" -}}
-path: /metrics
-interval: {{ .Values.monitoring.interval }}
-{{- end -}}
-
 {{- /* What the world outside may reach. Metrics and probes stay inside. */ -}}
 {{- define "lidloop.serving.paths" -}}
 /: Exact

@@ -20,7 +20,7 @@ WATCHED = {"monitoring": {"enabled": True, "labels": {"release": "x"}, "interval
 )
 def test_monitor(values: str, kind: str, ends: str, source: str) -> None:
     objects = template(values, WATCHED)
-    monitor = one(objects, kind)
+    monitor = one(objects, kind, "lidloop-serving")
     [end] = monitor["spec"][ends]
     assert end == {"port": "http", "path": "/metrics", "interval": "15s"}
     assert monitor["metadata"]["labels"]["release"] == "x"

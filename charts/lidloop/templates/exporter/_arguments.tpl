@@ -1,0 +1,10 @@
+{{- /* Arguments of `lidloop exporter`; tests hold them to its command line. */ -}}
+{{- define "lidloop.exporter.arguments" -}}
+{{- $exporter := .Values.exporter -}}
+- --host=0.0.0.0
+- --port=9108
+- {{ $exporter.registry.uri | default (include "lidloop.url" (list . "registry" .Values.registry.service.port)) | printf "--registry=%s" | quote }}
+{{- range $exporter.runs }}
+- {{ printf "--runs=%s" . | quote }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,90 @@
+"""templates/exporter: deployment.yaml, service.yaml, serviceaccount.yaml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.manifests.cli import parse
+from tests.manifests.pods import env
+from tests.manifests.render import Object, one, template
+
+RUNS = {"exporter": {"runs": ["s3://lidloop/pipelines", "s3://lidloop/runs"]}}
+
+
+def pod(changes: dict[str, Any] | None = None) -> Object:
+    """Spec of the exporter's pod."""
+    found: Object = one(template("production", changes), "Deployment", "lidloop-exporter")
+    spec: Object = found["spec"]["template"]["spec"]
+    return spec
+
+
+def arguments(changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What its command line says, by lidloop's own parser."""
+    [container] = pod(changes)["containers"]
+    program, *words = [*container["command"], *container["args"]]
+    assert program == "lidloop"
+    return parse(words)
+
+
+def test_its_command_line_is_lidloops() -> None:
+    found = arguments()
+    [port] = pod()["containers"][0]["ports"]
+    assert (found["host"], found["port"]) == ("0.0.0.0", port["containerPort"])
+    assert not found["runs"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "reason"),
+    [
+        ({}, "http://lidloop-registry.lidloop.svc", "the one of this release"),
+        ({"registry": {"service": {"port": 5000}}}, "http://lidloop-registry.lidloop.svc:5000", "its port"),
+        (
+            {
+                "exporter": {"registry": {"uri": "https://mlflow.example.org/x"}},
+                "networkPolicy": {"registry": {"to": [{"ipBlock": {"cidr": "192.0.2.40/32"}}]}},
+            },
+            "https://mlflow.example.org/x",
+            "another",
+        ),
+    ],
+)
+def test_which_registry_it_reads(changes: dict[str, Any], expected: str, reason: str) -> None:
+    assert arguments(changes)["registry"] == expected, reason
+
+
+def test_it_reads_as_a_user_of_its_own() -> None:
+    variables = env(pod()["containers"][0])
+    for name, key in (("MLFLOW_TRACKING_USERNAME", "username"), ("MLFLOW_TRACKING_PASSWORD", "password")):
+        assert variables[name] == {"secretKeyRef": {"name": "lidloop-registry-reader", "key": key}}
+    assert "admin" not in str(variables)
+
+
+def test_keys_of_the_object_store_only_where_runs_are_there() -> None:
+    assert not [name for name in env(pod()["containers"][0]) if name.startswith("AWS_")]
+    spec = pod(RUNS)
+    assert arguments(RUNS)["runs"] == RUNS["exporter"]["runs"]
+    variables = env(spec["containers"][0])
+    assert variables["AWS_ENDPOINT_URL"] == "https://s3.example.org"
+    assert variables["AWS_ACCESS_KEY_ID"]["secretKeyRef"]["name"] == "lidloop-s3"
+    assert variables["AWS_CA_BUNDLE"] == "/etc/lidloop/ca/ca.crt"
+    assert "/etc/lidloop/ca" in {m["mountPath"] for m in spec["containers"][0]["volumeMounts"]}
+
+
+def test_there_is_one() -> None:
+    spec = one(template("production"), "Deployment", "lidloop-exporter")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_service() -> None:
+    objects = template("production", {"exporter": {"service": {"port": 9108}}})
+    service = one(objects, "Service", "lidloop-exporter")["spec"]
+    template_ = one(objects, "Deployment", "lidloop-exporter")["spec"]["template"]
+    assert service["selector"].items() <= template_["metadata"]["labels"].items()
+    [port] = service["ports"]
+    assert (port["port"], port["targetPort"]) == (9108, "http")
+
+
+def test_off_by_default() -> None:
+    assert not [o for o in template("minimal") if "exporter" in o["metadata"]["name"]]

@@ -1,0 +1,132 @@
+"""templates/trigger: configmap.yaml, deployment.yaml, persistentvolumeclaim.yaml, service.yaml."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.manifests.pods import env
+from tests.manifests.render import Object, one, template
+
+PROFILE: dict[str, Any] = {"trigger": {"pipelines": {"serviceAccountToken": True, "namespace": "eyes"}}}
+
+
+def deployment(changes: dict[str, Any] | None = None) -> Object:
+    """The trigger's Deployment."""
+    return one(template("production", changes), "Deployment", "lidloop-trigger")
+
+
+def pod(changes: dict[str, Any] | None = None) -> Object:
+    """Spec of its pod."""
+    spec: Object = deployment(changes)["spec"]["template"]["spec"]
+    return spec
+
+
+def mounts(spec: Object) -> dict[str, Object]:
+    """Mounts of the container by path."""
+    return {m["mountPath"]: m for m in spec["containers"][0]["volumeMounts"]}
+
+
+def volume(spec: Object, name: str) -> Object:
+    """A volume by name."""
+    [found] = [v for v in spec["volumes"] if v["name"] == name]
+    return found
+
+
+def test_one_at_a_time() -> None:
+    """Two would not know of each other's runs."""
+    spec = deployment()["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_what_it_knows_outlives_it() -> None:
+    claim = one(template("production"), "PersistentVolumeClaim", "lidloop-trigger")
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    state = volume(pod(), "state")
+    assert state["persistentVolumeClaim"] == {"claimName": claim["metadata"]["name"]}
+
+
+def test_a_claim_that_exists() -> None:
+    objects = template("production", {"trigger": {"persistence": {"existingClaim": "mine"}}})
+    assert not [o for o in objects if o["kind"] == "PersistentVolumeClaim"]
+    spec = one(objects, "Deployment", "lidloop-trigger")["spec"]["template"]["spec"]
+    assert volume(spec, "state")["persistentVolumeClaim"] == {"claimName": "mine"}
+
+
+def test_only_the_state_can_be_written_to() -> None:
+    found = mounts(pod(PROFILE))
+    assert {path for path, mount in found.items() if not mount.get("readOnly")} == {
+        "/var/lib/lidloop",
+        "/tmp",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "reason"),
+    [
+        ({}, {"registry": "http://lidloop-registry.lidloop.svc"}, "the registry of this release"),
+        (
+            {"trigger": {"parameters": {"sources": ["ibug:s3://b/afw"], "epochs": 30, "conf": 0.7}}},
+            {
+                "registry": "http://lidloop-registry.lidloop.svc",
+                "sources": ["ibug:s3://b/afw"],
+                "epochs": 30,
+                "conf": 0.7,
+            },
+            "as given, numbers as numbers",
+        ),
+        (
+            {"trigger": {"parameters": {"registry": "https://m.example.org"}}},
+            {"registry": "https://m.example.org"},
+            "another registry",
+        ),
+    ],
+)
+def test_parameters(changes: dict[str, Any], expected: dict[str, Any], reason: str) -> None:
+    objects = template("production", changes)
+    data = one(objects, "ConfigMap", "lidloop-trigger")["data"]
+    found = json.loads(data["parameters.json"])
+    assert found == expected, reason
+    assert [type(v) for v in found.values()] == [type(expected[k]) for k in found], reason
+
+
+def test_other_parameters_restart_it() -> None:
+    """It reads them once."""
+    stamps = {
+        deployment({"trigger": {"parameters": {"epochs": n}}})["spec"]["template"]["metadata"]["annotations"][
+            "checksum/parameters"
+        ]
+        for n in (1, 2)
+    }
+    assert len(stamps) == 2
+
+
+def test_a_token_of_its_own_for_kubeflow_with_profiles() -> None:
+    spec = pod(PROFILE)
+    assert spec["automountServiceAccountToken"] is False
+    [source] = volume(spec, "pipelines-token")["projected"]["sources"]
+    assert source["serviceAccountToken"]["audience"] == "pipelines.kubeflow.org"
+    path = env(spec["containers"][0])["KF_PIPELINES_SA_TOKEN_PATH"]
+    assert path == "/var/run/secrets/kubeflow/pipelines/" + source["serviceAccountToken"]["path"]
+    assert mounts(spec)["/var/run/secrets/kubeflow/pipelines"]["readOnly"]
+    assert "pipelines-token" not in str(pod())
+
+
+def test_service() -> None:
+    objects = template("production", {"trigger": {"service": {"port": 8090}}})
+    service = one(objects, "Service", "lidloop-trigger")["spec"]
+    labels = one(objects, "Deployment", "lidloop-trigger")["spec"]["template"]["metadata"]["labels"]
+    assert service["type"] == "ClusterIP"
+    assert service["selector"].items() <= labels.items()
+    [port] = service["ports"]
+    assert (port["port"], port["targetPort"]) == (8090, "http")
+
+
+def test_off_by_default() -> None:
+    assert not [o for o in template("minimal") if "trigger" in o["metadata"]["name"]]
