@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from tests.manifests.render import one, template
+import re
+
+import yaml
+
+from tests.manifests.render import ROOT, one, template
 
 
-def test_inferenceservices_of_one_namespace_and_no_deleting() -> None:
+def test_the_role_that_the_docs_give() -> None:
+    """tests/pipelines tries that one on `lidloop deploy`."""
+    text = (ROOT / "docs" / "DEPLOY.md").read_text()
+    [documented] = [
+        found
+        for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+        if (found := yaml.safe_load(block))["kind"] == "Role"
+    ]
     role = one(template("production"), "Role", "lidloop-deploy")
+    assert role["rules"] == documented["rules"]
     assert role["metadata"]["namespace"] == "lidloop"
-    [rule] = role["rules"]
-    assert rule["apiGroups"] == ["serving.kserve.io"]
-    assert rule["resources"] == ["inferenceservices"]
-    assert set(rule["verbs"]) == {"get", "list", "watch", "create", "patch"}
 
 
 def test_for_the_steps_of_pipelines() -> None:
