@@ -7,7 +7,7 @@ With too little to judge it has no value and does not trip.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -50,7 +50,6 @@ class Limits:
 
 
 DEFAULT: Final = Limits()
-NAMES: Final = tuple(field.name for field in fields(Limits))
 
 
 @dataclass(frozen=True, slots=True)

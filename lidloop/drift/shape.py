@@ -85,6 +85,7 @@ class Shape:
         mean, components, explained = read
         if (
             mean.shape != (N_POINTS, 2)
+            or explained.ndim != 1
             or components.shape != (len(explained), 2 * N_POINTS)
             or not all(np.isfinite(values).all() for values in read)
         ):

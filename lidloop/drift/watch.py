@@ -86,9 +86,6 @@ from lidloop.labels import HUMAN, Floats, LabelSet
 
 FILE: Final = WATCH
 FORMAT: Final = 1
-PAIRS: Final = ("reference_current", "previous_current", "human_grown")
-GUARDS: Final = guards.NAMES
-LEVELS: Final = compare.LEVELS
 
 _POPULATION: Final = ("box_size", "yaw", "pfh_ratio_left", "pfh_ratio_right")
 """Features by which the growth must not be that of one part of the population alone."""

@@ -1,23 +1,12 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lidloop.drift import (
-    DEFINITIONS,
-    PER_IMAGE,
-    bins,
-    decile_edges,
-    features,
-    histogram,
-    psi,
-    reference_profile,
-)
+from lidloop.drift import DEFINITIONS, PER_IMAGE, features
 from lidloop.errors import LidloopError
 from lidloop.labels import Face, LabelSet, box_of
 from lidloop.landmarks import FLIP, GROUPS, LEFT_EYE, N_POINTS, RIGHT_EYE
@@ -174,106 +163,3 @@ def test_pictures_without_a_face_are_counted() -> None:
 def test_a_picture_without_a_size_is_named(sizes: dict[str, tuple[int, int]]) -> None:
     with pytest.raises(LidloopError, match="'a'"):
         features(one(frontal()), sizes)
-
-
-class TestHistogram:
-    @pytest.mark.parametrize(
-        ("values", "counts"),
-        [
-            pytest.param(np.arange(100.0), [10] * 10, id="a hundred different values: tenths"),
-            pytest.param(np.ones(30), [0, 30, 0], id="one value: a bin of its own between two empty ones"),
-            pytest.param(np.r_[np.ones(15), np.full(5, 2.0)], [0, 15, 0, 5, 0], id="two values: a bin each"),
-        ],
-    )
-    def test_of_the_reference_itself(self, values: np.ndarray, counts: list[int]) -> None:
-        assert histogram(values, decile_edges(values)) == counts
-
-    def test_later_values_fall_beyond_the_reference(self) -> None:
-        assert histogram(np.array([0.0, 1.0, 3.0, np.nan]), decile_edges(np.ones(5))) == [1, 1, 1]
-
-    @given(hnp.arrays(np.float64, st.integers(1, 200), elements=st.floats(-1e6, 1e6)))
-    def test_every_value_falls_into_one_bin_and_no_bin_of_several_values_is_large(
-        self, values: np.ndarray
-    ) -> None:
-        edges = decile_edges(values)
-        counts = histogram(values, edges)
-        assert sum(counts) == len(values)
-        assert edges == sorted(set(edges))
-        assert histogram(values, json.loads(json.dumps(edges))) == counts
-        bins = np.searchsorted(edges, values, side="right")
-        for number, count in enumerate(counts):
-            # A tenth and copies of its first value, which reach back less than a tenth; or one value alone.
-            assert count <= len(values) / 5 + 2 or len(set(values[bins == number])) == 1
-
-    @pytest.mark.parametrize("values", [[], [1.0, np.nan], [np.inf]])
-    def test_what_has_no_deciles(self, values: list[float]) -> None:
-        with pytest.raises(LidloopError, match="deciles"):
-            decile_edges(np.array(values))
-
-
-class TestProfile:
-    def test_is_json_and_counts_everything(self) -> None:
-        rng = np.random.default_rng(0)
-        faces = {}
-        for k in range(40):
-            points = rotated(frontal(), float(rng.normal(0, 10)))
-            if k < 3:
-                points[GROUPS["nose_bridge"][-1]] = 0
-            faces[f"p{k}"] = [Face(box_of(points), points, origin=0, score=float(rng.uniform(0.3, 1)))]
-        labels = LabelSet.from_faces(faces)
-        profile = reference_profile(labels, dict.fromkeys(faces, SIZE))
-        assert json.loads(json.dumps(profile, allow_nan=False)) == profile
-        assert (profile["images"], profile["faces"]) == (40, 40)
-        assert set(profile["features"]) == set(DEFINITIONS)
-        for name, one_feature in profile["features"].items():
-            assert sum(one_feature["counts"]) == one_feature["n"], name
-            assert len(one_feature["counts"]) == len(one_feature["edges"]) + 1, name
-        assert profile["features"]["yaw"]["undefined"] == 3
-        assert profile["features"]["yaw"]["n"] == 37
-        rolls = features(labels, dict.fromkeys(faces, SIZE))["roll"]
-        assert profile["features"]["roll"]["edges"] == np.sort(rolls)[4:37:4].tolist()
-
-    def test_a_feature_defined_nowhere(self) -> None:
-        points = frontal()
-        points[GROUPS["nose_bridge"][-1]] = 0
-        yaw = reference_profile(one(points), {"a": SIZE})["features"]["yaw"]
-        assert (yaw["edges"], yaw["counts"], yaw["n"], yaw["undefined"]) == ([], [0], 0, 1)
-
-    def test_without_a_face(self) -> None:
-        with pytest.raises(LidloopError, match="at least one face"):
-            reference_profile(LabelSet.from_faces({}, images=["a"]), {"a": SIZE})
-
-
-COUNTS = st.lists(st.integers(0, 1000), min_size=2, max_size=12).filter(sum)
-
-
-def test_psi_of_a_hand_worked_case() -> None:
-    # Shares 0.5, 0.5 and 0.25, 0.75: -0.25 ln 0.5 + 0.25 ln 1.5.
-    assert psi([10, 10], [5, 15]) == pytest.approx(0.25 * (np.log(2) + np.log(1.5)))
-    # An empty bin counts as the least share: (0.0001 - 0.5) ln(0.0001 / 0.5) + (1 - 0.5) ln 2.
-    assert psi([1, 1], [0, 1]) == pytest.approx(-0.4999 * np.log(0.0002) + 0.5 * np.log(2))
-    assert np.isnan(psi([0, 0], [1, 2]))
-    assert np.isnan(psi([1, 2], [0, 0]))
-
-
-@given(COUNTS, st.integers(1, 50), st.randoms(use_true_random=False))
-def test_psi_is_zero_only_for_equal_shares_and_does_not_care_for_sides(counts, times, random) -> None:
-    assert psi(counts, [times * c for c in counts]) == pytest.approx(0, abs=1e-12)
-    other = random.sample(counts, len(counts))
-    assert psi(counts, other) >= 0
-    assert psi(counts, other) == pytest.approx(psi(other, counts))
-
-
-@pytest.mark.parametrize(
-    ("reference", "current", "reason"),
-    [([1, 2], [1, 2, 3], "different bins"), ([1, -2], [1, 2], "negative"), ([[1]], [[1]], "different bins")],
-)
-def test_psi_refuses(reference: list, current: list, reason: str) -> None:
-    with pytest.raises(LidloopError, match=reason):
-        psi(reference, current)
-
-
-@given(hnp.arrays(np.float64, st.integers(0, 30), elements=st.floats(-5, 5) | st.just(np.nan)))
-def test_bins_count_up_to_the_histogram(values: np.ndarray) -> None:
-    edges = [-1.0, 0.0, 2.5]
-    assert np.bincount(bins(values, edges), minlength=4).tolist() == histogram(values, edges)
