@@ -1,4 +1,4 @@
-"""The container image in which every step runs on a cluster; a local run ignores it."""
+"""The container image in which steps run on a cluster; a local run ignores it."""
 
 from lidloop import __version__
 

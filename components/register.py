@@ -32,13 +32,14 @@ def register(
         grown: the label version that the iteration made, for what there is to watch.
         evaluation: the iteration's evaluation.
         registry: folder or address of the registry.
-        run: name of the run.
+        run: name of the run; empty takes its id on the cluster.
         record: the version's number, and what every step so far took.
         previous: the record of the iteration before. A version must be there before its children.
     """
     import json
     from pathlib import Path
 
+    from components.run_id import run_name
     from components.step import carry_steps, step
 
     with step("register", iteration) as this:
@@ -51,7 +52,7 @@ def register(
             Path(dataset.path),
             Path(labels.path),
             registry_uri=registry,
-            run=run,
+            run=run_name(run),
             iteration=iteration,
             predictions=shards,
             grown_dir=Path(grown.path),

@@ -28,7 +28,7 @@ def report(
         record: what every step took.
         settings: the run's settings, as JSON.
         registry: folder or address of the registry.
-        run: name of the run.
+        run: name of the run; empty takes its id on the cluster.
         truth: file with the hidden labels of generated faces; empty for other data.
         stopped_early: why the loop stopped before its last iteration; empty where it did not.
         folder: ``report.html``, ``summary.json`` and ``timings.json``.
@@ -38,6 +38,7 @@ def report(
     import shutil
     from pathlib import Path
 
+    from components.run_id import run_name
     from components.step import carry_steps, plain_number, step
 
     with step("report"):
@@ -52,7 +53,7 @@ def report(
             Path(labels.path),
             Path(evaluation.path),
             out,
-            run=run,
+            run=run_name(run),
             registry_uri=registry,
             predictions=sorted(Path(evaluation.path).glob("predictions/*")),
             timings=timings,

@@ -29,7 +29,8 @@ def train(
         iteration: number of the iteration, from 0.
         dataset: the pictures.
         labels: the label version to train on.
-        base_weights: where iteration 0 starts: a path, or a name that Ultralytics publishes.
+        base_weights: where iteration 0 starts: a path, ``s3://BUCKET/…/NAME.pt``, or a name that Ultralytics
+            publishes.
         epochs: passes over the training pictures.
         imgsz: longer side of the network's input in pixels.
         batch: pictures per step, over all GPUs together.
@@ -44,6 +45,7 @@ def train(
     """
     from pathlib import Path
 
+    from components.run_id import own_folder
     from components.step import step
 
     with step("train", iteration) as this:
@@ -67,6 +69,6 @@ def train(
             iteration=iteration,
             weights=base_weights if previous is None else Path(previous.path),
             settings=settings,
-            checkpoints=Path(checkpoints) / f"iteration-{iteration}" if checkpoints else None,
+            checkpoints=own_folder(checkpoints, iteration),
         )
     model.metadata["seconds"] = this.seconds

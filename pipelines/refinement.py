@@ -25,9 +25,43 @@ from components.report import report
 from components.train import train
 from lidloop.files import write_atomic
 from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
+from pipelines.cluster import WORKSPACE, ClusterSettings
+from pipelines.settings import shard_names
 
 NAME: Final = "lidloop-refinement"
 ITERATIONS: Final = 4
+DESCRIPTION: Final = (
+    "Grows facial-landmark labels by itself: train, predict, keep what is new and sure, train again, up to "
+    "{iterations} times. Every iteration's model is measured on human labels and registered; the best "
+    "becomes the champion. It ends with a report."
+)
+
+
+@dataclass(frozen=True)
+class _Defaults:
+    """Defaults of parameters that a cluster decides; without one, those of a local run."""
+
+    registry: str = "runs/registry"
+    device: str = ""
+    workers: int = 4
+    shards: tuple[str, ...] = ("0/1",)
+    pictures: str = ""
+    checkpoints: str = ""
+    run: str = "run"
+
+    @classmethod
+    def of(cls, cluster: ClusterSettings | None) -> "_Defaults":
+        if cluster is None:
+            return cls()
+        return cls(
+            registry=cluster.registry,
+            device=cluster.device,
+            workers=cluster.workers,
+            shards=shard_names(cluster.shards),
+            pictures=cluster.pictures,
+            checkpoints=f"{WORKSPACE}/checkpoints" if cluster.workspace else "",
+            run="",
+        )
 
 
 @dataclass
@@ -45,12 +79,15 @@ class _Turn:
         return {} if artifact is None else {"previous": artifact}
 
 
-def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
+def build_pipeline(
+    iterations: int = ITERATIONS, *, image: str = IMAGE, cluster: ClusterSettings | None = None
+) -> Any:
     """Build the pipeline with so many iterations.
 
     Args:
         iterations: how many there are at most; the loop may stop earlier.
-        image: the container image of all steps.
+        image: the container image of all steps, where no cluster says more.
+        cluster: what a cluster gives to the steps.
 
     Returns:
         A KFP pipeline: what ``@dsl.pipeline`` makes.
@@ -58,7 +95,24 @@ def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
     if iterations < 1:
         raise ValueError(f"a loop has at least one iteration, not {iterations}")
 
-    @dsl.pipeline(name=NAME, description=f"Train, label, filter, evaluate: up to {iterations} times.")
+    defaults = _Defaults.of(cluster)
+    if cluster is not None:
+        # Not above: kfp-kubernetes brings the client for clusters, which a local run does without.
+        from pipelines.cluster_tasks import config, settle
+
+    def task(component: Any, **inputs: Any) -> Any:
+        made = component(**inputs)
+        if cluster is not None:
+            settle(made, component.name.replace("-", "_"), cluster)
+        elif image != IMAGE:
+            made.set_container_image(image)
+        return made
+
+    @dsl.pipeline(
+        name=NAME,
+        description=DESCRIPTION.format(iterations=iterations),
+        pipeline_config=None if cluster is None else config(cluster),
+    )
     def refinement(
         sources: List[str],  # noqa: UP006
         base_weights: str = "yolov8n-pose.pt",
@@ -76,12 +130,13 @@ def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
         ignore_unlabelled: bool = True,
         min_growth: float = DEFAULT_MIN_GROWTH,
         max_loss: float = DEFAULT_MAX_LOSS,
-        device: str = "",
-        workers: int = 4,
-        shards: List[str] = ["0/1"],  # noqa: B006, UP006
-        registry: str = "runs/registry",
-        run: str = "run",
-        checkpoints: str = "",
+        device: str = defaults.device,
+        workers: int = defaults.workers,
+        shards: List[str] = list(defaults.shards),  # noqa: B006, UP006
+        registry: str = defaults.registry,
+        run: str = defaults.run,
+        checkpoints: str = defaults.checkpoints,
+        pictures: str = defaults.pictures,
         sources_fingerprint: str = "",
         truth: str = "",
     ) -> None:
@@ -89,7 +144,9 @@ def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
 
         Args:
             sources: Annotations to start from, each ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR.
-            base_weights: Weights that iteration 0 starts from, a path or a name that Ultralytics publishes.
+                DIR and FILE may be s3://BUCKET/PREFIX.
+            base_weights: Weights that iteration 0 starts from: s3://BUCKET/NAME.pt, a path that the step
+                sees, or a name that Ultralytics publishes.
             epochs: Passes over the training pictures in each iteration.
             imgsz: Longer side of the network's input in pixels, a multiple of 32.
             batch: Pictures per training step, over all GPUs together.
@@ -108,27 +165,31 @@ def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
             workers: Processes that load pictures while training.
             shards: Parts of the pictures that are auto-labelled side by side, each index/count.
             registry: Folder or address of the model registry.
-            run: Name of the run in the registry; another for every run.
-            checkpoints: Folder that outlives a killed training step, so that it can go on; empty for none.
+            run: Name of the run in the registry; another for every run. Empty takes its id on the cluster.
+            checkpoints: Folder that outlives a killed training step, so that it can go on; each run has
+                its own below it. Empty for none.
+            pictures: Where all runs share their pictures, s3://BUCKET/PREFIX or a folder that all steps
+                see; empty hands them from step to step.
             sources_fingerprint: Any text that changes when the sources do, so that the cache is not asked.
             truth: File with the hidden labels of generated faces, to count which were found; empty otherwise.
         """
+        # On a cluster each shard is a pod of its own, with GPUs of its own.
+        label_device = device if cluster is None else "0" if cluster.label_gpus else "cpu"
         given = {name: value for name, value in locals().items() if isinstance(value, PipelineChannel)}
-        convert_task = _task(
+        convert_task = task(
             convert,
-            image,
             sources=sources,
             sources_fingerprint=sources_fingerprint,
             split=split,
             keep_splits=keep_splits,
             seed=seed,
+            pictures=pictures,
         )
         dataset, gold = convert_task.outputs["dataset"], convert_task.outputs["labels"]
 
         def iterate(k: int, turn: _Turn) -> None:
-            train_task = _task(
+            train_task = task(
                 train,
-                image,
                 iteration=k,
                 dataset=dataset,
                 labels=turn.labels,
@@ -146,17 +207,16 @@ def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
             )
             model = train_task.outputs["model"]
             with dsl.ParallelFor(shards, name=f"shards-{k}") as shard:
-                shard_task = _task(
-                    auto_label, image, iteration=k, shard=shard, dataset=dataset, model=model, device=device
+                shard_task = task(
+                    auto_label, iteration=k, shard=shard, dataset=dataset, model=model, device=label_device
                 )
 
             def predictions() -> Any:
                 # KFP changes a Collected when it compiles the first task that takes it: each needs its own.
                 return dsl.Collected(shard_task.outputs["predictions"])
 
-            filter_task = _task(
+            filter_task = task(
                 nms_filter,
-                image,
                 iteration=k,
                 dataset=dataset,
                 labels=turn.labels,
@@ -167,9 +227,8 @@ def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
                 paper_exact=paper_exact,
             )
             grown = filter_task.outputs["grown"]
-            evaluate_task = _task(
+            evaluate_task = task(
                 evaluate,
-                image,
                 iteration=k,
                 dataset=dataset,
                 gold=gold,
@@ -181,9 +240,8 @@ def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
                 **turn.previous("evaluation"),
             )
             evaluation = evaluate_task.outputs["evaluation"]
-            register_task = _task(
+            register_task = task(
                 register,
-                image,
                 iteration=k,
                 dataset=dataset,
                 labels=turn.labels,
@@ -195,9 +253,8 @@ def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
                 run=run,
                 **turn.previous("record"),
             )
-            promote_task = _task(
+            promote_task = task(
                 promote,
-                image,
                 iteration=k,
                 dataset=dataset,
                 gold=gold,
@@ -207,9 +264,8 @@ def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
             record = promote_task.outputs["record"]
 
             def end(stopped_early: Any) -> None:
-                _task(
+                task(
                     report,
-                    image,
                     dataset=dataset,
                     labels=grown,
                     evaluation=evaluation,
@@ -236,24 +292,28 @@ def build_pipeline(iterations: int = ITERATIONS, *, image: str = IMAGE) -> Any:
     return refinement
 
 
-def compile_pipeline(path: Path, iterations: int = ITERATIONS, *, image: str = IMAGE) -> None:
-    """Write the pipeline as the YAML that KFP takes."""
+def compile_pipeline(
+    path: Path, iterations: int = ITERATIONS, *, image: str = IMAGE, cluster: ClusterSettings | None = None
+) -> None:
+    """Write the pipeline as the YAML that KFP takes; arguments as of ``build_pipeline``."""
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(build_pipeline(iterations, image=image), str(compiled))
+        compiler.Compiler().compile(build_pipeline(iterations, image=image, cluster=cluster), str(compiled))
         write_atomic(path, compiled.read_text())
-
-
-def _task(component: Any, image: str, **inputs: Any) -> Any:
-    task = component(**inputs)
-    if image != IMAGE:
-        task.set_container_image(image)
-    return task
 
 
 def _as_json(given: Mapping[str, Any], iterations: int) -> str:
     """A JSON text of the pipeline's parameters, which KFP fills in when it runs."""
-    hidden = ("sources", "sources_fingerprint", "checkpoints", "truth", "run", "shards", "workers")
+    hidden = (
+        "sources",
+        "sources_fingerprint",
+        "checkpoints",
+        "pictures",
+        "truth",
+        "run",
+        "shards",
+        "workers",
+    )
     rows = {"iterations": str(iterations)}
     for name, channel in given.items():
         if name not in hidden:

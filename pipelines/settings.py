@@ -138,11 +138,12 @@ class RunSettings:
             "sources_fingerprint": fingerprint(self.sources),
             "base_weights": str(weights.resolve()) if weights.exists() else self.base_weights,
             "device": self.training_device,
-            "shards": [f"{k}/{self.shards}" for k in range(self.shards)],
+            "shards": list(shard_names(self.shards)),
             "truth": str(Path(self.truth).resolve()) if self.truth else "",
             "registry": _absolute(self.registry) if self.registry else str(out / "registry"),
             "run": run,
             "checkpoints": str(out / "checkpoints"),
+            "pictures": "",
         }
 
     def identity(self, out: Path) -> dict[str, Any]:
@@ -161,6 +162,11 @@ class RunSettings:
 
 def _absolute(registry: str) -> str:
     return registry if "://" in registry else str(Path(registry).resolve())
+
+
+def shard_names(count: int) -> tuple[str, ...]:
+    """The shards of the pictures as the pipeline takes them: ``0/2``, ``1/2``."""
+    return tuple(f"{k}/{count}" for k in range(count))
 
 
 def absolute_source(source: str) -> str:

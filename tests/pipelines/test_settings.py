@@ -27,7 +27,7 @@ def settings(folder: Path, **changes: Any) -> RunSettings:
     ("changes", "says"),
     [
         ({"sources": ()}, "no source is given"),
-        ({"sources": ("faces",)}, "source 'faces' is not one of ibug:DIR"),
+        ({"sources": ("faces",)}, "'faces' is not a source; it must be one of ibug:DIR"),
         ({"sources": ("pts:faces",)}, "'pts:faces' is not a source"),
         ({"sources": ("ibug:/nowhere/at-all",)}, "/nowhere/at-all does not exist"),
         ({"iterations": 0}, "--iterations must be 1 or more, not 0"),

@@ -1,0 +1,34 @@
+"""Which run a step belongs to, where runs share what a step writes to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from lidloop.errors import LidloopError
+
+RUN_ID: Final = "LIDLOOP_RUN_ID"
+"""Environment variable with the id of the run, which a cluster sets on every step; another for every run."""
+
+
+def run_name(given: str) -> str:
+    """The run's name in the registry: the one given, else its id on the cluster.
+
+    Raises:
+        LidloopError: where there is neither.
+    """
+    name = given or os.environ.get(RUN_ID, "")
+    if not name:
+        raise LidloopError(f"the run has no name; give the parameter run, or set {RUN_ID}")
+    return name
+
+
+def own_folder(checkpoints: str, iteration: int) -> Path | None:
+    """Where an iteration keeps what a killed training needs, or None for nowhere.
+
+    On a cluster runs share a volume: each has a folder of its own there, so that none resumes another's.
+    """
+    if not checkpoints:
+        return None
+    return Path(checkpoints) / os.environ.get(RUN_ID, "") / f"iteration-{iteration}"
