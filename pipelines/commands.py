@@ -1,4 +1,4 @@
-"""``lidloop run``, ``lidloop compile`` and, by way of ``pipelines.demo``, ``lidloop demo``."""
+"""``lidloop run`` and ``lidloop compile``; here ``lidloop demo`` and ``lidloop deploy`` join, too."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from lidloop.errors import LidloopError
 from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 from pipelines.demo import demo
+from pipelines.deploy_commands import deploy_app
 from pipelines.follow import follow
 from pipelines.light import import_kfp
 from pipelines.settings import DEFAULT_WEIGHTS, RETENTIONS, RunSettings
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
     app.command("run")(run)
     app.command("compile")(compile_command)
+    app.add_typer(deploy_app)
 
 
 def run(

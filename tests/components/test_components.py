@@ -13,8 +13,10 @@ from kfp import dsl
 from components.image import IMAGE
 
 FOLDER = Path(__file__).parents[2] / "components"
-STEPS = ("convert", "train", "auto_label", "nms_filter", "evaluate", "register", "promote", "report")
-HELPERS = ("__init__", "image", "step")
+STEPS = (
+    *("convert", "train", "auto_label", "nms_filter", "evaluate", "register", "promote", "deploy", "report"),
+)
+HELPERS = ("__init__", "image", "run_id", "step")
 LIGHT = {"kfp", "components", "typing", "__future__", "lidloop"}
 STANDARD_OF_HELPERS = {
     "collections",
@@ -22,6 +24,7 @@ STANDARD_OF_HELPERS = {
     "dataclasses",
     "json",
     "logging",
+    "os",
     "pathlib",
     "re",
     "sys",
@@ -72,5 +75,5 @@ def test_every_input_and_output_is_described(name: str) -> None:
 def test_a_step_takes_its_iteration_from_the_pipeline(name: str) -> None:
     step = getattr(importlib.import_module(f"components.{name}"), name)
     inputs = step.component_spec.inputs
-    assert ("iteration" in inputs) == (name not in ("convert", "report"))
+    assert ("iteration" in inputs) == (name not in ("convert", "deploy", "report"))
     assert issubclass(type(step), dsl.base_component.BaseComponent)
