@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
-import socket
-import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from serving.screen_command import screen
 from serving.settings import SettingError, Settings
@@ -130,10 +125,12 @@ def serve(
     check_address(settings)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold faces
     os.environ.update(settings.environment())
+    from serving.server import serve_many, serve_one
+
     if settings.workers > 1:
-        _serve_many(settings)
+        serve_many(settings)
     else:
-        _serve_one(settings)
+        serve_one(settings)
 
 
 def check_address(settings: Settings) -> None:
@@ -150,97 +147,6 @@ def check_address(settings: Settings) -> None:
             "key with `lidloop serve-key` and give its file with --keys, or set LIDLOOP_JWT_ISSUER, "
             "LIDLOOP_JWT_AUDIENCE and LIDLOOP_JWKS"
         )
-
-
-def _serve_one(settings: Settings) -> None:
-    """The BentoML service in this process, as one of BentoML's workers runs it, without a supervisor, and
-    with the door around all of it: nothing of a request passes BentoML's timers, spans and logs."""
-    from serving.app import shared_app
-
-    listening = _listen(settings)
-    app = shared_app()
-    # The model is loaded while BentoML is imported.
-    loading = _Loading(app.state.runtime.model.load)
-    loading.start()
-    import uvicorn
-
-    from serving.connection import Connection
-    from serving.service import Door, Screening
-
-    door = Door(Screening.to_asgi())  # type: ignore[attr-defined]
-    served = loading.result()
-    config = uvicorn.Config(
-        door,
-        http=Connection,
-        proxy_headers=False,  # whoever may connect could write any address into the audit
-        log_level="warning",
-        access_log=False,  # it writes addresses with their query strings
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(1, round(settings.grace)),
-    )
-    info = served.info
-    version = f" version {info.version}" if info.version else ""
-    Console(stderr=True).print(
-        f"serving {escape(info.name)}{version}, iteration {info.iteration}: "
-        f"[bold]http://{_shown(settings.host)}:{listening.getsockname()[1]}[/bold] (stop with Ctrl-C)",
-        highlight=False,
-        soft_wrap=True,
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn stops gracefully, and then raises the signal again: an orderly end is exit status 0.
-        signal.signal(number, lambda *_: None)
-    uvicorn.Server(config).run(sockets=[listening])
-
-
-def _serve_many(settings: Settings) -> None:
-    """Several workers under BentoML's supervisor, each with its share of the cores."""
-    from lidloop.machine import cpus
-    from serving.model import identity
-
-    identity(settings)  # a model that is not there is said here, not by every worker
-    if not settings.threads:
-        os.environ["LIDLOOP_THREADS"] = str(max(1, cpus() // settings.workers))
-    from serving.service import Screening
-
-    Screening.serve_http(host=settings.host, port=settings.port)  # type: ignore[attr-defined]
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
-    except OSError as error:
-        raise SettingError(
-            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}; choose another --port"
-        ) from None
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-class _Loading(threading.Thread):
-    """A call in a thread whose result or error is handed on."""
-
-    def __init__(self, work: Any) -> None:
-        super().__init__(daemon=True)
-        self._work = work
-        self._result: Any = None
-        self._error: Exception | None = None
-
-    def run(self) -> None:
-        try:
-            self._result = self._work()
-        except Exception as error:
-            self._error = error
-
-    def result(self) -> Any:
-        """Wait for the result, or raise the error."""
-        self.join()
-        if self._error is not None:
-            raise self._error
-        return self._result
 
 
 def serve_key(

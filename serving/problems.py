@@ -101,7 +101,7 @@ KINDS: Final[dict[str, Kind]] = {
     "audit": Kind(
         503,
         "No audit, no answer",
-        "That an answer is given cannot be written down now, so none is given. The server's log has the reason.",
+        "The answer cannot be written down now, so it is not given. The server's log has the reason.",
     ),
     "not-ready": Kind(503, "Not ready", "No model is loaded yet, or the server is about to stop. Try again."),
 }

@@ -1,9 +1,9 @@
-"""The BentoML service: ``bentoml serve serving.service:Screening``, or built into a Bento.
+"""The BentoML service: of ``lidloop serve``, ``bentoml serve serving.service:Screening``, or of a Bento.
 
-BentoML brings the life cycle, the supervision of workers, its build tools and its configuration. All HTTP is
-the app's own: ``Door`` stands before BentoML's routes, so that none of them (its metrics, its documentation,
-its probes, its answers of 500 to a broken picture, its bodies without a limit) can be reached around the
-app's refusals. Settings come from the environment (``serving.settings``).
+BentoML brings the life cycle, its build tools, its configuration and, under ``bentoml serve``, the
+supervision of workers. All HTTP is the app's own: ``Door`` stands before BentoML's routes, so that none of
+them (its metrics, its documentation, its probes, its answers of 500 to a broken picture, its bodies without a
+limit) can be reached around the app's refusals. Settings come from the environment (``serving.settings``).
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # read when BentoML is us
 
 import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import HTTP_PROTOCOLS
 
 from serving.app import shared_app
+
+# BentoML's worker takes uvicorn's default protocol, which has no limits for heads; there is no option for it.
+HTTP_PROTOCOLS["auto"] = "serving.connection:Connection"
 
 app = shared_app()
 
