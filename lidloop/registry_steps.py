@@ -15,6 +15,7 @@ from lidloop.bundle import ONNX, model_files, seal
 from lidloop.dataset import Dataset, LabelVersion
 from lidloop.detector import load_detector
 from lidloop.drift import Shape, reference_profile
+from lidloop.drift.compare import MIN_VALUES
 from lidloop.drift.watch import summarise
 from lidloop.errors import DatasetError, ModelError, RegistryError
 from lidloop.evaluation import read_evaluation
@@ -56,8 +57,8 @@ def register_step(
         registry_uri: folder or URI of the registry.
         run: id of the run.
         iteration: the iteration.
-        predictions: shard folders of the auto-label step, for the confidences of the reference profile;
-            human labels have none.
+        predictions: shard folders of the auto-label step, for the reference profile: what is found later is
+            compared with them.
         grown_dir: the label version that the iteration made. With it and predictions the bundle says what
             there is to watch (``lidloop.drift.watch``).
 
@@ -131,18 +132,18 @@ def register_step(
 def profile_of_human_labels(dataset: Dataset, labels: LabelSet, found: LabelSet | None) -> dict[str, Any]:
     """Reference profile of the faces that people labelled: version 0, whatever version is given.
 
-    Human labels have no confidence: that feature comes from the predictions ``found`` on validation pictures,
-    at the bundle's own threshold, and is defined for no face without them.
+    With predictions it also says how the model sees faces from its bundle's threshold on: in the validation
+    pictures, which it was not trained on, or in all where those show too few faces to compare with.
     """
     sizes = {record.id: (record.width, record.height) for record in dataset.records}
     human = labels.select(labels.origin == HUMAN)
-    profile = reference_profile(replace(human, score=np.full(len(human), np.nan)), sizes)
+    seen = None
     if found is not None:
-        found = found.reindex([record.id for record in dataset.split("val")])
-        found = found.select(found.score >= CONF)
-        if len(found):
-            profile["features"]["confidence"] = reference_profile(found, sizes)["features"]["confidence"]
-    return profile
+        seen = every = found.select(found.score >= CONF)
+        held_back = every.reindex([record.id for record in dataset.split("val")])
+        if len(held_back) >= MIN_VALUES:
+            seen = held_back
+    return reference_profile(replace(human, score=np.full(len(human), np.nan)), sizes, seen=seen)
 
 
 def _version_after(labels: LabelVersion, folder: Path) -> LabelVersion:

@@ -19,7 +19,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from lidloop.drift import PER_IMAGE, Shape, bins, features, psi
+from lidloop.drift import PER_IMAGE, Shape, bins, features, live_reference, psi
 from lidloop.labels import Face, Floats, LabelSet
 from lidloop.screening import ModelInfo, Screening
 
@@ -48,7 +48,7 @@ class Window:
         self._edges: dict[str, Sequence[float]] = {}
         self._values: dict[str, deque[int]] = {}
         self.reference: dict[str, list[int]] = {}
-        for name, entry in reference.get("features", {}).items():
+        for name, entry in live_reference(reference).items():
             if entry["n"]:
                 self._edges[name] = entry["edges"]
                 self._values[name] = deque(maxlen=size)

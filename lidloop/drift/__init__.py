@@ -6,7 +6,14 @@ self-labelling goes wrong, and ``watch`` puts all of it into one file of a model
 """
 
 from lidloop.drift.features import CONFIDENCE, DEFINITIONS, PER_IMAGE, features
-from lidloop.drift.profile import FORMAT, bins, decile_edges, histogram, reference_profile
+from lidloop.drift.profile import (
+    FORMAT,
+    bins,
+    decile_edges,
+    histogram,
+    live_reference,
+    reference_profile,
+)
 from lidloop.drift.shape import Shape
 from lidloop.drift.statistics import PSI_EPSILON, psi, psi_limit
 
@@ -21,6 +28,7 @@ __all__ = [
     "decile_edges",
     "features",
     "histogram",
+    "live_reference",
     "psi",
     "psi_limit",
     "reference_profile",

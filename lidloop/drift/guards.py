@@ -39,8 +39,8 @@ class Limits:
         confirmation_bias: by how much gold may get worse while the model agrees better with its forebears'
             labels, relative. 0.02 is what the gate tolerates of an error that gets worse.
         source_concentration: how far the growth may be that of one source, or of one third of the faces by
-            size, pose or lid opening alone: 0 is as spread as the pictures or people's labels, 1 all from
-            one. 0.8 leaves room for sources where people labelled only some of the faces, and for small ones.
+            a feature, alone: 0 is as spread as the pictures or people's labels, 1 all from one. 0.8 leaves
+            room for sources where people labelled only some of the faces, and for small ones.
     """
 
     grown_share: float = 0.5

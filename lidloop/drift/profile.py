@@ -50,17 +50,22 @@ def histogram(values: Floats, edges: Sequence[float]) -> list[int]:
     return [int(count) for count in np.bincount(bins(values, edges), minlength=len(edges) + 1)]
 
 
-def reference_profile(labels: LabelSet, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+def reference_profile(
+    labels: LabelSet, sizes: Mapping[str, tuple[int, int]], *, seen: LabelSet | None = None
+) -> dict[str, Any]:
     """Describe faces, ready for JSON (no NaN): the reference to compare later faces with.
 
     Args:
-        labels, sizes: as in ``features``. For the confidence to mean something, a model's predictions.
+        labels, sizes: as in ``features``.
+        seen: what the model finds in pictures like those. What it finds later is compared with this, not with
+            the labels: a model draws faces nearer to the average than people do, which is no drift.
 
     Returns:
         ``{"format", "images", "faces", "shape", "features": {name: {"definition", "edges", "counts", "n",
-        "undefined"}}}``. ``counts`` has one bin more than ``edges`` and sums to ``n``; a feature that is
-        defined for no face has no edges and ``n`` 0. ``shape`` is that of ``Shape.to_json``, or null with too
-        few complete faces; profiles made before there were shapes lack the key.
+        "undefined"}}, "live"}``. ``counts`` has one bin more than ``edges`` and sums to ``n``; a feature that
+        is defined for no face has no edges and ``n`` 0. ``shape`` is that of ``Shape.to_json``, or null with
+        too few complete faces. ``live`` has ``images``, ``faces`` and ``features`` of what was seen, or is
+        null. Profiles of earlier versions lack ``shape`` and ``live``.
 
     Raises:
         LidloopError: for no faces, or a picture whose size is not given.
@@ -70,22 +75,32 @@ def reference_profile(labels: LabelSet, sizes: Mapping[str, tuple[int, int]]) ->
     # What is measured by the shape as others will read it, not as it was before it was rounded.
     fitted = fit_shape(labels.points)
     shape = fitted and Shape.from_json(fitted.to_json())
+    return {
+        "format": FORMAT,
+        **_describe(labels, sizes, shape),
+        "shape": shape and shape.to_json(),
+        "live": _describe(seen, sizes, shape) if seen is not None and len(seen) else None,
+    }
+
+
+def live_reference(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """The features by name that a model's later finds are compared with; those of the labels in a profile of
+    a version before there were others."""
+    found: dict[str, Any] = (profile.get("live") or profile).get("features", {})
+    return found
+
+
+def _describe(labels: LabelSet, sizes: Mapping[str, tuple[int, int]], shape: Shape | None) -> dict[str, Any]:
     words = DEFINITIONS | (shape.definitions if shape else {})
-    profile: dict[str, Any] = {}
+    described: dict[str, Any] = {}
     for name, values in features(labels, sizes, shape=shape).items():
         defined = values[~np.isnan(values)]
         edges = decile_edges(defined) if len(defined) else []
-        profile[name] = {
+        described[name] = {
             "definition": words[name],
             "edges": edges,
             "counts": histogram(defined, edges),
             "n": len(defined),
             "undefined": len(values) - len(defined),
         }
-    return {
-        "format": FORMAT,
-        "images": len(labels.images),
-        "faces": len(labels),
-        "shape": shape and shape.to_json(),
-        "features": profile,
-    }
+    return {"images": len(labels.images), "faces": len(labels), "features": described}

@@ -463,11 +463,12 @@ def test_steps_of_two_iterations(loop: Path, place: Path) -> None:
     assert champion.gate["against"] == "1"
     profile = registry.download("2", loop / "got").read("reference_profile.json")
     assert profile["faces"] == 4
+    assert profile["live"] is None
     assert profile["features"]["confidence"]["n"] == 0
     assert profile["features"]["pfh_ratio_left"]["n"] == 4
 
 
-def test_confidences_of_the_profile_are_the_models(loop: Path, place: Path) -> None:
+def test_what_is_found_later_is_compared_with_what_the_model_sees(loop: Path, place: Path) -> None:
     scored = [
         Face(f.box, f.points, 0, score) for f, score in ((face(10), 0.9), (face(11), 0.5), (face(12), 0.1))
     ]
@@ -475,8 +476,10 @@ def test_confidences_of_the_profile_are_the_models(loop: Path, place: Path) -> N
     write_faces(loop / "shard" / "faces.parquet", found)
     step(loop, place, 0, predictions=[loop / "shard"])
     profile = Registry(place).download("1", loop / "got").read("reference_profile.json")
-    assert profile["features"]["confidence"]["n"] == 2, "val pictures only, from the bundle's threshold on"
     assert profile["faces"] == 4
+    assert profile["features"]["confidence"]["n"] == 0, "people give none"
+    assert profile["live"]["faces"] == 3, "from the bundle's threshold on; of all pictures, as val shows few"
+    assert profile["live"]["features"]["confidence"]["n"] == 3
 
 
 def test_grown_labels_are_not_in_the_profile(loop: Path, place: Path) -> None:
