@@ -70,6 +70,7 @@ class Cluster:
         """
         try:
             from kubernetes import client, config
+            from yaml import YAMLError
         except ModuleNotFoundError as error:
             raise DeployError(
                 "deploying needs the Kubernetes client: pip install 'lidloop[cluster]'"
@@ -88,7 +89,7 @@ class Cluster:
                 contexts, current = config.list_kube_config_contexts(kubeconfig or None)
                 chosen = next((c for c in contexts if c["name"] == context), current)
                 own = chosen["context"].get("namespace", "")
-        except (config.ConfigException, OSError) as error:
+        except (config.ConfigException, OSError, YAMLError) as error:
             raise DeployError(
                 f"no cluster to deploy to: {error}; name a kubeconfig with --kubeconfig or KUBECONFIG"
             ) from error
@@ -227,6 +228,6 @@ def refusal(doing: str, status: int, body: Any) -> DeployError:
         return Unavailable(f"the API server is not able to answer now: {message}")
     if "canary" in message and "schema" in message:
         return DeployError(
-            "this cluster's KServe has no canary in Standard mode, which came with 0.20: upgrade it"
+            "KServe has a canary in Standard mode since 0.20; the one of this cluster is older"
         )
     return DeployError(f"the API server refused to {doing}: {message}")

@@ -28,6 +28,8 @@ from components.inference_service.state import (
 
 TRUSTED: Final = frozenset({"helm", CREATOR})
 """Managers whose fields are taken over without a question: the chart hands the model over to us."""
+EVERY: Final = 2.0
+"""Seconds between two looks."""
 _TRIES: Final = 5
 _END_IT: Final = "`lidloop deploy promote` or `lidloop deploy rollback`"
 
@@ -38,12 +40,10 @@ class Patience:
 
     Attributes:
         seconds: in all.
-        every: between two looks.
         say: told how far it is, whenever that changed.
     """
 
     seconds: float = 600.0
-    every: float = 2.0
     say: Callable[[str], None] = lambda text: None
 
 
@@ -261,7 +261,7 @@ class Rollout:
                 self.patience.say(f"{model}: {said}")
             if time.monotonic() >= deadline:
                 raise NotReady(f"{said}, after {self.patience.seconds:.0f} s")
-            time.sleep(self.patience.every)
+            time.sleep(EVERY)
 
     def _look(self, model: Model, percent: int | None) -> Progress:
         item = self.item()
