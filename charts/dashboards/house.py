@@ -1,7 +1,7 @@
 """What all dashboards share: variables, links, queries, and the kinds of panels.
 
-A panel's title says what is shown, its description what it means and when to worry. Colours stand for a verdict
-only where there is a threshold, and thresholds are those of the alerts (``charts/lidloop/files/rules``).
+A panel's title says what is shown, its description what it means and when to worry. Colours stand for a
+verdict only where there is a threshold; thresholds are those of the alerts (``charts/lidloop/files/rules``).
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def number(
     links: Sequence[dashboard.DashboardLink] = (),
     data_links: Sequence[dashboard.DashboardLink] = (),
 ) -> stat.Panel:
-    """One figure. ``words`` replace values by (text, colour); ``name`` shows the legend in place of the value."""
+    """One figure. ``words`` replace values by (text, colour); ``name`` shows the legend, not the value."""
     panel: stat.Panel = _common(stat.Panel(), title, about, [query], size, unit, links)
     panel = (
         panel.thresholds(_thresholds(steps))

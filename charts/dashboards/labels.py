@@ -25,8 +25,8 @@ from charts.dashboards.house import (
 )
 
 OF: Final = 'namespace=~"$namespace",model="$model"'
-LABELS: Final = 'feature!~"confidence|faces_per_image"'
-"""Features whose drift an alert is about; see ``rules/labels.yaml`` for why not the other two."""
+LABELS: Final = 'feature!="faces_per_image"'
+"""Features whose drift an alert is about; see ``rules/labels.yaml`` for why not the other."""
 
 
 def build() -> dashboard.Dashboard:
@@ -34,7 +34,8 @@ def build() -> dashboard.Dashboard:
     board = screen(
         "lidloop-labels",
         "Do the labels still mean what they meant?",
-        "Above: the verdicts. In the middle: where labels and traffic have moved. Below: how the labels have grown, "
+        "Above: the verdicts. In the middle: where labels and traffic have moved. Below: how the labels "
+        "have grown, "
         "and what guards the growth.",
         since="now-24h",
         models="lidloop_labels, model",
@@ -48,8 +49,9 @@ def _verdicts() -> list[object]:
     return [
         number(
             "Largest drift of labels (PSI)",
-            "The feature that has moved most, from version 0 or from the label version before. 0.1: look; 0.25: "
-            "shifted. Faces per picture and confidence are left out: they move because labels grow.",
+            "The feature that has moved most, from version 0 or from the label version before. 0.1: look; "
+            "0.25: "
+            "shifted. Faces per picture are left out: they become more because labels grow.",
             now(
                 f'max(model_feature:lidloop_label_drift:psi{{{OF},pair=~"reference_current|previous_current",'
                 f"{LABELS}}})"
@@ -61,7 +63,8 @@ def _verdicts() -> list[object]:
         ),
         number(
             "Largest drift of traffic (PSI)",
-            "The feature in which the last faces sent to the endpoint differ most from those behind the model that "
+            "The feature in which the last faces sent to the endpoint differ most from those behind the "
+            "model that "
             "answers, all instances together. Nothing where fewer than 200 faces came.",
             now(f"max(version_feature:lidloop_serving_drift:psi{{{OF}}})"),
             unit="none",
@@ -72,7 +75,8 @@ def _verdicts() -> list[object]:
         ),
         number(
             "Guards tripped",
-            "How many of the guards against self-labelling that goes wrong have tripped; the table below says which.",
+            "How many of the guards against self-labelling that goes wrong have tripped; the table below "
+            "says which.",
             now(f"sum(max by (guard) (lidloop_guard_tripped{{{OF}}}))"),
             unit="none",
             decimals=0,
@@ -115,8 +119,10 @@ def _drift() -> list[object]:
     return [
         bars(
             "Where have labels moved? (PSI by feature)",
-            "human_grown compares grown labels with human ones: grown ones are of faces that nobody had marked, so "
-            "some distance is to be expected there, and in faces_per_image. The other two pairs should stay under "
+            "human_grown compares grown labels with human ones: grown ones are of faces that nobody had "
+            "marked, so "
+            "some distance is to be expected there, and in faces_per_image. The other two pairs should "
+            "stay under "
             "0.25.",
             rows(f"max by (pair, feature) (model_feature:lidloop_label_drift:psi{{{OF}}})"),
             across="feature",
@@ -130,7 +136,8 @@ def _drift() -> list[object]:
         ),
         lines(
             "Has traffic moved? (PSI by feature)",
-            "The last faces sent to the endpoint against those behind the model that answers, all instances of a "
+            "The last faces sent to the endpoint against those behind the model that answers, all "
+            "instances of a "
             "version together. Over 0.25 for a quarter of an hour starts a run.",
             [
                 over_time(
@@ -145,7 +152,8 @@ def _drift() -> list[object]:
         ),
         cells(
             "Is it more than chance?",
-            "The newest labels against version 0: Kolmogorov-Smirnov and Jensen-Shannon distance, and the p-value of "
+            "The newest labels against version 0: Kolmogorov-Smirnov and Jensen-Shannon distance, and the "
+            "p-value of "
             "the former, corrected for the number of tests. From 0.01 on it may be chance.",
             [
                 (
@@ -175,7 +183,8 @@ def _growth() -> list[object]:
     return [
         bars(
             "How have labels grown? (by iteration)",
-            "Labels that each iteration's model was trained on, and last what the newest one has made of them. Human "
+            "Labels that each iteration's model was trained on, and last what the newest one has made of "
+            "them. Human "
             "ones never become fewer.",
             rows(f"max by (origin, iteration) (model_origin_iteration:lidloop_labels:sum{{{OF}}})"),
             across="iteration",
@@ -187,7 +196,8 @@ def _growth() -> list[object]:
         ),
         bars(
             "What became of predictions? (by iteration)",
-            "Predictions that the filter looked at: grown ones became labels; the rest was dropped for the reason "
+            "Predictions that the filter looked at: grown ones became labels; the rest was dropped for the "
+            "reason "
             "named. overlaps-label is the rule, for most faces have a label.",
             rows(f"max by (outcome, iteration) (lidloop_filter_predictions{{{OF}}})"),
             across="iteration",
@@ -198,7 +208,8 @@ def _growth() -> list[object]:
         ),
         cells(
             "Does anything speak for self-labelling gone wrong?",
-            "What each guard measures in the newest iteration, and where it trips. docs/DRIFT.md says how each is "
+            "What each guard measures in the newest iteration, and where it trips. docs/DRIFT.md says how "
+            "each is "
             "computed.",
             [
                 ("Value", rows(f"max by (guard) (lidloop_guard{{{OF}}})")),

@@ -24,6 +24,8 @@ from charts.dashboards.house import (
 )
 
 OF: Final = 'namespace=~"$namespace",model="$model"'
+ERRORS: Final = 'metric=~"lid_error|nme"'
+"""Those that decide about champions."""
 
 
 def build() -> dashboard.Dashboard:
@@ -31,7 +33,8 @@ def build() -> dashboard.Dashboard:
     board = screen(
         "lidloop-models",
         "Is the champion good, and does the loop still make better ones?",
-        "Above: the champion and the newest run. In the middle: models by iteration, on gold (human labels, frozen) "
+        "Above: the champion and the newest run. In the middle: models by iteration, on gold (human "
+        "labels, frozen) "
         "and paper (labels that grow). Below: champion against candidate, and how gold moved.",
         since="now-24h",
         models="lidloop_champion_info, model",
@@ -45,7 +48,8 @@ def _verdicts() -> list[object]:
     return [
         number(
             "Champion",
-            "The version that others are told to serve. A click leads to it in the registry, or to the report of the "
+            "The version that others are told to serve. A click leads to it in the registry, or to the "
+            "report of the "
             "run that made it.",
             now(
                 f"max by (model, version, iteration, run) (lidloop_champion_info{{{OF}}}) == 1",
@@ -73,7 +77,8 @@ def _verdicts() -> list[object]:
         ),
         number(
             "Candidate's lid error against it",
-            "The newest version's lid error on gold over the champion's, less 1: below 0 it is better. From 10 % on "
+            "The newest version's lid error on gold over the champion's, less 1: below 0 it is better. "
+            "From 10 % on "
             "the loop makes worse models. 0 where the newest version is the champion.",
             now(
                 f'max(model_metric:lidloop_candidate_gold:max{{{OF},metric="lid_error"}}) '
@@ -117,7 +122,8 @@ def _iterations() -> list[object]:
     return [
         bars(
             "Do errors on gold fall? (by iteration)",
-            "Lid-opening error and NME (means, over the outer-canthal distance) of each iteration's model on the "
+            "Lid-opening error and NME (means, over the outer-canthal distance) of each iteration's model "
+            "on the "
             "frozen human labels. These two decide about champions.",
             rows(
                 f"max by (metric, iteration) (lidloop_evaluation{{{OF},"
@@ -132,7 +138,8 @@ def _iterations() -> list[object]:
         ),
         bars(
             "Are faces found, and points placed? (gold, by iteration)",
-            "Recall, and AP by OKS at 0.5 and over 0.5 to 0.95. Recall may not be lost; AP also falls because gold "
+            "Recall, and AP by OKS at 0.5 and over 0.5 to 0.95. Recall may not be lost; AP also falls "
+            "because gold "
             "lacks faces that grown labels teach the model to find.",
             rows(
                 f"max by (metric, iteration) (lidloop_evaluation{{{OF},"
@@ -146,7 +153,8 @@ def _iterations() -> list[object]:
         ),
         bars(
             "Whose lids are measured worst? (by iteration)",
-            "Lid-opening error on gold by the collection that the picture is from. One that rises while the others "
+            "Lid-opening error on gold by the collection that the picture is from. One that rises while "
+            "the others "
             "fall is being forgotten.",
             rows(f"max by (source, iteration) (lidloop_source_lid_error_ratio{{{OF}}})"),
             across="iteration",
@@ -166,7 +174,8 @@ def _comparison() -> list[object]:
     return [
         cells(
             "Is the newest version better than the champion? (gold)",
-            "All figures on gold. For lid_error, nme, nme_median and failure_rate less is better, for the rest more. "
+            "All figures on gold. For lid_error, nme, nme_median and failure_rate less is better, for the "
+            "rest more. "
             "All differences are 0 where the newest version is the champion.",
             [("Champion", rows(both[1])), ("Newest", rows(both[0])), ("Difference", rows(" - ".join(both)))],
             key=("metric", "Metric"),
@@ -176,7 +185,8 @@ def _comparison() -> list[object]:
         ),
         bars(
             "And on labels that grow? (paper, by iteration)",
-            "The same errors on the iteration's own validation labels, as in the paper's Table 2. Where they fall "
+            "The same errors on the iteration's own validation labels, as in the paper's Table 2. Where "
+            "they fall "
             "while gold rises, the model confirms itself.",
             rows(
                 f"max by (metric, iteration) (lidloop_evaluation{{{OF},"
@@ -193,11 +203,11 @@ def _comparison() -> list[object]:
             "Errors on gold over time. A step is a new champion or a new version.",
             [
                 over_time(
-                    f'max by (metric) (model_metric:lidloop_champion_gold:max{{{OF},metric=~"lid_error|nme"}})',
+                    f"max by (metric) (model_metric:lidloop_champion_gold:max{{{OF},{ERRORS}}})",
                     "champion {{metric}}",
                 ),
                 over_time(
-                    f'max by (metric) (model_metric:lidloop_candidate_gold:max{{{OF},metric=~"lid_error|nme"}})',
+                    f"max by (metric) (model_metric:lidloop_candidate_gold:max{{{OF},{ERRORS}}})",
                     "candidate {{metric}}",
                 ),
             ],

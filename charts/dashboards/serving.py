@@ -22,6 +22,7 @@ from charts.dashboards.house import (
 )
 
 MODEL: Final = 'lidloop_serving_model_info{namespace=~"$namespace",name="$model"} == 1'
+PLACES: Final = 'lidloop_serving_requests_{}{{namespace=~"$namespace"}}'
 JOBS: Final = f"and on (namespace, job) ({MODEL})"
 """Keeps of a figure by job those whose instances answer with the chosen model."""
 
@@ -41,7 +42,8 @@ def build() -> dashboard.Dashboard:
     board = screen(
         "lidloop-serving",
         "Do hospitals get answers, in time, and from the right model?",
-        "Above: the verdicts. In the middle: pictures, and where their time goes. Below: what was found in them; "
+        "Above: the verdicts. In the middle: pictures, and where their time goes. Below: what was found in "
+        "them; "
         "that changes with who is photographed, and how.",
         since="now-3h",
         models="lidloop_serving_model_info, name",
@@ -94,7 +96,8 @@ def _verdicts() -> list[object]:
         ),
         number(
             "Answered without a fault",
-            "Share of the last hour's pictures whose answer was no fault of the server (internal, not-ready).",
+            "Share of the last hour's pictures whose answer was no fault of the server (internal, "
+            "not-ready).",
             now(
                 f'1 - max(job:lidloop_serving_faults:ratio_rate1h{{namespace=~"$namespace"}} {JOBS})',
             ),
@@ -106,7 +109,8 @@ def _verdicts() -> list[object]:
         ),
         number(
             "Answered within 1 s",
-            "Share of the last hour's pictures; the objective is 99 % over 30 days. From the first byte of the "
+            "Share of the last hour's pictures; the objective is 99 % over 30 days. From the first byte of "
+            "the "
             "request, so slow uploads count.",
             now(f'1 - max(job:lidloop_serving_slow:ratio_rate1h{{namespace=~"$namespace"}} {JOBS})'),
             unit="percentunit",
@@ -135,7 +139,8 @@ def _requests() -> list[object]:
     return [
         lines(
             "How do requests about pictures end?",
-            "Per second, by outcome: ok, or the kind of refusal (docs/SERVING.md). internal and not-ready are faults "
+            "Per second, by outcome: ok, or the kind of refusal (docs/SERVING.md). internal and not-ready "
+            "are faults "
             "of the server, busy is too much to do, the rest is the caller's.",
             [
                 over_time(
@@ -149,7 +154,8 @@ def _requests() -> list[object]:
         ),
         lines(
             "How long does an answer take?",
-            "Of requests about pictures, whatever their outcome, from the first byte to the last. The objective is 1 s "
+            "Of requests about pictures, whatever their outcome, from the first byte to the last. The "
+            "objective is 1 s "
             "for 99 %.",
             [
                 over_time(f"histogram_quantile({q}, sum by (le) ({rate(seconds, SCREENS)}))", name)
@@ -162,7 +168,8 @@ def _requests() -> list[object]:
         ),
         lines(
             "Where does the time go?",
-            "Mean time of each stage. wait grows when there is too much to do, detect when the machine is slower than "
+            "Mean time of each stage. wait grows when there is too much to do, detect when the machine is "
+            "slower than "
             "it was.",
             [
                 over_time(
@@ -199,11 +206,13 @@ def _capacity() -> list[object]:
         ),
         lines(
             "How fast is the latency budget spent?",
-            "Share of pictures over 1 s, as a multiple of the 1 % that the objective allows. 1 just lasts the month; "
+            "Share of pictures over 1 s, as a multiple of the 1 % that the objective allows. 1 just lasts "
+            "the month; "
             "6 over six hours or 14.4 over one wakes somebody.",
             [
                 over_time(
-                    f'max(job:lidloop_serving_slow:ratio_rate{window}{{namespace=~"$namespace"}} {JOBS}) / 0.01',
+                    f'max(job:lidloop_serving_slow:ratio_rate{window}{{namespace=~"$namespace"}} {JOBS})'
+                    " / 0.01",
                     f"over {window}",
                 )
                 for window in ("5m", "1h", "6h")
@@ -234,7 +243,8 @@ def _content() -> list[object]:
     return [
         lines(
             "What do flags say?",
-            "Share of faces by level of the flag. A change of the mix means other patients, other pictures, or a "
+            "Share of faces by level of the flag. A change of the mix means other patients, other "
+            "pictures, or a "
             "model that measures differently.",
             [
                 over_time(
