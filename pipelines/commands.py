@@ -1,4 +1,4 @@
-"""``lidloop run`` and ``lidloop compile``; here ``lidloop demo`` and ``lidloop deploy`` join, too."""
+"""``lidloop run``; here the other commands of this package join the command line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from lidloop.errors import LidloopError
 from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
+from pipelines.compile_command import compile_command
 from pipelines.demo import demo
 from pipelines.deploy_commands import deploy_app
 from pipelines.follow import follow
-from pipelines.light import import_kfp
+from pipelines.host_commands import logs, status, submit, upload
+from pipelines.recurring_commands import recurring_app
 from pipelines.settings import DEFAULT_WEIGHTS, RETENTIONS, RunSettings
 
 _TRAINING = "Training"
@@ -28,6 +29,9 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
     app.command("run")(run)
     app.command("compile")(compile_command)
+    for command in (upload, submit, status, logs):
+        app.command(command.__name__)(command)
+    app.add_typer(recurring_app)
     app.add_typer(deploy_app)
 
 
@@ -37,7 +41,8 @@ def run(
         typer.Option(
             "--source",
             "-s",
-            help="ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR. May be repeated and mixed.",
+            help="ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR; DIR and FILE may be s3://BUCKET/PREFIX. "
+            "May be repeated and mixed.",
             rich_help_panel=_DATA,
         ),
     ],
@@ -228,25 +233,3 @@ def run(
     result = follow(settings, out=out, fresh=fresh, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(result.summary, indent=1))
-
-
-def compile_command(
-    out: Annotated[Path, typer.Argument(metavar="OUT.yaml", help="The file to write.")],
-    iterations: Annotated[int, typer.Option(min=1, help="How often to train, at most.")] = 4,
-    image: Annotated[
-        str, typer.Option(help="Container image of the steps.", show_default="lidloop/steps:VERSION")
-    ] = "",
-) -> None:
-    """Compile the loop for Kubeflow Pipelines.
-
-    The number of iterations is fixed here, all else is a parameter of the pipeline.
-
-    Example: lidloop compile refinement.yaml --iterations 6
-    """
-    try:
-        import_kfp()
-        from pipelines.refinement import IMAGE, compile_pipeline
-    except ImportError as error:
-        raise LidloopError(f"compiling needs KFP ({error}): pip install 'lidloop[pipeline]'") from error
-    compile_pipeline(out, iterations, image=image or IMAGE)
-    typer.echo(out)

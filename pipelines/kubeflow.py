@@ -20,10 +20,10 @@ from urllib.parse import quote
 
 import kfp_server_api as api
 import urllib3
-import yaml
 
-from pipelines.kubeflow_access import configure, secret
+from pipelines.kubeflow_access import Client, configure, secret
 from pipelines.kubeflow_errors import HostError, PipelineUnknown, RunExists, RunUnknown, explain
+from pipelines.kubeflow_pipeline import check, definitions, read_pipeline
 from pipelines.kubeflow_runs import ENDED, Run, Schedule, Task, read_run, read_schedule, unnumbered
 
 __all__ = [
@@ -72,7 +72,7 @@ class KubeflowHost:
         self.host = str(configuration.host)
         self.pipeline, self.namespace, self.service_account = pipeline, namespace, service_account
         self._ui = (ui or self.host).rstrip("/")
-        self._client = api.ApiClient(configuration, cookie=cookies)
+        self._client = Client(configuration, cookie=cookies)
         self._runs = api.RunServiceApi(self._client)
         self._recurring = api.RecurringRunServiceApi(self._client)
         self._experiments = api.ExperimentServiceApi(self._client)
@@ -290,7 +290,7 @@ class KubeflowHost:
         spec, reference = self._pipeline()
         given = {**parameters, "run": run}
         given.setdefault("sources_fingerprint", run)
-        _check(given, spec)
+        check(given, definitions(spec))
         return api.V2beta1Run(
             display_name=run or None,
             pipeline_spec=spec if reference is None else None,
@@ -298,6 +298,15 @@ class KubeflowHost:
             runtime_config=api.V2beta1RuntimeConfig(parameters=given),
             service_account=self.service_account or None,
         )
+
+    def describe(self, parameters: Mapping[str, Any], *, run: str) -> dict[str, Any]:
+        """What ``submit`` sends, as plain values; nothing is sent."""
+        content: dict[str, Any] = self._client.sanitize_for_serialization(self.body(parameters, run=run))
+        return content
+
+    def definitions(self) -> dict[str, dict[str, Any]]:
+        """The pipeline's parameters by name, as ``pipelines.kubeflow_pipeline.definitions`` gives them."""
+        return definitions(self._pipeline()[0])
 
     def _pipeline(self) -> tuple[dict[str, Any], api.V2beta1PipelineVersionReference | None]:
         """The specification that is started, and where the host has it."""
@@ -360,43 +369,6 @@ class KubeflowHost:
             return call(*args, _request_timeout=_TIMEOUT, **named)
         except (api.ApiException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise explain(error, what=what, host=self.host, unknown=unknown) from error
-
-
-def read_pipeline(path: Path) -> dict[str, Any]:
-    """A compiled pipeline as a host takes it.
-
-    Raises:
-        HostError: where it is none.
-    """
-    try:
-        documents = list(yaml.safe_load_all(path.read_text()))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise HostError(f"{path} cannot be read as a compiled pipeline: {error}") from error
-    if not documents or not isinstance(documents[0], dict) or "pipelineInfo" not in documents[0]:
-        raise HostError(f"{path} is no compiled pipeline; `lidloop compile` writes one")
-    if len(documents) == 1:
-        return dict(documents[0])
-    return {"pipeline_spec": documents[0], "platform_spec": documents[1]}
-
-
-def _check(given: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
-    """Raises HostError for parameters that a pipeline does not take, or misses."""
-    own = spec.get("pipeline_spec", spec)
-    known = own.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
-    if not known:
-        return  # the host tells no details of it, and checks them itself
-    strange = sorted(set(given) - set(known))
-    if strange:
-        raise HostError(
-            f"the pipeline has no parameter {', '.join(strange)}; it has {', '.join(sorted(known))}"
-        )
-    missing = sorted(
-        name
-        for name, entry in known.items()
-        if name not in given and "defaultValue" not in entry and not entry.get("isOptional")
-    )
-    if missing:
-        raise HostError(f"the pipeline needs {', '.join(missing)}, which was not given")
 
 
 def _named(name: str | Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import kfp_server_api as api
@@ -36,6 +36,23 @@ def configure(
         configuration.api_key["authorization"] = ""
         configuration.refresh_api_key_hook = _Token(token)
     return configuration
+
+
+class Client(api.ApiClient):
+    """KFP's client, which would take a log-in page for an answer without content."""
+
+    def request(self, *args: Any, **named: Any) -> Any:
+        """Send one request.
+
+        Raises:
+            ValueError: where JSON is asked for and something else comes.
+        """
+        response = super().request(*args, **named)
+        if named.get("_preload_content", True):
+            kind = response.getheader("Content-Type", "")
+            if "json" not in kind:
+                raise ValueError(f"it sends {kind or 'nothing'}, not JSON; is it a log-in page?")
+        return response
 
 
 class _Token:
@@ -77,7 +94,7 @@ def _address(host: str) -> str:
 def _retries() -> urllib3.Retry:
     """What may be asked twice is; no run is started twice, and no log-in page followed."""
     return urllib3.Retry(
-        total=4, connect=2, read=2, redirect=0, raise_on_redirect=False, status=4,
+        total=4, connect=2, read=2, redirect=0, raise_on_redirect=False, status=4, other=0,
         backoff_factor=0.3, status_forcelist=(502, 503, 504), allowed_methods={"GET"}, raise_on_status=False,
     )  # fmt: skip
 

@@ -70,12 +70,15 @@ class RunSettings:
             yield "sources", "no source is given; say --source ibug:DIR"
         for source in self.sources:
             try:
-                check_source(source)
+                self._check(source)
             except SourceError as error:
                 yield "sources", str(error)
         repeated = {s for s in self.sources if self.sources.count(s) > 1}
         if repeated:
             yield "sources", f"source {sorted(repeated)[0]} is given twice"
+
+    def _check(self, source: str) -> None:
+        check_source(source)
 
     def _weights(self) -> Iterator[tuple[str, str]]:
         path = Path(self.base_weights)
@@ -158,6 +161,17 @@ class RunSettings:
             "folder": str(out),
             "lidloop": __version__,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteSettings(RunSettings):
+    """The settings of a run elsewhere: its sources and weights need not be there on this machine."""
+
+    def _check(self, source: str) -> None:
+        parse_source(source)
+
+    def _weights(self) -> Iterator[tuple[str, str]]:
+        return iter(())
 
 
 def _absolute(registry: str) -> str:

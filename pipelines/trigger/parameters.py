@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
@@ -41,22 +41,6 @@ _FORMS: Final = (
 )
 _KINDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 _TYPES: Final = get_type_hints(RunSettings)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RemoteSettings(RunSettings):
-    """The settings of a run elsewhere: its sources and weights need not be there on this machine."""
-
-    def _sources(self) -> Any:
-        if not self.sources:
-            yield "sources", "no source is given"
-        for source in self.sources:
-            kind, colon, place = source.partition(":")
-            if not (kind.isalnum() and colon and place):
-                yield "sources", f"source {source!r} has not the form KIND:PLACE"
-
-    def _weights(self) -> Any:
-        return iter(())
 
 
 class Rules:
