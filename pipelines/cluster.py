@@ -121,7 +121,7 @@ class ClusterSettings:
     )
     store_endpoint: str = _setting("", "address of the S3 server; empty for Amazon's")
     store_region: str = _setting("", "its region; empty for the server's default")
-    registry: str = _setting("http://lidloop-registry.lidloop:5000", "address of the model registry")
+    registry: str = _setting("http://lidloop-registry.lidloop.svc", "address of the model registry")
     registry_secret: str = _setting(
         "lidloop-registry-user",
         "Secret with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; empty for none",

@@ -41,7 +41,7 @@ def run(
         typer.Option(
             "--source",
             "-s",
-            help="ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR; DIR and FILE may be s3://BUCKET/PREFIX. "
+            help="ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR; DIR and FILE may be s3://BUCKET/…. "
             "May be repeated and mixed.",
             rich_help_panel=_DATA,
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -86,6 +87,7 @@ def open_host(**settings: Any) -> KubeflowHost:
         HostError: where they cannot be right.
         LidloopError: where KFP is not installed.
     """
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # what is tried again is no news
     try:
         from pipelines.kubeflow import KubeflowHost
     except ImportError as error:

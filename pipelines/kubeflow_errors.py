@@ -73,6 +73,8 @@ def _unreachable(error: Exception, host: str) -> str:
         return f"{host}: the TLS certificate is not trusted ({text}); give its CA with --ca-file"
     if isinstance(error, ValueError):
         return f"{host} answers, but not as Kubeflow Pipelines does: {text[:200]}"
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        text = text.rpartition(": ")[2]
     return f"{host} cannot be reached: {text[:300]}"
 
 
