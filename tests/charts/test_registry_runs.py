@@ -1,4 +1,4 @@
-"""The registry's pod, as the chart renders it, run here: its init container, then its server.
+"""The registry's pod, as the chart renders it, run here: its init container, its server, the exporter.
 
 The database is Postgres and the object store a real S3 server where their programs are installed, else files.
 """
@@ -20,7 +20,7 @@ from lidloop.bundle import Bundle
 from lidloop.errors import RegistryError
 from lidloop.registry import Registry
 from tests.manifests.process import Pod
-from tests.manifests.render import CHART, one, template
+from tests.manifests.render import CHART, ROOT, one, template
 from tests.servers import postgres, rgw
 
 pytest.importorskip("flask_wtf", reason="MLflow's authentication is not installed")
@@ -38,7 +38,11 @@ def pod(
     folder = tmp_path_factory.mktemp("registry")
     changes = {
         "objectStore": {"endpoint": object_store.endpoint if object_store else ""},
-        "registry": {"artifacts": "s3://registry/bundles", "workers": 1},
+        "registry": {
+            "artifacts": "s3://registry/bundles",
+            "workers": 1,
+            "auth": {"defaultPermission": "NO_PERMISSIONS"},
+        },
     }
     objects = template("kserve-less", changes)
     spec = one(objects, "Deployment", "lidloop-registry")["spec"]["template"]["spec"]
@@ -163,6 +167,42 @@ def test_a_version_goes_in_and_out(
     registry.promote(version.version, reason="a test")
     assert Registry(url).get("champion").model == made.model_digest
     assert Registry(url).download("champion", tmp_path / "out").digest == made.digest
+
+
+@pytest.fixture(scope="module")
+def reader(url: str) -> dict[str, str]:
+    """A user who may read, made as docs/INSTALL.md says."""
+    secret = {"username": "reader", "password": "four random common words"}
+    text = (ROOT / "docs" / "INSTALL.md").read_text()
+    calls = re.findall(r"^admin (\S+) '(.*reader.*)'$", text.replace("\\\n", ""), re.MULTILINE)
+    assert len(calls) == 3
+    for path, body in calls:
+        content = json.loads(body.replace("'\"$READER\"'", secret["password"]))
+        done = httpx.post(f"{url}/api/{path}", json=content, auth=ADMIN, timeout=30)
+        assert done.status_code == 200, done.text
+    return secret
+
+
+def test_the_exporter_reads_it(pod: Pod, url: str, reader: dict[str, str], tmp_path: Path) -> None:
+    """As a user who may read, and who could not write."""
+    spec = one(template("kserve-less"), "Deployment", "lidloop-exporter")["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    port = rgw.free_port()
+    moved = {
+        "--registry=http://lidloop-registry.lidloop.svc": f"--registry={url}",
+        "--host=0.0.0.0": "--host=127.0.0.1",
+        "--port=9108": f"--port={port}",
+    }
+    exporter = Pod(spec, {"lidloop-registry-reader": reader}, tmp_path, moved)
+    with exporter.serving(container, port) as address:
+        for kind in ("livenessProbe", "startupProbe"):
+            assert httpx.get(address + container[kind]["httpGet"]["path"]).status_code == 200
+        metrics = httpx.get(f"{address}/metrics").text
+    assert 'lidloop_exporter_source_up{source="registry"} 1.0' in metrics
+    assert "lidloop_champion_info{" in metrics
+    create = f"{url}/api/2.0/mlflow/registered-models/set-tag"
+    body = {"name": "lidloop", "key": "a", "value": "b"}
+    assert httpx.post(create, json=body, auth=(reader["username"], reader["password"])).status_code == 403
 
 
 def test_a_client_without_a_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

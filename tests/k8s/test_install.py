@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import typer
 import yaml
 
-from lidloop.cli import app
-from pipelines import commands as pipeline_commands
-from serving import commands as serving_commands
+from lidloop.keys import ALERTS, READ, START
+from pipelines.cluster import REGISTRY_NAMES, read_cluster
+from tests.manifests.cli import root
 from tests.manifests.pods import STORAGE_INITIALIZER
 from tests.manifests.render import CHART, ROOT, VALUES, one, template
 
@@ -26,51 +27,72 @@ def test_paths_are_there() -> None:
 
 
 def test_commands_of_lidloop_exist() -> None:
-    whole = typer.Typer()
-    for group in app.registered_groups:
-        whole.add_typer(group.typer_instance, name=group.name)  # type: ignore[arg-type]
-    for command in app.registered_commands:
-        whole.registered_commands.append(command)
-    pipeline_commands.register(whole)
-    serving_commands.register(whole)
-    root = typer.main.get_command(whole)
-    assert isinstance(root, typer.core.TyperGroup)
-    lines = re.findall(r"^lidloop ([a-z][\w-]*)(?: ([a-z][\w-]*))?(.*)$", SHELL, re.MULTILINE)
-    assert len(lines) >= 4
+    lines = re.findall(r"(?:^|\$\()lidloop ([a-z][\w-]*)(?: ([a-z][\w-]*))?([^)\n]*)", SHELL, re.MULTILINE)
+    assert len(lines) >= 12
     for first, second, rest in lines:
-        command = root.commands[first]
+        command = root().commands[first]
         if isinstance(command, typer.core.TyperGroup):
             command = command.commands[second]
         options = {name for parameter in command.params for name in parameter.opts}
         assert set(re.findall(r"(--[\w-]+)", rest)) <= options, (first, second)
 
 
+def test_scopes_of_keys_exist() -> None:
+    named = set(re.findall(r"--scope (\S+)", SHELL))
+    assert named == {START, READ, ALERTS}
+
+
+def value(path: str) -> bool:
+    """Whether the chart has a value of this path."""
+    node = yaml.safe_load((CHART / "values.yaml").read_text())
+    for key in path.split("."):
+        if not isinstance(node, dict) or key not in node:
+            return False
+        node = node[key]
+    return True
+
+
 def test_values_that_are_set_exist() -> None:
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    sections = "serving|registry|monitoring|networkPolicy|objectStore"
-    named = set(re.findall(rf"(?:`|--set )((?:{sections})\.[\w.]*\w)", TEXT)) - {"monitoring.labels.release"}
-    assert len(named) > 5
-    for path in named:
-        node = values
-        for key in path.split("."):
-            assert isinstance(node, dict), path
-            assert key in node, path
-            node = node[key]
+    top = "|".join(yaml.safe_load((CHART / "values.yaml").read_text()))
+    named = set(re.findall(rf"(?:`|--set )((?:{top})\.[\w.]*\w)", TEXT))
+    assert len(named) > 20
+    assert [path for path in named if not value(path)] == []
+
+
+def secrets(part: Any) -> set[str]:
+    """Names of all Secrets that objects name."""
+    if isinstance(part, list):
+        return set().union(*map(secrets, part))
+    if not isinstance(part, dict):
+        return set()
+    found = {part["secretName"]} if "secretName" in part else set()
+    for key in ("secretKeyRef", "credentials"):
+        found |= {part[key]["name"]} if key in part else set()
+    if part.get("kind") == "ServiceAccount":
+        found |= {entry["name"] for entry in part.get("secrets", [])}
+    return found.union(*map(secrets, part.values()))
 
 
 @pytest.mark.parametrize("values", VALUES)
 def test_every_secret_is_made(values: str) -> None:
-    text = yaml.safe_dump_all(template(values))
-    named = set(re.findall(r"lidloop-(?:keys|s3|registry-(?:database|admin))\b", text))
-    assert named
+    named = secrets(template(values))
+    assert len(named) > 1
     for name in named:
-        assert f"secret generic {name} " in SHELL, name
+        assert re.search(rf"-n (lidloop|\$N) create secret (generic|tls) {name} ", SHELL), name
+
+
+@pytest.mark.parametrize("overlay", ["laptop", "production"])
+def test_every_secret_of_runs_is_made(overlay: str) -> None:
+    settings = read_cluster(ROOT / "k8s" / "overlays" / overlay / "cluster.yaml")
+    for name in (settings.store_secret, settings.registry_secret):
+        assert re.search(rf"-n (kubeflow|\$N) create secret generic {name} ", SHELL), name
 
 
 def test_keys_of_secrets_agree() -> None:
     text = yaml.safe_dump_all([*template("production"), *template("minimal")])
     assert set(re.findall(r"--from-literal=([\w-]+)=", SHELL)) == {
-        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "uri", "username", "password", "session-key"
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "uri", "username", "password", "session-key", "key",
+        *REGISTRY_NAMES,
     }  # fmt: skip
     for key in ("AWS_ACCESS_KEY_ID", "uri", "username", "password", "session-key", "/etc/lidloop/keys/keys"):
         assert key in text, key
@@ -87,7 +109,12 @@ def test_versions_agree() -> None:
 def test_addresses_agree() -> None:
     registry = one(template("production"), "Service", "lidloop-registry")
     assert registry["spec"]["ports"][0]["port"] == 80
-    assert f"`http://{registry['metadata']['name']}.lidloop.svc`" in TEXT
+    for overlay in ("laptop", "production"):
+        settings = read_cluster(ROOT / "k8s" / "overlays" / overlay / "cluster.yaml")
+        assert settings.registry == f"http://{registry['metadata']['name']}.lidloop.svc"
+    for name in ("trigger", "exporter", "registry"):
+        service_port = one(template("production"), "Service", f"lidloop-{name}")["spec"]["ports"][0]["port"]
+        assert re.search(rf"service/lidloop-{name} \d+:{service_port}\b", SHELL), name
     service = one(template("minimal"), "InferenceService")["metadata"]["name"]
     assert f"inferenceservice/{service}" in SHELL
     assert f"service/{service}-predictor" in SHELL

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.cluster import read_cluster
 from tests.manifests.hygiene import breaches
 from tests.manifests.network import End, allowed
 from tests.manifests.pods import STORAGE_INITIALIZER, pods
@@ -89,6 +90,24 @@ def test_gpus(overlay: str) -> None:
     # Anything more would refuse KFP's own pods.
     assert set(quota["spec"]["hard"]) == {"requests.nvidia.com/gpu"}
     assert one(objects, "ResourceQuota", "lidloop")["spec"]["hard"]["requests.nvidia.com/gpu"] == "0"
+
+
+@every
+def test_what_steps_are_given(overlay: str) -> None:
+    """The settings that the pipeline is compiled with fit the overlay's quota, nodes and store."""
+    settings = read_cluster(K8S / "overlays" / overlay / "cluster.yaml")
+    quota = one(build(overlay), "ResourceQuota", "lidloop-gpus")["spec"]["hard"]["requests.nvidia.com/gpu"]
+    assert settings.accelerator == "nvidia.com/gpu"
+    assert max(settings.gpus, settings.shards * settings.label_gpus) <= int(quota)
+    if settings.gpus:
+        assert settings.gpu_nodes == {"nvidia.com/gpu.present": "true"}, "as GPU feature discovery sets it"
+        assert [(t.key, t.effect) for t in settings.gpu_tolerations] == [("nvidia.com/gpu", "NoSchedule")]
+    launcher = yaml.safe_load(one(build(overlay), "ConfigMap", "kfp-launcher")["data"]["providers"])
+    store = launcher["s3"]["default"]
+    scheme = "http" if store["disableSSL"] else "https"
+    assert settings.store_endpoint.split("://")[0] == scheme
+    assert settings.store_endpoint.split("://")[1].split(":")[0] == store["endpoint"].split(":")[0]
+    assert settings.store_region == store["region"]
 
 
 @every
