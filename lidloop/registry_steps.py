@@ -25,6 +25,7 @@ from lidloop.gold import measure_on_gold
 from lidloop.labels import HUMAN, LabelSet, concat
 from lidloop.registry import Registry
 from lidloop.registry_versions import ModelVersion, line_of_champions
+from lidloop.screening import CONF as SCREENED
 from lidloop.tables import read_faces
 
 CONF: Final = 0.25
@@ -132,14 +133,14 @@ def register_step(
 def profile_of_human_labels(dataset: Dataset, labels: LabelSet, found: LabelSet | None) -> dict[str, Any]:
     """Reference profile of the faces that people labelled: version 0, whatever version is given.
 
-    With predictions it also says how the model sees faces from its bundle's threshold on: in the validation
+    With predictions it also says how the model sees faces, from the score on that screening answers with: in the validation
     pictures, which it was not trained on, or in all where those show too few faces to compare with.
     """
     sizes = {record.id: (record.width, record.height) for record in dataset.records}
     human = labels.select(labels.origin == HUMAN)
     seen = None
     if found is not None:
-        seen = every = found.select(found.score >= CONF)
+        seen = every = found.select(found.score >= SCREENED)
         held_back = every.reindex([record.id for record in dataset.split("val")])
         if len(held_back) >= MIN_VALUES:
             seen = held_back

@@ -26,6 +26,8 @@ from lidloop.ptosis import (
 )
 
 MAX_FACES: Final = 50
+CONF: Final = 0.5
+"""Score from which a face is answered, unless somebody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class Options:
     mm_per_px: float | None = None
     pupils: Mapping[Side, tuple[float, float]] = field(default_factory=dict)
     max_faces: int = 10
-    conf: float = 0.5
+    conf: float = CONF
     thresholds: Thresholds = field(default_factory=Thresholds)
 
 

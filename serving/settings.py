@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from lidloop.errors import LidloopError
 from lidloop.ptosis import Thresholds
+from lidloop.screening import CONF
 
 PREFIX: Final = "LIDLOOP_"
 MOUNTED: Final = Path("/mnt/models")
@@ -38,6 +39,8 @@ class Settings:
         backend, device: as ``lidloop.detector.load_detector`` takes them. threads: of the network, 0: all
             cores.
         host, port: where to listen.
+        metrics_host, metrics_port: where metrics are to be had, and nothing else is; without a host: the same
+            one; without a port: beside everything else, with access control for the scope ``metrics`` only.
         body_bytes: largest picture, in bytes as sent. pixels: largest picture, in pixels.
         body_seconds: time a body may take to arrive. work_seconds: time an answer may take from there.
         workers: processes that answer. What follows is for each of them.
@@ -66,6 +69,8 @@ class Settings:
     threads: int = 0
     host: str = "127.0.0.1"
     port: int = 8000
+    metrics_host: str = ""
+    metrics_port: int = 0
     body_bytes: int = 10_000_000
     pixels: int = 25_000_000
     body_seconds: float = 15.0
@@ -76,7 +81,7 @@ class Settings:
     queue: int = 8
     steady: int = 0
     grace: float = 20.0
-    conf: float = 0.5
+    conf: float = CONF
     mrd1_suspicious: float = Thresholds().mrd1_suspicious
     mrd1_functional: float = Thresholds().mrd1_functional
     asymmetry: float = Thresholds().asymmetry
@@ -115,8 +120,11 @@ class Settings:
                 f"mrd1_functional ({self.mrd1_functional}) must not be above mrd1_suspicious "
                 f"({self.mrd1_suspicious})"
             )
-        if not 0 <= self.port <= 65535:
-            raise SettingError(f"port must be 0 to 65535, got {self.port}")
+        for name in ("port", "metrics_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                raise SettingError(f"{name} must be 0 to 65535, got {getattr(self, name)}")
+        if self.metrics_port and self.metrics_port == self.port:
+            raise SettingError(f"metrics_port must be another than port, which is {self.port} too")
         if not 0 <= self.conf <= 1:
             raise SettingError(f"conf must be 0 to 1, got {self.conf}")
         if self.backend not in ("onnxruntime", "openvino"):
