@@ -133,8 +133,9 @@ def register_step(
 def profile_of_human_labels(dataset: Dataset, labels: LabelSet, found: LabelSet | None) -> dict[str, Any]:
     """Reference profile of the faces that people labelled: version 0, whatever version is given.
 
-    With predictions it also says how the model sees faces, from the score on that screening answers with: in the validation
-    pictures, which it was not trained on, or in all where those show too few faces to compare with.
+    With predictions it also says how the model sees faces, from the score on that screening answers with:
+    in the validation pictures, which it was not trained on, or in all where those show too few faces to
+    compare with.
     """
     sizes = {record.id: (record.width, record.height) for record in dataset.records}
     human = labels.select(labels.origin == HUMAN)
