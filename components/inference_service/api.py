@@ -140,7 +140,9 @@ class Cluster:
             Owned: where another manager owns a field that would change.
             DeployError: where it is refused.
         """
-        metadata = {**document["metadata"], "resourceVersion": seen["metadata"]["resourceVersion"]}
+        metadata = dict(document["metadata"])
+        if not dry_run:  # a status that changes meanwhile takes nothing from a preview
+            metadata["resourceVersion"] = seen["metadata"]["resourceVersion"]
         query = [*_options(MANAGER, dry_run), ("force", "true" if force else "false")]
         body = {**document, "metadata": metadata}
         return self._call("PATCH", SERVICES, document["metadata"]["name"], body=body, query=query)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.inference_service.state import API_VERSION, KIND, Model, Object, State, document
+from components.inference_service.state import API_VERSION, CONTAINER, KIND, Model, Object, State, document
 from lidloop import __version__
 
 IMAGE = f"lidloop/serving:{__version__}"
@@ -37,7 +37,7 @@ def serving_runtime(name: str, namespace: str, *, keys: str, image: str = IMAGE)
         "LIDLOOP_KEYS": "/etc/lidloop/keys/keys",
     }
     container = {
-        "name": "kserve-container",
+        "name": CONTAINER,
         "image": image,
         "command": ["lidloop", "serve"],
         "env": [{"name": key, "value": value} for key, value in variables.items()],

@@ -29,6 +29,8 @@ SOURCE: Final = "internal.serving.kserve.io/storage-initializer-sourceuri"
 """Annotation of pods, by KServe: where their model came from."""
 CLUSTER_LOCAL: Final = ("networking.kserve.io/visibility", "cluster-local")
 VERSION_VARIABLE: Final = "LIDLOOP_MODEL_VERSION"
+CONTAINER: Final = "kserve-container"
+"""Name that KServe gives, and asks of, the server's container."""
 KEPT: Final = 10
 """So many earlier models are remembered to go back to."""
 
@@ -163,7 +165,7 @@ def is_cluster_local(item: Object) -> bool:
 def _entry(item: Object, canary: Model, percent: int) -> dict[str, Any]:
     model = copy.deepcopy(dict(item["spec"]["predictor"]["model"]))
     model["storageUri"] = canary.uri
-    model.setdefault("name", "")  # required by the schema of a canary; KServe takes the runtime's
+    model["name"] = model.get("name") or CONTAINER  # a canary's schema requires it; a stable model's does not
     others = [variable for variable in model.get("env", []) if variable["name"] != VERSION_VARIABLE]
     model["env"] = [*others, {"name": VERSION_VARIABLE, "value": canary.version}]
     predictor = {"name": canary_name(canary), "annotations": _notes(canary), "model": model}

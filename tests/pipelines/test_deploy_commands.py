@@ -89,7 +89,7 @@ def chart_made() -> dict[str, Any]:
                 "labels": {"app.kubernetes.io/component": "serving"},
                 "model": {
                     "modelFormat": {"name": "lidloop", "version": "1"}, "protocolVersion": "v2",
-                    "runtime": NAME, "name": "", "storageUri": f"{MODELS}/1",
+                    "runtime": NAME, "storageUri": f"{MODELS}/1",
                 },
             }
         },
@@ -449,7 +449,6 @@ def test_a_server_that_is_away_while_waiting(
         api.broken = 3
         return answer
 
-    monkeypatch.setattr(ready, "step", lambda step=ready.step: None if api.broken else step())
     monkeypatch.setattr(api, "apply", then_away)
     assert "is not able to answer now" in done(lidloop_(mock))
     assert serves(mock)["uri"] == "/2"
