@@ -25,11 +25,13 @@ from lidloop.files import write_atomic
 PREFIX: Final = "lidloop_"
 """What every key begins with."""
 SCREEN: Final = "screen"
+METRICS: Final = "metrics"
 START: Final = "runs:start"
 READ: Final = "runs:read"
 ALERTS: Final = "alerts"
 SCOPES: Final = {
     SCREEN: "everything of `lidloop serve` that takes a picture",
+    METRICS: "see the metrics of `lidloop serve`",
     START: "start runs through `lidloop trigger`",
     READ: "see its runs and alerts",
     ALERTS: "send it alerts, which may start a run",

@@ -19,8 +19,9 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from lidloop.keys import METRICS as METRICS_SCOPE
 from serving import inference
-from serving.edge import Edge, on_http_exception, on_problem
+from serving.edge import METRICS, Edge, on_http_exception, on_problem
 from serving.metrics import CONTENT_TYPE
 from serving.model import Served
 from serving.openapi import document
@@ -100,7 +101,7 @@ def _routes() -> list[Route]:
         Route(version + "/ready", inference.model_ready),
         Route(model + "/infer", inference.infer_endpoint, methods=["POST"]),
         Route(version + "/infer", inference.infer_endpoint, methods=["POST"]),
-        Route("/metrics", _metrics),
+        Route(METRICS, _metrics),
         Route("/openapi.json", _openapi),
         Route(PREFIX + "{kind}", _problem),
     ]
@@ -131,7 +132,11 @@ async def _ready(request: Request) -> Response:
 
 
 async def _metrics(request: Request) -> Response:
-    content = await asyncio.to_thread(runtime_of(request).metrics.exposition)
+    runtime = runtime_of(request)
+    if not runtime.settings.metrics_port:
+        # Counters before and after a single request say what was found in its picture.
+        await runtime.authorize(request, METRICS_SCOPE)
+    content = await asyncio.to_thread(runtime.metrics.exposition)
     return Response(content, headers={"Content-Type": CONTENT_TYPE})
 
 

@@ -65,6 +65,13 @@ def serve(
     port: Annotated[
         int | None, typer.Option("--port", "-p", help="Where to listen.", show_default="8000")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Where metrics are to be had, and nothing else is.",
+            show_default="--port, with access control for keys of the scope metrics",
+        ),
+    ] = None,
     keys: Annotated[
         Path | None,
         typer.Option(help="File of API keys, made by `lidloop serve-key`.", rich_help_panel=_ACCESS),
@@ -117,6 +124,7 @@ def serve(
         backend=backend,
         host=host,
         port=port,
+        metrics_port=metrics_port,
         keys=str(keys) if keys else None,
         audit=audit,
         workers=workers,
@@ -141,9 +149,10 @@ def check_address(settings: Settings) -> None:
     """
     from lidloop.peers import is_loopback
 
-    if not settings.protected and not is_loopback(settings.host):
+    strange = [h for h in (settings.host, settings.metrics_host) if h and not is_loopback(h)]
+    if not settings.protected and strange:
         raise SettingError(
-            f"without API keys or JWTs the server listens on 127.0.0.1 only, not on {settings.host}: make a "
+            f"without API keys or JWTs the server listens on 127.0.0.1 only, not on {strange[0]}: make a "
             "key with `lidloop serve-key` and give its file with --keys, or set LIDLOOP_JWT_ISSUER, "
             "LIDLOOP_JWT_AUDIENCE and LIDLOOP_JWKS"
         )
@@ -157,8 +166,8 @@ def serve_key(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="screen|runs:start|runs:read|alerts",
-            help="What it is for: pictures, or `lidloop trigger`. May be repeated.",
+            metavar="screen|metrics|runs:start|runs:read|alerts",
+            help="What it is for: pictures, metrics, or `lidloop trigger`. May be repeated.",
             show_default="screen",
         ),
     ] = None,

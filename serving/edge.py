@@ -38,6 +38,7 @@ HEADERS: Final = {
 }
 PROBES: Final = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready")
 """Answered to anyone: a kubelet has no credentials and does not come from this machine."""
+METRICS: Final = "/metrics"
 SAFE: Final = ("GET", "HEAD")
 UNKNOWN: Final = "other"
 CLIENT_GONE: Final = 499
@@ -85,6 +86,7 @@ class _Exchange:
     async def run(self) -> None:
         """Let the app answer."""
         try:
+            self._check_port()
             self._guard()
             await self._edge.app(self._scope, self._receiving, self._sending)
         except Problem as refusal:
@@ -148,6 +150,13 @@ class _Exchange:
     async def _refuse(self, problem: Problem) -> None:
         self._state["outcome"] = problem.kind
         await problem.response(self._id)(self._scope, self._receive, self._sending)
+
+    def _check_port(self) -> None:
+        """Where metrics have a port of their own, they are there and nothing else is."""
+        port = self._runtime.settings.metrics_port
+        here = (self._scope.get("server") or ("", 0))[1] == port
+        if port and here != (self._scope["path"] == METRICS):
+            raise Problem("not-found", "there is nothing at this address")
 
     def _guard(self) -> None:
         headers = Headers(scope=self._scope)

@@ -48,9 +48,7 @@ def document(settings: Settings) -> dict[str, Any]:
             "/v2/health/ready": {"get": _get("v2Ready", "Whether it answers", _flag("ready"), 503)},
             "/livez": {"get": _get("live", "Whether the server lives", _flag("live"))},
             "/readyz": {"get": _get("ready", "Whether it answers", _flag("ready"), 503)},
-            "/metrics": {
-                "get": _get("metrics", "Metrics for Prometheus", {"type": "string"}, media_type="text/plain")
-            },
+            **_metrics(settings, secured),
             "/openapi.json": {"get": _get("openapi", "This document", {"type": "object"})},
             "/problems/{kind}": {
                 "parameters": [
@@ -61,6 +59,14 @@ def document(settings: Settings) -> dict[str, Any]:
         },
         "components": {"schemas": SCHEMAS} | ({"securitySchemes": schemes} if protected else {}),
     }
+
+
+def _metrics(settings: Settings, secured: dict[str, Any]) -> dict[str, Any]:
+    if settings.metrics_port:  # another server, as far as programs see
+        return {}
+    statuses = (401, 503) if secured else ()
+    get = _get("metrics", "Metrics for Prometheus", {"type": "string"}, *statuses, media_type="text/plain")
+    return {"/metrics": {"get": get | secured}}
 
 
 _NAME: Final = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}

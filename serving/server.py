@@ -137,16 +137,20 @@ def _end_with_the_supervisor() -> None:
 
 
 def _listen(settings: Settings) -> list[socket.socket]:
-    return [_listen_on(settings.host, settings.port)]
+    sockets = [_listen_on(settings.host, settings.port, "--port")]
+    if settings.metrics_port:
+        host = settings.metrics_host or settings.host
+        sockets.append(_listen_on(host, settings.metrics_port, "--metrics-port"))
+    return sockets
 
 
-def _listen_on(host: str, port: int) -> socket.socket:
+def _listen_on(host: str, port: int, option: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
         raise SettingError(
-            f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port"
+            f"cannot listen on {host}, port {port}: {error.strerror}; choose another {option}"
         ) from None
 
 

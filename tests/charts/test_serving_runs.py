@@ -61,7 +61,7 @@ def pod(
     objects = template("kserve-less", changes)
     spec = one(objects, "Deployment", "lidloop-serving")["spec"]["template"]["spec"]
     secrets = {"lidloop-s3": store_keys, "lidloop-keys": {"keys": key_file[1]}}
-    moved = {"0.0.0.0": "127.0.0.1", "8080": str(rgw.free_port())}
+    moved = {"0.0.0.0": "127.0.0.1", "8080": str(rgw.free_port()), "9109": str(rgw.free_port())}
     return Pod(spec, secrets, tmp_path_factory.mktemp("serving"), moved)
 
 
@@ -103,7 +103,8 @@ def test_probes_and_metrics(url: str, pod: Pod) -> None:
     [server] = pod.spec["containers"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert httpx.get(url + server[probe]["httpGet"]["path"]).status_code == 200
-    metrics = httpx.get(url + "/metrics").text
+    assert httpx.get(url + "/metrics").status_code == 404
+    metrics = httpx.get(f"http://127.0.0.1:{pod.moved['9109']}/metrics").text
     assert "lidloop_serving_model_info{" in metrics
     assert 'version="7"' in metrics
 

@@ -104,7 +104,6 @@ def test_what_needs_credentials_and_what_does_not(make_client: ClientFactory, ke
         "/",
         "/livez",
         "/readyz",
-        "/metrics",
         "/openapi.json",
         "/v2/health/live",
         "/v2/models/lidloop",
@@ -112,8 +111,34 @@ def test_what_needs_credentials_and_what_does_not(make_client: ClientFactory, ke
         assert client.get(path).status_code == 200, path
     assert client.post("/v1/screen").status_code == 401
     assert client.post("/v2/models/lidloop/infer").status_code == 401
+    assert client.get("/metrics").status_code == 401
     document = client.get("/openapi.json").json()
     assert document["paths"]["/v1/screen"]["post"]["security"] == [{"bearer": []}]
+
+
+def test_metrics_have_a_scope_of_their_own(make_client: ClientFactory, keys: Path) -> None:
+    screening = add_key(keys, "ward 3")
+    watching = add_key(keys, "Prometheus", scopes=("metrics",))
+    client = make_client(keys=str(keys))
+    assert client.get("/metrics", headers={"Authorization": f"Bearer {screening}"}).status_code == 403
+    answer = client.get("/metrics", headers={"Authorization": f"Bearer {watching}"})
+    assert answer.status_code == 200
+    assert "lidloop_serving_requests" in answer.text
+    document = client.get("/openapi.json").json()
+    assert document["paths"]["/metrics"]["get"]["security"] == [{"bearer": []}]
+
+
+def test_metrics_may_have_a_port_of_their_own(make_client: ClientFactory, keys: Path) -> None:
+    add_key(keys, "ward 3")
+    app = make_client(keys=str(keys), metrics_port=9109).app
+    here, there = (TestClient(app, base_url=f"http://127.0.0.1:{port}") for port in (8000, 9109))
+    assert here.get("/livez").status_code == 200
+    assert here.get("/metrics").status_code == 404
+    assert "/metrics" not in here.get("/openapi.json").json()["paths"]
+    assert there.get("/metrics").status_code == 200
+    for path in ("/", "/livez", "/v1/screen", "/openapi.json", "/metrics/"):
+        assert there.get(path).status_code == 404, path
+    assert there.post("/v1/screen").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -227,9 +227,9 @@ def test_an_oversized_body_is_refused_before_it_is_sent(server: Server) -> None:
 
 
 def test_several_workers_are_one_server(start_server: ServerFactory, photo: Photo, tmp_path: Path) -> None:
-    keys, audit = tmp_path / "keys.json", tmp_path / "audit.log"
+    keys, audit, port = tmp_path / "keys.json", tmp_path / "audit.log", free_port()
     key = add_key(keys, "test")
-    server = start_server("--workers=2", f"--keys={keys}", f"--audit={audit}")
+    server = start_server("--workers=2", f"--keys={keys}", f"--audit={audit}", f"--metrics-port={port}")
     headers = PNG | {"Authorization": f"Bearer {key}"}
     with ThreadPoolExecutor(4) as pool:
         answers = list(
@@ -243,10 +243,11 @@ def test_several_workers_are_one_server(start_server: ServerFactory, photo: Phot
     assert {response.status_code for response in answers} == {200}
     assert (
         'lidloop_serving_requests_total{outcome="ok",route="/v1/screen"} 12.0'
-        in httpx.get(f"{server.url}/metrics").text
+        in httpx.get(f"http://127.0.0.1:{port}/metrics").text
     )
     assert httpx.post(f"{server.url}/v1/screen", content=photo.png, headers=PNG).status_code == 401
     assert httpx.get(f"{server.url}/healthz").status_code == 404
+    assert httpx.get(f"{server.url}/metrics").status_code == 404
     assert len(audit.read_text().splitlines()) == 13
     assert server.stop() == 0
     assert "Traceback" not in server.log.read_text()

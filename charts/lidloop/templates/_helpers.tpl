@@ -231,7 +231,7 @@ spec:
     matchLabels:
       {{- include "lidloop.selector" . | nindent 6 }}
   endpoints:
-    - port: http
+    - port: {{ ternary "metrics" "http" (eq (index . 1) "serving") }}
       {{- include "lidloop.scrape" $root | nindent 6 }}
 {{- end -}}
 

@@ -20,7 +20,7 @@ INTERNET = End(address="203.0.113.9")
 METADATA = End(address="169.254.169.254")
 KFP = End("kubeflow", {"app": "ml-pipeline"})
 PEERS = [DNS, GATEWAY, PIPELINE, PROMETHEUS, STRANGER, STORE, DATABASE, ISSUER, INTERNET, METADATA]
-PORTS = [("TCP", p) for p in (22, 53, 80, 443, 5000, 5432, 6443, 8080, 8090, 8888, 9090, 9108)] + [
+PORTS = [("TCP", p) for p in (22, 53, 80, 443, 5000, 5432, 6443, 8080, 8090, 8888, 9090, 9108, 9109)] + [
     ("UDP", 53),
     ("UDP", 443),
 ]
@@ -52,7 +52,7 @@ def test_serving_on_kserve() -> None:
     objects = template("production")
     assert ways(objects, end(objects, "InferenceService/lidloop-serving")) == {
         "from envoy-gateway-system": {("TCP", 8080)},
-        "from monitoring": {("TCP", 8080)},
+        "from monitoring": {("TCP", 9109)},
         "to kube-system": NAMES,
         "to 192.0.2.10": {("TCP", 443)},
         "to 192.0.2.30": {("TCP", 443)},

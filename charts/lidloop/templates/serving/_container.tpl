@@ -17,6 +17,7 @@ env:
   {{- end }}
   - {name: LIDLOOP_HOST, value: 0.0.0.0}
   - {name: LIDLOOP_PORT, value: "8080"}
+  - {name: LIDLOOP_METRICS_PORT, value: "9109"}
   - {name: LIDLOOP_GRACE, value: {{ .Values.serving.graceSeconds | quote }}}
   {{- if $access.keysSecret }}
   - {name: LIDLOOP_KEYS, value: /etc/lidloop/keys/{{ $access.keysKey }}}
@@ -31,6 +32,7 @@ env:
   {{- end }}
 ports:
   - {name: http, containerPort: 8080, protocol: TCP}
+  - {name: metrics, containerPort: 9109, protocol: TCP}
 startupProbe:
   httpGet: {path: /readyz, port: http}
   periodSeconds: 2

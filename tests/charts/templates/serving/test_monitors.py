@@ -22,15 +22,15 @@ def test_monitor(values: str, kind: str, ends: str, source: str) -> None:
     objects = template(values, WATCHED)
     monitor = one(objects, kind, "lidloop-serving")
     [end] = monitor["spec"][ends]
-    assert end == {"port": "http", "path": "/metrics", "interval": "15s"}
+    assert end == {"port": "metrics", "path": "/metrics", "interval": "15s"}
     assert monitor["metadata"]["labels"]["release"] == "x"
     assert end["path"] in {route.path for route in create_app(Settings()).routes}  # type: ignore[attr-defined]
     found = one(objects, source, "lidloop-serving")
     if source == "Service":
-        assert [p["name"] for p in found["spec"]["ports"]] == [end["port"]]
+        assert [p["name"] for p in found["spec"]["ports"]] == ["http", end["port"]]
         assert monitor["spec"]["selector"]["matchLabels"].items() <= found["metadata"]["labels"].items()
     else:
-        assert [p["name"] for p in found["spec"]["containers"][0]["ports"]] == [end["port"]]
+        assert [p["name"] for p in found["spec"]["containers"][0]["ports"]] == ["http", end["port"]]
 
 
 def test_off_by_default() -> None:

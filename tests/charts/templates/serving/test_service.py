@@ -11,8 +11,9 @@ def test_service() -> None:
     pod = one(objects, "Deployment", "lidloop-serving")["spec"]["template"]
     assert service["spec"]["type"] == "ClusterIP"
     assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
-    [port] = service["spec"]["ports"]
-    assert (port["port"], port["targetPort"]) == (8000, pod["spec"]["containers"][0]["ports"][0]["name"])
+    here = [(port["port"], port["targetPort"]) for port in service["spec"]["ports"]]
+    http, metrics = (port["name"] for port in pod["spec"]["containers"][0]["ports"])
+    assert here == [(8000, http), (9109, metrics)]
     assert service["metadata"]["annotations"] == {"a": "b"}
 
 

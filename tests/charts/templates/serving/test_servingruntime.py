@@ -30,7 +30,7 @@ def test_as_kserve_wants_it() -> None:
     assert runtime["protocolVersions"] == ["v2"]
     assert runtime["supportedModelFormats"] == [{"name": "lidloop", "version": "1", "autoSelect": False}]
     assert [c["name"] for c in runtime["containers"]] == ["kserve-container"]
-    assert [p["containerPort"] for p in container()["ports"]] == [8080]
+    assert [p["containerPort"] for p in container()["ports"]] == [8080, 9109]
 
 
 def test_not_without_kserve() -> None:
