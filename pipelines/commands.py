@@ -16,6 +16,7 @@ from pipelines.follow import follow
 from pipelines.host_commands import logs, status, submit, upload
 from pipelines.recurring_commands import recurring_app
 from pipelines.settings import DEFAULT_WEIGHTS, RETENTIONS, RunSettings
+from pipelines.trigger.commands import trigger
 
 _TRAINING = "Training"
 _LABELS = "Which predictions become labels"
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
         app.command(command.__name__)(command)
     app.add_typer(recurring_app)
     app.add_typer(deploy_app)
+    app.command("trigger")(trigger)
 
 
 def run(

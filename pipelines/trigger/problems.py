@@ -48,6 +48,11 @@ KINDS: Final[dict[str, Kind]] = {
         "A run is running",
         "As many runs are running as may at a time; `runs` names them. Wait for the end of one.",
     ),
+    "no-defaults": Kind(
+        409,
+        "Alerts start no runs here",
+        "The run defaults name no sources; whoever runs the service adds them to its `--run-defaults`.",
+    ),
     "too-large": Kind(413, "The body is too large", "`limit` says how many bytes are taken."),
     "media-type": Kind(
         415, "Not a media type that is taken", "Bodies are `application/json`, not compressed."

@@ -1,0 +1,139 @@
+"""Who may ask: API keys by ``Authorization``, as a bearer or as the password of Basic; or this machine alone.
+
+Keys have 256 random bits, so nobody finds one by trying. That failed attempts are limited keeps them from
+costing time and filling logs. A valid key is let in even where its address is limited: behind one gateway all
+callers have one address, and nobody shall lock out the others by sending nonsense.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+
+from lidloop.keys import ALERTS, READ, START, AccessError, KeyFile
+from pipelines.trigger.problems import Problem
+
+log: Final = logging.getLogger("lidloop.trigger")
+
+_HEADER: Final = 1000  # characters; a key has 64
+_ADDRESSES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the key's id, or ``local``."""
+
+    id: str
+    scopes: frozenset[str]
+
+
+LOCAL: Final = Caller("local", frozenset({ALERTS, READ, START}))
+
+
+class Failures:
+    """Failed attempts by address: ``most`` in ``seconds``, then they are refused without a word.
+
+    Each address has a bucket of attempts that fills again in ``seconds``. The addresses that were seen least
+    lately are forgotten.
+    """
+
+    def __init__(
+        self, most: int = 10, seconds: float = 60.0, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most, self._rate, self._clock = most, most / seconds, clock
+        self._lock = threading.Lock()
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def failed(self, address: str) -> float:
+        """Count a failed attempt; return after how many seconds another is answered, 0 where this one is."""
+        with self._lock:
+            now = self._clock()
+            left, seen = self._left.pop(address, (float(self._most), now))
+            left = min(self._most, left + (now - seen) * self._rate)
+            wait = 0.0 if left >= 1 else (1 - left) / self._rate
+            self._left[address] = (left - 1 if left >= 1 else left, now)
+            while len(self._left) > _ADDRESSES:
+                self._left.popitem(last=False)
+            return wait
+
+
+class Access:
+    """The check of one service.
+
+    Args:
+        keys: file of hashed keys; None lets in this machine's callers without one.
+
+    Raises:
+        AccessError: for a file that cannot be used.
+    """
+
+    def __init__(self, keys: Path | None) -> None:
+        self._keys = KeyFile(keys) if keys else None
+        self._failures = Failures()
+        self.failures = 0
+        """Failed attempts so far."""
+
+    @property
+    def open(self) -> bool:
+        """Whether callers need no keys: then only this machine is answered."""
+        return self._keys is None
+
+    def check(self, request: Request, *scopes: str) -> Caller:
+        """Who asks, where they may use one of ``scopes``.
+
+        Raises:
+            Problem: 401, 403, 429; 503 where keys cannot be checked.
+        """
+        if self._keys is None:
+            return LOCAL
+        key = read_key(request.headers.get("authorization", ""))
+        try:
+            found = self._keys.find(key) if key else None
+        except AccessError as error:
+            log.error("%s", error)
+            raise Problem("not-ready", "keys cannot be checked now") from None
+        if found is None:
+            raise self._refuse(request.client.host if request.client else "", given=bool(key))
+        if not found.scopes & set(scopes):
+            raise Problem("forbidden", f"the key is not for this; it would need {' or '.join(scopes)}")
+        return Caller(found.id, found.scopes)
+
+    def _refuse(self, address: str, *, given: bool) -> Problem:
+        self.failures += 1
+        wait = self._failures.failed(address)
+        if wait:
+            return Problem(
+                "too-many", "wait before you try again", headers={"Retry-After": str(int(wait) + 1)}
+            )
+        log.warning("refused %s: %s", address, "a key that is not valid" if given else "no key")
+        invalid = ', error="invalid_token"' if given else ""
+        return Problem(
+            "credentials",
+            "the key is not valid" if given else "this service needs a key",
+            headers={"WWW-Authenticate": f'Bearer realm="lidloop"{invalid}, Basic realm="lidloop"'},
+        )
+
+
+def read_key(header: str) -> str | None:
+    """The key in an ``Authorization`` header: of Bearer (RFC 6750), or the password of Basic (RFC 7617)."""
+    scheme, _, value = header[:_HEADER].partition(" ")
+    value = value.strip()
+    if scheme.lower() == "bearer":
+        return value or None
+    if scheme.lower() != "basic":
+        return None
+    try:
+        _, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return None
+    return password or None

@@ -1,0 +1,277 @@
+"""The app: its routes, and what happens when it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from lidloop.keys import ALERTS, READ, START
+from pipelines.settings import SettingsError
+from pipelines.trigger.access import Access
+from pipelines.trigger.body import read_json
+from pipelines.trigger.cooldown import Outcome
+from pipelines.trigger.edge import Edge, on_http_exception, on_problem
+from pipelines.trigger.launchers import Launcher
+from pipelines.trigger.metrics import CONTENT_TYPE, Metrics
+from pipelines.trigger.openapi import document
+from pipelines.trigger.parameters import Rules
+from pipelines.trigger.problems import KINDS, PREFIX, Problem, wrong_parameters
+from pipelines.trigger.store import Busy, KeyReused, Run, Store
+from pipelines.trigger.supervisor import Supervisor
+from pipelines.trigger.webhook import read_alerts
+
+REQUEST_BYTES: Final = 64 * 1024
+MESSAGE_BYTES: Final = 4 * 1024 * 1024
+"""Alertmanager does not send a message again that is refused as too large; ``max_alerts`` keeps it small."""
+PAGE: Final = 50
+MOST_PER_PAGE: Final = 500
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the requests of one process share."""
+
+    rules: Rules
+    store: Store
+    launcher: Launcher
+    supervisor: Supervisor
+    access: Access
+    metrics: Metrics
+    clock: Callable[[], float]
+
+
+def create_app(
+    *,
+    rules: Rules,
+    store: Store,
+    launcher: Launcher,
+    access: Access,
+    every: float = 2.0,
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
+    """Make the app. It looks after runs while it lives, and closes the store at its end.
+
+    Args:
+        rules: what runs may be started.
+        store: where they are written down.
+        launcher: what starts them.
+        access: who may ask.
+        every: seconds between two looks at the runs.
+        clock: seconds since 1970.
+    """
+    supervisor = Supervisor(store, launcher, every=every, clock=clock)
+    service = Service(rules, store, launcher, supervisor, access, Metrics(store, supervisor, access), clock)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        supervisor.start()
+        yield
+        await asyncio.to_thread(supervisor.stop)
+        store.close()
+
+    app = Starlette(
+        routes=[
+            Route("/v1/runs", _runs, methods=["GET"]),
+            Route("/v1/runs", _start, methods=["POST"]),
+            Route("/v1/runs/{id}", _run),
+            Route("/v1/alerts", _alerts, methods=["GET"]),
+            Route("/v1/alerts", _hear, methods=["POST"]),
+            Route("/livez", _live),
+            Route("/readyz", _ready),
+            Route("/metrics", _metrics),
+            Route("/openapi.json", _openapi),
+            Route(PREFIX + "{kind}", _problem),
+        ],
+        middleware=[Middleware(Edge, local=access.open)],
+        exception_handlers={Problem: on_problem, HTTPException: on_http_exception},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False  # the redirect would repeat whatever Host says
+    app.state.service = service
+    return app
+
+
+async def _start(request: Request) -> Response:
+    service = _service(request)
+    caller = service.access.check(request, START)
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise Problem("body", "Idempotency-Key: 1 to 255 visible ASCII characters are taken")
+    given, body = await read_json(request, limit=REQUEST_BYTES)
+    if not isinstance(given, dict):
+        raise Problem("body", "the body must be an object of parameters")
+    digest = hashlib.sha256(body).hexdigest()
+
+    def work() -> tuple[Run, bool]:
+        return service.store.ask(
+            service.rules.merge(given), by=caller.id, now=service.clock(), key=key, request=digest
+        )
+
+    try:
+        run, repeated = await asyncio.to_thread(work)
+    except SettingsError as error:
+        raise wrong_parameters(error.problems) from None
+    except KeyReused:
+        raise Problem("key-reused", "this Idempotency-Key came with another body before") from None
+    except Busy as busy:
+        detail = "as many runs are running as may at a time"
+        raise Problem("busy", detail, runs=busy.runs) from None
+    service.supervisor.wake()
+    headers = {"Location": f"/v1/runs/{run.id}"} | ({"Idempotency-Replayed": "true"} if repeated else {})
+    return JSONResponse(await asyncio.to_thread(_shown, service, run), 202, headers=headers)
+
+
+async def _runs(request: Request) -> Response:
+    service = _service(request)
+    service.access.check(request, READ, START)
+    limit, before = _page(request)
+    found = await asyncio.to_thread(service.store.runs, limit=limit + 1, before=before)
+    shown = await asyncio.to_thread(lambda: [_shown(service, run) for run in found[:limit]])
+    following = _next(request, limit, found[limit - 1].number if len(found) > limit else None)
+    return JSONResponse({"runs": shown, "next": following})
+
+
+async def _run(request: Request) -> Response:
+    service = _service(request)
+    service.access.check(request, READ, START)
+    run = await asyncio.to_thread(service.store.run, request.path_params["id"])
+    if run is None:
+        raise Problem("not-found", "there is no such run")
+    return JSONResponse(await asyncio.to_thread(_shown, service, run))
+
+
+async def _hear(request: Request) -> Response:
+    service = _service(request)
+    caller = service.access.check(request, ALERTS)
+    if not service.rules.complete:
+        raise Problem("no-defaults", "the run defaults name no sources, so an alert cannot start a run")
+    message, _ = await read_json(request, limit=MESSAGE_BYTES)
+    alerts = read_alerts(message)
+    answers = await asyncio.to_thread(
+        service.store.hear, alerts, service.rules.defaults, by=caller.id, now=service.clock()
+    )
+    if any(outcome is Outcome.STARTED for _, outcome, _ in answers):
+        service.supervisor.wake()
+    return JSONResponse(
+        {
+            "alerts": [
+                {"fingerprint": alert.fingerprint, "name": alert.name, "outcome": outcome, "run": run}
+                for alert, outcome, run in answers
+            ]
+        }
+    )
+
+
+async def _alerts(request: Request) -> Response:
+    service = _service(request)
+    service.access.check(request, READ, START)
+    limit, before = _page(request)
+    found = await asyncio.to_thread(service.store.alerts, limit=limit + 1, before=before)
+    shown = [
+        {
+            "received": _time(row["received"]),
+            "name": row["name"],
+            "fingerprint": row["fingerprint"],
+            "status": row["status"],
+            "starts_at": row["starts_at"],
+            "group": row["grouped"],
+            "outcome": row["outcome"],
+            "run": row["run"],
+        }
+        for row in found[:limit]
+    ]
+    following = _next(request, limit, found[limit - 1]["number"] if len(found) > limit else None)
+    return JSONResponse({"alerts": shown, "next": following})
+
+
+async def _live(_: Request) -> Response:
+    return JSONResponse({"live": True})
+
+
+async def _ready(request: Request) -> Response:
+    service = _service(request)
+    if not service.supervisor.alive:
+        raise Problem("not-ready", "nobody looks after runs; the service starts or stops")
+    await asyncio.to_thread(service.store.newest)
+    return JSONResponse({"ready": True})
+
+
+async def _metrics(request: Request) -> Response:
+    content = await asyncio.to_thread(_service(request).metrics.exposition)
+    return Response(content, headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _openapi(request: Request) -> Response:
+    return JSONResponse(document(_service(request).rules))
+
+
+async def _problem(request: Request) -> Response:
+    kind = KINDS.get(request.path_params["kind"])
+    if kind is None:
+        raise Problem("not-found", "there is no such kind of problem")
+    return JSONResponse({"type": PREFIX + request.path_params["kind"], **kind._asdict()})
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _page(request: Request) -> tuple[int, int | None]:
+    """How many, and before which number.
+
+    Raises:
+        Problem: 400.
+    """
+    given: Mapping[str, str] = request.query_params
+    for name, value in request.query_params.multi_items():
+        most = {"limit": MOST_PER_PAGE, "before": 2**53}.get(name)
+        if most is None or len(request.query_params.getlist(name)) > 1:
+            raise Problem("query", f"{name[:50]}: there are limit and before, each once", parameter=name[:50])
+        if not re.fullmatch(r"[0-9]{1,16}", value) or not 1 <= int(value) <= most:
+            raise Problem("query", f"{name}: must be a whole number from 1 to {most}", parameter=name)
+    return int(given.get("limit", PAGE)), int(given["before"]) if "before" in given else None
+
+
+def _next(request: Request, limit: int, last: int | None) -> str | None:
+    """Address of the next page."""
+    return None if last is None else f"{request.url.path}?{urlencode({'limit': limit, 'before': last})}"
+
+
+def _shown(service: Service, run: Run) -> dict[str, Any]:
+    """A run as callers see it."""
+    return {
+        "id": run.id,
+        "state": run.state,
+        "model": run.model,
+        "reason": run.reason,
+        "started_by": run.started_by,
+        "created": _time(run.created),
+        "ended": _time(run.ended),
+        "detail": run.detail,
+        "registered_as": run.registered,
+        "link": service.launcher.link(run.handle) if run.handle else None,
+        "parameters": run.parameters,
+    }
+
+
+def _time(seconds: float | None) -> str | None:
+    return (
+        None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    )
