@@ -1,0 +1,99 @@
+"""``docs/CLOSED_LOOP.md`` and its figure, from ``closed-loop.json``."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from lidloop.files import write_atomic
+from lidloop.report.figures import render
+
+TEMPLATE: Final = Path(__file__).with_suffix(".md")
+STORED: Final = "closed-loop.json"
+FIGURE: Final = "closed-loop.png"
+
+SHORT: Final = {
+    "shift": "faces shift", "alert": "alert", "trained": "run ends", "serving": "new champion",
+    "resolved": "resolved",
+}  # fmt: skip
+"""Events that the figure marks, by name."""
+_LINES: Final = 4
+
+
+def closed_loop_page(docs: Path) -> Path | None:
+    """Write the page and its figure; None where the loop was not closed yet."""
+    stored = docs / STORED
+    if not stored.exists():
+        return None
+    entry = json.loads(stored.read_text())
+    write_atomic(docs / FIGURE, figure(entry["report"]))
+    page = docs / "CLOSED_LOOP.md"
+    write_atomic(page, text(entry))
+    return page
+
+
+def text(entry: Mapping[str, Any]) -> str:
+    """The page.
+
+    Args:
+        entry: ``measured`` (date), ``machine`` and ``report``, what ``run.run`` returns.
+    """
+    report = entry["report"]
+    events = [f"| {event['at']:.0f} s | {event['text']} |" for event in report["events"]]
+    names = {"nme_mean": "NME", "lid_error_mean": "lid-opening error", "recall": "recall"}
+    first, second = report["first"], report["second"]
+    gates = [f"- {reason}" for reason in second["gate"]["reasons"]]
+    statuses = ", ".join(f"{status}: {n:,}" for status, n in report["statuses"].items())
+    return string.Template(TEMPLATE.read_text()).substitute(
+        events="\n".join(events), gates="\n".join(gates), statuses=statuses, measured=entry["measured"],
+        cpu=entry["machine"]["cpu"], cores=entry["machine"]["cores"],
+        first=first["version"], second=second["version"],
+        gold="; ".join(f"{name} {second['gold'][key]:.2%}" for key, name in names.items()),
+        grown=second["grown"], hold=report["hold"], sent=sum(report["statuses"].values()),
+        **{key: report[key] for key in ("labelled", "traffic", "window", "threshold", "per_second", "imgsz",
+                                        "epochs", "iterations", "runs")},
+        hide=f"{report['hide']:.0%}",
+    )  # fmt: skip
+
+
+def figure(report: Mapping[str, Any]) -> bytes:
+    """PNG: drift by feature over time, its threshold, and what happened when."""
+    looks = report["drift"]
+    features = {name for look in looks for name in look["psi"]}
+    largest = {name: max(look["psi"].get(name, 0.0) for look in looks) for name in features}
+    shown = sorted(largest, key=lambda name: -largest[name])[:_LINES]
+
+    def draw(axes: Any, colours: Mapping[str, str]) -> None:
+        palette = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+        for version in dict.fromkeys(look["version"] for look in looks):
+            of_version = [look for look in looks if look["version"] == version]
+            at = [look["at"] for look in of_version]
+            most = [max(look["psi"].values()) for look in of_version]
+            axes.plot(at, most, color=colours["ink"], linewidth=2.2, zorder=3,
+                      label="largest of all" if version == looks[0]["version"] else None)  # fmt: skip
+            for name, colour in zip(shown, palette, strict=False):
+                values = [look["psi"].get(name, float("nan")) for look in of_version]
+                label = name.replace("_", " ") if version == looks[0]["version"] else None
+                axes.plot(at, values, color=colour, linewidth=1.2, label=label)
+        axes.axhline(report["threshold"], color=colours["soft"], linestyle="--", linewidth=1)
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=0.02)
+        axes.annotate("threshold", (looks[0]["at"], report["threshold"]), xytext=(0, 3),
+                      textcoords="offset points", color=colours["soft"], fontsize=8)  # fmt: skip
+        for event in report["events"]:
+            if event["name"] in SHORT:
+                axes.axvline(event["at"], color=colours["grid"], linewidth=1.2, zorder=0)
+                axes.annotate(
+                    SHORT[event["name"]], (event["at"], 1), xycoords=("data", "axes fraction"), rotation=90,
+                    xytext=(-2, -4), textcoords="offset points", ha="right", va="top", fontsize=8,
+                    color=colours["soft"],
+                )  # fmt: skip
+        axes.set_xlabel("seconds")
+        axes.set_ylabel("PSI against the champion's reference profile")
+        axes.set_title("Do the faces that come still look like those the model knows?")
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+    return render(draw, kind="png", size=(10, 4.2))

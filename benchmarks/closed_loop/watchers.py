@@ -1,0 +1,116 @@
+"""Prometheus with the chart's rules and Alertmanager, with time made short."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from benchmarks.common import Skipped
+
+RULES: Final = Path("charts/lidloop/files/rules")
+HOLD: Final = "5s"
+"""How long an alert must hold here; the chart's rules say minutes and hours."""
+
+PROGRAMS: Final = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+}
+"""Program and the Debian package that has it."""
+
+
+def need_programs() -> None:
+    """Raises Skipped where Prometheus or Alertmanager is not installed."""
+    missing = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
+    if missing:
+        raise Skipped(f"needs {' and '.join(sorted(missing))}: apt-get install {' '.join(sorted(missing))}")
+
+
+def hurried(rules: dict[str, Any]) -> dict[str, Any]:
+    """The same rules, asked every second, with alerts that must hold for ``HOLD``."""
+    for group in rules["groups"]:
+        group["interval"] = "1s"
+        for rule in group["rules"]:
+            if "alert" in rule:
+                rule["for"] = HOLD
+                rule.pop("keep_firing_for", None)
+    return rules
+
+
+def prometheus_command(place: Path, *, targets: dict[str, int], alertmanager: int) -> list[str]:
+    """Write Prometheus' configuration; the command to start it, with ``{port}`` for its port."""
+    place.mkdir(parents=True)
+    for file in sorted(RULES.glob("*.yaml")):
+        (place / file.name).write_text(yaml.safe_dump(hurried(yaml.safe_load(file.read_text()))))
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["*.yaml"],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager}"]}]}]},
+        "scrape_configs": [
+            {
+                "job_name": job,
+                "static_configs": [{"targets": [f"127.0.0.1:{port}"], "labels": {"namespace": "lidloop"}}],
+            }
+            for job, port in targets.items()
+        ],
+    }
+    (place / "prometheus.yml").write_text(yaml.safe_dump(config))
+    return [
+        "prometheus", f"--config.file={place / 'prometheus.yml'}", f"--storage.tsdb.path={place / 'data'}",
+        "--web.listen-address=127.0.0.1:{port}", "--log.level=warn",
+    ]  # fmt: skip
+
+
+def get_json(port: int, path: str, *, token: str = "", **query: str) -> Any:
+    """``GET`` a JSON answer of a server on this machine."""
+    address = f"http://127.0.0.1:{port}{path}"
+    if query:
+        address += "?" + urllib.parse.urlencode(query)
+    request = urllib.request.Request(address)
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def ask(port: int, expression: str) -> list[dict[str, Any]]:
+    """What Prometheus answers now: ``{"metric": labels, "value": [time, text]}`` each."""
+    answer: list[dict[str, Any]] = get_json(port, "/api/v1/query", query=expression)["data"]["result"]
+    return answer
+
+
+def alertmanager_command(place: Path, *, trigger: int, token: str) -> list[str]:
+    """Write Alertmanager's configuration; the command to start it, with ``{port}`` for its port.
+
+    Args:
+        trigger: port of the trigger service. token: key that may send it alerts.
+    """
+    place.mkdir(parents=True)
+    key = place / "key"
+    key.touch(mode=0o600)
+    key.write_text(token)
+    webhook = {
+        "url": f"http://127.0.0.1:{trigger}/v1/alerts",
+        "send_resolved": True,
+        "http_config": {"authorization": {"credentials_file": str(key)}},
+    }
+    iterate = {
+        "matchers": ['lidloop_action="iterate"'], "receiver": "trigger", "group_by": ["alertname", "model"],
+        "group_wait": "1s", "group_interval": "5s", "repeat_interval": "10s",
+    }  # fmt: skip
+    config = {
+        "route": {"receiver": "nobody", "routes": [iterate]},
+        "receivers": [{"name": "nobody"}, {"name": "trigger", "webhook_configs": [webhook]}],
+    }
+    (place / "alertmanager.yml").write_text(yaml.safe_dump(config))
+    return [
+        "prometheus-alertmanager", f"--config.file={place / 'alertmanager.yml'}",
+        f"--storage.path={place / 'data'}", "--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=", "--log.level=warn",
+    ]  # fmt: skip

@@ -1,0 +1,43 @@
+"""Prometheus and Alertmanager as the closed loop starts them."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.closed_loop.watchers import HOLD, RULES, alertmanager_command, hurried, prometheus_command
+
+
+def test_only_time_is_shortened() -> None:
+    for file in sorted(RULES.glob("*.yaml")):
+        before = [r for group in yaml.safe_load(file.read_text())["groups"] for r in group["rules"]]
+        after = [r for group in hurried(yaml.safe_load(file.read_text()))["groups"] for r in group["rules"]]
+        untimed = [{k: v for k, v in r.items() if k not in ("for", "keep_firing_for")} for r in before]
+        assert [{k: v for k, v in r.items() if k != "for"} for r in after] == untimed
+        assert {r["for"] for r in after if "alert" in r} <= {HOLD}
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
+    prometheus_command(tmp_path / "p", targets={"lidloop-serving": 1}, alertmanager=2)
+    command = ["promtool", "check", "config", tmp_path / "p" / "prometheus.yml"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(list(RULES.glob('*.yaml')))} rule files found" in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("amtool"), reason="amtool is not installed")
+def test_alerts_that_ask_for_a_run_reach_the_trigger_alone(tmp_path: Path) -> None:
+    alertmanager_command(tmp_path / "a", trigger=8090, token="secret")
+    config = tmp_path / "a" / "alertmanager.yml"
+    assert "secret" not in config.read_text()
+    assert stat.S_IMODE((tmp_path / "a" / "key").stat().st_mode) == 0o600
+    for labels, receiver in ((["lidloop_action=iterate"], "trigger"), (["severity=page"], "nobody")):
+        command = ["amtool", "config", "routes", "test", f"--config.file={config}", *labels]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.stdout.strip() == receiver, done.stderr
