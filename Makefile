@@ -5,7 +5,7 @@ RUN := $(UV) run --frozen --no-sync
 # A step is a process of its own: without byte code on disk each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test k8s-test image-test cluster-tools lint bench soak docs clean
+.PHONY: demo test k8s-test image-test cluster-tools lint bench soak closed-loop docs clean
 
 demo: .venv/ready  ## the whole loop on drawn faces, about five minutes on two cores
 	$(RUN) lidloop demo
@@ -36,6 +36,9 @@ bench: .venv/ready  ## side-by-side measurements; writes docs/BENCHMARKS.md
 
 soak: .venv/ready  ## ten minutes of overload, then 2,000 broken pictures; a missed target fails
 	$(RUN) python -m benchmarks --only soak --strict
+
+closed-loop: .venv/ready  ## traffic shifts, an alert starts a run, its champion serves: ten minutes; needs Prometheus
+	$(RUN) python -m benchmarks.closed_loop
 
 docs: .venv/ready  ## figures and tables under docs/ that need no measuring
 	$(RUN) python -m benchmarks.docs

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import measurements_page as measured
 from benchmarks import render
+from benchmarks.closed_loop.page import closed_loop_page
 from benchmarks.images import images_page
 from benchmarks.metrics_page import metrics_page
 from benchmarks.protocols import protocols_page
@@ -50,7 +51,15 @@ def results_page(docs: Path) -> Path | None:
     return write_results(docs / "results", docs)
 
 
-PAGES = (benchmarks_page, measurements_page, results_page, images_page, protocols_page, metrics_page)
+PAGES = (
+    closed_loop_page,
+    benchmarks_page,
+    measurements_page,
+    results_page,
+    images_page,
+    protocols_page,
+    metrics_page,
+)
 """What needs no run joins here. The README's picture needs one: ``python -m benchmarks.picture RUN_DIR``."""
 
 

@@ -51,11 +51,11 @@ def text(entry: Mapping[str, Any]) -> str:
         events="\n".join(events), gates="\n".join(gates), statuses=statuses, measured=entry["measured"],
         cpu=entry["machine"]["cpu"], cores=entry["machine"]["cores"],
         first=first["version"], second=second["version"],
-        gold="; ".join(f"{name} {second['gold'][key]:.2%}" for key, name in names.items()),
+        gold="; ".join(f"{name} {100 * second['gold'][key]:.1f} %" for key, name in names.items()),
         grown=second["grown"], hold=report["hold"], sent=sum(report["statuses"].values()),
         **{key: report[key] for key in ("labelled", "traffic", "window", "threshold", "per_second", "imgsz",
                                         "epochs", "iterations", "runs")},
-        hide=f"{report['hide']:.0%}",
+        hide=f"{100 * report['hide']:.0f} %",
     )  # fmt: skip
 
 

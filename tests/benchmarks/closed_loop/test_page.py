@@ -41,7 +41,7 @@ def test_it_says_what_happened_and_why_the_champion_changed(entry: dict[str, Any
         "| 60 s | the alert fires |",
         "- NME 9 % → 5 %",
         "Version 3 on the gold labels",
-        "NME 5.00%",
+        "NME 5.0 %;",
     ):
         assert said in page
     assert "$" not in page
