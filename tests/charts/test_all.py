@@ -43,7 +43,10 @@ TOKENS: dict[str, Any] = {
 }
 ELSEWHERE: dict[str, Any] = {
     "registry": {"enabled": False},
-    "trigger": {"pipelines": {"tokenSecret": "kfp"}, "persistence": {"existingClaim": "state"}},
+    "trigger": {
+        "pipelines": {"tokenSecret": "kfp", "caConfigMap": "ca"},
+        "persistence": {"existingClaim": "state"},
+    },
     "exporter": {"registry": {"uri": "https://mlflow.example.org"}},
     "networkPolicy": {"registry": {"to": [{"ipBlock": {"cidr": "192.0.2.40/32"}}]}},
 }

@@ -117,6 +117,7 @@ def places(values: Any) -> set[str]:
         ("trigger.keys", "abc", "keys are never values"),
         ("trigger.cooldown", "six hours", "not a duration"),
         ("trigger.cooldown", "0h", "a storm of alerts would start a storm of runs"),
+        ("trigger.data", ["/mnt/faces"], "a folder of one pod"),
         ("trigger.parameters", {"epochs": {"a": 1}}, "no parameter is an object"),
         ("trigger.pipelines.host", "", "no host"),
         ("trigger.pipelines.token", "abc", "tokens are never values"),

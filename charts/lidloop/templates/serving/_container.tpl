@@ -115,6 +115,7 @@ sum({{ include "lidloop.serving.busy" . }}{namespace="{{ .Release.Namespace }}",
 {{- /* What the world outside may reach. Metrics and probes stay inside. */ -}}
 {{- define "lidloop.serving.paths" -}}
 /: Exact
+/fhir: Prefix
 /openapi.json: Exact
 /problems: Prefix
 /static: Prefix

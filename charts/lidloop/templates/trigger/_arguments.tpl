@@ -1,22 +1,35 @@
 {{- /* Arguments of `lidloop trigger`; tests hold them to its command line. */ -}}
 {{- define "lidloop.trigger.arguments" -}}
 {{- $pipelines := .Values.trigger.pipelines -}}
-- --launcher=kubeflow
 - --host=0.0.0.0
 - --port=8090
 - --state=/var/lib/lidloop
 - --keys=/etc/lidloop/keys/{{ .Values.trigger.keysKey }}
 - --cooldown={{ .Values.trigger.cooldown }}
-- --parameters=/etc/lidloop/parameters/parameters.json
+- --run-defaults=/etc/lidloop/parameters/parameters.json
+{{- range .Values.trigger.data }}
+- {{ printf "--data=%s" . | quote }}
+{{- end }}
+- --launcher=kubeflow
 - {{ printf "--kfp-host=%s" $pipelines.host | quote }}
-- {{ printf "--experiment=%s" $pipelines.experiment | quote }}
+- {{ printf "--kfp-pipeline=%s" $pipelines.pipeline | quote }}
+- {{ printf "--kfp-experiment=%s" $pipelines.experiment | quote }}
 {{- with $pipelines.namespace }}
-- --namespace={{ . }}
+- --kfp-namespace={{ . }}
+{{- end }}
+{{- with $pipelines.serviceAccount }}
+- --kfp-service-account={{ . }}
+{{- end }}
+{{- with $pipelines.ui }}
+- {{ printf "--kfp-ui=%s" . | quote }}
+{{- end }}
+{{- if $pipelines.tokenSecret }}
+- --kfp-token-file=/etc/lidloop/pipelines-token/{{ $pipelines.tokenKey }}
+{{- end }}
+{{- if $pipelines.caConfigMap }}
+- --kfp-ca-file=/etc/lidloop/pipelines-ca/ca.crt
 {{- end }}
 {{- end -}}
-
-{{- /* Name of the variable that holds a bearer token of Kubeflow Pipelines. */ -}}
-{{- define "lidloop.trigger.tokenVariable" -}}LIDLOOP_KFP_TOKEN{{- end -}}
 
 {{- /* Parameters of every run, as JSON: as given, and the registry of this release unless another is named. */ -}}
 {{- define "lidloop.trigger.parameters" -}}

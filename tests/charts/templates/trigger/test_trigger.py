@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipelines.trigger.commands import duration
+from tests.manifests.cli import parse
 from tests.manifests.pods import env
 from tests.manifests.render import Object, one, template
 
@@ -33,6 +35,65 @@ def volume(spec: Object, name: str) -> Object:
     """A volume by name."""
     [found] = [v for v in spec["volumes"] if v["name"] == name]
     return found
+
+
+EVERYTHING: dict[str, Any] = {
+    "trigger": {
+        "data": ["s3://lidloop/raw", "s3://clinic"],
+        "cooldown": "2d",
+        "pipelines": {
+            "host": "https://kfp.example.org/pipeline",
+            "pipeline": "eyes",
+            "experiment": "e",
+            "namespace": "team",
+            "serviceAccount": "runner",
+            "ui": "https://kfp.example.org",
+            "tokenSecret": "kfp",
+            "caConfigMap": "ca",
+        },
+    }
+}
+
+
+def arguments(changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What its command line says, by lidloop's own parser."""
+    [container] = pod(changes)["containers"]
+    program, *words = [*container["command"], *container["args"]]
+    assert program == "lidloop"
+    return parse(words)
+
+
+def test_its_command_line_is_lidloops() -> None:
+    found = arguments()
+    [port] = pod()["containers"][0]["ports"]
+    assert (found["host"], found["port"]) == ("0.0.0.0", port["containerPort"])
+    assert (found["launcher"], found["no_keys"]) == ("kubeflow", False)
+    assert found["kfp_host"] == "http://ml-pipeline.kubeflow:8888"
+    assert duration(found["cooldown"]) == 6 * 3600
+    assert found["kfp_token_file"] is None
+    places = mounts(pod())
+    for name, place in (("state", "/var/lib/lidloop"), ("keys", "keys"), ("run_defaults", "parameters")):
+        folder = str(found[name]) if name == "state" else str(found[name].parent)
+        assert folder in places
+        assert folder.endswith(place)
+
+
+def test_everything_that_can_be_said() -> None:
+    found, spec = arguments(EVERYTHING), pod(EVERYTHING)
+    assert list(found["data"]) == ["s3://lidloop/raw", "s3://clinic"]
+    assert found["cooldown"] == "2d"
+    assert {name: found[f"kfp_{name}"] for name in ("host", "pipeline", "experiment", "namespace", "ui")} == {
+        name: EVERYTHING["trigger"]["pipelines"][name]
+        for name in ("host", "pipeline", "experiment", "namespace", "ui")
+    }
+    assert found["kfp_service_account"] == "runner"
+    for file, kind, name in (
+        (found["kfp_token_file"], "secret", "kfp"),
+        (found["kfp_ca_file"], "configMap", "ca"),
+    ):
+        mount = mounts(spec)[str(file.parent)]
+        source = volume(spec, mount["name"])[kind]
+        assert name in (source.get("secretName"), source.get("name"))
 
 
 def test_one_at_a_time() -> None:
