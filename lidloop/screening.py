@@ -4,7 +4,7 @@ service and for the command line."""
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -74,6 +74,7 @@ class Screening:
         model: who answered.
         seconds: time by stage: ``detect``, ``measure``.
         omitted: faces that were found beyond ``Options.max_faces``, and are left out.
+        unused: sides whose given pupil centre lies in no eye of that side, and is not used.
     """
 
     width: int
@@ -83,6 +84,15 @@ class Screening:
     model: ModelInfo
     seconds: Mapping[str, float]
     omitted: int = 0
+    unused: tuple[Side, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[Reason, ...]:
+        """What the caller said and was not followed."""
+        return tuple(
+            Reason("pupil-unused", f"the pupil given as {side} lies in no eye of that side and was not used")
+            for side in self.unused
+        )
 
     @property
     def found(self) -> int:
@@ -130,14 +140,14 @@ def screen(image: Image, detector: Detector, model: ModelInfo, options: Options 
     seconds = {"detect": detected - start, "measure": time.perf_counter() - detected}
     height, width = image.shape[:2]
     omitted = len(found) - len(faces)
-    return Screening(width, height, options.mirrored, measured, model, seconds, omitted)
+    unused = _unused_pupils(measured, options)
+    return Screening(width, height, options.mirrored, measured, model, seconds, omitted, unused)
 
 
-def unused_pupils(screening: Screening, options: Options) -> tuple[Side, ...]:
-    """Sides whose given pupil centre lies in no eye of that side."""
+def _unused_pupils(faces: Sequence[FaceMeasurement], options: Options) -> tuple[Side, ...]:
     used = {
         side
-        for face in screening.faces
+        for face in faces
         for side, eye in face.eyes.items()
         if eye.pupil is not None and eye.pupil.method == "given"
     }
@@ -150,7 +160,7 @@ def exchanged_pupils(screening: Screening, options: Options) -> tuple[Side, ...]
     eyes = patient_eyes(mirrored=options.mirrored)
     return tuple(
         side
-        for side in unused_pupils(screening, options)
+        for side in screening.unused
         if any(
             lies_in(face.face.points, eyes["OS" if side == "OD" else "OD"], options.pupils[side])
             for face in screening.faces
@@ -171,6 +181,7 @@ def to_json(screening: Screening) -> dict[str, Any]:
         "faces": [_face(face) for face in screening.faces],
         "omitted": screening.omitted,
         "empty": screening.empty,
+        "warnings": [_reason(reason) for reason in screening.warnings],
         "notice": NOTICE,
     }
 

@@ -103,6 +103,7 @@ def _routes() -> list[Route]:
         Route(version + "/infer", inference.infer_endpoint, methods=["POST"]),
         Route(METRICS, _metrics),
         Route("/openapi.json", _openapi),
+        Route("/fhir/CodeSystem/lidloop", _code_system),
         Route(PREFIX + "{kind}", _problem),
     ]
 
@@ -143,6 +144,18 @@ async def _metrics(request: Request) -> Response:
 async def _openapi(request: Request) -> Response:
     runtime = runtime_of(request)
     return JSONResponse(document(runtime.settings))
+
+
+async def _code_system(_: Request) -> Response:
+    return Response(await asyncio.to_thread(_codes), media_type="application/fhir+json")
+
+
+@functools.cache
+def _codes() -> str:
+    from serving.fhir import code_system
+
+    text: str = code_system().model_dump_json(exclude_none=True)
+    return text
 
 
 async def _problem(request: Request) -> Response:

@@ -90,6 +90,7 @@ MIRRORED: Final = "The picture was declared as mirrored; right and left are the 
 _REASONS: Final[dict[str, tuple[str, str]]] = {
     "eye-hidden": ("Eye hidden", "No eye is to be seen: glasses, hair or a hand may hide it."),
     "no-pupil": ("Pupil unknown", "The pupil centre is neither given nor found."),
+    "pupil-unused": ("Pupil not used", "A pupil centre that was given lies in no eye of its side."),
     "too-small": ("Too small", "The face has too few pixels."),
     "blurred": ("Blurred", "The eyes are not sharp."),
     "turned": ("Turned", "The head is turned to the side."),

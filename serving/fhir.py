@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from fhir.resources.R4B.codesystem import CodeSystem
 
 MEDIA_TYPE: Final = "application/fhir+json"
+CODE_SYSTEM: Final = "lidloop"
+"""Logical id of the local code system on this server."""
 
 Json = dict[str, Any]
 
@@ -150,6 +152,7 @@ def code_system() -> CodeSystem:
     return CodeSystem.model_validate(
         {
             "resourceType": "CodeSystem",
+            "id": CODE_SYSTEM,
             "url": codes.SYSTEMS[codes.LOCAL],
             "version": codes.LOCAL_VERSION,
             "name": "LidloopCodes",
@@ -291,8 +294,9 @@ def _flag(flag: Flag, used: list[Json], context: _Context) -> Json:
 
 def _conclusion(face: FaceMeasurement | None, context: _Context) -> str:
     screening = context.screening
+    warnings = [_sentence(reason) for reason in screening.warnings]
     if face is None:
-        return f"{screening.empty} {NOTICE}"
+        return " ".join([str(screening.empty), *warnings, NOTICE])
     says = []
     if screening.found > 1:
         x1, y1, x2, y2 = (round(float(v)) for v in face.face.box)
@@ -304,11 +308,15 @@ def _conclusion(face: FaceMeasurement | None, context: _Context) -> str:
     level = codes.local(face.flag.level).meaning.lower()
     where = " and ".join(_SIDE_WORDS[side] for side in face.flag.sides)
     says.append(f"Screening flag: {level}{f', {where}; ptosis is suspected' if where else ''}.")
-    reasons = [reason.text for reason in (*face.flag.reasons, *face.problems)]
-    says += [f"{text[:1].upper()}{text[1:]}." for text in reasons]
+    says += [_sentence(reason) for reason in (*face.flag.reasons, *face.problems)]
+    says += warnings
     if screening.mirrored:
         says.append(codes.MIRRORED)
     return " ".join([*says, NOTICE])
+
+
+def _sentence(reason: Reason) -> str:
+    return f"{reason.text[:1].upper()}{reason.text[1:]}."
 
 
 def _suspected(flag: Flag) -> Json:

@@ -50,6 +50,14 @@ def document(settings: Settings) -> dict[str, Any]:
             "/readyz": {"get": _get("ready", "Whether it answers", _flag("ready"), 503)},
             **_metrics(settings, secured),
             "/openapi.json": {"get": _get("openapi", "This document", {"type": "object"})},
+            "/fhir/CodeSystem/lidloop": {
+                "get": _get(
+                    "codeSystem",
+                    "What the local codes of FHIR and DICOM answers mean (FHIR R4B CodeSystem)",
+                    {"type": "object", "properties": {"resourceType": {"const": "CodeSystem"}}},
+                    media_type="application/fhir+json",
+                )
+            },
             "/problems/{kind}": {
                 "parameters": [
                     {"name": "kind", "in": "path", "required": True, "schema": {"enum": list(KINDS)}}

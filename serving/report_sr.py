@@ -243,7 +243,8 @@ def _face_group(context: _Context, face: FaceMeasurement) -> Group:
         _evaluation(codes.local("ptosis-flag"), codes.local(face.flag.level)),
         _evaluation(codes.local("picture-quality"), quality),
     ]
-    comments = [reason.text for reason in (*face.flag.reasons, *face.problems)]
+    reasons = (*face.flag.reasons, *face.problems, *context.screening.warnings)
+    comments = [reason.text for reason in reasons]
     if context.screening.mirrored:
         comments.append(codes.MIRRORED)
     return _group(context, "face", codes.BILATERAL, differences, evaluations, [*comments, NOTICE])
@@ -251,7 +252,8 @@ def _face_group(context: _Context, face: FaceMeasurement) -> Group:
 
 def _empty_group(context: _Context) -> Group:
     flag = _evaluation(codes.local("ptosis-flag"), codes.local("undetermined"))
-    return _group(context, "picture", None, [], [flag], [str(context.screening.empty), NOTICE])
+    warnings = [reason.text for reason in context.screening.warnings]
+    return _group(context, "picture", None, [], [flag], [str(context.screening.empty), *warnings, NOTICE])
 
 
 def _group(

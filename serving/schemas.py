@@ -172,6 +172,11 @@ SCHEMAS: Final[dict[str, Schema]] = {
                 "description": "Faces found beyond `max_faces`, which are left out.",
             },
             "empty": _or_null({"type": "string", "description": "Why there is no face."}),
+            "warnings": {
+                "type": "array",
+                "items": ref("Reason"),
+                "description": "What was said with the picture and not followed.",
+            },
             "notice": _TEXT,
         }
     ),

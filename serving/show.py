@@ -48,6 +48,8 @@ def show(console: Console, path: Path, screening: Screening) -> None:
     console.print(
         f"[bold]{escape(str(path))}[/]  {screening.width} x {screening.height} pixels", highlight=False
     )
+    for reason in screening.warnings:
+        console.print(f"  [yellow]{reason.text}[/]", highlight=False)
     if screening.empty:
         console.print(f"  {screening.empty}", highlight=False)
         return

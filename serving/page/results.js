@@ -66,6 +66,12 @@ function withAdvice(reason) {
   return [sentence(reason.text), " ", text];
 }
 
+/** What was said with the picture and not followed; null for nothing. */
+function warnings(answer) {
+  if (answer.warnings.length === 0) return null;
+  return h("ul", { class: "warnings" }, answer.warnings.map((reason) => h("li", {}, withAdvice(reason))));
+}
+
 function quality(face) {
   const { usable, problems } = face.quality;
   if (usable) {
@@ -202,6 +208,7 @@ export function all(answer, selected, { when, select }) {
   return [
     faces(answer, selected, select),
     flag(face, answer.notice),
+    warnings(answer),
     quality(face),
     ...table(face),
     details(answer, face, when),

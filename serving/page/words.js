@@ -26,6 +26,7 @@ export const ADVICE = {
   "eye-hidden": "Take off the glasses, and keep hair and hands off the eyes.",
   "eye-hidden": "Take it again without glasses, with hair and hands away from the eyes.",
   "no-pupil": "Set the pupils by hand.",
+  "pupil-unused": "Set it again, in the eye of that side.",
 };
 
 export const SCALE = {

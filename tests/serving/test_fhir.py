@@ -466,6 +466,14 @@ def test_every_reason_of_the_library_for_withholding_has_a_code() -> None:
     assert {code for code in found - told_in_words if codes.of_reason(code) is None} == set()
 
 
+def test_the_code_system_can_be_asked_for(client: TestClient) -> None:
+    response = client.get("/fhir/CodeSystem/lidloop")
+    assert response.headers["content-type"] == fhir.MEDIA_TYPE
+    system = CodeSystem.model_validate_json(response.text)
+    assert (system.id, system.url, system.content) == ("lidloop", codes.SYSTEMS[codes.LOCAL], "complete")
+    assert {concept.code for concept in system.concept} == set(codes.DEFINITIONS)
+
+
 def test_a_photograph_over_http(client: TestClient, photo: Any) -> None:
     headers = {"Accept": fhir.MEDIA_TYPE, "Content-Type": "image/jpeg"}
     response = client.post("/v1/screen", content=photo.jpeg, headers=headers)

@@ -36,7 +36,7 @@ def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-2000:]
-    assert "11 selected / 11 total" in found.stdout
+    assert "12 selected / 12 total" in found.stdout
     assert server.process.poll() is None
 
 

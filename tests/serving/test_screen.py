@@ -145,6 +145,24 @@ def test_pupils_in_the_eyes_of_the_other_side_are_refused(client: TestClient, ph
         assert "mirrored" in exchanged.json()["detail"]
 
 
+def test_a_pupil_in_no_eye_is_not_passed_over(client: TestClient, photo: Photo, blank: bytes) -> None:
+    def ask(picture: bytes, pupils: str, accept: str = "application/json") -> Any:
+        headers = PNG | {"Accept": accept}
+        return client.post("/v1/screen", content=picture, headers=headers, params={"pupils": pupils})
+
+    (x, y) = photo.truth.pupils["left"]
+    both = f'{{"OD": [{x}, {y}], "OS": [5, 5]}}'
+    text = "the pupil given as OS lies in no eye of that side and was not used"
+    assert ask(photo.png, both).json()["warnings"] == [{"code": "pupil-unused", "text": text}]
+    assert ask(photo.png, f'{{"OD": [{x}, {y}]}}').json()["warnings"] == []
+    assert len(ask(blank, '{"OD": [5, 5], "OS": [9, 9]}').json()["warnings"]) == 2
+    for picture, pupils in ((photo.png, both), (blank, '{"OS": [5, 5]}')):
+        bundle = ask(picture, pupils, "application/fhir+json").json()
+        kinds = {e["resource"]["resourceType"]: e["resource"] for e in bundle["entry"]}
+        assert text.removeprefix("the") in kinds["DiagnosticReport"]["conclusion"]
+        assert text.encode() in ask(picture, pupils, "application/dicom").content
+
+
 def test_thresholds_are_settings(make_client: ClientFactory, photo: Photo) -> None:
     pupils = {side: list(photo.truth.pupils[eye]) for side, eye in (("OD", "left"), ("OS", "right"))}
     ask = {"params": {"mm_per_px": "0.4", "pupils": str(pupils).replace("'", '"')}, "headers": PNG}
