@@ -28,6 +28,7 @@ from benchmarks import (
     measurements,
     overhead,
     render,
+    scale,
     service,
     sigma,
     soak,
@@ -45,8 +46,10 @@ LONG: Final = ("soak",)
 Measure = Callable[[Say], dict[str, Any]]
 
 
-def planned(*, run_dir: Path | None, model: Path | None, quick: bool) -> dict[str, Measure]:
-    """What to call for each measurement, in the order in which they are made."""
+def planned(
+    *, run_dir: Path | None, model: Path | None, quick: bool, stored: Mapping[str, Any] | None = None
+) -> dict[str, Measure]:
+    """What to call for each measurement, in the order in which they are made; ``stored`` is what is known."""
     if model is None and run_dir is not None and (run_dir / "steps").is_dir():
         model = overhead.newest_model(run_dir)
     small: dict[str, dict[str, Any]] = {
@@ -54,6 +57,7 @@ def planned(*, run_dir: Path | None, model: Path | None, quick: bool) -> dict[st
         "detection": {"pictures": 2, "imgsz": 256, "repeat": 1, "judged": 10},
         "filter": {"images": 2000, "repeat": 1},
         "measurements": {"faces": 4, "demo_faces": 4, "real": 4, "repeat": 3},
+        "scale": {"sizes": (200, 400)},
         "service": {"imgsz": 256, "rounds": 2, "seconds": 3.0, "starts": 1, "size": False},
         "soak": {"imgsz": 256, "minutes": 0.25, "mutated": 50},
         "sigma": {"annotations": 40, "imgsz": 96, "epochs": 3, "factor": 1},
@@ -67,6 +71,7 @@ def planned(*, run_dir: Path | None, model: Path | None, quick: bool) -> dict[st
         "auto_label": lambda say: auto_label.run(model=model, say=say, **size["auto_label"]),
         "detection": lambda say: detection.run(model=model, say=say, **size["detection"]),
         "measurements": lambda say: measurements.run(say=say, **size["measurements"]),
+        "scale": lambda say: scale.run(stored=stored or {}, say=say, **size["scale"]),
         "service": lambda say: service.run(say=say, **size["service"]),
         "soak": lambda say: soak.run(say=say, **size["soak"]),
         "sigma": lambda say: sigma.run(say=say, **size["sigma"]),
@@ -142,13 +147,15 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console()
     file = out / STORED
     stored = json.loads(file.read_text()) if file.exists() else {}
-    all_of_them = planned(run_dir=given.run, model=given.model, quick=given.quick)
+    known = stored.get("benchmarks", {})
+    all_of_them = planned(run_dir=given.run, model=given.model, quick=given.quick, stored=known)
     asked = given.only or [name for name in all_of_them if name not in LONG]
     chosen = {name: work for name, work in all_of_them.items() if name in asked}
     result, broken = measure_all(chosen, stored, console, quick=given.quick)
     write_atomic(file, json.dumps(result, indent=1) + "\n")
     write_atomic(out / PAGE, render.page(result))
     docs.measurements_page(out)
+    docs.scale_page(out)
     show(result, list(chosen), console)
     console.print(f"written: {out / PAGE}", highlight=False)
     missed = given.strict and any(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import measurements_page as measured
 from benchmarks import render
+from benchmarks import scale_page as scaled
 from benchmarks.closed_loop.page import closed_loop_page
 from benchmarks.images import images_page
 from benchmarks.metrics_page import metrics_page
@@ -39,6 +40,17 @@ def measurements_page(docs: Path) -> Path | None:
     return page
 
 
+def scale_page(docs: Path) -> Path | None:
+    """Write ``SCALE.md`` from ``benchmarks.json``; None where nothing was measured yet."""
+    stored = docs / "benchmarks.json"
+    entry = json.loads(stored.read_text())["benchmarks"].get("scale", {}) if stored.exists() else {}
+    if "report" not in entry:
+        return None
+    page = docs / "SCALE.md"
+    write_atomic(page, scaled.page(entry))
+    return page
+
+
 def results_page(docs: Path) -> Path | None:
     """Write ``RESULTS.md`` from ``results/summary.json``; None where no run's figures are kept there.
 
@@ -55,6 +67,7 @@ PAGES = (
     closed_loop_page,
     benchmarks_page,
     measurements_page,
+    scale_page,
     results_page,
     images_page,
     protocols_page,

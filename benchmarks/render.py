@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from benchmarks import auto_label, detection, measurements, overhead, service, sigma, soak, unlabelled
+from benchmarks import (
+    auto_label,
+    detection,
+    measurements,
+    overhead,
+    scale_page,
+    service,
+    sigma,
+    soak,
+    unlabelled,
+)
 from benchmarks.common import Row
 
 
@@ -54,6 +64,7 @@ PAGES: Final[dict[str, Page]] = {
     "unlabelled": Page("python -m benchmarks.unlabelled", unlabelled.rows, unlabelled.notes),
     "unlabelled_real": Page("python -m benchmarks.unlabelled --real", unlabelled.rows, unlabelled.notes),
     "overhead": Page("python -m benchmarks.overhead RUN_DIR", overhead.rows, overhead.notes),
+    "scale": Page("python -m benchmarks --only scale", scale_page.rows, scale_page.notes),
 }
 """Every measurement, in the order of the page."""
 
