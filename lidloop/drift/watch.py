@@ -78,7 +78,7 @@ import numpy as np
 from lidloop.bundle import WATCH
 from lidloop.dataset import SPLITS, ImageRecord
 from lidloop.drift import compare, guards
-from lidloop.drift.agreement import agreements
+from lidloop.drift.agreement import Agreement, agreements
 from lidloop.drift.features import CONFIDENCE, PER_IMAGE, features
 from lidloop.drift.shape import RESIDUAL, Shape
 from lidloop.labels import HUMAN, Floats, LabelSet
@@ -142,21 +142,8 @@ def summarise(
         "previous_current": pair(trained_on, made, measure(trained_on), of_made),
         "human_grown": pair(human, grown, faces_only, of_grown) if len(grown) else None,
     }
-    counts = count(made, records)
     opinions = agreements(trained_on, predictions)
-    newest = grown.origin == (grown.origin.max() if len(grown) else 0)
-    answers = [
-        guards.grown_share(counts, limits=limits),
-        guards.disagreement(opinions, limits=limits),
-        guards.confirmation_bias(evaluation["iterations"], limits=limits),
-        guards.source_concentration(
-            _by_source(grown.select(newest), records),
-            Counter(r.source for r in records),
-            {name: of_human[name] for name in _POPULATION},
-            {name: of_grown[name][newest] for name in _POPULATION},
-            limits=limits,
-        ),
-    ]
+    answers = judge(made=made, opinions=opinions, evaluation=evaluation, records=records, limits=limits)
     both = {"human": _by_source(human, records), "grown": _by_source(grown, records)}
     sources = sorted({r.source for r in records})
     return {
@@ -166,7 +153,7 @@ def summarise(
         "labels": count(trained_on, records),
         "made": {
             "label_version": iteration + 1,
-            "labels": counts,
+            "labels": count(made, records),
             "by_source": {s: {origin: both[origin].get(s, 0) for origin in both} for s in sources},
         },
         "correction": compare.CORRECTION,
@@ -186,6 +173,39 @@ def summarise(
             for entry in evaluation["iterations"]
         ],
     }
+
+
+def judge(
+    *,
+    made: LabelSet,
+    opinions: Sequence[Agreement],
+    evaluation: Mapping[str, Any],
+    records: Sequence[ImageRecord],
+    limits: guards.Limits = guards.DEFAULT,
+) -> list[guards.Guard]:
+    """Ask every guard about an iteration.
+
+    Args:
+        made: the labels that it made.
+        opinions: its model's predictions beside the labels that it was trained on, by origin.
+        evaluation: its ``evaluation.json``. records: every picture of the dataset.
+    """
+    grown = made.select(made.origin != HUMAN)
+    newest = grown.select(grown.origin == grown.origin.max(initial=HUMAN))
+    sizes = {r.id: (r.width, r.height) for r in records}
+    people, new = (features(labels, sizes) for labels in (made.select(made.origin == HUMAN), newest))
+    return [
+        guards.grown_share(count(made, records), limits=limits),
+        guards.disagreement(opinions, limits=limits),
+        guards.confirmation_bias(evaluation["iterations"], limits=limits),
+        guards.source_concentration(
+            _by_source(newest, records),
+            Counter(r.source for r in records),
+            {name: people[name] for name in _POPULATION},
+            {name: new[name] for name in _POPULATION},
+            limits=limits,
+        ),
+    ]
 
 
 def count(labels: LabelSet, records: Sequence[ImageRecord]) -> dict[str, dict[str, int]]:

@@ -13,6 +13,8 @@ import numpy as np
 
 from lidloop import evaluation
 from lidloop.dataset import Dataset, LabelVersion
+from lidloop.drift import watch
+from lidloop.drift.agreement import agreements
 from lidloop.errors import DatasetError
 from lidloop.files import sha256, write_atomic
 from lidloop.labels import HUMAN, Floats, LabelSet, concat
@@ -188,6 +190,7 @@ def gather(
         champion = named or {"iteration": data.gate_champion(entries), "model_version": None, "run": run}
     rows = data.iteration_rows(entries, versions, images, steps, numbers)
     hidden = None if truth is None else ledger.compare_with_truth(labels, read_hidden(truth, dataset))
+    found = concat([read_faces(p / "faces.parquet")[0] for p in predictions]) if predictions else None
     summary: dict[str, Any] = {
         "format": data.FORMAT,
         "run": run,
@@ -205,6 +208,7 @@ def gather(
         "hidden_truth": hidden,
         "distributions": ledger.distributions(ledgers),
         "drift": ledger.drift(labels, {r.id: (r.width, r.height) for r in dataset.records}),
+        "guards": _guards(dataset, labels, found, history),
         "timings": steps,
         "evaluation_sha256": sha256(evaluation_dir / evaluation.FILE),
         "ledger_sha256": sha256(labels_dir / "ledger" / f"v{version.version}.parquet"),
@@ -215,8 +219,24 @@ def gather(
         data.compare(rows[0], best) if best is not None else {"better": [], "worse": [], "same": []}
     )
     summary["verdict"] = data.verdict(summary)
-    found = concat([read_faces(p / "faces.parquet")[0] for p in predictions]) if predictions else None
     return Run(dataset, labels, ledgers, summary, _worst(evaluation_dir), found)
+
+
+def _guards(
+    dataset: Dataset, made: LabelSet, found: LabelSet | None, history: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the guards say of the newest iteration (``lidloop.drift.guards``), by name.
+
+    The labels that it was trained on are those of earlier origins; ones that it replaced by its own are gone.
+    """
+    before = made.select(made.origin < int(history["iterations"][-1]["iteration"]))
+    answers = watch.judge(
+        made=made,
+        opinions=[] if found is None else agreements(before, found),
+        evaluation=history,
+        records=dataset.records,
+    )
+    return {answer.name: answer.to_json() for answer in answers}
 
 
 def read_hidden(path: Path, dataset: Dataset) -> dict[str, Floats]:

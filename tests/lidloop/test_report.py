@@ -449,6 +449,25 @@ def test_drift_knows_two_kinds_of_faces(summary: dict[str, Any]) -> None:
     assert ledger.ks_distance(np.array([]), np.array([1.0])) is None
 
 
+def test_a_tripped_guard_is_told_at_the_top_and_all_are_in_a_table(summary: dict[str, Any]) -> None:
+    assert set(summary["guards"]) == {
+        "grown_share",
+        "disagreement",
+        "confirmation_bias",
+        "source_concentration",
+    }
+    guard = {"value": 0.031, "threshold": 0.02, "tripped": True, "why": "labels of iteration 0 lie elsewhere"}
+    changed = summary | {"guards": summary["guards"] | {"disagreement": guard}}
+    html = page.render(changed, page.Pictures([], [], {}, []), faces=False)
+    top = html[: html.index('id="labels"')]
+    assert "Guard tripped: disagreement" in top
+    assert "Labels of iteration 0 lie elsewhere" in top
+    assert "Guard tripped" not in page.render(summary, page.Pictures([], [], {}, []), faces=False)
+    table = html[html.index('id="table-guards"') :]
+    assert "<td>0.031</td><td>0.020</td><td><b>yes</b></td>" in table
+    assert "50 are needed" in table, "and why the others have no value"
+
+
 def test_the_sample_is_random_and_fixed(made: Made) -> None:
     labels = made.labels.labels(made.dataset)
     first = ledger.sample_grown(labels, count=5, seed=1)
