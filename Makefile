@@ -16,8 +16,9 @@ test: .venv/ready cluster-tools  ## all tests; LIDLOOP_300W and LIDLOOP_BASE_WEI
 k8s-test: .venv/ready cluster-tools  ## the chart and k8s/; LIDLOOP_CRDS and LIDLOOP_TEST_KUBECONFIG add to it
 	$(RUN) pytest -rs tests/charts tests/k8s tests/manifests
 
-cluster-tools: .venv/ready  ## helm and kubectl into .tools; without them those tests are skipped
+cluster-tools: .venv/ready  ## helm, kubectl and Grafana's types into .tools; without them those tests are skipped
 	-@$(RUN) python tests/tools/cluster_tools.py $(UV)
+	-@$(RUN) python tests/tools/grafana_types.py
 
 image-test: .venv/ready cluster-tools  ## all images, built and run with podman: as root, 20 minutes, 40 GB of disk
 	LIDLOOP_IMAGES=docs/images.json $(RUN) pytest -rs tests/images
@@ -43,6 +44,7 @@ closed-loop: .venv/ready  ## traffic shifts, an alert starts a run, its champion
 docs: .venv/ready  ## figures and tables under docs/ that need no measuring
 	$(RUN) python -m benchmarks.docs
 	$(RUN) python charts/document.py
+	$(RUN) python -m charts.dashboards
 
 clean:
 	rm -rf .venv .uv .tools runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -206,7 +206,8 @@ def lines(
         panel = panel.stacking(common.StackingConfig().mode(shape.StackingMode.NORMAL).group("A"))
     if most is not None:
         panel = panel.max(most)
-    return _lined(panel, steps)
+    made: timeseries.Panel = _lined(panel, steps)
+    return made
 
 
 def bars(
@@ -257,7 +258,8 @@ def bars(
     )
     if numbers:
         panel = panel.with_transformation(_convert(f"{across}\\{by}", "string"))
-    return _lined(panel, steps)
+    made: barchart.Panel = _lined(panel, steps)
+    return made
 
 
 def _convert(field: str, kind: str) -> model.DataTransformerConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from grafana_foundation_sdk.builders import dashboard
 
@@ -45,7 +45,7 @@ def build() -> dashboard.Dashboard:
     return board
 
 
-def _verdicts() -> list[object]:
+def _verdicts() -> list[Any]:
     return [
         number(
             "Largest drift of labels (PSI)",
@@ -115,7 +115,7 @@ def _verdicts() -> list[object]:
     ]
 
 
-def _drift() -> list[object]:
+def _drift() -> list[Any]:
     return [
         bars(
             "Where have labels moved? (PSI by feature)",
@@ -179,7 +179,7 @@ def _drift() -> list[object]:
     ]
 
 
-def _growth() -> list[object]:
+def _growth() -> list[Any]:
     return [
         bars(
             "How have labels grown? (by iteration)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from grafana_foundation_sdk.builders import dashboard
 
@@ -44,7 +44,7 @@ def build() -> dashboard.Dashboard:
     return board
 
 
-def _verdicts() -> list[object]:
+def _verdicts() -> list[Any]:
     return [
         number(
             "Champion",
@@ -91,7 +91,7 @@ def _verdicts() -> list[object]:
         ),
         number(
             "Recall of the champion",
-            "Share of gold faces that it finds.",
+            "Share of gold faces that it finds. The gate lets it fall by no more than chance.",
             now(f'max(model_metric:lidloop_champion_gold:max{{{OF},metric="recall"}})'),
             unit="percentunit",
             decimals=1,
@@ -118,7 +118,7 @@ def _verdicts() -> list[object]:
     ]
 
 
-def _iterations() -> list[object]:
+def _iterations() -> list[Any]:
     return [
         bars(
             "Do errors on gold fall? (by iteration)",
@@ -166,7 +166,7 @@ def _iterations() -> list[object]:
     ]
 
 
-def _comparison() -> list[object]:
+def _comparison() -> list[Any]:
     both = (
         f'max by (metric) (lidloop_candidate_evaluation{{{OF},yardstick="gold",metric!="mse_px2"}})',
         f'max by (metric) (lidloop_champion_evaluation{{{OF},yardstick="gold",metric!="mse_px2"}})',

@@ -35,9 +35,10 @@ def missing() -> str | None:
 
 @dataclass(frozen=True)
 class Server:
-    """A Prometheus that answers at ``url``."""
+    """A Prometheus that answers at ``url``, and what it is asked by."""
 
     url: str
+    client: httpx.Client
 
     def at(self, expr: str, when: float) -> list[dict[str, Any]]:
         """An instant query: series with ``metric`` and ``value``.
@@ -66,7 +67,7 @@ class Server:
         return found
 
     def _get(self, what: str, parameters: Mapping[str, Any]) -> Any:
-        answer = httpx.get(f"{self.url}/api/v1/{what}", params=dict(parameters), timeout=60).json()
+        answer = self.client.get(f"{self.url}/api/v1/{what}", params=dict(parameters)).json()
         if answer["status"] != "success":
             raise ValueError(f"{parameters}: {answer['error']}")
         return answer["data"]
@@ -87,20 +88,20 @@ def running(folder: Path) -> Iterator[Server]:
         "--log.level=error",
         f"--query.lookback-delta={SCRAPE - 1}s",
     ]
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command) as process, httpx.Client(timeout=60) as client:
         try:
-            _wait(f"http://{address}/-/ready", process)
-            yield Server(f"http://{address}")
+            _wait(client, f"http://{address}/-/ready", process)
+            yield Server(f"http://{address}", client)
         finally:
             process.terminate()
 
 
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait(client: httpx.Client, url: str, process: subprocess.Popen[bytes]) -> None:
     for _ in range(600):
         if process.poll() is not None:
             raise RuntimeError(f"prometheus has ended with status {process.returncode}")
         try:
-            if httpx.get(url).status_code == httpx.codes.OK:
+            if client.get(url).status_code == httpx.codes.OK:
                 return
         except httpx.TransportError:
             pass

@@ -1,17 +1,17 @@
-"""Made-up but realistic data for rules and dashboards: three hours of an installation, as it is scraped.
+"""Made-up but realistic data for rules and dashboards: two hours of an installation, as it is scraped.
 
 The server's part comes from its own metrics (``serving.metrics``), fed with faces of the drawn model; the
 loop's part from the exporter's own figures of a registry (``lidloop.exporter.figures``), with the numbers of
 the run in ``docs/results``. So whatever they call a series and its labels, it is called here.
 
-What happens: after an hour a run registers a better champion. After 105 minutes the pictures begin to show
-smaller faces with lower lids, which the champion does not know. In the last half hour more come in than can
+What happens: after 40 minutes a run registers a better champion. After 70 minutes the pictures begin to show
+smaller faces with lower lids, which the champion does not know. In the last 20 minutes more come in than can
 be answered in time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -26,11 +26,11 @@ from lidloop.synthetic.people import sample_identity
 from serving.metrics import Metrics
 
 END: Final = 1_767_614_400  # 2026-01-05 12:00 UTC
-SECONDS: Final = 3 * 3600
+SECONDS: Final = 2 * 3600
 STEP: Final = 60
-RUN_ENDS: Final = END - 2 * 3600
-SHIFT: Final = END - 75 * 60
-BUSY: Final = END - 1800
+RUN_ENDS: Final = END - 80 * 60
+SHIFT: Final = END - 50 * 60
+BUSY: Final = END - 20 * 60
 INSTANCES: Final = ("10.0.0.4:8080", "10.0.0.5:8080")
 EXPORTER: Final = "10.0.0.9:9108"
 PICTURES: Final = 8
@@ -57,7 +57,7 @@ def samples(seed: int = 0) -> Iterator[Sample]:
             yield _labelled("up", job, instance), at, 1.0
 
 
-def open_metrics(found: Iterator[Sample]) -> str:
+def open_metrics(found: Iterable[Sample]) -> str:
     """The samples as ``promtool tsdb create-blocks-from openmetrics`` reads them."""
     rows = sorted(found, key=lambda sample: (sample[0], sample[1]))
     return "".join(f"{name} {value!r} {at}\n" for name, at, value in rows) + "# EOF\n"
@@ -76,8 +76,8 @@ def _face(rng: np.random.Generator, *, shifted: bool) -> Face:
     model = build(sample_identity(rng), Expression(), (ptosis, ptosis))
     scale = float(rng.normal(1.28 if shifted else 1.4, 0.2))
     origin = (float(rng.normal(320, 40)), float(rng.normal(200, 30)))
-    turn = (float(v) for v in rng.normal(0.0, (10, 5, 4)))
-    pose = Pose(*turn, scale=max(scale, 0.4), origin=origin)
+    yaw, pitch, roll = (float(v) for v in rng.normal(0.0, (10, 5, 4)))
+    pose = Pose(yaw, pitch, roll, scale=max(scale, 0.4), origin=origin)
     points = np.concatenate([pose.project(model.points), np.full((51, 1), 2.0)], axis=1)
     score = float(np.clip(rng.normal(0.83 if shifted else 0.86, 0.06), 0.5, 0.99))
     return Face(box=box_of(points), points=points, score=score)
@@ -87,7 +87,7 @@ def _server(
     rng: np.random.Generator, usual: list[Face], other: list[Face], instance: str
 ) -> Iterator[Sample]:
     """What one instance says at each scrape."""
-    metrics = Metrics(window=400, limit=11)
+    metrics = Metrics(window=300, limit=11)
     labels = LabelSet.from_faces({str(k): [face] for k, face in enumerate(usual)})
     profile = reference_profile(labels, dict.fromkeys(labels.images, SIZE))
     for at in range(END - SECONDS, END + 1, STEP):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from grafana_foundation_sdk.builders import dashboard
 
@@ -53,7 +53,7 @@ def build() -> dashboard.Dashboard:
     return board
 
 
-def _verdicts() -> list[object]:
+def _verdicts() -> list[Any]:
     return [
         number(
             "Instances ready",
@@ -134,7 +134,7 @@ def _verdicts() -> list[object]:
     ]
 
 
-def _requests() -> list[object]:
+def _requests() -> list[Any]:
     seconds = "lidloop_serving_request_seconds_bucket"
     return [
         lines(
@@ -185,18 +185,18 @@ def _requests() -> list[object]:
     ]
 
 
-def _capacity() -> list[object]:
+def _capacity() -> list[Any]:
     return [
         lines(
             "Is there room?",
             "Requests running or waiting, and how many may, over all instances.",
             [
                 over_time(
-                    f"sum({of('lidloop_serving_requests_inside{namespace=~' + chr(34) + '$namespace' + chr(34) + '}')})",
+                    f"sum({of(PLACES.format('inside'))})",
                     "inside",
                 ),
                 over_time(
-                    f"sum({of('lidloop_serving_requests_limit{namespace=~' + chr(34) + '$namespace' + chr(34) + '}')})",
+                    f"sum({of(PLACES.format('limit'))})",
                     "places",
                 ),
             ],
@@ -239,7 +239,7 @@ def _capacity() -> list[object]:
     ]
 
 
-def _content() -> list[object]:
+def _content() -> list[Any]:
     return [
         lines(
             "What do flags say?",
