@@ -46,8 +46,8 @@ class LabelRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run. ``state`` is ``running``, ``done``, ``failed``, ``stopped`` (by a person), or empty where that is
-    not known; ``ended`` is a Unix time."""
+    """A run. ``state`` is ``running``, ``done``, ``failed``, ``stopped`` (by a person), or empty where
+    that is not known; ``ended`` is a Unix time."""
 
     name: str
     state: str
@@ -130,7 +130,7 @@ def figures(
         mine = {v.iteration: v for v in registry.versions if v.run == newest.run}
         mine = {k: mine[k] for k in sorted(mine)[-iterations:]}
         _labels(samples, model, mine, registry, runs)
-        _drift(samples, model, registry.watch or {})
+        _drift(samples, model, _mapping(registry.watch))
         _evaluations(samples, model, mine, _history(registry.evaluations.get(newest.version)))
         _champion(samples, model, newest, registry)
         _made(samples, model, newest)
@@ -190,13 +190,13 @@ def _labels(
         _counts(samples, model, iteration, version.labels)
     made = _mapping(_mapping(registry.watch).get("made"))
     if made and mine:
-        _counts(samples, model, max(mine) + 1, _mapping(made.get("labels")))
+        _counts(samples, model, max(mine) + 1, made.get("labels"))
 
 
-def _counts(samples: Samples, model: str, iteration: int, counts: Mapping[str, Any]) -> None:
+def _counts(samples: Samples, model: str, iteration: int, counts: Any) -> None:
     for split in _SPLITS:
         for origin in _ORIGINS:
-            value = _mapping(counts.get(split)).get(origin)
+            value = _mapping(_mapping(counts).get(split)).get(origin)
             samples.add("labels", model, split, origin, iteration, value=value)
 
 
@@ -253,7 +253,9 @@ def _figures_of(version: ModelVersion, entry: Mapping[str, Any]) -> Iterator[tup
     """Yardstick, metric and value. Where the evaluation could not be read there is what the tags hold."""
     for yardstick in YARDSTICKS:
         overall = _mapping(_mapping(entry.get(yardstick)).get("overall"))
-        for metric, value in metrics_of(overall or (version.gold if yardstick == "gold" else {})).items():
+        for metric, value in metrics_of(
+            overall or (_mapping(version.gold) if yardstick == "gold" else {})
+        ).items():
             yield yardstick, metric, value
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from lidloop.bundle import WATCH
 from lidloop.errors import ModelError, RegistryError
 from lidloop.exporter.figures import RegistryReading
 from lidloop.registry import Registry
@@ -23,7 +24,6 @@ from lidloop.registry_versions import ModelVersion
 _log = logging.getLogger("lidloop")
 
 EVALUATION: Final = "evaluation.json"
-WATCH: Final = "watch.json"
 _KEPT: Final = 8  # files of so many versions stay in memory
 _TLS_SECONDS: Final = 5.0
 _PATIENCE: Final = {
@@ -53,6 +53,7 @@ class RegistrySource:
         """
         for name, value in _PATIENCE.items():
             os.environ.setdefault(name, value)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # tells of the pool class
         self.where, self.model = where, model
         self._files: OrderedDict[str, Mapping[str, Mapping[str, Any]]] = OrderedDict()
         Registry(where, name=model)  # refuses what can never be a registry
