@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Final
 
 from lidloop.errors import LidloopError
@@ -24,11 +23,14 @@ def run_name(given: str) -> str:
     return name
 
 
-def own_folder(checkpoints: str, iteration: int) -> Path | None:
-    """Where an iteration keeps what a killed training needs, or None for nowhere.
+def own_place(checkpoints: str, iteration: int) -> str | None:
+    """Where an iteration keeps what a killed training needs, folder or ``s3://`` address; None for nowhere.
 
-    On a cluster runs share a volume: each has a folder of its own there, so that none resumes another's.
+    On a cluster runs share a volume or bucket: each has a place of its own there, so that none resumes
+    another's.
     """
     if not checkpoints:
         return None
-    return Path(checkpoints) / os.environ.get(RUN_ID, "") / f"iteration-{iteration}"
+    place, mark, parameters = checkpoints.partition("?") if "://" in checkpoints else (checkpoints, "", "")
+    parts = (place.rstrip("/"), os.environ.get(RUN_ID, ""), f"iteration-{iteration}")
+    return "/".join(part for part in parts if part) + mark + parameters

@@ -39,13 +39,14 @@ def train(
         patience: stop after so many epochs without a better validation; 0 never.
         seed: of everything random.
         ignore_unlabelled: no background loss where the model is sure of a face that has no label.
-        checkpoints: folder for what a killed training needs to go on; empty for none that outlives the step.
+        checkpoints: folder or ``s3://`` address for what a killed training needs to go on; empty for none
+            that outlives the step.
         model: ``model.onnx``, ``weights.pt`` and ``training.json``.
         previous: the model of the iteration before.
     """
     from pathlib import Path
 
-    from components.run_id import own_folder
+    from components.run_id import own_place
     from components.step import step
 
     with step("train", iteration) as this:
@@ -69,6 +70,6 @@ def train(
             iteration=iteration,
             weights=base_weights if previous is None else Path(previous.path),
             settings=settings,
-            checkpoints=own_folder(checkpoints, iteration),
+            checkpoints=own_place(checkpoints, iteration),
         )
     model.metadata["seconds"] = this.seconds

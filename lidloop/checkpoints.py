@@ -6,19 +6,28 @@ their names whole are what a training goes on from.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, Final
+
+from lidloop.errors import StoreError
+from lidloop.files import sha256
+from lidloop.storage import Store
+from lidloop.storage.transfer import fetch
+
+log = logging.getLogger("lidloop")
 
 _NAMES: Final = ("best.pt", "last.pt")  # in this order: a ``last`` never lies beside an older ``best``
 
 
 class Checkpoints:
-    """Copies of the checkpoints of the training in ``run``, kept in ``safe``."""
+    """Copies of the checkpoints of the training in ``run``, kept in ``safe`` and, if given, in a store."""
 
-    def __init__(self, run: Path, safe: Path) -> None:
-        self.weights, self.safe = run / "weights", safe
+    def __init__(self, run: Path, safe: Path, store: Store | None = None) -> None:
+        self.weights, self.safe, self.store = run / "weights", safe, store
 
     @property
     def last(self) -> Path:
@@ -32,6 +41,36 @@ class Checkpoints:
             partial = self.safe / f".{name}"
             shutil.copyfile(self.weights / name, partial)
             os.replace(partial, self.safe / name)
+        for name in _NAMES:
+            self._send(self.safe / name)
+
+    def begin(self, settings: Path) -> None:
+        """Tell the store what the training is, before it has a checkpoint."""
+        self._send(settings)
+
+    def fetch(self, settings: Path) -> None:
+        """Bring from the store what a training left that ended elsewhere, where nothing of it is here.
+
+        Raises:
+            StoreError: where the store cannot be reached or read.
+        """
+        if self.store is None or settings.exists():
+            return
+        for path in (settings, *(self.safe / name for name in _NAMES)):
+            item = self.store.stat(path.name)
+            if item is None:
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent) as work:
+                fetch(self.store, item, path, work=Path(work), sha256=item.sha256)
+
+    def _send(self, path: Path) -> None:
+        if self.store is None:
+            return
+        try:
+            self.store.put(path, path.name, sha256=sha256(path))
+        except StoreError as error:  # the training is worth more than its copy
+            log.warning("a checkpoint could not be stored: %s", error)
 
     def restore(self) -> int:
         """Put the copies back where Ultralytics looks for them; return the number of finished epochs."""

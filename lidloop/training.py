@@ -19,6 +19,7 @@ from lidloop.export import compare, export_onnx
 from lidloop.files import folder_atomic, sha256, write_atomic
 from lidloop.landmarks import FLIP, N_POINTS
 from lidloop.quiet import quiet_ultralytics
+from lidloop.storage import open_store
 from lidloop.storage.files import is_stored, pull_file
 
 log = logging.getLogger("lidloop")
@@ -96,7 +97,7 @@ def train(
     iteration: int,
     weights: str | Path = DEFAULT_WEIGHTS,
     settings: TrainSettings | None = None,
-    checkpoints: Path | None = None,
+    checkpoints: Path | str | None = None,
 ) -> Path:
     """Fine-tune ``weights`` on a label version and write a model folder.
 
@@ -113,7 +114,8 @@ def train(
             pickle: open only what you trust.
         settings: see ``TrainSettings``.
         checkpoints: where the run keeps what it needs to go on after a kill; beside ``out`` if not given.
-            Removed when the model is finished.
+            Removed when the model is finished. For an ``s3://`` address it is beside ``out`` and copied
+            there after each epoch; the copies stay.
 
     Raises:
         ModelError: for weights that are missing, cannot be downloaded or are no pose model.
@@ -129,7 +131,9 @@ def train(
     start = time.monotonic()
     out = out.resolve()
     # Absolute, or Ultralytics puts it under a folder of its own.
-    work = checkpoints.resolve() if checkpoints else out.parent / f".{out.name}.training"
+    store = open_store(checkpoints) if checkpoints and is_stored(str(checkpoints)) else None
+    kept = Path(checkpoints).resolve() if checkpoints and store is None else None
+    work = kept or out.parent / f".{out.name}.training"
     base = resolve_weights(weights, scratch=work / "base")
     settings = completed(settings, knows_points=_knows_points(_open(base)))
     work.mkdir(parents=True, exist_ok=True)
@@ -138,7 +142,8 @@ def train(
         {"settings": asdict(settings), "labels": _labels_key(labels), "weights": _digest(base)},
         sort_keys=True,
     )
-    checkpoint = Checkpoints(work / "run", work / "safe")
+    checkpoint = Checkpoints(work / "run", work / "safe", store)
+    checkpoint.fetch(settings_file)
     same = settings_file.exists() and settings_file.read_text() == wanted
     resumable = same and checkpoint.last.exists()
     if not resumable:
@@ -146,6 +151,7 @@ def train(
         shutil.rmtree(work / "safe", ignore_errors=True)
         (work / "trained").unlink(missing_ok=True)
     write_atomic(settings_file, wanted)
+    checkpoint.begin(settings_file)
     data = _write_data(work, dataset, labels, settings)
     best = _fit(work, data, base, settings, checkpoint, resume=resumable)
     with folder_atomic(out) as folder:

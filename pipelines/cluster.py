@@ -111,9 +111,12 @@ class ClusterSettings:
     )
     scratch: str = _setting("100Gi", "disk for pictures and sources that a step fetches")
     workspace: str = _setting(
+        "", f"claim of a volume that many nodes write, mounted at {WORKSPACE}; empty for none"
+    )
+    checkpoints: str = _setting(
         "",
-        f"claim of a volume that many nodes write, mounted at {WORKSPACE}; a killed training goes on from "
-        "there. Empty for none: it then begins anew",
+        "where a killed training goes on from: s3://BUCKET/PREFIX, or a folder of the workspace; empty takes "
+        f"{WORKSPACE}/checkpoints with a workspace, and lets it begin anew without",
     )
     store_secret: str = _setting(
         "lidloop-s3",
@@ -149,6 +152,11 @@ class ClusterSettings:
         problems = list(self._problems())
         if problems:
             raise ClusterError("; ".join(problems))
+
+    @property
+    def checkpoints_place(self) -> str:
+        """Where trainings keep what they need to go on; empty for nowhere."""
+        return self.checkpoints or (f"{WORKSPACE}/checkpoints" if self.workspace else "")
 
     @property
     def device(self) -> str:
@@ -188,10 +196,12 @@ class ClusterSettings:
         for toleration in self.gpu_tolerations:
             if toleration.effect not in _EFFECTS:
                 yield f"gpu_tolerations: {toleration.effect!r} is no effect, as {', '.join(_EFFECTS)} are"
-        if self.pictures.startswith("/") and not self.pictures.startswith(f"{WORKSPACE}/"):
-            yield f"pictures must be s3://BUCKET/PREFIX or a folder below {WORKSPACE}, not {self.pictures!r}"
-        if self.pictures.startswith("/") and not self.workspace:
-            yield "pictures lie in the workspace, and no workspace is given"
+        for name in ("pictures", "checkpoints"):
+            place = getattr(self, name)
+            if place and not place.startswith(("s3://", f"{WORKSPACE}/")):
+                yield f"{name} must be s3://BUCKET/PREFIX or a folder below {WORKSPACE}, not {place!r}"
+            elif place.startswith("/") and not self.workspace:
+                yield f"{name} lie in the workspace, and no workspace is given"
         for name in sorted(set(self.environment) & SECRET_NAMES):
             yield f"environment: {name} is a secret; name its Secret as store_secret or registry_secret"
         for kind in ("train", "auto_label", "steps"):

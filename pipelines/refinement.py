@@ -25,7 +25,7 @@ from components.report import report
 from components.train import train
 from lidloop.files import write_atomic
 from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
-from pipelines.cluster import WORKSPACE, ClusterSettings
+from pipelines.cluster import ClusterSettings
 from pipelines.settings import shard_names
 
 NAME: Final = "lidloop-refinement"
@@ -59,7 +59,7 @@ class _Defaults:
             workers=cluster.workers,
             shards=shard_names(cluster.shards),
             pictures=cluster.pictures,
-            checkpoints=f"{WORKSPACE}/checkpoints" if cluster.workspace else "",
+            checkpoints=cluster.checkpoints_place,
             run="",
         )
 
@@ -166,8 +166,8 @@ def build_pipeline(
             shards: Parts of the pictures that are auto-labelled side by side, each index/count.
             registry: Folder or address of the model registry.
             run: Name of the run in the registry; another for every run. Empty takes its id on the cluster.
-            checkpoints: Folder that outlives a killed training step, so that it can go on; each run has
-                its own below it. Empty for none.
+            checkpoints: Folder or s3://BUCKET/PREFIX that outlives a killed training step, so that it can
+                go on; each run has its own below it. Empty for none.
             pictures: Where all runs share their pictures, s3://BUCKET/PREFIX or a folder that all steps
                 see; empty hands them from step to step.
             sources_fingerprint: Any text that changes when the sources do, so that the cache is not asked.

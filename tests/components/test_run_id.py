@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from components.run_id import RUN_ID, own_folder, run_name
+from components.run_id import RUN_ID, own_place, run_name
 from lidloop.errors import LidloopError
 
 
@@ -24,11 +22,12 @@ def test_no_run_goes_on_with_what_another_left(monkeypatch: pytest.MonkeyPatch) 
     folders = []
     for run in ("one", "two"):
         monkeypatch.setenv(RUN_ID, run)
-        folders.append(own_folder("/workspace/checkpoints", 3))
-    assert folders == [Path(f"/workspace/checkpoints/{run}/iteration-3") for run in ("one", "two")]
+        folders.append(own_place("/workspace/checkpoints", 3))
+    assert folders == [f"/workspace/checkpoints/{run}/iteration-3" for run in ("one", "two")]
+    assert own_place("s3://b/c?region=eu", 0) == "s3://b/c/two/iteration-0?region=eu"
 
 
 def test_a_local_run_has_its_folder_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(RUN_ID, raising=False)
-    assert own_folder("out/checkpoints", 0) == Path("out/checkpoints/iteration-0")
-    assert own_folder("", 0) is None
+    assert own_place("out/checkpoints", 0) == "out/checkpoints/iteration-0"
+    assert own_place("", 0) is None

@@ -189,6 +189,11 @@ def test_without_a_workspace_nothing_is_mounted_and_no_checkpoint_outlives_a_pod
     assert bare.defaults["checkpoints"] == ""
 
 
+def test_checkpoints_in_a_bucket(tmp_path: Path) -> None:
+    stored = compiled(tmp_path, ClusterSettings(checkpoints="s3://lidloop/checkpoints"))
+    assert stored.defaults["checkpoints"] == "s3://lidloop/checkpoints"
+
+
 def test_defaults_that_a_cluster_decides(golden: Compiled) -> None:
     expected = {"pictures": "s3://lidloop/pictures", "registry": "https://registry.example.org", "workers": 8,
                 "shards": ["0/4", "1/4", "2/4", "3/4"], "run": ""}  # fmt: skip
