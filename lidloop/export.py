@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from lidloop.bundle import PARTS, model_files
 from lidloop.cut import CannotCut, cut
 from lidloop.detector import Prepared, load_detector
 from lidloop.errors import TrainingError
+from lidloop.files import write_atomic
 from lidloop.images import read_rgb
 from lidloop.sparse_head import STRIDES, Answer
 
@@ -31,10 +33,12 @@ _ANCHORS: Final = 20
 def export_onnx(folder: Path, *, imgsz: int) -> Path:
     """Export ``weights.pt`` of a model folder to ``model.onnx``, with free batch, height and width.
 
-    Beside it come its parts (``lidloop.cut``), where the network is one that can be cut.
+    What the weights tell of the machine that trained them is taken out of them first. Beside ``model.onnx``
+    come its parts (``lidloop.cut``), where the network is one that can be cut.
     """
     from ultralytics import YOLO
 
+    forget_machine(folder / "weights.pt")
     exported = YOLO(str(folder / "weights.pt"), task="pose").export(
         format="onnx", dynamic=True, simplify=True, imgsz=imgsz, device="cpu", verbose=False
     )
@@ -46,6 +50,32 @@ def export_onnx(folder: Path, *, imgsz: int) -> Path:
     except CannotCut as reason:
         log.warning("the network will run whole, which is slower: %s", reason)
     return onnx
+
+
+def forget_machine(weights: Path) -> None:
+    """Take folders of the training machine and the state of its git checkout out of a checkpoint.
+
+    Exports would repeat them. Of a path its last part stays. Tensors stay as they are, and so does a file that
+    tells nothing.
+
+    Args:
+        weights: a ``.pt`` of Ultralytics: a pickle, open only what you trust.
+    """
+    import torch
+
+    checkpoint = torch.load(weights, map_location="cpu", weights_only=False)
+    models = [checkpoint[name] for name in ("model", "ema") if checkpoint.get(name) is not None]
+    settings = [checkpoint.get("train_args"), *(getattr(model, "args", None) for model in models)]
+    told = checkpoint.pop("git", None) is not None
+    for known in settings:
+        for name, value in known.items() if isinstance(known, dict) else ():
+            if isinstance(value, str) and Path(value).is_absolute():
+                known[name] = Path(value).name
+                told = True
+    if told:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomic(weights, buffer.getvalue())
 
 
 class _Worst(NamedTuple):
