@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from lidloop.exporter.families import BY_NAME, FAMILIES, LABELS
 from lidloop.files import write_atomic
@@ -50,17 +50,31 @@ def serving_rows() -> list[Row]:
     return [*_declared(metrics.Metrics(window=1, limit=1)._own), *_collected(metrics._drift([], {}))]
 
 
-def _declared(registry: object) -> Iterator[Row]:
+def trigger_rows() -> list[Row]:
+    """Families of the trigger service."""
+    from datetime import timedelta
+    from types import SimpleNamespace
+
+    from pipelines.trigger.metrics import Metrics
+
+    state = SimpleNamespace(
+        counts=lambda: ({}, {}), newest=lambda: None, model="", cooldown=timedelta(0), errors=0, failures=0
+    )
+    return list(_collected(list(Metrics(state, state, state).collect())))
+
+
+def _declared(registry: Any) -> Iterator[Row]:
     # The client keeps label names for itself until there is a sample.
-    for collector in registry._collector_to_names:  # type: ignore[attr-defined]
+    for collector in registry._collector_to_names:
         for family in collector.describe():
             total = "_total" if family.type == "counter" else ""
             yield Row(family.name + total, family.type, collector._labelnames, family.documentation)
 
 
-def _collected(families: Sequence[object]) -> Iterator[Row]:
+def _collected(families: Sequence[Any]) -> Iterator[Row]:
     for family in families:
-        yield Row(family.name, family.type, family._labelnames, family.documentation)  # type: ignore[attr-defined]
+        total = "_total" if family.type == "counter" else ""
+        yield Row(family.name + total, family.type, family._labelnames, family.documentation)
 
 
 def metrics_page(docs: Path) -> Path:
@@ -74,12 +88,26 @@ def metrics_page(docs: Path) -> Path:
         "@exporter@": "\n\n".join(parts),
         "@exporter-labels@": _two("label", own),
         "@serving@": _table(serving_rows()),
+        "@trigger@": _table(trigger_rows()),
+        "@trigger-labels@": _two("label", [f"| `{k}` | {v} |" for k, v in _trigger_labels().items()]),
         "@serving-labels@": _two("label", [f"| `{k}` | {v} |" for k, v in SERVING_LABELS.items()]),
     }.items():
         text = text.replace(mark, content)
     page = docs / "METRICS.md"
     write_atomic(page, text)
     return page
+
+
+def _trigger_labels() -> dict[str, str]:
+    from pipelines.trigger.cooldown import Outcome
+    from pipelines.trigger.store import REASONS
+
+    outcomes = ", ".join(f"`{outcome.value}`" for outcome in Outcome)
+    return {
+        "reason": ", ".join(f"`{reason}`" for reason in REASONS),
+        "outcome": f"of a run: `started`, `succeeded`, `failed`; of an alert: {outcomes}",
+        "model": "name of the registered model",
+    }
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lidloop.exporter.runs_source import OPENERS, Readable
 from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 from pipelines.compile_command import compile_command
 from pipelines.demo import demo
@@ -35,6 +36,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(recurring_app)
     app.add_typer(deploy_app)
     app.command("trigger")(trigger)
+    OPENERS["kubeflow"] = _kubeflow_runs
+
+
+def _kubeflow_runs(host: str) -> Readable:
+    from pipelines.kubeflow_watch import KubeflowRuns
+
+    return KubeflowRuns(host)
 
 
 def run(

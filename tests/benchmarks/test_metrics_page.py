@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.metrics_page import exporter_rows, metrics_page, serving_rows
+from benchmarks.metrics_page import exporter_rows, metrics_page, serving_rows, trigger_rows
 from lidloop.exporter.families import BY_NAME, FAMILIES, LABELS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -16,7 +16,8 @@ def test_the_kept_page_is_current(tmp_path: Path) -> None:
 
 def test_the_page_tells_every_family_and_label(tmp_path: Path) -> None:
     page = metrics_page(tmp_path).read_text()
-    rows = [row for part in FAMILIES for row in exporter_rows(part)] + serving_rows()
+    rows = [row for part in FAMILIES for row in exporter_rows(part)]
+    rows += serving_rows() + trigger_rows()
     assert len({row.name for row in rows}) == len(rows) > 30
     for row in rows:
         assert f"| `{row.name}` | {row.kind} |" in page
