@@ -26,23 +26,32 @@ def crds() -> str:
 
 
 @pytest.fixture(scope="session")
-def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rgw.Rgw | None]:
-    """A real S3 server with the buckets ``registry`` and ``models``; None where its programs are missing."""
+def store_starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], rgw.Rgw] | None]:
+    """A real S3 server that starts while other things do; None where its programs are missing."""
     if rgw.missing():
         yield None
         return
-    with rgw.running(tmp_path_factory.mktemp("s3")) as server:
-        host = server.endpoint.removeprefix("http://")
-        client = Minio(host, access_key=server.access_key, secret_key=server.secret_key, secure=False)
-        for bucket in ("registry", "models"):
-            client.make_bucket(bucket)
-        yield server
+    with rgw.starting(tmp_path_factory.mktemp("s3")) as ready:
+        yield ready
 
 
 @pytest.fixture(scope="session")
-def store_keys(object_store: rgw.Rgw | None) -> dict[str, str]:
+def object_store(store_starting: Callable[[], rgw.Rgw] | None) -> rgw.Rgw | None:
+    """A real S3 server with the buckets ``registry`` and ``models``; None where its programs are missing."""
+    if store_starting is None:
+        return None
+    server = store_starting()
+    host = server.endpoint.removeprefix("http://")
+    client = Minio(host, access_key=server.access_key, secret_key=server.secret_key, secure=False)
+    for bucket in ("registry", "models"):
+        client.make_bucket(bucket)
+    return server
+
+
+@pytest.fixture(scope="session")
+def store_keys() -> dict[str, str]:
     """Content of the object store's Secret."""
-    pair = (object_store.access_key, object_store.secret_key) if object_store else ("none", "none")
+    pair = (rgw.Rgw.access_key, rgw.Rgw.secret_key)
     return dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), pair, strict=True))
 
 

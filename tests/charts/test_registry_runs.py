@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,7 @@ from tests.servers import postgres, rgw
 
 pytest.importorskip("flask_wtf", reason="MLflow's authentication is not installed")
 
+ENDPOINT = "https://s3.example.org"
 ADMIN = ("admin", "correct horse battery")
 NOT_PROTECTED = re.compile(r"/health|/version|/static.*|/favicon.*|/(ajax-)?api/3\.0/mlflow/server-info")
 """What says that the server is there, and nothing of what it holds."""
@@ -32,12 +34,14 @@ NOT_PROTECTED = re.compile(r"/health|/version|/static.*|/favicon.*|/(ajax-)?api/
 
 @pytest.fixture(scope="module")
 def pod(
-    tmp_path_factory: pytest.TempPathFactory, object_store: rgw.Rgw | None, store_keys: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory,
+    store_starting: Callable[[], rgw.Rgw] | None,
+    store_keys: dict[str, str],
 ) -> Iterator[Pod]:
-    """The pod, its database and its object store."""
+    """The pod and its database. Its object store is needed by the server only, and starts meanwhile."""
     folder = tmp_path_factory.mktemp("registry")
     changes = {
-        "objectStore": {"endpoint": object_store.endpoint if object_store else ""},
+        "objectStore": {"endpoint": ENDPOINT if store_starting else ""},
         "registry": {
             "artifacts": "s3://registry/bundles",
             "workers": 1,
@@ -47,7 +51,7 @@ def pod(
     objects = template("kserve-less", changes)
     spec = one(objects, "Deployment", "lidloop-registry")["spec"]["template"]["spec"]
     moved = {"0.0.0.0": "127.0.0.1", "5000": str(rgw.free_port())}
-    if object_store is None:
+    if store_starting is None:
         moved["s3://registry/bundles"] = (folder / "artifacts").as_uri()
     with postgres.running() if not postgres.missing() else nullcontext(f"sqlite:///{folder}/store.db") as uri:
         secrets = {
@@ -100,9 +104,12 @@ def listing(prepared: Pod) -> subprocess.Popen[str]:
 
 
 @pytest.fixture(scope="module")
-def url(prepared: Pod, listing: subprocess.Popen[str]) -> Iterator[str]:
+def url(prepared: Pod, listing: subprocess.Popen[str], object_store: rgw.Rgw | None) -> Iterator[str]:
     """Where the server answers."""
-    with prepared.serving(prepared.spec["containers"][0], int(prepared.moved["5000"])) as address:
+    moved = prepared.moved | ({ENDPOINT: object_store.endpoint} if object_store else {})
+    with replace(prepared, moved=moved).serving(
+        prepared.spec["containers"][0], int(prepared.moved["5000"])
+    ) as address:
         yield address
 
 

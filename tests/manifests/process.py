@@ -32,7 +32,7 @@ class Pod:
     spec: Object
     secrets: Mapping[str, Mapping[str, str]]
     folder: Path
-    moved: Mapping[str, str] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for volume in self.spec["volumes"]:

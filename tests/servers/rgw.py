@@ -17,11 +17,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -188,6 +190,27 @@ def running(folder: Path, port: int = 0) -> Iterator[Rgw]:
             process.send_signal(signal.SIGKILL)  # nothing is kept, so nothing has to be put in order
         for process in daemons:
             process.wait()
+
+
+@contextmanager
+def starting(folder: Path) -> Iterator[Callable[[], Rgw]]:
+    """The same in a process of its own, while other things are done: what is yielded waits for it."""
+    command = [sys.executable, __file__, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_die_with_parent) as process:
+
+        @cache
+        def ready() -> Rgw:
+            assert process.stdout is not None
+            said = dict(word.split("=") for word in process.stdout.readline().split())
+            if not said:
+                raise RuntimeError(f"the S3 server ended with status {process.wait()}; its log is above")
+            ports = [urlsplit(said[f"AWS_ENDPOINT_URL_{name}"]).port or 0 for name in ("S3", "STS")]
+            return Rgw(folder, *ports)
+
+        try:
+            yield ready
+        finally:
+            process.send_signal(signal.SIGINT)
 
 
 def _die_with_parent() -> None:
