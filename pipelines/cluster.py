@@ -132,6 +132,16 @@ class ClusterSettings:
     ca_config_map: str = _setting(
         "", "ConfigMap whose ca.crt signs the store and the registry; empty for public CAs"
     )
+    models: str = _setting(
+        "",
+        "where the champion's bundle goes at the end, a prefix for each version: s3://BUCKET/PREFIX; empty "
+        "deploys nothing",
+    )
+    service: str = _setting("lidloop-serving", "InferenceService that is to serve it")
+    service_namespace: str = _setting("lidloop", "namespace of that")
+    canary: int = _setting(
+        -1, "share of the traffic in percent that it gets beside the old one; -1: it serves all"
+    )
     environment: dict[str, str] = _setting({}, "more environment variables of all steps; no secrets")
 
     retries: int = _setting(3, "times that train and auto_label are tried again, for they may be preempted")
@@ -171,7 +181,7 @@ class ClusterSettings:
         for name, least, most in (
             ("gpus", 0, 64), ("label_gpus", 0, 1), ("workers", 0, 256), ("shards", 1, 10_000),
             ("retries", 0, 100), ("step_retries", 0, 100), ("user", 1, 2**31 - 1),
-            ("run_hours", 0.1, 24 * 365), ("keep_hours", 0.1, 24 * 365),
+            ("run_hours", 0.1, 24 * 365), ("keep_hours", 0.1, 24 * 365), ("canary", -1, 100),
         ):  # fmt: skip
             if not least <= getattr(self, name) <= most:
                 yield f"{name} must be {least} to {most}, not {getattr(self, name)}"
@@ -181,7 +191,11 @@ class ClusterSettings:
         for name in ("retry_wait", "retry_wait_most"):
             if not _DURATION.fullmatch(getattr(self, name)):
                 yield f"{name} must be seconds such as 60s, not {getattr(self, name)!r}"
-        for name in ("workspace", "store_secret", "registry_secret", "ca_config_map"):
+        if self.models and not self.models.startswith("s3://"):
+            yield f"models must be s3://BUCKET/PREFIX, which KServe reads, not {self.models!r}"
+        for name in (
+            "workspace", "store_secret", "registry_secret", "ca_config_map", "service", "service_namespace"
+        ):  # fmt: skip
             if getattr(self, name) and not _NAME.fullmatch(getattr(self, name)):
                 yield f"{name} cannot be a name on Kubernetes: {getattr(self, name)!r}"
         for name in ("image", "gpu_image"):

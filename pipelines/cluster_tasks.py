@@ -12,7 +12,8 @@ from pipelines.cluster import GPU_STEPS, REGISTRY_NAMES, STORE_NAMES, WORKSPACE,
 WITH_PICTURES: Final = ("convert", "train", "auto_label", "promote", "report")
 """Steps that read or write pictures, and so need the store, the workspace and room for copies."""
 
-WITH_REGISTRY: Final = ("register", "promote", "report")
+WITH_STORE: Final = (*WITH_PICTURES, "deploy")
+WITH_REGISTRY: Final = ("register", "promote", "deploy", "report")
 
 SHARED: Final = "/dev/shm"  # noqa: S108 - a volume
 SCRATCH: Final = "/scratch"
@@ -95,7 +96,7 @@ def _storage(task: Any, step: str, settings: ClusterSettings) -> None:
 
 def _secrets(task: Any, step: str, settings: ClusterSettings) -> None:
     environment = dict(settings.environment)
-    if step in WITH_PICTURES:
+    if step in WITH_STORE:
         environment |= {
             name: value
             for name, value in (
@@ -108,7 +109,7 @@ def _secrets(task: Any, step: str, settings: ClusterSettings) -> None:
             kubernetes.use_secret_as_env(task, settings.store_secret, {name: name for name in STORE_NAMES})
     if step in WITH_REGISTRY and settings.registry_secret:
         kubernetes.use_secret_as_env(task, settings.registry_secret, {name: name for name in REGISTRY_NAMES})
-    if settings.ca_config_map and step in {*WITH_PICTURES, *WITH_REGISTRY}:
+    if settings.ca_config_map and step in {*WITH_STORE, *WITH_REGISTRY}:
         kubernetes.use_config_map_as_volume(task, settings.ca_config_map, CA)
         # The store's client, and requests, which MLflow asks through.
         environment |= {"AWS_CA_BUNDLE": f"{CA}/ca.crt", "REQUESTS_CA_BUNDLE": f"{CA}/ca.crt"}

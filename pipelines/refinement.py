@@ -16,6 +16,7 @@ from kfp.dsl.pipeline_channel import PipelineChannel
 
 from components.auto_label import auto_label
 from components.convert import convert
+from components.deploy import deploy
 from components.evaluate import evaluate
 from components.image import IMAGE
 from components.nms_filter import nms_filter
@@ -276,6 +277,16 @@ def build_pipeline(
                     truth=truth,
                     stopped_early=stopped_early,
                 )
+                if cluster is not None and cluster.models:
+                    task(
+                        deploy,
+                        after=record,
+                        registry=registry,
+                        models=cluster.models,
+                        service=cluster.service,
+                        namespace=cluster.service_namespace,
+                        canary=cluster.canary,
+                    )
 
             if k + 1 == iterations:
                 end("")

@@ -125,6 +125,28 @@ def test_every_step(golden: Compiled, step: str) -> None:
     assert not SECRET_NAMES & set(golden.environment(step))
 
 
+def test_the_champion_is_deployed_where_the_cluster_says(tmp_path: Path, golden: Compiled) -> None:
+    assert "exec-deploy" not in golden.pipeline["deploymentSpec"]["executors"], "off by default"
+    made = compiled(tmp_path, ClusterSettings(models="s3://hospital/models/lidloop", canary=10), 2)
+    tasks = made.tasks("deploy")
+    assert len(tasks) == 2, "wherever the loop may end"
+    for task in tasks:
+        parameters = task["inputs"]["parameters"]
+        given = {
+            name: entry["runtimeValue"]["constant"]
+            for name, entry in parameters.items()
+            if "runtimeValue" in entry
+        }
+        assert given == {
+            "models": "s3://hospital/models/lidloop", "service": "lidloop-serving", "namespace": "lidloop",
+            "canary": 10,
+        }  # fmt: skip
+        assert "promote" in str(task["inputs"]["artifacts"]["after"]), "after the gate"
+    assert made.secrets("deploy") >= {"AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD"}
+    with pytest.raises(ClusterError, match="models must be s3://"):
+        ClusterSettings(models="runs/models")
+
+
 def test_gpus(golden: Compiled) -> None:
     assert {step for step in STEPS if "accelerator" in golden.container(step)["resources"]} == set(GPU_STEPS)
     for step, count in (("train", "2"), ("auto_label", "1")):
