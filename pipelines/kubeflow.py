@@ -48,6 +48,7 @@ EXPERIMENT: Final = "lidloop"
 
 _TIMEOUT: Final = (5, 60)  # seconds to connect, to wait for bytes
 _PAGE: Final = 100
+_WITHOUT_LOG: Final = ("PENDING", "SKIPPED")
 _T = TypeVar("_T")
 
 
@@ -148,7 +149,7 @@ class KubeflowHost:
             return None
         answer = self._ask(
             "its runs", self._runs.run_service_list_runs, filter=_named(run), page_size=1,
-            sort_by="created_at desc", experiment_id=place, **self._space(),
+            sort_by="created_at desc", experiment_id=place,
         )  # fmt: skip
         return str(answer.runs[0].run_id) if answer.runs else None
 
@@ -180,7 +181,7 @@ class KubeflowHost:
             return []
         answer = self._ask(
             "its runs", self._runs.run_service_list_runs, experiment_id=place, page_size=min(limit, _PAGE),
-            sort_by="created_at desc", **self._space(),
+            sort_by="created_at desc",
         )  # fmt: skip
         return [read_run(run, self.link(run.run_id)) for run in answer.runs or []]
 
@@ -196,7 +197,11 @@ class KubeflowHost:
             HostError: where a pod's log is gone; the link shows what the host has kept.
         """
         for task in self.run(id).tasks:
-            if task.pod and (not step or step in (task.name, unnumbered(task.name))):
+            if (
+                task.pod
+                and task.state not in _WITHOUT_LOG
+                and (not step or step in (task.name, unnumbered(task.name)))
+            ):
                 for line in self._log(id, task.pod).splitlines():
                     yield task.name, line
 
@@ -251,7 +256,7 @@ class KubeflowHost:
             return []
         answer = self._ask(
             "its schedules", self._recurring.recurring_run_service_list_recurring_runs,
-            experiment_id=place, page_size=_PAGE, **self._space(),
+            experiment_id=place, page_size=_PAGE,
         )  # fmt: skip
         return [read_schedule(entry) for entry in answer.recurring_runs or []]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,12 +13,12 @@ import kfp_server_api as api
 ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 """States of a run that it does not leave by itself. The others are PENDING, RUNNING, CANCELING and PAUSED."""
 
-_STEP: Final = "executor"  # what KFP calls the node in which a step's own container runs
+_EXECUTOR: Final = re.compile(r"executor(\(\d+\))?")  # what KFP calls the nodes of a step's own container
 
 
 @dataclass(frozen=True)
 class Task:
-    """One step of a run.
+    """One try of one step of a run. A step that KFP took from its cache is SKIPPED.
 
     Attributes:
         name: of the task in the pipeline, such as ``train`` or ``train-2``.
@@ -91,35 +92,45 @@ def unnumbered(task: str) -> str:
 
 
 def _tasks(details: Sequence[api.V2beta1PipelineTaskDetail]) -> Iterator[Task]:
-    """The steps, in the order in which they began, without the drivers and groups around them.
+    """The steps and each of their tries, in the order in which they began, without what KFP puts around them.
 
-    A step is a node ``executor``. Its name is that of the node that has it below itself.
+    A step ``train`` is a group of that name around a pod ``executor``; one that may be tried again has a node
+    ``executor`` between them, and pods ``executor(0)``, ``executor(1)``. Nodes tell what is below them, or
+    comes after, by Argo's name of a node, of which a pod's name has the last part only.
     """
-    above: dict[str, api.V2beta1PipelineTaskDetail] = {}
+    nodes = {_key(detail.pod_name): detail for detail in details if detail.pod_name}
+    above: dict[int, api.V2beta1PipelineTaskDetail] = {}
+    tried: set[int] = set()
     for detail in details:
         for child in detail.child_tasks or ():
-            above.update({name: detail for name in (child.task_id, child.pod_name) if name})
+            below = nodes.get(_key(child.pod_name or ""))
+            if below is not None and _EXECUTOR.fullmatch(below.display_name or ""):
+                above[id(below)] = detail
+                if _EXECUTOR.fullmatch(detail.display_name or ""):
+                    tried.add(id(detail))
 
     def owner(detail: api.V2beta1PipelineTaskDetail) -> str:
-        for _ in details:
-            parent = above.get(detail.task_id) or above.get(detail.pod_name)
-            if detail.display_name != _STEP or parent is None:
+        for _ in range(3):  # a pod, a node that tries again, the group
+            if not _EXECUTOR.fullmatch(detail.display_name) or id(detail) not in above:
                 break
-            detail = parent
+            detail = above[id(detail)]
         return str(detail.display_name)
 
-    steps = [detail for detail in details if detail.display_name == _STEP]
-    for detail in sorted(
-        steps, key=lambda d: (d.start_time is None, d.start_time and d.start_time.timestamp())
-    ):
+    pods = [d for d in details if _EXECUTOR.fullmatch(d.display_name or "") and id(d) not in tried]
+    for pod in sorted(pods, key=lambda d: (d.start_time is None, d.start_time and d.start_time.timestamp())):
         yield Task(
-            name=owner(detail),
-            state=detail.state or "PENDING",
-            started=_time(detail.start_time),
-            ended=_time(detail.end_time),
-            pod=detail.pod_name or "",
-            error=_said(detail.error),
+            name=owner(pod),
+            state=pod.state or "PENDING",
+            started=_time(pod.start_time),
+            ended=_time(pod.end_time),
+            pod=pod.pod_name or "",
+            error=_said(pod.error),
         )
+
+
+def _key(name: str) -> str:
+    """The part that a node's and its pod's name share: a number of the node's own."""
+    return name.rpartition("-")[2]
 
 
 def _said(error: Any) -> str:

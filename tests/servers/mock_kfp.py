@@ -66,25 +66,39 @@ class MockKfp:
         if error:
             entry["error"] = {"code": 2, "message": error, "details": []}
 
-    def add_step(self, run: str, name: str, state: str, *, log: str = "", error: str = "") -> str:
-        """Give a run a step, in the three nodes that KFP makes of one, and return its pod's name."""
+    def add_step(self, run: str, name: str, *tries: str, log: str = "", error: str = "") -> str:
+        """Give a run a step with the states of its tries, as the nodes that KFP makes of them with Argo.
+
+        A node tells of those below or after it by Argo's name, ``loop-NUMBER``; as a pod it is named
+        ``loop-TEMPLATE-NUMBER``. Returns the name of the last pod.
+        """
         details = self.runs[run].setdefault("run_details", {"task_details": []})["task_details"]
-        number = len(details)
-        pod = f"loop-{number}-system-container-impl-{number}"
-        begun = _time(BEGIN + timedelta(minutes=number))
-        common = {"run_id": run, "create_time": begun, "start_time": begun, "state": state}
-        driver, step, executor = (str(uuid.uuid4()) for _ in range(3))
+        first = len(details)
+        group, again, pods = first + 1, first + 2, [first + 3 + k for k in range(len(tries))]
+        template = "retry-system-container-impl"
+
+        def node(number: int, title: str, kind: str, state: str, below: list[int]) -> dict[str, Any]:
+            begun = BEGIN + timedelta(minutes=number)
+            return {
+                "run_id": run, "task_id": "", "display_name": title, "state": state,
+                "pod_name": f"loop-{kind}-{number}", "create_time": _time(begun), "start_time": _time(begun),
+                "end_time": _time(begun + timedelta(minutes=1)),
+                "child_tasks": [{"task_id": "", "pod_name": f"loop-{child}"} for child in below],
+            }  # fmt: skip
+
         details += [
-            {**common, "task_id": executor, "display_name": "executor", "pod_name": pod, "child_tasks": [],
-             "end_time": _time(BEGIN + timedelta(minutes=number + 1)),
-             **({"error": {"code": 2, "message": error, "details": []}} if error else {})},
-            {**common, "task_id": step, "display_name": name, "child_tasks": [{"pod_name": pod}]},
-            {**common, "task_id": driver, "display_name": f"{name}-driver",
-             "child_tasks": [{"task_id": step}]},
-        ]  # fmt: skip
-        if log:
-            self.logs[pod] = log
-        return pod
+            node(first, f"{name}-driver", "system-container-driver", "SUCCEEDED", [group]),
+            node(group, name, "system-container-executor", tries[-1], [again]),
+            node(again, "executor", template, tries[-1], pods),
+        ]
+        for k, (number, state) in enumerate(zip(pods, tries, strict=True)):
+            after = [] if k + 1 < len(tries) else [pods[-1] + 1]  # the next step's driver
+            details.append(node(number, f"executor({k})", template, state, after))
+            if log and state not in ("PENDING", "SKIPPED"):
+                self.logs[f"loop-{template}-{number}"] = log
+        if error:
+            details[-1]["error"] = {"code": 2, "message": error, "details": []}
+        return str(details[-1]["pod_name"])
 
     # What the server does.
 
@@ -189,6 +203,8 @@ def _answer(kfp: MockKfp, method: str, path: str, query: dict[str, str], content
             assert predicate["operation"] == "EQUALS"
             entries = [e for e in entries if e.get(predicate["key"]) == predicate["stringValue"]]
         if "experiment_id" in query:
+            if "namespace" in query:
+                raise Refused(400, "give an experiment or a namespace")
             entries = [e for e in entries if e["experiment_id"] == query["experiment_id"]]
         return {name: entries[: int(query["page_size"])]} if entries else {}
 
