@@ -35,16 +35,16 @@ WATCHED: dict[str, Any] = {
 }
 TOKENS: dict[str, Any] = {
     "deploy": {"enabled": True},
+    "pipelines": {"serviceAccountToken": True, "namespace": "eyes"},
     "trigger": {
-        "pipelines": {"serviceAccountToken": True, "namespace": "eyes"},
         "persistence": {"storageClassName": "fast", "size": "2Gi"},
     },
     "exporter": {"runs": ["s3://lidloop/pipelines"]},
 }
 ELSEWHERE: dict[str, Any] = {
+    "pipelines": {"tokenSecret": "kfp", "caConfigMap": "ca"},
     "registry": {"enabled": False},
     "trigger": {
-        "pipelines": {"tokenSecret": "kfp", "caConfigMap": "ca"},
         "persistence": {"existingClaim": "state"},
     },
     "exporter": {"registry": {"uri": "https://mlflow.example.org"}},
@@ -136,7 +136,9 @@ def test_rights(values: str, changes: dict[str, Any]) -> None:
     objects = template(values, changes)
     granted = {name for name in kinds(objects) if name[0].endswith(("Role", "Binding"))}
     assert granted <= {
-        (kind, name) for kind in ("Role", "RoleBinding") for name in ("lidloop-deploy", "lidloop-trigger")
+        (kind, name)
+        for kind in ("Role", "RoleBinding")
+        for name in ("lidloop-deploy", "lidloop-trigger", "lidloop-exporter")
     }
     for role in (o for o in objects if o["kind"] == "Role"):
         for rule in role["rules"]:
@@ -157,7 +159,7 @@ def test_names(values: str, changes: dict[str, Any]) -> None:
         meta = item["metadata"]
         assert meta["name"].startswith("a-lidloop")
         # What Kubeflow Pipelines asks about a caller is asked in the profile of the run.
-        profile = item["kind"] in ("Role", "RoleBinding") and meta["name"] == "a-lidloop-trigger"
+        profile = item["kind"] in ("Role", "RoleBinding") and meta["name"] != "a-lidloop-deploy"
         assert meta["namespace"] == ("eyes" if profile else "b")
         assert meta["labels"]["app.kubernetes.io/instance"] == "a"
         for key, value in changes.get("commonLabels", {}).items():

@@ -47,7 +47,7 @@ def kfp() -> Iterator[MockKfp]:
 def pod(tmp_path_factory: pytest.TempPathFactory, keys: dict[str, str], kfp: MockKfp) -> Pod:
     """The pod."""
     parameters = {"sources": [SOURCE], "epochs": 30}
-    changes = {"trigger": {"parameters": parameters, "pipelines": {"host": kfp.url}}}
+    changes = {"trigger": {"parameters": parameters}, "pipelines": {"host": kfp.url}}
     objects = template("production", changes)
     spec = one(objects, "Deployment", "lidloop-trigger")["spec"]["template"]["spec"]
     moved = {"--host=0.0.0.0": "--host=127.0.0.1", "--port=8090": f"--port={free_port()}"}

@@ -143,8 +143,8 @@ def test_the_laptop_reaches_its_store() -> None:
 
 
 @every
-def test_the_trigger_reaches_kubeflow_pipelines(overlay: str) -> None:
-    """KFP lets its own namespace in alone; the overlay opens its API to the trigger, and to no other pod."""
+def test_trigger_and_exporter_reach_kubeflow_pipelines(overlay: str) -> None:
+    """KFP lets its own namespace in alone; the overlay opens its API to two, and to no other pod."""
     closed: Object = {
         "kind": "NetworkPolicy",
         "metadata": {"namespace": "kubeflow"},
@@ -155,7 +155,7 @@ def test_the_trigger_reaches_kubeflow_pipelines(overlay: str) -> None:
     api = End("kubeflow", {"app": "ml-pipeline"})
     found = {key: End("lidloop", pod["metadata"]["labels"]) for key, pod in pods(chart).items()}
     reaching = {key for key, pod in found.items() if allowed(objects, pod, api, 8888)}
-    assert reaching == {"Deployment/lidloop-trigger"}
+    assert reaching == {"Deployment/lidloop-trigger", "Deployment/lidloop-exporter"}
     trigger = found["Deployment/lidloop-trigger"]
     assert not allowed(objects, trigger, api, 8887)
     assert not allowed([closed, *chart], trigger, api, 8888)

@@ -69,18 +69,8 @@
 {{- end -}}
 {{- end -}}
 {{- if $trigger.enabled -}}
-{{- $pipelines := $trigger.pipelines -}}
 {{- if not $trigger.keysSecret -}}
 {{- $wrong = append $wrong "trigger.keysSecret is missing: a Secret with hashed API keys; the trigger is never open" -}}
-{{- end -}}
-{{- if and $pipelines.tokenSecret $pipelines.serviceAccountToken -}}
-{{- $wrong = append $wrong "trigger.pipelines.tokenSecret and trigger.pipelines.serviceAccountToken exclude each other" -}}
-{{- end -}}
-{{- if and $pipelines.serviceAccountToken (not $pipelines.namespace) -}}
-{{- $wrong = append $wrong "trigger.pipelines.namespace is missing: the profile in which the trigger's ServiceAccount may start runs" -}}
-{{- end -}}
-{{- if and $policy.enabled (not $policy.pipelines.to) -}}
-{{- $wrong = append $wrong "networkPolicy.pipelines.to is missing: runs are started there, and nothing opens the way" -}}
 {{- end -}}
 {{- end -}}
 {{- if $exporter.enabled -}}
@@ -95,6 +85,18 @@
 {{- end -}}
 {{- if and $policy.enabled $exporter.runs (not $policy.objectStore.to) -}}
 {{- $wrong = append $wrong "networkPolicy.objectStore.to is missing: the exporter reads runs from an object store, and nothing opens the way there" -}}
+{{- end -}}
+{{- end -}}
+{{- if or $trigger.enabled (and $exporter.enabled $exporter.pipelines) -}}
+{{- $pipelines := .Values.pipelines -}}
+{{- if and $pipelines.tokenSecret $pipelines.serviceAccountToken -}}
+{{- $wrong = append $wrong "pipelines.tokenSecret and pipelines.serviceAccountToken exclude each other" -}}
+{{- end -}}
+{{- if and $pipelines.serviceAccountToken (not $pipelines.namespace) -}}
+{{- $wrong = append $wrong "pipelines.namespace is missing: the profile in which ServiceAccounts of this release are granted what they need" -}}
+{{- end -}}
+{{- if and $policy.enabled (not $policy.pipelines.to) -}}
+{{- $wrong = append $wrong "networkPolicy.pipelines.to is missing: runs are started and watched there, and nothing opens the way" -}}
 {{- end -}}
 {{- end -}}
 {{- if $alertmanager.enabled -}}

@@ -93,6 +93,8 @@ def test_exporter() -> None:
     exporter, registry = (end(objects, f"Deployment/lidloop-{name}") for name in ("exporter", "registry"))
     assert ways(objects, exporter) == {"from monitoring": {("TCP", 9108)}, "to kube-system": NAMES}
     assert allowed(objects, exporter, registry, 5000)
+    assert allowed(objects, exporter, KFP, 8888)
+    assert not allowed(template("production", {"exporter": {"pipelines": False}}), exporter, KFP, 8888)
     assert not allowed(objects, end(objects, "Deployment/lidloop-trigger"), registry, 5000)
 
 

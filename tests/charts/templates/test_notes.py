@@ -48,7 +48,7 @@ def test_kserve(chart: Path) -> None:
 def test_trigger_and_exporter(chart: Path) -> None:
     text = notes(chart, "production", {"trigger": {"service": {"port": 81}}})
     assert "service/lidloop-trigger 8090:81" in text
-    assert "http://lidloop-exporter.lidloop.svc/metrics" in text
+    assert "http://lidloop-exporter.lidloop.svc:9108/metrics" in text
     assert "trigger" not in notes(chart, "minimal")
     assert "metrics" not in notes(chart, "minimal")
 

@@ -1,6 +1,5 @@
 {{- /* Arguments of `lidloop trigger`; tests hold them to its command line. */ -}}
 {{- define "lidloop.trigger.arguments" -}}
-{{- $pipelines := .Values.trigger.pipelines -}}
 - --host=0.0.0.0
 - --port=8090
 - --state=/var/lib/lidloop
@@ -11,23 +10,23 @@
 - {{ printf "--data=%s" . | quote }}
 {{- end }}
 - --launcher=kubeflow
-- {{ printf "--kfp-host=%s" $pipelines.host | quote }}
-- {{ printf "--kfp-pipeline=%s" $pipelines.pipeline | quote }}
-- {{ printf "--kfp-experiment=%s" $pipelines.experiment | quote }}
-{{- with $pipelines.namespace }}
+- {{ printf "--kfp-host=%s" .Values.pipelines.host | quote }}
+- {{ printf "--kfp-pipeline=%s" .Values.trigger.pipeline | quote }}
+- {{ printf "--kfp-experiment=%s" .Values.trigger.experiment | quote }}
+{{- with .Values.pipelines.namespace }}
 - --kfp-namespace={{ . }}
 {{- end }}
-{{- with $pipelines.serviceAccount }}
+{{- with .Values.trigger.runServiceAccount }}
 - --kfp-service-account={{ . }}
 {{- end }}
-{{- with $pipelines.ui }}
+{{- with .Values.pipelines.ui }}
 - {{ printf "--kfp-ui=%s" . | quote }}
 {{- end }}
-{{- if $pipelines.tokenSecret }}
-- --kfp-token-file=/etc/lidloop/pipelines-token/{{ $pipelines.tokenKey }}
+{{- with include "lidloop.pipelines.tokenFile" . }}
+- --kfp-token-file={{ . }}
 {{- end }}
-{{- if $pipelines.caConfigMap }}
-- --kfp-ca-file=/etc/lidloop/pipelines-ca/ca.crt
+{{- with include "lidloop.pipelines.caFile" . }}
+- --kfp-ca-file={{ . }}
 {{- end }}
 {{- end -}}
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 import pytest
 
+from pipelines.kubeflow_access import TOKEN
+from pipelines.kubeflow_watch import SETTINGS
 from tests.manifests.cli import parse
 from tests.manifests.pods import env
 from tests.manifests.render import Object, one, template
@@ -32,7 +35,8 @@ def test_its_command_line_is_lidloops() -> None:
     found = arguments()
     [port] = pod()["containers"][0]["ports"]
     assert (found["host"], found["port"]) == ("0.0.0.0", port["containerPort"])
-    assert not found["runs"]
+    assert found["runs"] == ["kubeflow:http://ml-pipeline.kubeflow:8888"]
+    assert not arguments({"exporter": {"pipelines": False}})["runs"]
 
 
 @pytest.mark.parametrize(
@@ -64,12 +68,37 @@ def test_it_reads_as_a_user_of_its_own() -> None:
 def test_keys_of_the_object_store_only_where_runs_are_there() -> None:
     assert not [name for name in env(pod()["containers"][0]) if name.startswith("AWS_")]
     spec = pod(RUNS)
-    assert arguments(RUNS)["runs"] == RUNS["exporter"]["runs"]
+    assert arguments(RUNS)["runs"][1:] == RUNS["exporter"]["runs"]
     variables = env(spec["containers"][0])
     assert variables["AWS_ENDPOINT_URL"] == "https://s3.example.org"
     assert variables["AWS_ACCESS_KEY_ID"]["secretKeyRef"]["name"] == "lidloop-s3"
     assert variables["AWS_CA_BUNDLE"] == "/etc/lidloop/ca/ca.crt"
     assert "/etc/lidloop/ca" in {m["mountPath"] for m in spec["containers"][0]["volumeMounts"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "token", "reason"),
+    [
+        ({"tokenSecret": "kfp", "tokenKey": "t"}, "/etc/lidloop/pipelines-token/t", "a Secret's"),
+        ({"serviceAccountToken": True}, None, "its own, which is found by itself"),
+    ],
+)
+def test_how_it_asks_kubeflow(changes: dict[str, Any], token: str | None, reason: str) -> None:
+    """By the variables that the client reads, with files that are there."""
+    given = {"host": "https://kfp.example.org", "namespace": "eyes", "caConfigMap": "ca", **changes}
+    spec = pod({"pipelines": given})
+    [container] = spec["containers"]
+    variables = env(container)
+    assert variables.get("LIDLOOP_KFP_TOKEN_FILE") == token, reason
+    assert variables["LIDLOOP_KFP_NAMESPACE"] == "eyes"
+    assert {"LIDLOOP_KFP_" + name.upper() for name in SETTINGS} >= {
+        name for name in variables if name.startswith("LIDLOOP_KFP_")
+    }
+    places = {m["mountPath"] for m in container["volumeMounts"]}
+    assert {
+        str(PurePath(path).parent) for path in (token or TOKEN, variables["LIDLOOP_KFP_CA_FILE"])
+    } <= places
+    assert "pipelines" not in str(pod({"pipelines": given, "exporter": {"pipelines": False}})["volumes"])
 
 
 def test_there_is_one() -> None:
@@ -78,12 +107,12 @@ def test_there_is_one() -> None:
 
 
 def test_service() -> None:
-    objects = template("production", {"exporter": {"service": {"port": 9108}}})
+    objects = template("production", {"exporter": {"service": {"port": 80}}})
     service = one(objects, "Service", "lidloop-exporter")["spec"]
     template_ = one(objects, "Deployment", "lidloop-exporter")["spec"]["template"]
     assert service["selector"].items() <= template_["metadata"]["labels"].items()
     [port] = service["ports"]
-    assert (port["port"], port["targetPort"]) == (9108, "http")
+    assert (port["port"], port["targetPort"]) == (80, "http")
 
 
 def test_off_by_default() -> None:

@@ -94,10 +94,10 @@ def test_alertmanager_takes_it(amtool_config: Path) -> None:
 
 
 def test_where_and_as_whom() -> None:
-    objects = template("production", {"trigger": {"service": {"port": 8090}}})
+    objects = template("production", {"trigger": {"service": {"port": 80}}})
     found = one(objects, "AlertmanagerConfig")
     [hook] = found["spec"]["receivers"][0]["webhookConfigs"]
-    assert hook["url"] == "http://lidloop-trigger.lidloop.svc:8090/v1/alerts"
+    assert hook["url"] == "http://lidloop-trigger.lidloop.svc/v1/alerts"
     assert hook["httpConfig"]["authorization"] == {
         "type": "Bearer",
         "credentials": {"name": "lidloop-trigger-alertmanager", "key": "key"},

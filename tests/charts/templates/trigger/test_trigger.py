@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from pipelines.kubeflow_access import TOKEN
 from pipelines.trigger.commands import duration
 from tests.manifests.cli import parse
-from tests.manifests.pods import env
 from tests.manifests.render import Object, one, template
 
-PROFILE: dict[str, Any] = {"trigger": {"pipelines": {"serviceAccountToken": True, "namespace": "eyes"}}}
+PROFILE: dict[str, Any] = {"pipelines": {"serviceAccountToken": True, "namespace": "eyes"}}
 
 
 def deployment(changes: dict[str, Any] | None = None) -> Object:
@@ -41,17 +41,17 @@ EVERYTHING: dict[str, Any] = {
     "trigger": {
         "data": ["s3://lidloop/raw", "s3://clinic"],
         "cooldown": "2d",
-        "pipelines": {
-            "host": "https://kfp.example.org/pipeline",
-            "pipeline": "eyes",
-            "experiment": "e",
-            "namespace": "team",
-            "serviceAccount": "runner",
-            "ui": "https://kfp.example.org",
-            "tokenSecret": "kfp",
-            "caConfigMap": "ca",
-        },
-    }
+        "pipeline": "eyes",
+        "experiment": "e",
+        "runServiceAccount": "runner",
+    },
+    "pipelines": {
+        "host": "https://kfp.example.org/pipeline",
+        "namespace": "team",
+        "ui": "https://kfp.example.org",
+        "tokenSecret": "kfp",
+        "caConfigMap": "ca",
+    },
 }
 
 
@@ -82,10 +82,11 @@ def test_everything_that_can_be_said() -> None:
     found, spec = arguments(EVERYTHING), pod(EVERYTHING)
     assert list(found["data"]) == ["s3://lidloop/raw", "s3://clinic"]
     assert found["cooldown"] == "2d"
-    assert {name: found[f"kfp_{name}"] for name in ("host", "pipeline", "experiment", "namespace", "ui")} == {
-        name: EVERYTHING["trigger"]["pipelines"][name]
-        for name in ("host", "pipeline", "experiment", "namespace", "ui")
-    }
+    said = {name.removeprefix("kfp_"): value for name, value in found.items() if name.startswith("kfp_")}
+    for name in ("host", "namespace", "ui"):
+        assert said[name] == EVERYTHING["pipelines"][name]
+    for name in ("pipeline", "experiment"):
+        assert said[name] == EVERYTHING["trigger"][name]
     assert found["kfp_service_account"] == "runner"
     for file, kind, name in (
         (found["kfp_token_file"], "secret", "kfp"),
@@ -173,20 +174,20 @@ def test_a_token_of_its_own_for_kubeflow_with_profiles() -> None:
     assert spec["automountServiceAccountToken"] is False
     [source] = volume(spec, "pipelines-token")["projected"]["sources"]
     assert source["serviceAccountToken"]["audience"] == "pipelines.kubeflow.org"
-    path = env(spec["containers"][0])["KF_PIPELINES_SA_TOKEN_PATH"]
-    assert path == "/var/run/secrets/kubeflow/pipelines/" + source["serviceAccountToken"]["path"]
-    assert mounts(spec)["/var/run/secrets/kubeflow/pipelines"]["readOnly"]
+    assert mounts(spec)[str(TOKEN.parent)]["readOnly"]
+    assert source["serviceAccountToken"]["path"] == TOKEN.name, "where it is found by itself"
+    assert arguments(PROFILE)["kfp_token_file"] is None
     assert "pipelines-token" not in str(pod())
 
 
 def test_service() -> None:
-    objects = template("production", {"trigger": {"service": {"port": 8090}}})
+    objects = template("production", {"trigger": {"service": {"port": 80}}})
     service = one(objects, "Service", "lidloop-trigger")["spec"]
     labels = one(objects, "Deployment", "lidloop-trigger")["spec"]["template"]["metadata"]["labels"]
     assert service["type"] == "ClusterIP"
     assert service["selector"].items() <= labels.items()
     [port] = service["ports"]
-    assert (port["port"], port["targetPort"]) == (8090, "http")
+    assert (port["port"], port["targetPort"]) == (80, "http")
 
 
 def test_off_by_default() -> None:
