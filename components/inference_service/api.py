@@ -84,9 +84,9 @@ class Cluster:
                 own = _POD.read_text().strip() if _POD.exists() else ""
             else:
                 config.load_kube_config(
-                    kubeconfig or None, context or None, client_configuration=settings, persist_config=False
+                    named or None, context or None, client_configuration=settings, persist_config=False
                 )
-                contexts, current = config.list_kube_config_contexts(kubeconfig or None)
+                contexts, current = config.list_kube_config_contexts(named or None)
                 chosen = next((c for c in contexts if c["name"] == context), current)
                 own = chosen["context"].get("namespace", "")
         except (config.ConfigException, OSError, YAMLError) as error:

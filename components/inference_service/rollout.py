@@ -335,4 +335,4 @@ def rolled_back(state: State) -> State:
 
 def _next(state: State, model: Model) -> State:
     earlier = (*state.earlier, state.stable)[-KEPT:]
-    return replace(state, stable=model, earlier=earlier, marked=True)
+    return replace(state, stable=model, earlier=earlier, marked=True, reported="")

@@ -66,7 +66,8 @@ class State:
         canary: the model that is tried beside it, or None.
         percent: share of the traffic that goes to the canary, 0 to 100.
         earlier: what was stable before, oldest first.
-        marked: whether ``stable`` was set by us: only then its version is written into the object.
+        marked: whether ``stable`` was set by us: only then its version is written into the annotations.
+        reported: where it was not, the version that the object tells the server; empty for none.
     """
 
     stable: Model
@@ -74,6 +75,7 @@ class State:
     percent: int = 0
     earlier: tuple[Model, ...] = ()
     marked: bool = True
+    reported: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
@@ -110,18 +112,19 @@ def read(item: Object) -> State:
             f"the annotation {PREFIX}earlier of InferenceService {name} is damaged; remove it with "
             f"`kubectl annotate inferenceservice {name} {PREFIX}earlier-`"
         ) from error
+    reported = "" if marked else _reported(spec["predictor"]["model"])
     entries = spec.get("canary") or []
     if len(entries) > 1 or (entries and not entries[0]["predictor"].get("model", {}).get("storageUri")):
         raise DeployError(
             f"InferenceService {name} has canaries that lidloop did not make; remove them first"
         )
     if not entries:
-        return State(stable, earlier=earlier, marked=marked)
+        return State(stable, earlier=earlier, marked=marked, reported=reported)
     predictor = entries[0]["predictor"]
     there = predictor["model"]["storageUri"]
     own = predictor.get("annotations") or {}
     canary = _noted(own) if own.get(PREFIX + "uri") == there else Model(_number(there), there)
-    return State(stable, canary, int(entries[0]["trafficPercent"]), earlier, marked)
+    return State(stable, canary, int(entries[0]["trafficPercent"]), earlier, marked, reported)
 
 
 def document(item: Object, state: State) -> dict[str, Any]:
@@ -137,7 +140,9 @@ def document(item: Object, state: State) -> dict[str, Any]:
     if state.marked:
         earlier = json.dumps([_plain(entry) for entry in state.earlier])
         metadata["annotations"] = {**_notes(state.stable), PREFIX + "earlier": earlier}
-        model["env"] = [{"name": VERSION_VARIABLE, "value": state.stable.version}]
+    reported = state.stable.version if state.marked else state.reported
+    if reported:
+        model["env"] = [{"name": VERSION_VARIABLE, "value": reported}]
     made["spec"] = {"predictor": {"model": model}}
     if state.canary is not None:
         made["spec"]["canary"] = [_entry(item, state.canary, state.percent)]
@@ -182,6 +187,11 @@ def _noted(notes: Mapping[str, str]) -> Model:
 
 def _plain(model: Model) -> dict[str, str]:
     return {"version": model.version, "uri": model.uri, "digest": model.digest}
+
+
+def _reported(model: Object) -> str:
+    found = (entry.get("value", "") for entry in model.get("env") or [] if entry["name"] == VERSION_VARIABLE)
+    return str(next(found, ""))
 
 
 def _number(uri: str) -> str:

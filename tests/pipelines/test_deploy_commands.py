@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,6 +91,7 @@ def chart_made() -> dict[str, Any]:
                 "model": {
                     "modelFormat": {"name": "lidloop", "version": "1"}, "protocolVersion": "v2",
                     "runtime": NAME, "storageUri": f"{MODELS}/1",
+                    "env": [{"name": "LIDLOOP_MODEL_VERSION", "value": "1"}],
                 },
             }
         },
@@ -229,7 +231,9 @@ def test_deploy(
     assert (tmp_path / "bucket" / "2" / "bundle.json").is_file()
     model = item["spec"]["predictor"].pop("model")
     assert model.pop("env") == [{"name": "LIDLOOP_MODEL_VERSION", "value": "2"}]
-    assert model == before["spec"]["predictor"].pop("model") | {"storageUri": f"{MODELS}/2"}
+    was = before["spec"]["predictor"].pop("model")
+    assert was.pop("env") == [{"name": "LIDLOOP_MODEL_VERSION", "value": "1"}]
+    assert model == was | {"storageUri": f"{MODELS}/2"}
     assert item["spec"] == before["spec"], "all else is the chart's"
     assert item["metadata"]["labels"] == before["metadata"]["labels"]
     assert item["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
@@ -497,7 +501,8 @@ def test_two_at_once(
 def test_after_helm_set_the_model_back(mock: Place, ready: KServe, lidloop_: Callable[..., Result]) -> None:
     """What is noted of another model is not believed."""
     done(lidloop_(mock))
-    mock.call("PATCH", SERVICES, NAME, {"spec": {"predictor": {"model": {"storageUri": f"{MODELS}/1"}}}})
+    values = {"storageUri": f"{MODELS}/1", "env": [{"name": "LIDLOOP_MODEL_VERSION", "value": "1"}]}
+    mock.call("PATCH", SERVICES, NAME, {"spec": {"predictor": {"model": values}}})
     said = json.loads(done(lidloop_(mock, "status", "--json")))
     assert said["stable"] == {"version": "1", "uri": f"{MODELS}/1", "digest": ""}
     assert said["earlier"] == []
@@ -524,3 +529,24 @@ def test_an_old_kserve_has_no_canary(
 def test_where_bundles_go(mock: Place, ready: KServe, lidloop_: Callable[..., Result]) -> None:
     assert "KServe reads models from s3://" in refused(lidloop_(mock, "--models", "runs/models"))
     assert "no version '9'" in refused(lidloop_(mock, "--version", "9"))
+
+
+def test_the_step(
+    registry: Path, ready: KServe, mock: Place, lidloop_: Callable[..., Result], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The component runs as it would in a pod, but for the pod's own access."""
+    from components.deploy import deploy
+
+    monkeypatch.setenv("KUBECONFIG", str(mock.kubeconfig))
+    record = SimpleNamespace(path=str(tmp_path / "record.json"))
+    given = {"registry": str(registry), "models": MODELS, "service": NAME, "namespace": "lidloop"}
+    deploy.python_func(**given, record=record)
+    made = json.loads(Path(record.path).read_text())
+    assert (made["stable"]["version"], made["changed"]) == ("2", True)
+    assert "lidloop [deploy] INFO version 2 serves" in capsys.readouterr().err
+    deploy.python_func(**given, record=record)
+    assert json.loads(Path(record.path).read_text())["changed"] is False
+    with pytest.raises(SystemExit):
+        deploy.python_func(**given | {"service": "another"}, record=record)
+    assert "ERROR DeployError: there is no InferenceService another" in capsys.readouterr().err

@@ -26,6 +26,7 @@ def test_model() -> None:
         "protocolVersion": "v2",
         "runtime": one(template("production"), "ServingRuntime")["metadata"]["name"],
         "storageUri": "s3://lidloop/models/lidloop/7",
+        "env": [{"name": "LIDLOOP_MODEL_VERSION", "value": "7"}],
     }
 
 
