@@ -55,8 +55,8 @@ def export_onnx(folder: Path, *, imgsz: int) -> Path:
 def forget_machine(weights: Path) -> None:
     """Take folders of the training machine and the state of its git checkout out of a checkpoint.
 
-    Exports would repeat them. Of a path its last part stays. Tensors stay as they are, and so does a file that
-    tells nothing.
+    Exports would repeat them. Of a path its last part stays. Tensors stay as they are, and so does a file
+    that tells nothing.
 
     Args:
         weights: a ``.pt`` of Ultralytics: a pickle, open only what you trust.
