@@ -291,12 +291,12 @@ def planned(item: Object, model: Model, *, percent: int | None = None) -> tuple[
         if state.canary is not None:
             raise DeployError(f"a canary, {state.canary}, runs beside {state.stable}; first {_END_IT}")
         # The address says what is served: marking a model that serves already would restart its pods.
-        return state, state if state.stable.uri == model.uri else _next(state, model)
+        return state, state if _same(state.stable, model) else _next(state, model)
     if not 0 <= percent <= 100:
         raise DeployError(f"a canary's share is 0 to 100 percent, not {percent}")
-    if state.stable.uri == model.uri:
+    if _same(state.stable, model):
         raise DeployError(f"{model} serves already; a canary is another version")
-    if state.canary is not None and state.canary.uri != model.uri:
+    if state.canary is not None and not _same(state.canary, model):
         raise DeployError(f"another canary, {state.canary}, runs; first {_END_IT}")
     if percent and is_cluster_local(item):
         raise DeployError(
@@ -331,6 +331,10 @@ def rolled_back(state: State) -> State:
     if not state.earlier:
         raise DeployError(f"nothing is known of a model before {state.stable}; deploy one by its --version")
     return State(state.earlier[-1], earlier=state.earlier[:-1])
+
+
+def _same(one: Model, other: Model) -> bool:
+    return one.uri.rstrip("/") == other.uri.rstrip("/")
 
 
 def _next(state: State, model: Model) -> State:
