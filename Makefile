@@ -45,6 +45,7 @@ docs: .venv/ready  ## figures and tables under docs/ that need no measuring
 	$(RUN) python -m benchmarks.docs
 	$(RUN) python charts/document.py
 	$(RUN) python -m charts.dashboards
+	$(RUN) python charts/alerts.py
 
 clean:
 	rm -rf .venv .uv .tools runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -116,6 +116,9 @@ def _verdicts() -> list[Any]:
 
 
 def _drift() -> list[Any]:
+    psi = f"version_feature:lidloop_serving_drift:psi{{{OF}}}"
+    traffic = f"max by (feature) ({psi})"
+    most = f"max by (feature) (max_over_time({psi}[$__range] @ end()))"
     return [
         bars(
             "Where have labels moved? (PSI by feature)",
@@ -136,15 +139,10 @@ def _drift() -> list[Any]:
         ),
         lines(
             "Has traffic moved? (PSI by feature)",
-            "The last faces sent to the endpoint against those behind the model that answers, all "
-            "instances of a "
-            "version together. Over 0.25 for a quarter of an hour starts a run.",
-            [
-                over_time(
-                    f"max by (version, feature) (version_feature:lidloop_serving_drift:psi{{{OF}}})",
-                    "{{feature}} (version {{version}})",
-                )
-            ],
+            "The last faces sent to the endpoint against those behind the model that answers, all instances "
+            "of a version together; the six features that moved most in the range shown. Over 0.25 for a "
+            "quarter of an hour starts a run.",
+            [over_time(f"{traffic} and on (feature) topk(6, {most})", "{{feature}}")],
             unit="none",
             size=(8, 10),
             steps=DRIFT,

@@ -75,7 +75,7 @@ def test_variables(boards: Boards, name: str) -> None:
     known = {variable["name"] for variable in board["templating"]["list"]}
     assert {"datasource", "namespace", "model", "registry", "runs", "runbooks"} == known
     text = str(board)
-    used = set(re.findall(r"\$\{?(\w+)", text)) - {"__rate_interval", "__field", "__all"}
+    used = set(re.findall(r"\$\{?(\w+)", text)) - {"__rate_interval", "__range", "__field", "__all"}
     assert used <= known
     for panel in board["panels"]:
         for target in panel["targets"]:

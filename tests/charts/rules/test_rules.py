@@ -141,3 +141,12 @@ def test_what_a_metric_is() -> None:
         'sum by (up) (rate(lidloop_a_seconds_bucket{le="1"}[5m])) and on (lidloop_x) job:lidloop_b:sum > up'
     )
     assert metrics(expr) == {"lidloop_a_seconds", "job:lidloop_b:sum", "up"}
+
+
+def test_the_table_of_alerts_is_up_to_date() -> None:
+    from charts.alerts import PAGE, document
+    from charts.alerts import alerts as listed
+
+    assert document(PAGE.read_text(), listed()) == PAGE.read_text(), "run: python charts/alerts.py"
+    with pytest.raises(ValueError, match="has no"):
+        document("# nothing", [])
