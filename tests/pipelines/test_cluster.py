@@ -25,6 +25,9 @@ from pipelines.cluster import (
     read_cluster,
 )
 from pipelines.refinement import compile_pipeline
+from tests.manifests.pod_security import restricted
+from tests.manifests.schemas import KUBERNETES, errors
+from tests.pipelines.kfp_pod import pod
 
 COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled"
 SETTINGS = COMPILED / "cluster.yaml"
@@ -145,6 +148,18 @@ def test_the_champion_is_deployed_where_the_cluster_says(tmp_path: Path, golden:
     assert made.secrets("deploy") >= {"AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD"}
     with pytest.raises(ClusterError, match="models must be s3://"):
         ClusterSettings(models="runs/models")
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_the_pods_that_kfp_makes_of_it_are_pods_and_keep_to_restricted(
+    tmp_path: Path, golden: Compiled, version: str
+) -> None:
+    other = compiled(tmp_path, ClusterSettings(gpus=0, pull_secrets=("registry-key",)))
+    for pipeline in (golden, other):
+        for step in STEPS:
+            made = pod(pipeline.container(step), pipeline.pod(step))
+            assert errors(made, version) == []
+            assert restricted(made) == []
 
 
 def test_gpus(golden: Compiled) -> None:
