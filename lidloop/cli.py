@@ -51,7 +51,8 @@ Sources = Annotated[
     typer.Option(
         "--source",
         "-s",
-        help="Annotations: ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR. May be repeated and mixed.",
+        help="Annotations: ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR; DIR and FILE may be s3://… "
+        "May be repeated and mixed.",
     ),
 ]
 Model = Annotated[
