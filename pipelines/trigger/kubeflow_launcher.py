@@ -62,5 +62,5 @@ def pipeline_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The pipeline's parameters of a run's: shards have their names there."""
     made = {name: value for name, value in parameters.items() if name not in FIXED}
     if "shards" in made:
-        made["shards"] = shard_names(made["shards"])
+        made["shards"] = list(shard_names(made["shards"]))
     return made

@@ -83,7 +83,9 @@ class Rules:
         Raises:
             SettingsError: for every parameter that is unknown, of a wrong type or value, or not a caller's.
         """
-        problems = [*_types(given), *self._fixed(given), *self._theirs(given)]
+        problems = [*_types(given), *self._fixed(given)]
+        wrong = dict(problems)
+        problems += self._theirs({name: value for name, value in given.items() if name not in wrong})
         if problems:
             raise SettingsError(problems)
         merged = {"sources": [], **self.defaults, **given}
@@ -109,19 +111,18 @@ class Rules:
             value = given.get(name)
             if isinstance(value, str) and value != self.defaults.get(name) and not form.fullmatch(value):
                 problems.append((name, said))
-        sources = given.get("sources")
-        if isinstance(sources, list):
-            if len(sources) > _SOURCES:
-                problems.append(("sources", f"at most {_SOURCES} are taken"))
-            problems += [
-                ("sources", f"{str(source)[:_TEXT]!r} is in no place that the operator set aside for sources")
-                for source in sources[:_SOURCES]
-                if source not in self.defaults.get("sources", ()) and not self._is_inside(source)
-            ]
+        sources = given.get("sources", [])
+        if len(sources) > _SOURCES:
+            problems.append(("sources", f"at most {_SOURCES} are taken"))
+        problems += [
+            ("sources", f"{source[:_TEXT]!r} is in no place that the operator set aside for sources")
+            for source in sources[:_SOURCES]
+            if source not in self.defaults.get("sources", ()) and not self._is_inside(source)
+        ]
         return problems
 
-    def _is_inside(self, source: Any) -> bool:
-        if not isinstance(source, str) or len(source) > _TEXT or not source.isprintable():
+    def _is_inside(self, source: str) -> bool:
+        if len(source) > _TEXT or not source.isprintable():
             return False
         _, _, place = source.partition(":")
         return any(is_inside(place, allowed) for allowed in self._places)

@@ -120,19 +120,18 @@ def test_after_the_cool_down_an_alert_starts_another(make: Make) -> None:
         service.ended(count)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_runs_go_on_without_the_service_and_are_found_again(make: Make, number: int) -> None:
+def test_runs_go_on_without_the_service_and_are_found_again(make: Make) -> None:
     service = make().start()
     ends_meanwhile = service.ask("POST", "/v1/runs", json={"epochs": 5}).json()["id"]
     until(lambda: service.runs()[0]["state"] == "running")
-    assert service.stop(number) == (0 if number == signal.SIGTERM else -number)
+    assert service.stop() == 0
     until(lambda: (service.place / "state/control" / ends_meanwhile / "exit.json").exists())
     service.start()
     assert service.ended()[0]["state"] == "succeeded"
 
     lasts = service.ask("POST", "/v1/runs", json={"epochs": 600}).json()["id"]
     until(lambda: service.runs()[0]["state"] == "running")
-    service.stop(number)
+    service.stop(signal.SIGKILL)
     service.start()
     run = service.runs()[0]
     assert (run["id"], run["state"]) == (lasts, "running")
@@ -143,7 +142,7 @@ def test_runs_go_on_without_the_service_and_are_found_again(make: Make, number: 
     assert service.starts == [ends_meanwhile, lasts]
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("delay", [0.0, 0.1])
 def test_killed_in_the_middle_of_a_start_it_starts_one(make: Make, delay: float) -> None:
     service = make("--cooldown", "1h").start()
     service.ask("POST", "/v1/alerts", key="alertmanager", json=message(alert()))

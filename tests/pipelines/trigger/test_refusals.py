@@ -1,0 +1,265 @@
+"""What is refused, and how: in this process, over a launcher that starts nothing."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette")
+from lidloop.keys import ALERTS, READ, START, add_key, revoke_key
+from pipelines.trigger.access import Access, Failures
+from pipelines.trigger.app import MESSAGE_BYTES, REQUEST_BYTES, create_app
+from pipelines.trigger.launchers import RunState
+from pipelines.trigger.parameters import Rules
+from pipelines.trigger.problems import KINDS
+from pipelines.trigger.store import Store
+from tests.pipelines.trigger.conftest import alert, message
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it would rather have httpx2, which is httpx under another name
+    from starlette.testclient import TestClient
+
+
+class Nowhere:
+    """A launcher whose runs last for ever and are nowhere."""
+
+    def start(self, parameters: Mapping[str, Any], *, run: str) -> str:
+        return run
+
+    def state(self, id: str) -> RunState:
+        return RunState("running")
+
+    def link(self, id: str) -> str | None:
+        return None
+
+
+class Door:
+    """An app with keys of each kind."""
+
+    def __init__(self, place: Path, *, keyed: bool = True, **defaults: Any) -> None:
+        self.place = place
+        (place / "faces").mkdir()
+        self.file = place / "keys.json"
+        self.keys = {
+            scope: add_key(self.file, scope, scopes=(scope,)) for scope in (START, READ, ALERTS, "screen")
+        }
+        rules = Rules(defaults or {"sources": [f"yolo:{place / 'faces'}"]}, places=[str(place)])
+        self.app = create_app(
+            rules=rules,
+            store=Store(place / "trigger.db", model="lidloop", cooldown=60),
+            launcher=Nowhere(),
+            access=Access(self.file if keyed else None),
+        )
+        self.client = TestClient(self.app)
+
+    def ask(self, method: str, path: str, *, key: str | None = None, **more: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.keys[key]}"} if key else {}
+        return self.client.request(method, path, headers={**headers, **more.pop("headers", {})}, **more)
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    made = Door(tmp_path)
+    with made.client:
+        yield made
+
+
+def refused(answer: Any, status: int, kind: str) -> Any:
+    """Check that an answer is a problem document of this kind, and return it."""
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (status, f"/problems/{kind}"), problem
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["instance"] == f"urn:uuid:{answer.headers['x-request-id']}"
+    assert KINDS[kind].status == status
+    return problem
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "more", "status", "kind"),
+    [
+        ("GET", "/v1/runs", None, {}, 401, "credentials"),
+        ("GET", "/v1/runs", ALERTS, {}, 403, "forbidden"),
+        ("GET", "/v1/alerts", "screen", {}, 403, "forbidden"),
+        ("POST", "/v1/runs", READ, {"json": {}}, 403, "forbidden"),
+        ("POST", "/v1/runs", ALERTS, {"json": {}}, 403, "forbidden"),
+        ("POST", "/v1/alerts", START, {"json": {}}, 403, "forbidden"),
+        ("POST", "/v1/runs", START, {"json": {}, "headers": {"Sec-Fetch-Site": "cross-site"}}, 403,
+         "forbidden"),
+        ("GET", "/v1/nothing", READ, {}, 404, "not-found"),
+        ("GET", "/v1/runs/..%2f..%2fetc", READ, {}, 404, "not-found"),
+        ("GET", "/v1/runs/nothing", READ, {}, 404, "not-found"),
+        ("GET", "/problems/nothing", None, {}, 404, "not-found"),
+        ("DELETE", "/v1/runs", READ, {}, 405, "method"),
+        ("GET", "/v1/runs?limit=0", READ, {}, 400, "query"),
+        ("GET", "/v1/runs?limit=5&limit=5", READ, {}, 400, "query"),
+        ("GET", "/v1/runs?before=x", READ, {}, 400, "query"),
+        ("GET", "/v1/alerts?state=running", READ, {}, 400, "query"),
+        ("POST", "/v1/runs", START, {"content": b"{}"}, 415, "media-type"),
+        ("POST", "/v1/runs", START, {"data": {"epochs": "1"}}, 415, "media-type"),
+        ("POST", "/v1/runs", START, {"content": b"{}", "headers": {**JSON, "Content-Encoding": "gzip"}}, 415,
+         "media-type"),
+        ("POST", "/v1/runs", START, {"content": b" " * (REQUEST_BYTES + 1), "headers": JSON}, 413,
+         "too-large"),
+        ("POST", "/v1/runs", START, {"content": (b" " * 9000 for _ in range(9)), "headers": JSON}, 413,
+         "too-large"),
+        ("POST", "/v1/alerts", ALERTS, {"content": b" " * (MESSAGE_BYTES + 1), "headers": JSON}, 413,
+         "too-large"),
+        ("POST", "/v1/runs", START, {"content": b"{", "headers": JSON}, 400, "body"),
+        ("POST", "/v1/runs", START, {"content": b"\xff", "headers": JSON}, 400, "body"),
+        ("POST", "/v1/runs", START, {"content": b"[]", "headers": JSON}, 400, "body"),
+        ("POST", "/v1/runs", START, {"content": b'{"conf": NaN}', "headers": JSON}, 400, "body"),
+        ("POST", "/v1/runs", START, {"content": b'{"seed":1,"seed":2}', "headers": JSON}, 400, "body"),
+        ("POST", "/v1/runs", START, {"content": b"[" * 60_000, "headers": JSON}, 400, "body"),
+        ("POST", "/v1/runs", START, {"content": b'{"seed":' + b"9" * 5000 + b"}", "headers": JSON}, 400,
+         "body"),
+        ("POST", "/v1/runs", START, {"json": {}, "headers": {"Idempotency-Key": "a b"}}, 400, "body"),
+        ("POST", "/v1/alerts", ALERTS, {"json": []}, 422, "alerts"),
+        ("POST", "/v1/alerts", ALERTS, {"json": {"version": "3", "alerts": []}}, 422, "alerts"),
+        ("POST", "/v1/alerts", ALERTS, {"json": {"version": "4", "alerts": {}}}, 422, "alerts"),
+        ("POST", "/v1/alerts", ALERTS, {"json": message({"status": "firing"})}, 422, "alerts"),
+        ("POST", "/v1/alerts", ALERTS, {"json": message({**alert(), "status": "?"})}, 422, "alerts"),
+        ("POST", "/v1/alerts", ALERTS, {"json": message({**alert(), "labels": {"a": 1}})}, 422, "alerts"),
+    ],
+)  # fmt: skip
+def test_refusals(
+    door: Door, method: str, path: str, key: str | None, more: dict[str, Any], status: int, kind: str
+) -> None:
+    refused(door.ask(method, path, key=key, **more), status, kind)
+    assert door.ask("GET", "/v1/runs", key=READ).json()["runs"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "why"),
+    [
+        ({"epoch": 3}, ["epoch"], "it is unknown"),
+        ({"epochs": "3"}, ["epochs"], "a text is no number"),
+        ({"epochs": True}, ["epochs"], "true is no number, whatever Python says"),
+        ({"epochs": 0, "imgsz": 100}, ["epochs", "imgsz"], "out of the range of the pipeline's own settings"),
+        ({"epochs": 10**9}, ["epochs"], "nobody trains so long"),
+        ({"seed": -(10**4000)}, ["seed"], "no program takes that number"),
+        ({"conf": 10**400}, ["conf"], "nor that one"),
+        ({"paper_exact": 1}, ["paper_exact"], "a number is not true"),
+        ({"retention": "all"}, ["retention"], "it is not one of its values"),
+        ({"device": "cpu --fresh"}, ["device"], "no other option can be told by a value"),
+        ({"registry": "/tmp/mine"}, ["registry"], "where models go is the operator's to say"),
+        ({"truth": "/etc/passwd"}, ["truth"], "a file of the operator's"),
+        ({"base_weights": "/data/evil.pt"}, ["base_weights"], "a pickle is a program"),
+        ({"base_weights": "../evil.pt"}, ["base_weights"], "a path is a path"),
+        ({"base_weights": "evil.pt"}, ["base_weights"], "no published name"),
+        ({"sources": "yolo:/x"}, ["sources"], "a text is no list"),
+        ({"sources": [1]}, ["sources"], "a number is no source"),
+        ({"sources": []}, ["sources"], "nothing to train on"),
+        ({"sources": ["yolo:/etc"]}, ["sources"], "another folder"),
+        ({"sources": ["yolo:{place}/../x"]}, ["sources"], "out of the folder by dots"),
+        ({"sources": ["yolo:{place}/link"]}, ["sources"], "out of the folder by a link"),
+        ({"sources": ["yolo:faces"]}, ["sources"], "a relative path, from where?"),
+        ({"sources": ["yolo:s3://other/x"]}, ["sources"], "a store that was not set aside"),
+        ({"sources": ["yolo:{place}/none"]}, ["sources"], "inside, but not there"),
+        ({"sources": ["yolo:{place}\x00"]}, ["sources"], "no path has a null byte"),
+    ],
+)  # fmt: skip
+def test_wrong_parameters_are_named(door: Door, given: dict[str, Any], names: list[str], why: str) -> None:
+    (door.place / "link").symlink_to("/etc")
+    if isinstance(given.get("sources"), list):
+        given = {"sources": [str(s).format(place=door.place) if s != 1 else s for s in given["sources"]]}
+    problem = refused(door.ask("POST", "/v1/runs", key=START, json=given), 422, "parameters")
+    assert [entry["parameter"] for entry in problem["errors"]] == names, why
+    assert door.ask("GET", "/v1/runs", key=READ).json()["runs"] == []
+
+
+def test_basic_is_as_good_as_bearer_and_a_revoked_key_is_none(door: Door) -> None:
+    basic = base64.b64encode(f"anyone:{door.keys[READ]}".encode()).decode()
+    assert door.ask("GET", "/v1/runs", headers={"Authorization": f"Basic {basic}"}).status_code == 200
+    for nonsense in ("Basic", "Basic ?", "Basic /w==", "Digest x", "Bearer "):
+        refused(door.ask("GET", "/v1/runs", headers={"Authorization": nonsense}), 401, "credentials")
+    revoke_key(door.file, door.keys[READ].split("_")[1])
+    refused(door.ask("GET", "/v1/runs", key=READ), 401, "credentials")
+
+
+def test_failed_attempts_are_limited_but_lock_nobody_out(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    guess = {"Authorization": "Bearer " + door.keys[READ][:-1] + "~"}
+    with caplog.at_level(logging.DEBUG):
+        answers = [door.ask("GET", "/v1/runs", headers=guess) for _ in range(15)]
+    assert [a.status_code for a in answers[:10]] == [401] * 10
+    assert int(refused(answers[-1], 429, "too-many") and answers[-1].headers["Retry-After"]) >= 1
+    assert len([r for r in caplog.records if "refused" in r.message]) == 10, "nor is the log filled"
+    assert not any(key in caplog.text for key in (*door.keys.values(), guess["Authorization"][7:]))
+    assert door.ask("GET", "/v1/runs", key=READ).status_code == 200
+
+
+def test_failed_attempts_are_forgiven_with_time() -> None:
+    now = [0.0]
+    failures = Failures(most=2, seconds=60, clock=lambda: now[0])
+    assert [failures.failed("a"), failures.failed("a")] == [0, 0]
+    assert failures.failed("a") == pytest.approx(30)
+    assert failures.failed("b") == 0
+    now[0] = 30
+    assert failures.failed("a") == 0
+    assert failures.failed("a") > 0
+
+
+def test_without_keys_only_this_machine_is_answered(tmp_path: Path) -> None:
+    door = Door(tmp_path, keyed=False)
+    here = TestClient(door.app, base_url="http://localhost", client=("127.0.0.1", 5))
+    with here:
+        assert here.get("/v1/runs").status_code == 200
+        refused(here.get("/v1/runs", headers={"Host": "evil.example"}), 403, "forbidden")
+        there = TestClient(door.app, base_url="http://localhost", client=("10.0.0.1", 5))
+        refused(there.get("/v1/runs"), 403, "forbidden")
+        assert there.get("/livez").status_code == there.get("/readyz").status_code == 200
+
+
+def test_alerts_need_defaults_that_can_run(tmp_path: Path) -> None:
+    door = Door(tmp_path, epochs=3)
+    with door.client:
+        refused(door.ask("POST", "/v1/alerts", key=ALERTS, json=message(alert())), 409, "no-defaults")
+
+
+def test_a_fault_shows_no_trace(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: Any) -> None:
+        raise RuntimeError("a secret path")
+
+    monkeypatch.setattr(door.app.state.service.store, "runs", fail)
+    answer = door.ask("GET", "/v1/runs", key=READ)
+    refused(answer, 500, "internal")
+    assert "secret" not in answer.text
+
+
+def test_every_kind_of_problem_is_described_and_so_is_the_service(door: Door) -> None:
+    for kind, entry in KINDS.items():
+        assert door.ask("GET", f"/problems/{kind}").json()["meaning"] == entry.meaning
+    document = door.ask("GET", "/openapi.json").json()
+    served = [route for route in door.app.routes if route.path.startswith("/v1")]
+    routes = {(route.path, method) for route in served for method in route.methods if method != "HEAD"}
+    described = {(path, m.upper()) for path, item in document["paths"].items() for m in item}
+    assert routes == described
+    given = document["components"]["schemas"]["Given"]["properties"]
+    assert given["epochs"]["description"].startswith("Passes over the training pictures")
+    assert "registry" not in given
+
+
+def test_the_answers_are_as_the_document_says(door: Door) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    document = door.ask("GET", "/openapi.json").json()
+
+    def check(answer: Any, name: str) -> None:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema.validate(answer.json(), schema)
+
+    check(door.ask("POST", "/v1/alerts", key=ALERTS, json=message(alert())), "Heard")
+    check(door.ask("POST", "/v1/runs", key=START, json={}), "Problem")
+    runs = door.ask("GET", "/v1/runs", key=READ)
+    check(runs, "Runs")
+    check(door.ask("GET", f"/v1/runs/{runs.json()['runs'][0]['id']}", key=READ), "Run")
+    check(door.ask("GET", "/v1/alerts", key=READ), "Alerts")
