@@ -24,6 +24,7 @@ from benchmarks import (
     auto_label,
     detection,
     docs,
+    exporter,
     filter,
     measurements,
     overhead,
@@ -32,6 +33,7 @@ from benchmarks import (
     service,
     sigma,
     soak,
+    tracking,
     unlabelled,
 )
 from benchmarks.common import Say, Skipped, machine
@@ -55,12 +57,14 @@ def planned(
     small: dict[str, dict[str, Any]] = {
         "auto_label": {"pictures": 10, "imgsz": 256, "repeat": 1},
         "detection": {"pictures": 2, "imgsz": 256, "repeat": 1, "judged": 10},
+        "exporter": {"iterations": 3, "labels": 1000, "scrapes": 5},
         "filter": {"images": 2000, "repeat": 1},
         "measurements": {"faces": 4, "demo_faces": 4, "real": 4, "repeat": 3},
         "scale": {"sizes": (200, 400)},
         "service": {"imgsz": 256, "rounds": 2, "seconds": 3.0, "starts": 1, "size": False},
         "soak": {"imgsz": 256, "minutes": 0.25, "mutated": 50},
         "sigma": {"annotations": 40, "imgsz": 96, "epochs": 3, "factor": 1},
+        "tracking": {"imgsz": 256, "pairs": 4, "warm": 2},
         "unlabelled": {"pictures": 20, "imgsz": 96, "epochs": (1,)},
         "unlabelled_real": {"imgsz": 96, "epochs": (1,), "start_pictures": 20, "start_epochs": 1},
     }
@@ -73,6 +77,8 @@ def planned(
         "measurements": lambda say: measurements.run(say=say, **size["measurements"]),
         "scale": lambda say: scale.run(stored=stored or {}, say=say, **size["scale"]),
         "service": lambda say: service.run(say=say, **size["service"]),
+        "exporter": lambda say: exporter.run(say=say, **size["exporter"]),
+        "tracking": lambda say: tracking.run(say=say, **size["tracking"]),
         "soak": lambda say: soak.run(say=say, **size["soak"]),
         "sigma": lambda say: sigma.run(say=say, **size["sigma"]),
         "unlabelled": lambda say: unlabelled.run(say=say, **size["unlabelled"]),

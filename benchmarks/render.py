@@ -8,12 +8,14 @@ from typing import Any, Final, NamedTuple
 from benchmarks import (
     auto_label,
     detection,
+    exporter,
     measurements,
     overhead,
     scale_page,
     service,
     sigma,
     soak,
+    tracking,
     unlabelled,
 )
 from benchmarks.common import Row
@@ -59,6 +61,8 @@ PAGES: Final[dict[str, Page]] = {
     "filter": Page("python -m benchmarks.filter", _filter_rows, _filter_notes),
     "measurements": Page("python -m benchmarks --only measurements", measurements.rows, measurements.notes),
     "service": Page("python -m benchmarks.service", service.rows, service.notes),
+    "exporter": Page("python -m benchmarks.exporter", exporter.rows, exporter.notes),
+    "tracking": Page("python -m benchmarks.tracking", tracking.rows, tracking.notes),
     "soak": Page("make soak", soak.rows, soak.notes),
     "sigma": Page("python -m benchmarks.sigma", sigma.rows, sigma.notes),
     "unlabelled": Page("python -m benchmarks.unlabelled", unlabelled.rows, unlabelled.notes),

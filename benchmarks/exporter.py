@@ -1,0 +1,240 @@
+"""How long does a scrape of the exporter take, with 100 iterations of 100,000 labels behind it?
+
+A registry of that many versions with evaluations and a ``watch.json``, and a run's folder with that many
+ledgers, are made; then ``lidloop exporter`` is scraped while it reads both once a second. Theirs is what a
+scrape would take that opened the ledgers itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.common import Row, Say, quiet
+from benchmarks.servers import running
+from lidloop.bundle import seal
+from lidloop.candidates import REASONS
+from lidloop.dataset import LEDGER_SCHEMA, ledger_counts
+from lidloop.exporter.figures import GUARDS, PAIRS
+from lidloop.report.data import METRICS
+from lidloop.tables import read_table, write_table
+
+TARGET: Final = 1.0
+"""Seconds of the slowest scrape."""
+_FEATURES: Final = 18
+_SOURCES: Final = 8
+
+
+def run(
+    *, iterations: int = 100, labels: int = 100_000, scrapes: int = 60, say: Say = quiet
+) -> dict[str, Any]:
+    """Measure.
+
+    Args:
+        iterations: versions and ledgers. labels: of each label version. scrapes: how many are timed.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        models = _fill_registry(place, iterations, labels, say)
+        ledgers = _write_run(place / "runs" / "r", models, labels, say)
+        say("reading the ledgers as a scrape would have to")
+        start = time.perf_counter()
+        for ledger in ledgers:
+            ledger_counts(read_table(ledger))
+        plain = time.perf_counter() - start
+        program = str(Path(sys.executable).with_name("lidloop"))
+        command = [program, "exporter", "--registry", str(place / "registry"), "--interval", "1"]
+        command += ["--runs", str(place / "runs"), "--port", "{port}"]
+        with running(command, "/livez") as server:
+            say("scraping")
+            first, ready = _first_readings(server.port)
+            seconds, text = [], ""
+            for _ in range(scrapes):
+                time.sleep(0.13)  # falls on every moment of a reading's second
+                taken, text = _scrape(server.port)
+                seconds.append(taken)
+            rss = server.rss
+        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+        return {
+            "iterations": iterations,
+            "labels": labels,
+            "scrapes": scrapes,
+            "seconds": {"median": median(seconds), "slowest": max(seconds)},
+            "plain_seconds": plain,
+            "ready_seconds": server.seconds + ready,
+            "first_read_seconds": first,
+            "read_seconds": _readings(text),
+            "series": len(lines),
+            "bytes": len(text.encode()),
+            "rss_mb": round(rss / 1e6),
+            "target": TARGET,
+        }
+
+
+def _scrape(port: int) -> tuple[float, str]:
+    start = time.perf_counter()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        text = answer.read().decode()
+    return time.perf_counter() - start, text
+
+
+def _first_readings(port: int) -> tuple[dict[str, float], float]:
+    """Seconds of the first reading by source, and until there were all."""
+    start = time.perf_counter()
+    found: dict[str, float] = {}
+    while len(found) < 2:
+        if time.perf_counter() - start > 300:
+            raise RuntimeError("no source was read within five minutes")
+        found = _seconds(_scrape(port)[1]) | found
+        time.sleep(0.05)
+    return found, time.perf_counter() - start
+
+
+def _seconds(text: str) -> dict[str, float]:
+    """Seconds of the last reading by source, of those that were read."""
+    start = 'lidloop_exporter_read_seconds{source="'
+    lines = [line.removeprefix(start) for line in text.splitlines() if line.startswith(start)]
+    return {name: float(value) for name, _, value in (line.partition('"} ') for line in lines)}
+
+
+def _readings(text: str) -> dict[str, float]:
+    """The same; every source must have been read well."""
+    up = [line for line in text.splitlines() if line.startswith("lidloop_exporter_source_up{")]
+    if len(up) != 2 or not all(line.endswith(" 1.0") for line in up):
+        raise RuntimeError(f"not all sources were read: {up}")
+    return _seconds(text)
+
+
+def _fill_registry(place: Path, iterations: int, labels: int, say: Say) -> list[str]:
+    """Register so many iterations of models that nobody trained; return the models' digests."""
+    from lidloop.registry import Registry
+
+    registry = Registry(place / "registry")
+    history: list[dict[str, Any]] = []
+    digests = []
+    for k in range(iterations):
+        if k % 20 == 0:
+            say(f"version {k + 1} of {iterations}")
+        history.append(_entry(k))
+        model = place / "models" / str(k)
+        model.mkdir(parents=True)
+        (model / "model.onnx").write_bytes(f"model {k}".encode())
+        (model / "weights.pt").write_bytes(b"none")
+        (model / "training.json").write_text(json.dumps({"iteration": k, "imgsz": 640}))
+        bundle = seal(
+            model, place / "bundle", evaluation={**history[-1], "iterations": history},
+            profile={"format": 1}, run="r", iteration=k, parent=str(k) if k else None, dataset="d" * 64,
+            label_version=k, labels=_counts(labels, k, iterations), watch=_watch(k, labels),
+        )  # fmt: skip
+        digests.append(bundle.model_digest)
+        registry.register(bundle, run="r", iteration=k, parent=str(k) if k else None)
+    registry.promote("1", reason="the first")
+    return digests
+
+
+def _entry(k: int) -> dict[str, Any]:
+    """What an ``evaluation.json`` says of an iteration."""
+    overall = {metric.source: 0.5 + k / 1000 for metric in METRICS} | {"faces": 1000}
+    gold = {"overall": overall, "by_source": {f"source-{s}": overall for s in range(_SOURCES)}}
+    return {"iteration": k, "gold": gold, "paper": gold}
+
+
+def _counts(labels: int, k: int, iterations: int) -> dict[str, dict[str, int]]:
+    grown = labels * k // (2 * iterations)
+    val = labels // 5
+    return {"train": {"human": labels - val - grown, "grown": grown}, "val": {"human": val, "grown": 0}}
+
+
+def _watch(k: int, labels: int) -> dict[str, Any]:
+    """A ``watch.json`` of full size."""
+    feature = {"psi": 0.1, "psi_limit": 0.2, "js": 0.1, "ks": 0.1, "p_corrected": 0.5, "level": "stable"}
+    pair = {"faces": [labels, labels], "features": {f"feature-{f}": feature for f in range(_FEATURES)}}
+    guard = {"value": 0.1, "threshold": 0.5, "tripped": False, "why": ""}
+    return {"iteration": k, "pairs": dict.fromkeys(PAIRS, pair), "guards": dict.fromkeys(GUARDS, guard)}
+
+
+def _write_run(run: Path, models: list[str], labels: int, say: Say) -> list[Path]:
+    """A run's folder with a ledger for each model: its labels, and half as many dropped predictions."""
+    rng = np.random.default_rng(0)
+    rows = labels * 3 // 2
+    columns = {
+        "line": np.where(np.arange(rows) < labels, 0, -1), "origin": rng.integers(-1, 3, rows),
+        **{name: rng.random(rows) for name in ("x1", "y1", "x2", "y2", "confidence", "iou")},
+    }  # fmt: skip
+    words = {
+        "image": [f"picture-{k}" for k in range(rows)], "split": ["train", "val"], "model": ["m"],
+        "decision": ["kept", "dropped"], "reason": list(REASONS),
+    }  # fmt: skip
+    named = {
+        name: pa.DictionaryArray.from_arrays(pa.array(np.arange(rows) % len(v), pa.int32()), pa.array(v))
+        for name, v in words.items()
+    }
+    table = pa.table({**columns, **named}).select(LEDGER_SCHEMA.names).cast(LEDGER_SCHEMA)
+    dropped = dict.fromkeys(("below-confidence", "overlaps-label", "overlaps-prediction"), labels // 6)
+    written = []
+    for k, model in enumerate(models):
+        if k % 20 == 0:
+            say(f"ledger {k + 1} of {len(models)}")
+        folder = run / "steps" / "lidloop-refinement" / f"nms-filter-{k}" / "grown"
+        written.append(folder / "ledger" / f"v{k + 1}.parquet")
+        write_table(written[-1], table)
+        info = {
+            "format": 1, "version": k + 1, "dataset": "d" * 64, "counts": _counts(labels, k + 1, len(models)),
+            "parameters": {"model": model, "grown": labels // 10, "dropped": dropped},
+        }  # fmt: skip
+        (folder / "version.json").write_text(json.dumps(info))
+    for name in ("run.json", "summary.json"):
+        (run / name).write_text("{}")
+    return written
+
+
+def rows(report: Mapping[str, Any]) -> list[Row]:
+    """Lines of the table."""
+    slowest, plain = report["seconds"]["slowest"], report["plain_seconds"]
+    return [
+        Row(
+            f"Slowest of {report['scrapes']} scrapes, {report['iterations']} iterations of "
+            f"{report['labels']:,} labels",
+            f"{1e3 * slowest:.0f} ms", f"{plain:.1f} s", f"{plain / slowest:.0f}×",
+            f"< {report['target']:g} s", slowest < report["target"],
+        )
+    ]  # fmt: skip
+
+
+def notes(report: Mapping[str, Any]) -> list[str]:
+    """What to know beside the table."""
+    first, later = report["first_read_seconds"], report["read_seconds"]
+    return [
+        f"{report['series']:,} series, {report['bytes'] / 1e6:.1f} MB; a scrape at the median takes "
+        f"{1e3 * report['seconds']['median']:.0f} ms. Here theirs is reading the ledgers in the scrape.",
+        f"First reading: registry {first['registry']:.1f} s (with the start of MLflow), runs "
+        f"{first['runs']:.2f} s; later ones {later['registry']:.2f} s and {later['runs']:.2f} s. Ready "
+        f"{report['ready_seconds']:.1f} s after the start; {report['rss_mb']} MB of memory.",
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.exporter", description=__doc__)
+    parser.add_argument("--iterations", type=int, default=100)
+    parser.add_argument("--labels", type=int, default=100_000)
+    given = parser.parse_args()
+    report = run(iterations=given.iterations, labels=given.labels, say=print)
+    print(json.dumps(report, indent=1))
+    for row in rows(report):
+        print(*row, sep=" | ")
+
+
+if __name__ == "__main__":
+    main()
