@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.metrics_page import exporter_rows, metrics_page, serving_rows, trigger_rows
+from benchmarks.metrics_page import SERVING_LABELS, exporter_rows, metrics_page, serving_rows, trigger_rows
 from lidloop.exporter.families import BY_NAME, FAMILIES, LABELS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,3 +30,4 @@ def test_every_label_is_explained() -> None:
     known = {(f.name, label) for f in BY_NAME.values() for label in (*LABELS, *(f.values or {}))}
     used = {(f.name, label) for f in BY_NAME.values() for label in f.labels}
     assert used <= known
+    assert {label for row in serving_rows() for label in row.labels} == set(SERVING_LABELS)
