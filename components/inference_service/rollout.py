@@ -206,12 +206,14 @@ class Rollout:
             self._wait(model, percent)
         except NotReady as error:
             self.patience.say(f"undoing: {error}")
-            self._apply(self.item(), after, before)
             try:
+                self._apply(self.item(), after, before)
                 self._wait(before.stable, hopeful=True)
                 now = f"{before.stable} serves as before"
             except NotReady as worse:
                 now = f"{before.stable} is set again but not ready: {worse}"
+            except Unavailable as worse:
+                now = f"it could not be undone: {worse}; `lidloop deploy rollback` does it later"
             raise NotReady(f"{model} did not become ready ({error}); {now}") from error
 
     def _apply(self, item: Object, expected: State, after: State) -> None:
@@ -223,10 +225,16 @@ class Rollout:
                     "`lidloop deploy status` and try again"
                 )
             try:
-                self._send(item, after)
-                return
+                made = self._send(item, after)
             except Changed:
                 item = self.item()
+                continue
+            if read(made) != after:
+                raise DeployError(
+                    f"InferenceService {self.name} did not take what was applied: a webhook, or another "
+                    "manager of the same fields; look at `kubectl get -o yaml --show-managed-fields`"
+                )
+            return
         raise DeployError(f"InferenceService {self.name} changes all the time; try again")
 
     def _send(self, item: Object, after: State, *, dry_run: bool = False) -> Object:

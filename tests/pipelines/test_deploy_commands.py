@@ -458,6 +458,27 @@ def test_a_server_that_is_away_while_waiting(
     assert serves(mock)["uri"] == "/2"
 
 
+def test_a_server_that_is_away_for_good(
+    api: kube_api.KubeApi,
+    mock: Place,
+    ready: KServe,
+    lidloop_: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    apply = api.apply
+
+    def then_away(*arguments: Any) -> Any:
+        answer = apply(*arguments)
+        api.broken = 10**9
+        return answer
+
+    monkeypatch.setattr(api, "apply", then_away)
+    said = refused(lidloop_(mock, timeout=1))
+    api.broken = 0
+    assert "version 2 did not become ready" in said
+    assert "it could not be undone: the API server is not able to answer now" in said
+
+
 def test_somebody_elses_field_is_not_taken(
     mock: Place, chart_made: dict[str, Any], lidloop_: Callable[..., Result]
 ) -> None:
@@ -496,6 +517,24 @@ def test_two_at_once(
     monkeypatch.setattr(api, "apply", overtaken)
     assert "was changed by somebody else" in refused(lidloop_(mock))
     assert serves(mock)["uri"] == "/9"
+
+
+def test_what_is_not_taken_is_said(
+    api: kube_api.KubeApi,
+    mock: Place,
+    ready: KServe,
+    lidloop_: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server that answers with another model than was applied, as with a webhook of its own mind."""
+    apply = api.apply
+
+    def other(key: Any, body: Any, *rest: Any) -> Any:
+        body["spec"]["predictor"]["model"]["storageUri"] = f"{MODELS}/1"
+        return apply(key, body, *rest)
+
+    monkeypatch.setattr(api, "apply", other)
+    assert "did not take what was applied" in refused(lidloop_(mock))
 
 
 def test_after_helm_set_the_model_back(mock: Place, ready: KServe, lidloop_: Callable[..., Result]) -> None:
