@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lidloop.exporter.runs_source import OPENERS, Readable
+from lidloop.exporter.places import OPENERS, Readable
 from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 from pipelines.compile_command import compile_command
 from pipelines.demo import demo
@@ -190,6 +190,22 @@ def run(
         bool,
         typer.Option("--fresh", help="Begin anew where OUT holds a run.", rich_help_panel=_MACHINE),
     ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="process|docker",
+            help="What runs the steps: processes here, or containers of Docker or podman (DOCKER_HOST).",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = "process",
+    image: Annotated[
+        str,
+        typer.Option(
+            help="Image that containers are made of.",
+            show_default="lidloop/steps:VERSION-gpu",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON, and nothing meanwhile.")
     ] = False,
@@ -240,6 +256,6 @@ def run(
         registry=registry,
         truth=truth,
     )
-    result = follow(settings, out=out, fresh=fresh, quiet=as_json)
+    result = follow(settings, out=out, fresh=fresh, quiet=as_json, engine=engine, image=image)
     if as_json:
         typer.echo(json.dumps(result.summary, indent=1))

@@ -16,7 +16,7 @@ _NEWEST: Final = 50
 
 
 class KubeflowRuns:
-    """The newest runs of the loop's experiment, for ``lidloop.exporter.runs_source.OPENERS``."""
+    """The newest runs of the loop's experiment, for ``lidloop.exporter.places.OPENERS``."""
 
     def __init__(self, host: str, environment: Mapping[str, str] = os.environ) -> None:
         """Describe the host; it is not asked yet.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -104,10 +105,9 @@ def exporter(
     $ lidloop exporter --registry https://mlflow.example --runs kubeflow:https://kubeflow.example/pipeline
     --runs s3://kfp/v2/artifacts/lidloop-refinement --host 0.0.0.0
     """
-    try:
-        import prometheus_client  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise LidloopError("the exporter needs Prometheus' client: pip install 'lidloop[watch]'") from error
+    absent = [name for name in ("prometheus_client", "mlflow") if find_spec(name) is None]
+    if absent:
+        raise LidloopError(f"the exporter needs {' and '.join(absent)}: pip install 'lidloop[watch]'")
     from lidloop.exporter.run import Exporter
 
     made = Exporter(

@@ -7,19 +7,20 @@ Two layouts are known::
 
 A label version says in ``version.json`` what its ledger holds, so that no ledger has to be opened. In a
 bucket only the end of a run can be seen (its ``summary.json``), not whether one works or has failed: that is
-told by whoever runs them (``OPENERS``).
+told by whoever runs them (``lidloop.exporter.places``).
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from lidloop.errors import DatasetError, LidloopError, StoreError
 from lidloop.exporter.figures import LabelRecord, RunRecord, RunsReading
+from lidloop.exporter.places import OPENERS, Readable
 from lidloop.exporter.registry_source import space
 from lidloop.storage import Item, LocalStore, Store, open_store
 from lidloop.storage.transport import Patience
@@ -36,18 +37,6 @@ _NOT_INTO: Final = (
     "images", "text", "ledger", "predictions", "checkpoints", "cache", "logs", "registry", "artifacts",
     "train", "auto-label", "evaluate", "register", "promote", "deploy",
 )  # fmt: skip
-
-
-class Readable(Protocol):
-    """A place of runs."""
-
-    def read(self) -> RunsReading:
-        """Read it now."""
-
-
-OPENERS: Final[dict[str, Callable[[str], Readable]]] = {}
-"""Other kinds of places, by what stands before the colon of their address, or is all of it. Packages that
-know one enter it here; they are given what stands after the colon."""
 
 
 class AllRuns:

@@ -14,6 +14,7 @@ from lidloop.dataset import Dataset, LabelVersion
 from lidloop.errors import LidloopError, StoreError
 from lidloop.exporter import runs_source
 from lidloop.exporter.figures import RunRecord, RunsReading
+from lidloop.exporter.places import OPENERS
 from lidloop.exporter.runs_source import AllRuns, RunsSource, label_record, local_state
 from tests.servers.buckets import Bucket
 
@@ -131,14 +132,14 @@ def test_several_places_are_one_source(tmp_path: Path, monkeypatch: pytest.Monke
             return RunsReading([RunRecord("k", "failed", 9.0)], left_out=1)
 
     begin(tmp_path / "r", begun=1, log=2)
-    monkeypatch.setitem(runs_source.OPENERS, "kubeflow", Told)
+    monkeypatch.setitem(OPENERS, "kubeflow", Told)
     reading = AllRuns([str(tmp_path), "kubeflow:https://kfp.example"]).read()
     assert ([run.name for run in reading.runs], reading.left_out) == (["r", "k"], 1)
     assert "free" in reading.space
 
 
 def test_kubeflow_needs_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_source, "OPENERS", {})
+    monkeypatch.delitem(OPENERS, "kubeflow", raising=False)
     with pytest.raises(LidloopError, match=r"lidloop\[cluster\]"):
         AllRuns(["kubeflow"])
 
