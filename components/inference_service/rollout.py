@@ -131,16 +131,23 @@ class Rollout:
     def canary(self, model: Model, percent: int) -> Outcome:
         """Give a model a share of the traffic, 0 to 100, beside the one that serves.
 
+        It gets its share once its pods are ready: KServe's first versions with a canary did not wait for that.
+
         Raises:
             DeployError: where another canary runs, it serves already, or nothing could split the traffic.
             NotReady: where it did not become ready; it is gone again.
         """
         item = self.item()
         state, after = planned(item, model, percent=percent)
-        if after != state:
-            self._change(item, state, after)
-        else:
+        if after == state:
             self._wait(model, percent)
+        elif state.canary is None and percent:
+            self._see(item, model, percent)
+            dark = replace(after, percent=0)
+            self._change(item, state, dark)
+            self._change(self.item(), dark, after, back=state)
+        else:
+            self._change(item, state, after)
         share = f"{percent} % of the traffic" if percent else "no traffic"
         where = deployment_of(item, model)
         return Outcome(after != state, after, f"{model} gets {share}, by itself at Service {where}")
@@ -195,8 +202,9 @@ class Rollout:
         item = self.item()
         return item, self._send(item, after, dry_run=True)
 
-    def _change(self, item: Object, before: State, after: State) -> None:
-        """Apply a change, wait for it, and undo it where it does not become ready."""
+    def _change(self, item: Object, before: State, after: State, *, back: State | None = None) -> None:
+        """Apply a change, wait for it, and go ``back``, by default to ``before``, where it fails."""
+        back = back or before
         model, percent = after.stable, None
         if after.stable == before.stable and after.canary is not None:
             model, percent = after.canary, after.percent
@@ -207,11 +215,11 @@ class Rollout:
         except NotReady as error:
             self.patience.say(f"undoing: {error}")
             try:
-                self._apply(self.item(), after, before)
-                self._wait(before.stable, hopeful=True)
-                now = f"{before.stable} serves as before"
+                self._apply(self.item(), after, back)
+                self._wait(back.stable, hopeful=True)
+                now = f"{back.stable} serves as before"
             except NotReady as worse:
-                now = f"{before.stable} is set again but not ready: {worse}"
+                now = f"{back.stable} is set again but not ready: {worse}"
             except Unavailable as worse:
                 now = f"it could not be undone: {worse}; `lidloop deploy rollback` does it later"
             raise NotReady(f"{model} did not become ready ({error}); {now}") from error

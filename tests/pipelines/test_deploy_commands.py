@@ -365,6 +365,27 @@ def test_create(mock: Place, lidloop_: Callable[..., Result]) -> None:
         assert serves(mock) == {"uri": "/3", "version": "3"}
 
 
+def test_a_canary_gets_its_share_when_it_is_ready(
+    api: kube_api.KubeApi,
+    mock: Place,
+    ready: KServe,
+    lidloop_: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shares: list[tuple[int, bool]] = []
+    apply = api.apply
+
+    def noting(key: Any, body: Any, *rest: Any) -> Any:
+        there = api.objects.get((key[0], "deployments", f"{NAME}-v2-predictor"))
+        answer = apply(key, body, *rest)
+        shares.append((body["spec"]["canary"][0]["trafficPercent"], there is not None))
+        return answer
+
+    monkeypatch.setattr(api, "apply", noting)
+    done(lidloop_(mock, "--canary", "10"))
+    assert shares == [(0, False), (10, True)]
+
+
 def test_without_a_route_a_share_is_undone(
     mock: Place, chart_made: dict[str, Any], lidloop_: Callable[..., Result]
 ) -> None:
