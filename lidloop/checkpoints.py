@@ -10,12 +10,13 @@ import logging
 import os
 import shutil
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from lidloop.errors import StoreError
 from lidloop.files import sha256
-from lidloop.storage import Store
+from lidloop.storage import Store, open_store
 from lidloop.storage.transfer import fetch
 
 log = logging.getLogger("lidloop")
@@ -26,8 +27,24 @@ _NAMES: Final = ("best.pt", "last.pt")  # in this order: a ``last`` never lies b
 class Checkpoints:
     """Copies of the checkpoints of the training in ``run``, kept in ``safe`` and, if given, in a store."""
 
-    def __init__(self, run: Path, safe: Path, store: Store | None = None) -> None:
-        self.weights, self.safe, self.store = run / "weights", safe, store
+    def __init__(self, run: Path, safe: Path, store: str = "") -> None:
+        """Describe the places.
+
+        Args:
+            run: Ultralytics' folder of the training.
+            safe: folder of the copies.
+            store: address of the store; empty for none.
+        """
+        self.weights, self.safe, self.address = run / "weights", safe, store
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open store: a training on several GPUs hands this to processes of its own."""
+        return {name: value for name, value in vars(self).items() if name != "store"}
+
+    @cached_property
+    def store(self) -> Store | None:
+        """Where copies go besides."""
+        return open_store(self.address) if self.address else None
 
     @property
     def last(self) -> Path:

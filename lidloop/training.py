@@ -19,7 +19,6 @@ from lidloop.export import compare, export_onnx
 from lidloop.files import folder_atomic, sha256, write_atomic
 from lidloop.landmarks import FLIP, N_POINTS
 from lidloop.quiet import quiet_ultralytics
-from lidloop.storage import open_store
 from lidloop.storage.files import is_stored, pull_file
 
 log = logging.getLogger("lidloop")
@@ -131,8 +130,8 @@ def train(
     start = time.monotonic()
     out = out.resolve()
     # Absolute, or Ultralytics puts it under a folder of its own.
-    store = open_store(checkpoints) if checkpoints and is_stored(str(checkpoints)) else None
-    kept = Path(checkpoints).resolve() if checkpoints and store is None else None
+    store = str(checkpoints) if checkpoints and is_stored(str(checkpoints)) else ""
+    kept = Path(checkpoints).resolve() if checkpoints and not store else None
     work = kept or out.parent / f".{out.name}.training"
     base = resolve_weights(weights, scratch=work / "base")
     settings = completed(settings, knows_points=_knows_points(_open(base)))

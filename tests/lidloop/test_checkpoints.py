@@ -12,7 +12,7 @@ from lidloop.errors import StoreError
 from lidloop.storage import LocalStore
 
 
-def training(folder: Path, content: str, store: LocalStore | None = None) -> Checkpoints:
+def training(folder: Path, content: str, store: str = "") -> Checkpoints:
     """A training that has just saved its checkpoints."""
     checkpoints = Checkpoints(folder / "run", folder / "safe", store)
     checkpoints.weights.mkdir(parents=True, exist_ok=True)
@@ -22,7 +22,7 @@ def training(folder: Path, content: str, store: LocalStore | None = None) -> Che
 
 
 def test_another_place_goes_on_from_the_store(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "store")
+    store = str(tmp_path / "store")
     settings = tmp_path / "one" / "settings.json"
     first = training(tmp_path / "one", "epoch 1", store)
     settings.write_text("{}")
@@ -37,7 +37,7 @@ def test_another_place_goes_on_from_the_store(tmp_path: Path) -> None:
 
 
 def test_what_is_here_is_not_replaced_by_what_the_store_has(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "store")
+    store = str(tmp_path / "store")
     training(tmp_path / "one", "elsewhere", store).keep(None)
     here = training(tmp_path / "two", "here")
     here.keep(None)
@@ -47,7 +47,7 @@ def test_what_is_here_is_not_replaced_by_what_the_store_has(tmp_path: Path) -> N
 
 
 def test_a_training_without_a_checkpoint_yet_begins_anew(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "store")
+    store = str(tmp_path / "store")
     begun = Checkpoints(tmp_path / "one" / "run", tmp_path / "one" / "safe", store)
     (tmp_path / "settings.json").write_text("{}")
     begun.begin(tmp_path / "settings.json")
@@ -63,8 +63,21 @@ def test_a_store_that_fails_does_not_end_a_training(
         raise StoreError("the server is away")
 
     monkeypatch.setattr(LocalStore, "put", fail)
-    checkpoints = training(tmp_path, "epoch 1", LocalStore(tmp_path / "store"))
+    checkpoints = training(tmp_path, "epoch 1", str(tmp_path / "store"))
     with caplog.at_level(logging.WARNING, logger="lidloop"):
         checkpoints.keep(None)
     assert checkpoints.last.read_text() == "epoch 1 last.pt"
     assert "the server is away" in caplog.text
+
+
+def test_the_processes_of_several_gpus_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ultralytics hands callbacks to them by cloudpickle, which it would install where it is missing."""
+    cloudpickle = pytest.importorskip("cloudpickle", minversion="3.1.1")
+    pytest.importorskip("minio")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    checkpoints = Checkpoints(tmp_path / "run", tmp_path / "safe", "s3://bucket/checkpoints")
+    assert checkpoints.store is not None
+    keep = cloudpickle.loads(cloudpickle.dumps(checkpoints.keep))
+    assert keep.__self__.safe == checkpoints.safe
+    assert keep.__self__.address == "s3://bucket/checkpoints"
