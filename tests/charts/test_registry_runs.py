@@ -6,7 +6,9 @@ The database is Postgres and the object store a real S3 server where their progr
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -158,16 +160,56 @@ def test_a_strange_host_is_refused(url: str) -> None:
     )
 
 
+KUBECTL = """
+kubectl() {
+    case "$*" in
+    *"get secret"*) printf %s "$PASSWORD" | base64 ;;
+    *"create secret generic lidloop-registry-"*) printf '%s\\n' "$@" ;;
+    esac
+}
+"""
+"""Stands in for the cluster: it hands out the administrator's password, and shows what goes into Secrets."""
+
+
+@pytest.fixture(scope="module")
+def users(url: str) -> dict[str, dict[str, str]]:
+    """Users of the registry, made and granted what they need by the very commands of docs/INSTALL.md."""
+    for program in ("bash", "curl", "openssl"):
+        if shutil.which(program) is None:
+            pytest.skip(f"docs/INSTALL.md needs {program}, which is not here")
+    text = (ROOT / "docs" / "INSTALL.md").read_text()
+    [section] = re.findall(r"^## \d+\. Users of the registry\n(.*?)^## ", text, re.DOTALL | re.MULTILINE)
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
+    script = "set -eu\n" + KUBECTL + blocks.replace("http://127.0.0.1:5000", url)
+    environment = {**os.environ, "PASSWORD": ADMIN[1]}
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, dict[str, str]] = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("lidloop-registry-"):
+            found[line] = made = {}
+        elif line.startswith("--from-literal="):
+            key, _, content = line.removeprefix("--from-literal=").partition("=")
+            made[key] = content
+    return found
+
+
 def test_a_version_goes_in_and_out(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seal_model: Callable[[Path], Bundle]
+    users: dict[str, dict[str, str]],
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seal_model: Callable[[Path], Bundle],
 ) -> None:
-    """lidloop's own client: it needs no key of the object store."""
+    """lidloop's own client, as the user of runs: it needs no key of the object store."""
     model = tmp_path / "model"
     model.mkdir()
     for name in ("model.onnx", "weights.pt"):
         (model / name).write_bytes(name.encode())
-    for name, value in zip(("USERNAME", "PASSWORD"), ADMIN, strict=True):
-        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+    for name, content in users["lidloop-registry-user"].items():
+        monkeypatch.setenv(name, content)
     registry = Registry(url)
     made = seal_model(model)
     version = registry.register(made, run="r", iteration=0)
@@ -176,22 +218,9 @@ def test_a_version_goes_in_and_out(
     assert Registry(url).download("champion", tmp_path / "out").digest == made.digest
 
 
-@pytest.fixture(scope="module")
-def reader(url: str) -> dict[str, str]:
-    """A user who may read, made as docs/INSTALL.md says."""
-    secret = {"username": "reader", "password": "four random common words"}
-    text = (ROOT / "docs" / "INSTALL.md").read_text()
-    calls = re.findall(r"^admin (\S+) '(.*reader.*)'$", text.replace("\\\n", ""), re.MULTILINE)
-    assert len(calls) == 3
-    for path, body in calls:
-        content = json.loads(body.replace("'\"$READER\"'", secret["password"]))
-        done = httpx.post(f"{url}/api/{path}", json=content, auth=ADMIN, timeout=30)
-        assert done.status_code == 200, done.text
-    return secret
-
-
-def test_the_exporter_reads_it(pod: Pod, url: str, reader: dict[str, str], tmp_path: Path) -> None:
+def test_the_exporter_reads_it(pod: Pod, users: dict[str, dict[str, str]], url: str, tmp_path: Path) -> None:
     """As a user who may read, and who could not write."""
+    reader = users["lidloop-registry-reader"]
     changes = {"exporter": {"pipelines": False}}
     spec = one(template("kserve-less", changes), "Deployment", "lidloop-exporter")["spec"]["template"]["spec"]
     [container] = spec["containers"]
@@ -201,7 +230,7 @@ def test_the_exporter_reads_it(pod: Pod, url: str, reader: dict[str, str], tmp_p
         "--host=0.0.0.0": "--host=127.0.0.1",
         "--port=9108": f"--port={port}",
     }
-    exporter = Pod(spec, {"lidloop-registry-reader": reader}, tmp_path, moved)
+    exporter = Pod(spec, users, tmp_path, moved)
     with exporter.serving(container, port) as address:
         for kind in ("livenessProbe", "startupProbe"):
             assert httpx.get(address + container[kind]["httpGet"]["path"]).status_code == 200
