@@ -111,7 +111,7 @@ def _door() -> ASGIApp:
 def _config(app: Any, settings: Settings) -> uvicorn.Config:
     import uvicorn
 
-    from serving.connection import Connection
+    from lidloop.connection import Connection
 
     return uvicorn.Config(
         app,

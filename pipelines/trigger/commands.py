@@ -281,9 +281,11 @@ def _serve(
 ) -> None:
     import uvicorn
 
+    from lidloop.connection import Connection
+
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
         proxy_headers=False,  # whoever may connect could write any address into the log
         log_level="warning",
         access_log=False,

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from serving.connection import Connection
+from lidloop.connection import Connection
 from tests.serving.conftest import Server, free_port, wait_ready
 
 CODE = """
 import sys
-from serving import connection
+from lidloop import connection
 connection.HEAD_SECONDS = 1.0
 connection.LINGER_SECONDS = 2.0
 connection.LINGER_BYTES = 2_000_000

@@ -64,7 +64,11 @@ class Service:
     keys: dict[str, str]
     options: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
-    environment: dict[str, str] = field(default_factory=dict)
+    client: httpx.Client = field(
+        default_factory=lambda: httpx.Client(
+            verify=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0)
+        )
+    )
 
     def start(self, *, ready: bool = True) -> Service:
         command = [
@@ -73,7 +77,7 @@ class Service:
             *("--port", str(self.port), "--every", "0.1", "--data", str(self.place / "data")),
             *("--run-command", f"{sys.executable} {STAND_IN}", *self.options),
         ]
-        environment = {k: v for k, v in os.environ.items() if k != "LIDLOOP_REGISTRY"} | self.environment
+        environment = {k: v for k, v in os.environ.items() if k != "LIDLOOP_REGISTRY"}
         with (self.place / "log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         if ready:
@@ -84,7 +88,7 @@ class Service:
         assert self.process is not None
         assert self.process.poll() is None, self.log
         try:
-            return httpx.get(f"{self.url}/readyz").status_code == 200
+            return self.client.get(f"{self.url}/readyz").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -98,7 +102,7 @@ class Service:
             **({"Authorization": f"Bearer {self.keys[key]}"} if key else {}),
             **more.pop("headers", {}),
         }
-        return httpx.request(method, self.url + path, headers=headers, timeout=30, **more)
+        return self.client.request(method, self.url + path, headers=headers, **more)
 
     def runs(self) -> list[dict[str, Any]]:
         return list(self.ask("GET", "/v1/runs").json()["runs"])
