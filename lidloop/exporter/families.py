@@ -116,7 +116,10 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
             "source_lid_error_ratio",
             "Mean lid-opening error over outer-canthal distance on gold faces, by the source of the picture.",
             ("model", "iteration", "source"),
-            values={"source": "a collection of the dataset: `afw`, …"},
+            values={
+                "source": "a collection of the dataset, called as its folder is: `afw`, …; never after a "
+                "patient"
+            },
         ),
         Family(
             "champion_info", "1 for the version that is champion.", ("model", "version", "iteration", "run")
