@@ -131,7 +131,7 @@ class Rollout:
     def canary(self, model: Model, percent: int) -> Outcome:
         """Give a model a share of the traffic, 0 to 100, beside the one that serves.
 
-        It gets its share once its pods are ready: KServe's first versions with a canary did not wait for that.
+        It gets its share once its pods are ready, which KServe 0.20 itself does not wait for.
 
         Raises:
             DeployError: where another canary runs, it serves already, or nothing could split the traffic.
