@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any, Final
@@ -21,6 +21,7 @@ from typing import IO, Any, Final
 from components.step import Line, parse_line
 from lidloop.errors import LidloopError
 from lidloop.files import write_atomic
+from pipelines.containers import Containers
 from pipelines.view import View
 
 LOG: Final = Path("logs") / "run.log"
@@ -92,7 +93,13 @@ def locked(out: Path) -> Iterator[int]:
 
 
 def execute(
-    pipeline: Path, arguments: Mapping[str, Any], out: Path, *, lock: int, view: View
+    pipeline: Path,
+    arguments: Mapping[str, Any],
+    out: Path,
+    *,
+    lock: int,
+    view: View,
+    containers: Containers | None = None,
 ) -> list[StepRecord]:
     """Run a compiled pipeline in ``out`` and wait for its end.
 
@@ -105,6 +112,7 @@ def execute(
         out: the run's folder, which the caller holds ``locked``.
         lock: descriptor of that lock; the worker shares it, so that it holds for as long as either lives.
         view: what a person sees meanwhile.
+        containers: that steps run in; without, they are processes of this machine.
 
     Raises:
         RunError: where a step fails; the message names it and its cause.
@@ -118,6 +126,7 @@ def execute(
         "pipeline_root": str(out / "steps"),
         "cache_root": str(out / "cache"),
         "events": writing,
+        "containers": None if containers is None else asdict(containers),
     }
     with (out / LOG).open("a", encoding="utf-8") as log, os.fdopen(reading, "rb", buffering=0) as events:
         log.write(f"==== {time.strftime('%Y-%m-%d %H:%M:%S')} start, process {os.getpid()}\n")

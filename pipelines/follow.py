@@ -15,11 +15,19 @@ from pipelines.settings import RunSettings
 from pipelines.view import LiveView, Plain, Quiet, duration
 
 
-def follow(settings: RunSettings, *, out: Path, fresh: bool = False, quiet: bool = False) -> Any:
+def follow(
+    settings: RunSettings,
+    *,
+    out: Path,
+    fresh: bool = False,
+    quiet: bool = False,
+    engine: str = "process",
+    image: str = "",
+) -> Any:
     """Run the loop before a person's eyes and print how it ended; return the ``RunResult``.
 
     Args:
-        settings, out, fresh: as ``run_local`` takes them.
+        settings, out, fresh, engine, image: as ``run_local`` takes them.
         quiet: say nothing, neither meanwhile nor at the end.
 
     Raises:
@@ -38,7 +46,7 @@ def follow(settings: RunSettings, *, out: Path, fresh: bool = False, quiet: bool
         view = nullcontext(Plain(console))
     try:
         with view as shown:
-            result = run_local(settings, out=out, fresh=fresh, view=shown)
+            result = run_local(settings, out=out, fresh=fresh, view=shown, engine=engine, image=image)
     except Interrupted as error:
         Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(130) from error

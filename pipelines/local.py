@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lidloop.errors import LidloopError
+from pipelines.containers import Containers, ready
 from pipelines.engine import StepRecord, execute, locked
 from pipelines.folder import PIPELINE, begin, collect
 from pipelines.light import import_kfp
 from pipelines.settings import RunSettings
 from pipelines.view import Quiet, View
+
+ENGINES: Final = ("process", "docker")
+"""What runs the steps; the first is the default."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,13 @@ class RunResult:
 
 
 def run_local(
-    settings: RunSettings, *, out: Path, fresh: bool = False, view: View | None = None
+    settings: RunSettings,
+    *,
+    out: Path,
+    fresh: bool = False,
+    view: View | None = None,
+    engine: str = ENGINES[0],
+    image: str = "",
 ) -> RunResult:
     """Run the loop in the folder ``out``, or go on with a run that was killed there.
 
@@ -47,8 +58,11 @@ def run_local(
         out: the run's folder.
         fresh: begin anew, whatever run is there.
         view: what a person sees meanwhile; nothing by default.
+        engine: ``process``: steps are processes of this machine; ``docker``: containers.
+        image: that containers are made of; default: ``pipelines.containers.DEFAULT_IMAGE``.
 
     Raises:
+        ContainerError: where there can be no containers.
         RunError: where a step fails, another run works in ``out``, or it holds something else.
         Interrupted: after Ctrl-C or SIGTERM.
     """
@@ -57,11 +71,18 @@ def run_local(
         from pipelines.refinement import compile_pipeline
     except ImportError as error:
         raise LidloopError(f"a run needs KFP ({error}): pip install 'lidloop[pipeline]'") from error
+    if engine not in ENGINES:
+        raise LidloopError(f"--engine must be {' or '.join(ENGINES)}, not {engine!r}")
+    if image and engine != "docker":
+        raise LidloopError("--image is for --engine docker")
     out = Path(os.path.abspath(out))
-    with locked(out) as lock:
+    containers = Containers.of(settings, out, image) if engine == "docker" else None
+    with locked(out) as lock, ready(containers) if containers else nullcontext():
         run = begin(out, settings.identity(out), fresh=fresh)
         compile_pipeline(out / PIPELINE, settings.iterations)
         parameters = settings.parameters(out=out, run=run)
-        steps = execute(out / PIPELINE, parameters, out, lock=lock, view=view or Quiet())
+        steps = execute(
+            out / PIPELINE, parameters, out, lock=lock, view=view or Quiet(), containers=containers
+        )
         summary = collect(out, steps)
     return RunResult(out, run, parameters["registry"], summary, steps)

@@ -108,6 +108,14 @@ def _place(value: Any) -> Any:
     return value.uri if isinstance(value, dsl.Artifact) else value
 
 
+def _runner(containers: dict[str, Any] | None) -> Any:
+    if containers is None:
+        return local.SubprocessRunner(use_venv=False)
+    from pipelines.containers import Containers, runner
+
+    return runner(Containers(**containers))
+
+
 def _end_with_runner() -> None:
     sys.stdin.read()  # returns when the runner is dead, however it died
     os.killpg(os.getpgrp(), signal.SIGKILL)
@@ -119,7 +127,7 @@ def main() -> int:
     threading.Thread(target=_end_with_runner, daemon=True).start()
     warnings.filterwarnings("ignore", message="You may be attemping to run a task")
     local.init(
-        local.SubprocessRunner(use_venv=False),
+        _runner(job["containers"]),
         pipeline_root=job["pipeline_root"],
         enable_caching=True,
         cache_root=job["cache_root"],

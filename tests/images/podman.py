@@ -115,6 +115,25 @@ class Podman:
         finally:
             self("rm", "--force", "--time", "0", name, check=False)
 
+    @contextmanager
+    def service(self, address: str) -> Iterator[None]:
+        """Serve the Docker API at ``unix://PATH``.
+
+        Raises:
+            AssertionError: where it does not come up.
+        """
+        words = ["podman", "system", "service", "--time=0", address]
+        with subprocess.Popen(words, env=self._environment) as process:
+            try:
+                deadline = time.monotonic() + 20
+                while not Path(address.removeprefix("unix://")).exists():
+                    assert process.poll() is None, "podman's service ended"
+                    assert time.monotonic() < deadline, "podman's service does not come up"
+                    time.sleep(0.05)
+                yield
+            finally:
+                process.terminate()
+
     def close(self) -> None:
         """Remove all that there is, and nothing that is not ours."""
         self("rm", "--all", "--force", "--time", "0", check=False)
