@@ -12,6 +12,7 @@ import pytest
 
 from lidloop.bundle import PARTS, Bundle, model_files, seal
 from lidloop.errors import ModelError
+from lidloop.files import sha256
 
 GOLD = {"faces": 400, "matched": 392, "recall": 0.98, "precision": 0.91, "nme_mean": 0.0432,
         "lid_error_mean": 0.021, "nme_auc8": None}  # fmt: skip
@@ -69,6 +70,13 @@ def test_epochs_are_kept_where_training_left_them(tmp_path: Path) -> None:
     bundle = seal(tmp_path / "a" / "model", tmp_path / "b", evaluation={"iteration": 1}, profile={}, run="r",
                   iteration=1, parent=None, dataset="d", label_version=0, labels={})  # fmt: skip
     assert Bundle.open(bundle.root).info["files"].keys() >= {"epochs.csv"}
+
+
+def test_what_there_is_to_watch_is_sealed_where_it_is_known(tmp_path: Path) -> None:
+    bundle = Bundle.open(sealed(tmp_path, watch={"format": 1, "guards": {}}).root)
+    assert bundle.read("watch.json") == {"format": 1, "guards": {}}
+    assert bundle.info["files"]["watch.json"]["sha256"] == sha256(bundle.root / "watch.json")
+    assert "watch.json" not in sealed(tmp_path / "old").info["files"]
 
 
 def flip(bundle: Path) -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import pytest
 
 from lidloop.bundle import Bundle, seal
 from lidloop.dataset import LEDGER_SCHEMA, Dataset, ImageRecord, LabelVersion, write_initial, write_next
-from lidloop.errors import ModelError, RegistryError
+from lidloop.errors import DatasetError, ModelError, RegistryError
 from lidloop.files import sha256
 from lidloop.labels import Face, LabelSet, box_of
 from lidloop.registry import Registry
@@ -496,6 +497,29 @@ def test_grown_labels_are_not_in_the_profile(loop: Path, place: Path) -> None:
     registry = Registry(place)
     assert registry.get("2").labels["train"] == {"human": 2, "grown": 1}
     assert registry.download("2", loop / "got").read("reference_profile.json")["faces"] == 4
+
+
+def test_what_an_iteration_made_is_in_its_version(loop: Path, place: Path) -> None:
+    """With the labels that it made: ``watch.json``. Without them a version has none, which is no error."""
+    path = loop / "evaluation-0" / "evaluation.json"
+    content = json.loads(path.read_text())
+    both = {y: content[y] | {"by_source": {"s": gold(0.04)}} for y in ("gold", "paper")}
+    counted = {y: {"overall": both[y]["overall"] | {"nme_faces": 2}} for y in both}
+    path.write_text(json.dumps(content | both | {"iterations": [{"iteration": 0, **counted}]}))
+    found = LabelSet.from_faces({f"i{k}": [replace(face(10.0 + k), score=0.9)] for k in range(4)})
+    write_faces(loop / "shard" / "faces.parquet", found)
+    with pytest.raises(DatasetError, match="makes version 1"):
+        step(loop, place, 0, predictions=[loop / "shard"], grown_dir=loop / "labels-v0")
+    step(loop, place, 0, predictions=[loop / "shard"], grown_dir=loop / "labels-v1")
+    step(loop, place, 1, predictions=[loop / "shard"])
+    registry = Registry(place)
+    watch = registry.download("1", loop / "got").read("watch.json")
+    assert watch["labels"] == registry.get("1").labels
+    assert watch["made"]["label_version"] == 1
+    assert watch["agreement"] == [
+        {"origin": "human", "faces": 4, "nme": pytest.approx(0, abs=1e-4), "offset": 0}
+    ]
+    assert not (registry.download("2", loop / "got").root / "watch.json").exists()
 
 
 def test_iterations_are_registered_in_order(loop: Path, place: Path) -> None:

@@ -7,17 +7,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from lidloop.drift import psi
+from lidloop.drift import psi, reference_profile
+from lidloop.errors import LidloopError
 from lidloop.screening import ModelInfo
 from serving.metrics import MIN_VALUES, Metrics, Window
 from serving.model import Served
+from tests.lidloop.drift.people import people, sizes_of
 from tests.serving.conftest import ClientFactory, Photo
 
 PNG = {"Content-Type": "image/png"}
@@ -155,3 +157,31 @@ def test_processes_are_added_up(tmp_path: Path) -> None:
     assert found[key("window_values", feature="faces_per_image", bin="0")] == 150
     assert found[key("drift_psi", feature="faces_per_image")] == pytest.approx(psi([50, 50], [150, 0]))
     assert found[key("model_info", name="m", version="1", iteration="0", digest="a" * 12)] == 1
+
+
+class TestWindow:
+    ENTRY: ClassVar[dict[str, Any]] = {"n": 4, "edges": [0.0], "counts": [2, 2]}
+
+    def test_compares_with_what_the_model_saw_and_in_an_old_profile_with_the_labels(self) -> None:
+        labels = {"roll": self.ENTRY, "yaw": self.ENTRY}
+        live = {"features": {"yaw": self.ENTRY | {"counts": [1, 3]}}}
+        assert Window({"features": labels, "live": live}, 10).reference == {"yaw": [1, 3]}
+        assert Window({"features": labels, "live": None}, 10).reference == {"roll": [2, 2], "yaw": [2, 2]}
+        assert Window({"features": labels}, 10).reference == {"roll": [2, 2], "yaw": [2, 2]}
+
+    def test_measures_shapes_where_the_profile_has_one(self) -> None:
+        labels = people(120, seed=1)
+        sizes = sizes_of(labels)
+        profile = reference_profile(labels, sizes, seen=labels)
+        metrics = Metrics(window=50, limit=4)
+        metrics.serve(ModelInfo("m", "1", 0, "a" * 64), profile)
+        for k in range(3):
+            face = labels.of(labels.images[k])
+            metrics.faces(face, *sizes[labels.images[k]])
+        found = parse(metrics.exposition().decode())
+        bins = [found[key("window_values", feature="shape_1", bin=str(k))] for k in range(10)]
+        assert sum(bins) == 3
+
+    def test_refuses_a_damaged_shape_before_anything_changes(self) -> None:
+        with pytest.raises(LidloopError, match="shape is damaged"):
+            Window({"features": {}, "shape": {"mean": []}}, 10)
