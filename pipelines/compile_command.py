@@ -66,6 +66,7 @@ def write_pipeline(out: Path, *, iterations: int, cluster: Path | None = None, i
     try:
         import_kfp()
         from pipelines.refinement import IMAGE, compile_pipeline
+
+        compile_pipeline(out, iterations, image=image or IMAGE, cluster=settings)
     except ImportError as error:
         raise LidloopError(f"compiling needs KFP ({error}): pip install 'lidloop[pipeline]'") from error
-    compile_pipeline(out, iterations, image=image or IMAGE, cluster=settings)

@@ -21,6 +21,7 @@ from urllib.parse import quote
 import kfp_server_api as api
 import urllib3
 
+from components.run_id import RUN_ID
 from pipelines.kubeflow_access import Client, configure, secret
 from pipelines.kubeflow_errors import HostError, PipelineUnknown, RunExists, RunUnknown, explain
 from pipelines.kubeflow_pipeline import check, definitions, read_pipeline
@@ -229,7 +230,8 @@ class KubeflowHost:
             enabled: whether it begins at once.
 
         Raises:
-            HostError: also where a schedule of that name is there.
+            HostError: also where a schedule of that name is there, or a pipeline that was not compiled for a
+                cluster, whose steps need a name.
         """
         if any(there.name == name for there in self.schedules(experiment=experiment)):
             raise HostError(f"there is a schedule {name!r} already; delete it or give another name")
@@ -296,6 +298,10 @@ class KubeflowHost:
         given = {**parameters, "run": run}
         given.setdefault("sources_fingerprint", run)
         check(given, definitions(spec))
+        if not run and spec and RUN_ID not in json.dumps(spec):
+            raise HostError(
+                "the run has no name, and the steps of this pipeline do not know its id: compile it with --cluster"
+            )
         return api.V2beta1Run(
             display_name=run or None,
             pipeline_spec=spec if reference is None else None,

@@ -177,7 +177,10 @@ def test_dry_runs_send_nothing(cli: Cli, kfp: MockKfp) -> None:
     assert "pipeline_spec" not in short["request"]
     whole = json.loads(cli("submit", *common, "--json").stdout)
     assert whole["request"]["pipeline_spec"]["pipelineInfo"]["name"] == "lidloop-refinement"
-    cli("recurring", "add", "weekly", *common, "--cron", "0 3 * * 1")
+    with pytest.raises(HostError, match="compile it with --cluster"):
+        cli("recurring", "add", "weekly", *common, "--cron", "0 3 * * 1")
+    cluster = GOLDEN.with_name("refinement-cluster.yaml")
+    cli("recurring", "add", "weekly", *SOURCE, "--pipeline", cluster, "--dry-run", "--cron", "0 3 * * 1")
     assert not kfp.asked
 
 
@@ -208,7 +211,7 @@ def test_parameters_are_checked_before_anything_is_sent(
 
 
 def test_schedules(cli: Cli, kfp: MockKfp) -> None:
-    common = (*SOURCE, "--pipeline", GOLDEN)
+    common = (*SOURCE, "--pipeline", GOLDEN.with_name("refinement-cluster.yaml"))
     cli("recurring", "add", "weekly", *common, "--cron", "0 3 * * 1", "-p", "epochs=5")
     (schedule,) = kfp.recurring.values()
     assert schedule["trigger"]["cron_schedule"]["cron"] == "0 0 3 * * 1"
