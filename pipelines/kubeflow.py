@@ -300,7 +300,7 @@ class KubeflowHost:
         check(given, definitions(spec))
         if not run and spec and RUN_ID not in json.dumps(spec):
             raise HostError(
-                "the run has no name, and the steps of this pipeline do not know its id: compile it with --cluster"
+                "the run has no name, and its steps would not know its id: compile it with --cluster"
             )
         return api.V2beta1Run(
             display_name=run or None,
