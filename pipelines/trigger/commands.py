@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,19 +141,33 @@ def trigger(
         str, typer.Option(help="Experiment of the runs.", rich_help_panel=_KUBEFLOW)
     ] = "lidloop",
     kfp_namespace: Annotated[
-        str, typer.Option(help="Profile, on a host for many.", rich_help_panel=_KUBEFLOW)
+        str,
+        typer.Option(
+            envvar="LIDLOOP_KFP_NAMESPACE", help="Profile, on a host for many.", rich_help_panel=_KUBEFLOW
+        ),
     ] = "",
     kfp_token_file: Annotated[
         Path | None,
         typer.Option(
-            help="File of a bearer token.", show_default="what Kubernetes mounts", rich_help_panel=_KUBEFLOW
+            envvar="LIDLOOP_KFP_TOKEN_FILE",
+            help="File of a bearer token.",
+            show_default="what Kubernetes mounts",
+            rich_help_panel=_KUBEFLOW,
         ),
     ] = None,
     kfp_ca_file: Annotated[
-        Path | None, typer.Option(help="CA certificates to trust, PEM.", rich_help_panel=_KUBEFLOW)
+        Path | None,
+        typer.Option(
+            envvar="LIDLOOP_KFP_CA_FILE", help="CA certificates to trust, PEM.", rich_help_panel=_KUBEFLOW
+        ),
     ] = None,
     kfp_ui: Annotated[
-        str, typer.Option(help="Address for links, if another than the host's.", rich_help_panel=_KUBEFLOW)
+        str,
+        typer.Option(
+            envvar="KF_PIPELINES_UI_ENDPOINT",
+            help="Address for links, if another than the host's.",
+            rich_help_panel=_KUBEFLOW,
+        ),
     ] = "",
     kfp_service_account: Annotated[
         str, typer.Option(help="Service account of the steps.", rich_help_panel=_KUBEFLOW)
@@ -184,7 +199,6 @@ def trigger(
         --launcher kubeflow --kfp-host https://kfp.example.org
     """
     _check_access(keys, no_keys, host, tls_cert, tls_key)
-    logging.getLogger("lidloop.trigger").setLevel(logging.INFO)
     seconds = duration(cooldown)
     from pipelines.settings import RemoteSettings
     from pipelines.trigger.access import Access
@@ -296,6 +310,11 @@ def _serve(
         ssl_certfile=tls_cert,
         ssl_keyfile=str(tls_key) if tls_key else None,
     )
+    # A service's log is read by programs: a line each, with its time, and none is wrapped.
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
+    )
+    logging.getLogger("lidloop.trigger").setLevel(logging.INFO)
     shown = f"[{host}]" if ":" in host else host
     scheme = "https" if tls_cert else "http"
     typer.echo(f"listening: {scheme}://{shown}:{listening.getsockname()[1]} (stop with Ctrl-C)", err=True)

@@ -64,6 +64,7 @@ class Service:
     keys: dict[str, str]
     options: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
+    scheme: str = "http"
     client: httpx.Client = field(
         default_factory=lambda: httpx.Client(
             verify=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0)
@@ -119,7 +120,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -106,17 +107,29 @@ def test_a_storm_of_alerts_starts_one_run_and_restarts_start_none(make: Make) ->
     assert 3000 < float(over.split()[1]) - time.time() <= 3600
 
 
-def test_after_the_cool_down_an_alert_starts_another(make: Make) -> None:
-    service = make("--cooldown", "1s").start()
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl, which makes a certificate")
+def test_after_the_cool_down_an_alert_starts_another_and_tls_covers_the_key(
+    make: Make, tmp_path: Path
+) -> None:
+    files = {"-keyout": str(tmp_path / "tls.key"), "-out": str(tmp_path / "tls.crt")}
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-subj", "/CN=localhost", "-days", "1", *(text for pair in files.items() for text in pair)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    service = make("--cooldown", "1s", "--tls-key", files["-keyout"], "--tls-cert", files["-out"])
+    service.scheme = "https"
+    service.start()
+
+    def outcome() -> str:
+        answer = service.ask("POST", "/v1/alerts", key="alertmanager", json=message(alert()))
+        return str(answer.json()["alerts"][0]["outcome"])
+
     for count in (1, 2):
-        until(
-            lambda: (
-                service.ask("POST", "/v1/alerts", key="alertmanager", json=message(alert())).json()["alerts"][
-                    0
-                ]["outcome"]
-                == "started"
-            )
-        )
+        until(lambda: outcome() == "started")
         service.ended(count)
 
 
