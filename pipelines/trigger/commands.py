@@ -126,7 +126,9 @@ def trigger(
     kfp_host: Annotated[
         str,
         typer.Option(
-            envvar="KF_PIPELINES_ENDPOINT", help="https://HOST[/PATH] of the host.", rich_help_panel=_KUBEFLOW
+            envvar="KF_PIPELINES_ENDPOINT",
+            help="Address of the host, https://HOST/PATH.",
+            rich_help_panel=_KUBEFLOW,
         ),
     ] = "",
     kfp_pipeline: Annotated[

@@ -57,12 +57,6 @@ def test_further_labels_of_alerts_take_no_place_of_their_own() -> None:
         assert after["labels"] == {"team": "eyes", **before["labels"]}
 
 
-def test_alerts_keep_their_namespace() -> None:
-    """The operator lets an AlertmanagerConfig see alerts of its own namespace only."""
-    for alert in alerts(groups()):
-        assert "namespace" in alert["expr"] or "sum by" not in alert["expr"], alert["alert"]
-
-
 @pytest.mark.skipif(which("promtool") is None, reason="no promtool: apt-get install prometheus")
 def test_prometheus_takes_them(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
