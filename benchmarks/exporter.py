@@ -31,7 +31,7 @@ from lidloop.report.data import METRICS
 from lidloop.tables import read_table, write_table
 
 TARGET: Final = 1.0
-"""Seconds of the slowest scrape."""
+"""Seconds that 19 of 20 scrapes may take at most."""
 _FEATURES: Final = 18
 _SOURCES: Final = 8
 
@@ -70,7 +70,11 @@ def run(
             "iterations": iterations,
             "labels": labels,
             "scrapes": scrapes,
-            "seconds": {"median": median(seconds), "slowest": max(seconds)},
+            "seconds": {
+                "median": median(seconds),
+                "p95": float(np.percentile(seconds, 95)),
+                "slowest": max(seconds),
+            },
             "plain_seconds": plain,
             "ready_seconds": server.seconds + ready,
             "first_read_seconds": first,
@@ -201,13 +205,12 @@ def _write_run(run: Path, models: list[str], labels: int, say: Say) -> list[Path
 
 def rows(report: Mapping[str, Any]) -> list[Row]:
     """Lines of the table."""
-    slowest, plain = report["seconds"]["slowest"], report["plain_seconds"]
+    p95, plain = report["seconds"]["p95"], report["plain_seconds"]
     return [
         Row(
-            f"Slowest of {report['scrapes']} scrapes, {report['iterations']} iterations of "
-            f"{report['labels']:,} labels",
-            f"{1e3 * slowest:.0f} ms", f"{plain:.1f} s", f"{plain / slowest:.0f}×",
-            f"< {report['target']:g} s", slowest < report["target"],
+            f"Scrape of the exporter, p95, {report['iterations']} iterations of {report['labels']:,} labels",
+            f"{1e3 * p95:.0f} ms", f"{plain:.1f} s", f"{plain / p95:.0f}×", f"< {report['target']:g} s",
+            p95 < report["target"],
         )
     ]  # fmt: skip
 
@@ -216,8 +219,9 @@ def notes(report: Mapping[str, Any]) -> list[str]:
     """What to know beside the table."""
     first, later = report["first_read_seconds"], report["read_seconds"]
     return [
-        f"{report['series']:,} series, {report['bytes'] / 1e6:.1f} MB; a scrape at the median takes "
-        f"{1e3 * report['seconds']['median']:.0f} ms. Here theirs is reading the ledgers in the scrape.",
+        f"{report['series']:,} series, {report['bytes'] / 1e6:.1f} MB; of {report['scrapes']} scrapes "
+        f"the median takes {1e3 * report['seconds']['median']:.0f} ms, the slowest "
+        f"{1e3 * report['seconds']['slowest']:.0f} ms. Here theirs is reading the ledgers in the scrape.",
         f"First reading: registry {first['registry']:.1f} s (with the start of MLflow), runs "
         f"{first['runs']:.2f} s; later ones {later['registry']:.2f} s and {later['runs']:.2f} s. Ready "
         f"{report['ready_seconds']:.1f} s after the start; {report['rss_mb']} MB of memory.",

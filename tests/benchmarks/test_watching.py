@@ -9,7 +9,8 @@ import pytest
 from benchmarks import exporter, render, tracking
 
 SCRAPED = {
-    "iterations": 100, "labels": 100_000, "scrapes": 60, "seconds": {"median": 0.05, "slowest": 0.2},
+    "iterations": 100, "labels": 100_000, "scrapes": 60,
+    "seconds": {"median": 0.05, "p95": 0.2, "slowest": 1.2},
     "plain_seconds": 4.0, "ready_seconds": 3.0, "first_read_seconds": {"registry": 2.5, "runs": 0.1},
     "read_seconds": {"registry": 0.2, "runs": 0.0}, "series": 5000, "bytes": 600_000, "rss_mb": 290,
     "target": 1.0,
@@ -23,7 +24,7 @@ TRACKED = {
 def test_the_exporter_is_scraped() -> None:
     pytest.importorskip("mlflow")
     report = exporter.run(iterations=2, labels=600, scrapes=3)
-    assert report["seconds"]["slowest"] >= report["seconds"]["median"] > 0
+    assert report["seconds"]["slowest"] >= report["seconds"]["p95"] >= report["seconds"]["median"] > 0
     assert set(report["first_read_seconds"]) == {"registry", "runs"}
     full = 3 * 18 * 6 + 2 * 8 + 2 * 24 + 3 * 4  # drift, sources, evaluations, labels
     assert full < report["series"] < 2 * full
@@ -40,11 +41,11 @@ def test_tracking_is_measured() -> None:
     ("report", "rows", "change", "met"),
     [
         (SCRAPED, exporter.rows, {}, True),
-        (SCRAPED, exporter.rows, {"seconds": {"median": 0.1, "slowest": 1.1}}, False),
+        (SCRAPED, exporter.rows, {"seconds": {"median": 0.1, "p95": 1.1, "slowest": 1.2}}, False),
         (TRACKED, tracking.rows, {}, True),
         (TRACKED, tracking.rows, {"ratio": 1.021}, False),
     ],
-    ids=["scrape", "one slow scrape is a miss", "tracking", "too much tracking"],
+    ids=["scrape", "slow scrapes", "tracking", "too much tracking"],
 )
 def test_targets(report: dict[str, Any], rows: Any, change: dict[str, Any], met: bool) -> None:
     assert [row.met for row in rows(report | change)] == [met]
@@ -55,5 +56,5 @@ def test_the_page_shows_them() -> None:
     page = render.page(
         {"benchmarks": {"exporter": entry | {"report": SCRAPED}, "tracking": entry | {"report": TRACKED}}}
     )
-    assert "| Slowest of 60 scrapes, 100 iterations of 100,000 labels | 200 ms | 4.0 s | 20× |" in page
+    assert "| Scrape of the exporter, p95, 100 iterations of 100,000 labels | 200 ms | 4.0 s | 20× |" in page
     assert "lie from 1.001 to 1.007" in page.replace("\n", " ")
