@@ -25,8 +25,17 @@ OPERATORS: Final = {
 }
 """Parameters that only the operator's file gives, and what they say."""
 
-MOST: Final = {"iterations": 100, "epochs": 10_000, "imgsz": 4096, "batch": 65_536, "shards": 10_000}
-MOST |= {"gpus": 1024, "workers": 1024, "patience": 10_000, "seed": 2**31 - 1}
+MOST: Final = {
+    "iterations": 100,
+    "epochs": 10_000,
+    "imgsz": 4096,
+    "batch": 65_536,
+    "shards": 10_000,
+    "gpus": 1024,
+    "workers": 1024,
+    "patience": 10_000,
+    "seed": 2**31 - 1,
+}
 """Largest values that a caller may give."""
 
 _SOURCES: Final = 100
