@@ -131,7 +131,12 @@ def measure_labels(labels: LabelSet, *, windows: int, say: Say) -> dict[str, Any
     first, others = labelled(labels.points[rows < half]), labels.points[rows >= half]
     base = pool(first, sizes_of(first), edges, shape=shape)
     changes = {"whole face moved": moved, "upper lids lowered": lowered, "points scattered": scattered}
-    result: dict[str, Any] = {"faces": half, "power": {}}
+    everyone = pool(labels, sizes_of(labels), edges, shape=shape)
+    sizes = [n for n in (100, 200, 400, 800) if 2 * n <= len(labels)]
+    result: dict[str, Any] = {"faces": half, "power": {}, "false_alarms": []}
+    for n in sizes:
+        rates = false_alarms(everyone, reference=n, n=n, windows=20 * windows, alpha=DAILY, seed=n)
+        result["false_alarms"].append({"faces": n, "rules": rates})
     for name, change in changes.items():
         for pixels in PIXELS:
             other = change(labelled(others), pixels)

@@ -89,7 +89,8 @@ def test_the_page_says_what_is_seen_and_what_is_not() -> None:
             "false_alarms": [{"pictures": 50, "faces": 75, "rules": dict.fromkeys(RULES, rate)}],
             "power": {"blur, sigma 2 px": unseen, "pose, more": seen},
         },
-        "labels": {"faces": 100, "power": {"upper lids lowered, 5 px": seen}},
+        "labels": {"faces": 100, "power": {"upper lids lowered, 5 px": seen},
+                   "false_alarms": [{"faces": 100, "rules": dict.fromkeys(RULES, 0.25)}]},
         "corrupted": {"noise_px": 4, "faces": [30], "pixels": [0, 5],
                       **{k: {"0": [0.5], "5": [1.0]} for k in ("gate", "guard", "passes_both")}},
     }  # fmt: skip
@@ -97,4 +98,5 @@ def test_the_page_says_what_is_seen_and_what_is_not() -> None:
     assert "| pose, more | 50 | 50 | 50 | `yaw` |" in text
     assert "largest window tried: blur, sigma 2 px." in text
     assert "0 % (≤ 0.4 %)" in text
+    assert "| 100 | 25 % | 25 % | 25 % | 25 % |" in text
     assert "Real faces" not in text
