@@ -109,7 +109,7 @@ def runner(containers: Containers) -> Any:
     client = _connect()
     mounts = [Mount(path, path, type="bind", read_only=True) for path in containers.read]
     mounts += [Mount(path, path, type="bind") for path in (containers.out, *containers.write)]
-    environment = {"USER": "lidloop", "HOME": "/tmp"}  # the caller's number has no name in the image
+    environment = {"USER": "lidloop"}  # the caller's number has no name in the image
     environment |= {name: text for name, text in os.environ.items() if name.startswith(HANDED_ON)}
     options: dict[str, Any] = {
         "mounts": mounts,

@@ -11,13 +11,19 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kfp import compiler
 
+from lidloop.registry import Registry
+from lidloop.synthetic import write_faces_folder
 from pipelines.containers import ContainerError, Containers, ready
 from pipelines.engine import RunError, StepRecord, execute, locked
+from pipelines.local import run_local
+from pipelines.settings import RunSettings
 from pipelines.view import Quiet
 from tests.images.podman import Podman
 from tests.pipelines.test_engine import small, unnamed
@@ -41,7 +47,14 @@ def image(engine: Podman) -> str:
             folder.type, folder.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
             archive.addfile(folder)
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-    engine("import", f"--change=ENV PATH={path}", f"--change=ENV PYTHONPATH={ROOT}", tar, tag)
+    engine(
+        "import",
+        f"--change=ENV PATH={path}",
+        f"--change=ENV PYTHONPATH={ROOT}",
+        "--change=ENV HOME=/tmp",
+        tar,
+        tag,
+    )
     return tag
 
 
@@ -89,7 +102,7 @@ def test_steps_run_in_containers(run: Execute, engine: Podman, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("trap", "words"),
     [
-        ("refuse", "step work, iteration [012], failed: TrainingError: no face has a label"),
+        ("refuse", "step work, iteration [012], failed: TrainingError: no face"),
         ("die", "failed:"),
     ],
 )
@@ -106,6 +119,31 @@ def test_a_step_that_fails_is_no_success(
 def test_a_step_that_cannot_begin_is_no_success(run: Execute, engine: Podman) -> None:
     with pytest.raises(RunError, match="no_such_module"):
         run(unnamed)
+    assert left(engine) == []
+
+
+@pytest.mark.timeout(900)
+def test_the_loop_runs_in_containers(
+    api: str, image: str, engine: Podman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ultralytics")
+    monkeypatch.delenv("LIDLOOP_REGISTRY", raising=False)
+    plain = Containers.of
+
+    def of(*given: Any) -> Containers:
+        made = plain(*given)
+        return replace(made, read=(*made.read, *HERE))
+
+    monkeypatch.setattr(Containers, "of", of)
+    write_faces_folder(tmp_path / "faces", images=16, seed=1)
+    settings = RunSettings(
+        sources=(f"yolo:{tmp_path / 'faces'}",), iterations=1, epochs=1, imgsz=64, batch=8, workers=0,
+        base_weights="yolov8n-pose.yaml", device="cpu",
+    )  # fmt: skip
+    result = run_local(settings, out=tmp_path / "run", engine="docker", image=image)
+    assert {record.status for record in result.steps} == {"done"}
+    assert (result.out / "report.html").is_file()
+    assert Registry(result.registry, create=False).versions()
     assert left(engine) == []
 
 
