@@ -33,6 +33,7 @@ from lidloop.registry import Registry
 
 PROGRAM: Final = str(Path(sys.executable).with_name("lidloop"))
 THRESHOLD: Final = 0.25
+FIRST_EPOCHS: Final = 2
 WINDOW: Final = 300
 """Faces in the sliding window of serving."""
 
@@ -43,7 +44,7 @@ _CALM_LOOKS: Final = 10
 
 def run(
     work: Path, *, labelled: int = 300, traffic: int = 200, hide: float = 0.4, imgsz: int = 256,
-    epochs: int = 2, iterations: int = 2, per_second: float = 4.0, say: Say = quiet,
+    epochs: int = 3, iterations: int = 2, per_second: float = 4.0, say: Say = quiet,
 ) -> dict[str, Any]:  # fmt: skip
     """Close the loop once.
 
@@ -51,7 +52,8 @@ def run(
         work: an empty folder for all of it.
         labelled: pictures per population to train on. traffic: pictures per population to send.
         hide: share of the shifted population's labels that are withheld, for the loop to grow.
-        imgsz, epochs, iterations: of the runs. per_second: pictures sent.
+        imgsz, epochs, iterations: of the run that the alert starts; the first one has one iteration of two epochs.
+        per_second: pictures sent.
 
     Raises:
         Skipped: where Prometheus or Alertmanager is not installed.
@@ -68,7 +70,7 @@ def run(
         "base_weights": str(demo_weights()), "epochs": epochs, "imgsz": imgsz, "registry": str(registry),
         "device": "cpu", "keep_splits": True,
     }  # fmt: skip
-    _first_run(work / "first", folders["known"], training)
+    _first_run(work / "first", folders["known"], training | {"epochs": FIRST_EPOCHS})
     first = _champion(registry)
     time.event("first", f"a first run on the known faces: version {first['version']} is the champion")
     defaults = {
