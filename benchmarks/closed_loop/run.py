@@ -52,7 +52,7 @@ def run(
         work: an empty folder for all of it.
         labelled: pictures per population to train on. traffic: pictures per population to send.
         hide: share of the shifted population's labels that are withheld, for the loop to grow.
-        imgsz, epochs, iterations: of the run that the alert starts; the first one has one iteration of two epochs.
+        imgsz: of all runs. epochs, iterations: of the run that the alert starts.
         per_second: pictures sent.
 
     Raises:

@@ -47,7 +47,8 @@ def work(tmp_path: Path, drawn: tuple[Dataset, LabelVersion], exported: Path) ->
 def convert(steps: Steps, work: Path) -> dict[str, Path]:
     made, _ = steps.run(
         "convert", {},
-        sources=[f"yolo:{work / 'faces'}"], sources_fingerprint="", split=0.8, keep_splits=True, seed=0, pictures="",
+        sources=[f"yolo:{work / 'faces'}"], sources_fingerprint="", split=0.8, keep_splits=True,
+        seed=0, pictures="",
     )  # fmt: skip
     return made
 
