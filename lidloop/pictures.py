@@ -84,7 +84,7 @@ class Shared:
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022:
             raise DatasetError(
-                f"{folder} belongs to somebody else; remove it, or set TMPDIR to another folder"
+                f"{folder} is not safe from others; remove it, or set TMPDIR to another folder"
             )
         return folder
 
