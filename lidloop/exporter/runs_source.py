@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +32,8 @@ MAX_RUNS: Final = 200
 MAX_FOLDERS: Final = 20_000
 """Most folders of a run that are looked into."""
 MAX_BYTES: Final = 1 << 24
+GIVEN_UP: Final = 7 * 86400.0
+"""Seconds without a new label version after which an unfinished run in a bucket is looked at no more."""
 BEGUN, SUMMARY, VERSION, LOCK, LOG = "run.json", "summary.json", "version.json", ".lock", "logs/run.log"
 
 _DEPTH: Final = 6  # RUN/steps/PIPELINE/TASK/ARTIFACT, and one to spare
@@ -116,7 +120,8 @@ class RunsSource:
         ends = [item.modified for item in found if item.key.rpartition("/")[2] == SUMMARY]
         labels = self._records(name, store, left_out, found)
         record = RunRecord(name, "", max(ends) if ends else None, labels)
-        if ends:
+        newest = max((item.modified for item in found), default=math.inf)
+        if ends or newest < time.time() - GIVEN_UP:
             self._ended[name] = record
         return record
 

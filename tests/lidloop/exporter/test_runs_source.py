@@ -107,7 +107,7 @@ def test_no_folder_is_an_error(tmp_path: Path) -> None:
         RunsSource(str(tmp_path / "none")).read()
 
 
-def test_a_bucket_of_kubeflow(bucket: Bucket) -> None:
+def test_a_bucket_of_kubeflow(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     root = "v2/artifacts/lidloop-refinement"
     bucket.put(f"{root}/run-1/nms-filter/e1/grown/version.json", json.dumps(GROWN).encode())
     bucket.put(f"{root}/run-1/nms-filter/e1/grown/text/a.txt", b"0 0.5 0.5 0.1 0.1\n")
@@ -121,6 +121,12 @@ def test_a_bucket_of_kubeflow(bucket: Bucket) -> None:
         assert done.ended is not None
         assert [record.model for record in done.labels] == ["abc"]
         assert reading.left_out == 1
+    bucket.put(f"{root}/run-2/nms-filter/e1/grown/version.json", json.dumps(GROWN).encode())
+    assert len(source.read().runs[1].labels) == 1, "an unfinished run is looked at again"
+    monkeypatch.setattr(runs_source, "GIVEN_UP", -3600.0)
+    source.read()
+    bucket.put(f"{root}/run-2/report/e2/folder/summary.json", b"{}")
+    assert source.read().runs[1].ended is None, "until it is given up"
 
 
 def test_several_places_are_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
