@@ -100,12 +100,13 @@ def measure_traffic(*, unshifted: int, shifted: int, windows: int, say: Say) -> 
         edges = edges_of(usual, sizes_of(usual), shape=shape)
         base = pool(usual, sizes_of(usual), edges, shape=shape)
         reference = unshifted // 2
-        grid = [n for n in (20, 30, 50, 75, 100, 150, 200, 300) if n <= reference]
+        grid = (20, 30, 50, 75, 100, 150, 200, 300)
+        disjoint = [n for n in grid if n <= reference]
         result: dict[str, Any] = {
             "reference_pictures": reference,
             "faces_per_picture": base.faces,
             "windows": windows,
-            "false_alarms": _false_alarms(base, reference, grid, windows, say),
+            "false_alarms": _false_alarms(base, reference, disjoint, windows, say),
             "power": {},
         }
         pools: dict[str, LabelSet] = {}
@@ -117,7 +118,7 @@ def measure_traffic(*, unshifted: int, shifted: int, windows: int, say: Say) -> 
             pools[name] = found(detector, list(drawn(shifted, seed=41 + k, options=options)))
     for name, labels in pools.items():
         other = pool(labels, sizes_of(labels), edges, shape=shape)
-        result["power"][name] = _power(base, other, reference, [n for n in grid if n <= shifted], windows)
+        result["power"][name] = _power(base, other, reference, grid, windows)
     return result
 
 
@@ -141,8 +142,7 @@ def measure_labels(labels: LabelSet, *, windows: int, say: Say) -> dict[str, Any
         for pixels in PIXELS:
             other = change(labelled(others), pixels)
             shifted = pool(other, sizes_of(other), edges, shape=shape)
-            grid = [n for n in (50, 100, 200, 500, 1000) if n <= half]
-            entry = _power(base, shifted, half, grid, windows, alpha=DAILY)
+            entry = _power(base, shifted, half, (50, 100, 200, 500, 1000), windows, alpha=DAILY)
             result["power"][f"{name}, {pixels} px"] = entry
     return result
 
@@ -195,8 +195,7 @@ def measure_real(folder: Path, place: Path, *, windows: int, say: Say) -> dict[s
     for name, labels in others.items():
         say(f"real faces: {name}")
         other = pool(labels, sizes, edges, shape=shape)
-        usable = [n for n in grid if n <= min(half, len(other))]
-        result["power"][name] = _power(base, other, half, usable, windows)
+        result["power"][name] = _power(base, other, half, grid, windows)
     return result
 
 

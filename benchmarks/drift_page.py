@@ -138,6 +138,7 @@ def _false_alarms(report: Mapping[str, Any]) -> str:
              *(f"{_percent(d['day'])} (≤ {_percent(d['day_at_most'])})" for d in days))
         )  # fmt: skip
     head = ("Pictures", "Faces", *(f"`{rule}`" for rule in named))
+    drawn = 2 * report["labels"]["faces"]
     rules = "\n".join(f"- `{rule}`: {RULES[rule]}" for rule in named)
     return f"""## False alarms
 
@@ -164,12 +165,8 @@ What that says:
   hourly alarm.
 - Only `ks` keeps its promise of at most 1 % a day at every size.
 
-The same for labels, where reference and window have the same number of faces, drawn from {
-        2
-        * report["labels"][
-            "faces"
-        ]:,} generated faces: share of single checks with an alarm, at 1 % a check for `psi` and
-`ks`.
+The same for labels, where reference and window have the same number of faces, drawn from {drawn:,}
+generated faces: share of single checks with an alarm, at 1 % a check for `psi` and `ks`.
 
 {_label_alarms(report)}
 
@@ -188,7 +185,8 @@ def _traffic(report: Mapping[str, Any]) -> str:
 Pictures drawn and found by the demo network ({_reference(report)}). Smallest window, in pictures of
 {report["traffic"]["faces_per_picture"]:.2g} faces, in which nine of ten raise an alarm, at the false-alarm
 rate above, which `ks` keeps; – where the largest window does not. `convention` needs {CONVENTION_VALUES}
-values, `psi` {MIN_VALUES}.
+values, `psi` {MIN_VALUES}. Pictures of a window may repeat: there are a hundred or so of each
+shift, and what is particular to these tells a little in the largest windows.
 
 {_power_table(report["traffic"]["power"])}
 

@@ -137,10 +137,14 @@ def false_alarms(
 def power(
     unshifted: Pool, shifted: Pool, *, reference: int, n: int, windows: int, alpha: float, seed: int
 ) -> dict[str, Any]:
-    """Share of windows of shifted pictures with an alarm by rule, and the features that raise most."""
+    """Share of windows of shifted pictures with an alarm by rule, and the features that raise most.
+
+    Pictures of a window may repeat: there may be fewer shifted ones than it has.
+    """
     rng = np.random.default_rng(seed)
     first = histograms(choose(len(unshifted), reference, windows, rng), unshifted)
-    then = histograms(choose(len(shifted), n, windows, rng), shifted)
+    often = rng.multinomial(n, np.full(len(shifted), 1 / len(shifted)), size=windows).astype(np.float64)
+    then = histograms(often, shifted)
     found = alarms(first, then, alpha=alpha)
     by_feature = found["psi"].mean(axis=0)
     order = [k for k in np.argsort(-by_feature, kind="stable")[:3] if by_feature[k] >= 0.5]
