@@ -1,8 +1,8 @@
 """What those who watch a model need to know of its iteration and a registry does not say: ``watch.json``.
 
 The register step puts it into the version's bundle, under the bundle's digest. It is what ``lidloop
-exporter`` turns into metrics and what the run's report reads; nobody has to compute anything. Versions
-registered before there was such a file have none.
+exporter`` turns into metrics, so that it has nothing to compute. Versions registered before there was such a
+file have none.
 
 An iteration k trains a model on label version k ("trained on") and makes version k + 1 with it ("made").
 Drift and guards are about what it *made*, as that is what can go wrong here, and it is known before the gate
@@ -28,7 +28,7 @@ is asked about the model. Undefined numbers are null; no key is ever left out::
             "box_size": {
               "n": [1120, 1440],                 sample sizes: values that are defined
               "psi": 0.031,                      population stability index over tenths of the first
-              "psi_limit": 0.034,                what chance alone exceeds once in 1 / alpha tests
+              "psi_limit": 0.034,                what chance exceeds at alpha over the features
               "js": 0.074,                       Jensen-Shannon distance, base 2, 0 to 1, over the same tenths
               "ks": 0.061,                       Kolmogorov-Smirnov distance, 0 to 1
               "p": 0.012,                        its p-value
