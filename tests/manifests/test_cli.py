@@ -35,5 +35,5 @@ def test_help(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> Non
     ],
 )
 def test_what_is_none(words: list[str], reason: str) -> None:
-    with pytest.raises(Exception, match="No such|valid"):
+    with pytest.raises(Exception, match=r"No such|valid"):
         parse(words)
