@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,16 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from lidloop.drift import PER_IMAGE, Shape, bins, features, live_reference, psi
+from lidloop.drift import (
+    PER_IMAGE,
+    Shape,
+    bins,
+    features,
+    js_distance,
+    ks_distance_of_counts,
+    live_reference,
+    psi,
+)
 from lidloop.labels import Face, Floats, LabelSet
 from lidloop.screening import ModelInfo, Screening
 
@@ -30,6 +39,13 @@ MIN_VALUES: Final = 100
 _MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
 _WINDOW: Final = "lidloop_serving_window_values"
+
+
+_DISTANCES: Final[dict[str, tuple[str, Callable[[Sequence[int], Sequence[int]], float]]]] = {
+    "psi": ("Population stability index", psi),
+    "js": ("Jensen-Shannon distance, base 2,", js_distance),
+    "ks": ("Kolmogorov-Smirnov distance, looked at on the bins' edges,", ks_distance_of_counts),
+}
 
 
 disable_created_metrics()  # a series more for each, which PromQL has no use for
@@ -229,7 +245,7 @@ class _Snapshot:
 
 
 def _drift(families: Iterable[Metric], reference: Mapping[str, list[int]]) -> list[Metric]:
-    """PSI by feature, of the windows of all processes together against the reference profile."""
+    """Distances by feature of the windows of all processes together from the reference profile."""
     counts = {feature: [0] * len(expected) for feature, expected in reference.items()}
     for family in families:
         for sample in family.samples if family.name == _WINDOW else ():
@@ -241,18 +257,22 @@ def _drift(families: Iterable[Metric], reference: Mapping[str, list[int]]) -> li
         "Values of the model's reference profile by feature and bin.",
         labels=["feature", "bin"],
     )
-    index = GaugeMetricFamily(
-        "lidloop_serving_drift_psi",
-        "Population stability index of the sliding window against the model's reference profile; "
-        f"absent under {MIN_VALUES} values.",
-        labels=["feature"],
-    )
+    distances = {
+        name: GaugeMetricFamily(
+            f"lidloop_serving_drift_{name}",
+            f"{words} of the sliding window against the model's reference profile; "
+            f"absent under {MIN_VALUES} values.",
+            labels=["feature"],
+        )
+        for name, (words, _) in _DISTANCES.items()
+    }
     for feature, expected in reference.items():
         for k, count in enumerate(expected):
             shares.add_metric([feature, str(k)], count)
         if sum(counts[feature]) >= MIN_VALUES:
-            index.add_metric([feature], psi(expected, counts[feature]))
-    return [shares, index]
+            for name, (_, distance) in _DISTANCES.items():
+                distances[name].add_metric([feature], distance(expected, counts[feature]))
+    return [shares, *distances.values()]
 
 
 def _bury_the_dead(folder: Path) -> None:

@@ -15,7 +15,7 @@ from lidloop.drift.profile import (
     reference_profile,
 )
 from lidloop.drift.shape import Shape
-from lidloop.drift.statistics import PSI_EPSILON, psi, psi_limit
+from lidloop.drift.statistics import PSI_EPSILON, js_distance, ks_distance_of_counts, psi, psi_limit
 
 __all__ = [
     "CONFIDENCE",
@@ -28,6 +28,8 @@ __all__ = [
     "decile_edges",
     "features",
     "histogram",
+    "js_distance",
+    "ks_distance_of_counts",
     "live_reference",
     "psi",
     "psi_limit",

@@ -101,13 +101,15 @@ def js_distance(reference: Sequence[int], current: Sequence[int]) -> float:
     """Jensen-Shannon distance of two histograms over the same bins, base 2: 0 equal, 1 nothing shared.
 
     The square root of the divergence, which is a metric (Endres and Schindelin 2003). NaN where a histogram
-    is empty.
+    is empty. By NumPy alone, since serving computes it and has no scipy; tests hold it to scipy's.
     """
-    jensenshannon = _scipy("spatial.distance").jensenshannon
     r, c = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
     if not r.sum() or not c.sum():
         return math.nan
-    return float(jensenshannon(r, c, base=2))
+    p, q = r / r.sum(), c / c.sum()
+    middle = (p + q) / 2
+    bits = sum(float((x[x > 0] * np.log2(x[x > 0] / middle[x > 0])).sum()) for x in (p, q))
+    return math.sqrt(max(0.0, bits / 2))
 
 
 def ks_test(a: Floats, b: Floats) -> KS:
@@ -123,17 +125,24 @@ def ks_test(a: Floats, b: Floats) -> KS:
     return KS(float(result.statistic), float(result.pvalue))
 
 
+def ks_distance_of_counts(reference: Sequence[int], current: Sequence[int]) -> float:
+    """Kolmogorov-Smirnov distance of two histograms over the same bins; NaN where one is empty."""
+    r, c = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
+    if not r.sum() or not c.sum():
+        return math.nan
+    return float(np.abs(np.cumsum(r) / r.sum() - np.cumsum(c) / c.sum()).max())
+
+
 def ks_of_counts(reference: Sequence[int], current: Sequence[int]) -> KS:
     """The same from two histograms over the same bins, where single values are not kept.
 
     The distance is looked at on the edges only, so it is at most the samples' own and its p-value at least
     theirs.
     """
-    r, c = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
-    n, m = r.sum(), c.sum()
+    n, m = sum(reference), sum(current)
     if not n or not m:
         return KS(math.nan, math.nan)
-    distance = float(np.abs(np.cumsum(r) / n - np.cumsum(c) / m).max())
+    distance = ks_distance_of_counts(reference, current)
     effective = max(1, round(n * m / (n + m)))
     return KS(distance, float(_scipy("stats").kstwo.sf(distance, effective)))
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.spatial.distance import jensenshannon
 
 from lidloop.drift import histogram, psi, psi_limit
 from lidloop.drift.statistics import holm, js_distance, ks_of_counts, ks_test
@@ -98,8 +99,9 @@ def test_jensen_shannon(a: list[int], b: list[int], expected: float) -> None:
 
 
 @given(COUNTS, st.randoms(use_true_random=False))
-def test_jensen_shannon_is_a_distance_below_1(counts, random) -> None:
+def test_jensen_shannon_is_scipys_and_a_distance_below_1(counts, random) -> None:
     other = random.sample(counts, len(counts))
+    assert js_distance(counts, other) == pytest.approx(jensenshannon(counts, other, base=2), abs=1e-7)
     assert 0 <= js_distance(counts, other) <= 1 + 1e-9
     assert js_distance(counts, other) == pytest.approx(js_distance(other, counts))
 
@@ -157,10 +159,11 @@ def test_what_serving_needs_does_without_scipy() -> None:
     code = (
         "import sys; sys.modules['scipy'] = None\n"
         "from lidloop.drift import Shape, features, psi, psi_limit, reference_profile\n"
-        "from lidloop.drift.statistics import js_distance\n"
+        "from lidloop.drift.statistics import js_distance, ks_distance_of_counts, ks_of_counts\n"
         "from lidloop.errors import LidloopError\n"
         "psi([1, 2], [2, 1]), psi_limit([1, 2], [2, 1], alpha=0.01)\n"
-        "try: js_distance([1, 2], [2, 1])\n"
+        "js_distance([1, 2], [2, 1]), ks_distance_of_counts([1, 2], [2, 1])\n"
+        "try: ks_of_counts([1, 2], [2, 1])\n"
         "except LidloopError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
