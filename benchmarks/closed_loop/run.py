@@ -34,7 +34,7 @@ from lidloop.registry import Registry
 PROGRAM: Final = str(Path(sys.executable).with_name("lidloop"))
 THRESHOLD: Final = 0.25
 FIRST_EPOCHS: Final = 2
-WINDOW: Final = 300
+WINDOW: Final = 400
 """Faces in the sliding window of serving."""
 
 _DRIFT: Final = "version_feature:lidloop_serving_drift:psi"
@@ -79,7 +79,7 @@ def run(
     }  # fmt: skip
     with ExitStack() as stack:
         pieces = stack.enter_context(_pieces(work, registry, defaults))
-        with Traffic(pieces.serve.port, folders["traffic-known"], per_second=per_second) as sent:
+        with Traffic(pieces.serve.port, [folders["traffic-known"]], per_second=per_second) as sent:
             try:
                 report = _watch(time, pieces, sent, folders, registry, first)
             except BaseException:
@@ -224,8 +224,10 @@ def _watch(
     before = dict(time.drift[-1]["psi"])
     time.event("calm", f"{WINDOW} faces: the largest PSI is {max(before.values()):.2f} ({_largest(before)})")
 
-    sent.send(folders["traffic-shifted"])
-    time.event("shift", "the faces become darker, smaller and droopier")
+    sent.send([folders["traffic-known"], folders["traffic-shifted"]])
+    time.event(
+        "shift", "another clinic joins: every second picture is darker, its faces smaller and droopier"
+    )
     time.wait(
         "a PSI over the threshold", 240, lambda: max(drift().values(), default=0.0) > THRESHOLD, every=1
     )

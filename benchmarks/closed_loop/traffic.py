@@ -1,4 +1,4 @@
-"""Pictures sent at a steady pace, one after the other, from a folder that can be exchanged."""
+"""Pictures sent at a steady pace, one after the other, from folders that can be exchanged."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ class Traffic:
         statuses: answers by HTTP status. versions: model versions that answered, each once, in turn.
     """
 
-    def __init__(self, port: int, folder: Path, *, per_second: float) -> None:
+    def __init__(self, port: int, folders: list[Path], *, per_second: float) -> None:
         self._port, self._pause = port, 1 / per_second
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._send, daemon=True)
         self.statuses: Counter[int] = Counter()
         self.versions: list[str] = []
-        self.send(folder)
+        self.send(folders)
 
-    def send(self, folder: Path) -> None:
-        """From now on send the pictures of a folder, over and over."""
-        pictures = [path.read_bytes() for path in sorted(folder.glob("images/*/*.jpg"))]
+    def send(self, folders: list[Path]) -> None:
+        """From now on send pictures of each folder in turn, over and over."""
+        each = [[path.read_bytes() for path in sorted(f.glob("images/*/*.jpg"))] for f in folders]
+        pictures = [picture for turn in zip(*each, strict=True) for picture in turn]
         with self._lock:
             self._pictures = pictures
 
