@@ -16,8 +16,7 @@ STORED: Final = "closed-loop.json"
 FIGURE: Final = "closed-loop.png"
 
 SHORT: Final = {
-    "shift": "faces shift", "alert": "alert", "trained": "run ends", "serving": "new champion",
-    "resolved": "resolved",
+    "shift": "faces shift", "alert": "alert", "serving": "new champion", "resolved": "resolved",
 }  # fmt: skip
 """Events that the figure marks, by name."""
 _LINES: Final = 4
@@ -52,7 +51,8 @@ def text(entry: Mapping[str, Any]) -> str:
         cpu=entry["machine"]["cpu"], cores=entry["machine"]["cores"],
         first=first["version"], second=second["version"],
         gold="; ".join(f"{name} {100 * second['gold'][key]:.1f} %" for key, name in names.items()),
-        grown=second["grown"], hold=report["hold"], sent=sum(report["statuses"].values()),
+        grown=second["grown"], iteration=second["iteration"], hold=report["hold"],
+        sent=sum(report["statuses"].values()),
         **{key: report[key] for key in ("labelled", "traffic", "window", "threshold", "per_second", "imgsz",
                                         "epochs", "iterations", "runs")},
         hide=f"{100 * report['hide']:.0f} %",
@@ -81,6 +81,9 @@ def figure(report: Mapping[str, Any]) -> bytes:
         axes.axhline(report["threshold"], color=colours["soft"], linestyle="--", linewidth=1)
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.02)
+        axes.set_yticks([0.02, 0.05, 0.1, 0.25, 0.5, 1], minor=False)
+        axes.set_yticks([], minor=True)
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.annotate("threshold", (looks[0]["at"], report["threshold"]), xytext=(0, 3),
                       textcoords="offset points", color=colours["soft"], fontsize=8)  # fmt: skip
         for event in report["events"]:

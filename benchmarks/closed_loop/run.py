@@ -247,20 +247,29 @@ def _watch(
     started = time.wait("a run by the trigger service", 60, looked(runs), every=1)[0]
     time.event("run", f"its webhook reaches the trigger service, which starts run {started['id']}")
 
+    def serving() -> bool:
+        """Whether another version answers; said when it is first seen."""
+        if sent.versions[-1] == first["version"]:
+            return False
+        if not any(event["name"] == "serving" for event in time.events):
+            time.event("serving", f"the service answers with version {sent.versions[-1]}")
+        return True
+
     def ended() -> Any:
         drift()
+        serving()
         return [one for one in runs() if one["state"] in ("succeeded", "failed", "lost")]
 
     done = time.wait("the end of the run", 1800, looked(ended), every=1)[0]
     if done["state"] != "succeeded":
         raise RuntimeError(f"the run that the alert started failed: {done}")
     second = _champion(registry)
-    time.event("trained", f"the run ends; version {second['version']} is the champion now")
+    time.event("trained", f"the run ends; version {second['version']} is the champion")
     if second["version"] == first["version"]:
         raise RuntimeError(f"no version of the run became champion: {_gates(registry)}")
 
-    time.wait("the new champion in answers", 60, looked(lambda: sent.versions[-1:] == [second["version"]]))
-    time.event("serving", f"the service answers with version {second['version']}, without a lost picture")
+    time.wait("the new champion in answers", 60, looked(lambda: sent.versions[-1] == second["version"]))
+    serving()
     looks[0] = 0
     time.wait("the drift back under the threshold", 300, lambda: calm(looks), every=1)
     after = dict(time.drift[-1]["psi"])

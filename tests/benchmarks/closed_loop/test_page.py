@@ -24,7 +24,7 @@ def entry() -> dict[str, Any]:
         {"at": 50.0, "version": "1", "psi": {"box_size": 2.5, "yaw": 0.06}},
         {"at": 90.0, "version": "3", "psi": {"box_size": 0.1}},
     ]
-    champion = {"gold": GOLD, "grown": 40, "gate": {"reasons": ["NME 9 % → 5 %"]}}
+    champion = {"gold": GOLD, "grown": 40, "iteration": 1, "gate": {"reasons": ["NME 9 % → 5 %"]}}
     report = {
         "events": events, "drift": drift, "first": champion | {"version": "1"},
         "second": champion | {"version": "3"}, "statuses": {"200": 900}, "labelled": 300, "traffic": 200,
