@@ -40,7 +40,7 @@ def test_it_says_what_happened_and_why_the_champion_changed(entry: dict[str, Any
     for said in (
         "| 60 s | the alert fires |",
         "- NME 9 % → 5 %",
-        "Version 3 on the gold labels",
+        "Version 3 is the run's iteration 1",
         "NME 5.0 %;",
     ):
         assert said in page
