@@ -24,6 +24,16 @@ settings.register_profile(
 settings.load_profile("patient")
 
 
+@pytest.fixture(autouse=True)
+def mlflow_as_it_was() -> Iterator[None]:
+    """What the exporter tells MLflow by way of the environment is for a process of its own."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
+    yield
+    for name in [name for name in os.environ if name.startswith("MLFLOW_") and name not in before]:
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, LabelVersion]:
     """Twenty drawn pictures, a third of their faces without a label, as dataset and label version 0."""
