@@ -22,7 +22,7 @@ cluster-tools: .venv/ready  ## helm, kubectl and Grafana's types into .tools; wi
 
 image-test: .venv/ready cluster-tools  ## all images, built and run with podman: as root, 20 minutes, 40 GB of disk
 	LIDLOOP_IMAGES=docs/images.json $(RUN) pytest -rs tests/images
-	$(RUN) python -m benchmarks.docs
+	$(RUN) python -m benchmarks.pages
 
 build-requirements.txt: pyproject.toml uv.lock | $(UV)  ## what builds the images, with hashes
 	$(UV) export --quiet --frozen --only-group images --no-emit-project --output-file $@
@@ -42,10 +42,10 @@ closed-loop: .venv/ready  ## traffic shifts, an alert starts a run, its champion
 	$(RUN) python -m benchmarks.closed_loop
 
 docs: .venv/ready  ## figures and tables under docs/ that need no measuring
-	$(RUN) python -m benchmarks.docs
-	$(RUN) python charts/document.py
+	$(RUN) python -m benchmarks.pages
+	$(RUN) python -m benchmarks.pages.chart
 	$(RUN) python -m charts.dashboards
-	$(RUN) python charts/alerts.py
+	$(RUN) python -m benchmarks.pages.alerts
 
 clean:
 	rm -rf .venv .uv .tools runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

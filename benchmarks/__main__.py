@@ -23,13 +23,9 @@ from rich.table import Table
 from benchmarks import (
     auto_label,
     detection,
-    docs,
     exporter,
     filter,
-    measurements,
     overhead,
-    render,
-    scale,
     service,
     sigma,
     soak,
@@ -37,6 +33,10 @@ from benchmarks import (
     unlabelled,
 )
 from benchmarks.common import Say, Skipped, machine
+from benchmarks.measurements import measure as measurements
+from benchmarks.pages import __main__ as docs
+from benchmarks.pages import benchmarks as render
+from benchmarks.scale import report as scale
 from lidloop.files import write_atomic
 
 STORED: Final = "benchmarks.json"

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from benchmarks.common import REAL_FACES, Row, Say, from_environment, quiet, sample_ibug, show
 from benchmarks.paper_procedure import PaperResult, predict_and_filter
-from lidloop.autolabel import predict_shard
-from lidloop.dataset import Dataset, LabelVersion, write_initial
-from lidloop.detector import Detector, load_detector
-from lidloop.export import export_onnx
+from lidloop.autolabel.predict import predict_shard
+from lidloop.autolabel.refine import refine
+from lidloop.data.dataset import Dataset, LabelVersion, write_initial
+from lidloop.detection.detector import Detector, load_detector
 from lidloop.files import write_atomic
 from lidloop.images import read_rgb
 from lidloop.labels import box_iou
-from lidloop.refinement import refine
+from lidloop.training.export import export_onnx
 
 T = TypeVar("T")
 
@@ -283,7 +283,7 @@ def run(
     Raises:
         Disagreement: where the two sides keep different labels.
     """
-    from lidloop.convert import convert
+    from lidloop.data.convert import convert
     from lidloop.demo import demo_weights
     from lidloop.synthetic import write_faces_folder
 

@@ -21,13 +21,13 @@ import numpy as np
 
 from benchmarks.auto_label import model_at
 from benchmarks.common import Row, Say, quiet, show
-from lidloop.convert import convert
+from lidloop.data.convert import convert
 from lidloop.demo import demo_weights
-from lidloop.detector import Detector, Image, as_input, load_detector
+from lidloop.detection.detector import Detector, Image, as_input, load_detector
 from lidloop.images import read_rgb
 from lidloop.labels import Face
-from lidloop.quantise import try_int8
 from lidloop.synthetic import write_faces_folder
+from lidloop.training.quantise import try_int8
 
 TARGET: Final = 0.7
 """Of the bare forward pass. The service may take 0.85 of it over HTTP, and does more than detect."""

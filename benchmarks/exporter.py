@@ -23,12 +23,12 @@ import pyarrow as pa
 
 from benchmarks.common import Row, Say, quiet
 from benchmarks.servers import running
-from lidloop.bundle import seal
-from lidloop.candidates import REASONS
-from lidloop.dataset import LEDGER_SCHEMA, ledger_counts
+from lidloop.autolabel.candidates import REASONS
+from lidloop.data.dataset import LEDGER_SCHEMA, ledger_counts
+from lidloop.data.tables import read_table, write_table
 from lidloop.exporter.figures import GUARDS, PAIRS
+from lidloop.models.bundle import seal
 from lidloop.report.data import METRICS
-from lidloop.tables import read_table, write_table
 
 TARGET: Final = 1.0
 """Seconds that 19 of 20 scrapes may take at most."""
@@ -122,7 +122,7 @@ def _readings(text: str) -> dict[str, float]:
 
 def _fill_registry(place: Path, iterations: int, labels: int, say: Say) -> list[str]:
     """Register so many iterations of models that nobody trained; return the models' digests."""
-    from lidloop.registry import Registry
+    from lidloop.registry.registry import Registry
 
     registry = Registry(place / "registry")
     history: list[dict[str, Any]] = []

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.paper_procedure import Box, filter_by_priority, filter_predictions
+from lidloop.autolabel.priority_nms import KEPT, priority_nms, priority_order
 from lidloop.files import write_atomic
-from lidloop.nms import KEPT, priority_nms, priority_order
 
 T = TypeVar("T")
 

@@ -24,11 +24,11 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.results import DOCS
 from lidloop.demo import demo_weights
-from lidloop.detector import load_detector
-from lidloop.export import export_onnx
+from lidloop.detection.detector import load_detector
 from lidloop.files import write_atomic
-from lidloop.screening import ModelInfo
+from lidloop.screening.screen import ModelInfo
 from lidloop.synthetic import draw_face
+from lidloop.training.export import export_onnx
 from serving.app import create_app
 from serving.model import Served
 from serving.settings import Settings

@@ -14,7 +14,7 @@ import typer
 
 from benchmarks.results import DOCS
 from lidloop import drawing
-from lidloop.dataset import Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.files import write_atomic
 from lidloop.images import read_rgb
 from lidloop.labels import HUMAN

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lidloop.dataset import Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.errors import DatasetError
 from lidloop.files import write_atomic
 from lidloop.report import figures, pictures

@@ -21,10 +21,10 @@ import cv2
 import psutil
 
 from benchmarks.auto_label import model_at
-from lidloop.bundle import seal
-from lidloop.convert import convert
+from lidloop.data.convert import convert
 from lidloop.demo import demo_weights
 from lidloop.drift import reference_profile
+from lidloop.models.bundle import seal
 from lidloop.synthetic import draw_face, write_faces_folder
 
 CANTHAL_PX = 150.0

@@ -36,7 +36,7 @@ from benchmarks.servers import (
     throughput,
 )
 from lidloop.demo import demo_weights
-from lidloop.detector import load_detector
+from lidloop.detection.detector import load_detector
 from lidloop.images import decode_rgb
 
 LATENCY_TARGET: Final = 0.85

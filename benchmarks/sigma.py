@@ -27,11 +27,11 @@ from benchmarks.common import (
     sample_ibug,
     show,
 )
-from lidloop.autolabel import predict
-from lidloop.dataset import Dataset, LabelVersion
-from lidloop.detector import Detector, torch_network
-from lidloop.evaluation import evaluate
-from lidloop.training import SIGMA_RECIPE, ULTRALYTICS_DEFAULT, TrainSettings, train
+from lidloop.autolabel.predict import predict
+from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.detection.detector import Detector, torch_network
+from lidloop.evaluation.evaluate import evaluate
+from lidloop.training.fine_tune import SIGMA_RECIPE, ULTRALYTICS_DEFAULT, TrainSettings, train
 
 FACTOR: Final = 5
 SCORE: Final = 0.05
@@ -120,7 +120,7 @@ def run(
     weights = from_environment(BASE_WEIGHTS, "weights that do not know the landmarks yet")
     if not real.is_dir():
         raise Skipped(f"needs the folder {source} under {REAL_FACES}")
-    from lidloop.convert import convert
+    from lidloop.data.convert import convert
 
     def settings(**changed: Any) -> TrainSettings:
         return TrainSettings(imgsz=imgsz, batch=batch, device="cpu", seed=seed, workers=2, **changed)

@@ -2,7 +2,8 @@
 
 The same training twice, short and long: once teaching every unlabelled region as background, as detectors
 are commonly trained, once without background loss where the model itself is sure of a face
-(``lidloop.training.IGNORE_UNLABELLED``). Counted is what the iteration would grow, and what gold says.
+(``lidloop.training.fine_tune.IGNORE_UNLABELLED``). Counted is what the iteration would grow, and what gold
+says.
 
 On drawn faces, where it is known which labels were hidden; and on real ones, where nobody knows. Both start
 from a model that has learned faces from other, fully labelled pictures, as every iteration but the first
@@ -29,18 +30,18 @@ from benchmarks.common import (
     quiet,
     sample_ibug,
 )
-from lidloop.autolabel import predict_shard
-from lidloop.convert import convert
-from lidloop.dataset import Dataset, LabelVersion
+from lidloop.autolabel.predict import predict_shard
+from lidloop.autolabel.refine import read_predictions, refine
+from lidloop.data.convert import convert
+from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.demo import demo_weights
-from lidloop.evaluation import evaluate
+from lidloop.evaluation.evaluate import evaluate
 from lidloop.files import write_atomic
 from lidloop.labels import Floats
-from lidloop.refinement import read_predictions, refine
 from lidloop.report.ledger import compare_with_truth
 from lidloop.report.write import read_hidden
 from lidloop.synthetic import write_faces_folder
-from lidloop.training import IGNORE_UNLABELLED, TrainSettings, train
+from lidloop.training.fine_tune import IGNORE_UNLABELLED, TrainSettings, train
 
 ARMS: Final = {"ignored": dict(IGNORE_UNLABELLED), "punished": None}
 _QUESTION: Final = "growth when unlabelled faces are no background"

@@ -29,8 +29,8 @@ def auto_label(
     from components.step import inference, step
 
     with step("auto_label", iteration) as this:
-        from lidloop.autolabel import predict_shard
-        from lidloop.dataset import Dataset
+        from lidloop.autolabel.predict import predict_shard
+        from lidloop.data.dataset import Dataset
 
         index, count = map(int, shard.split("/"))
         backend, place = inference(device, index)

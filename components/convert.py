@@ -35,8 +35,8 @@ def convert(
     from components.step import step
 
     with step("convert") as this:
-        from lidloop.convert import convert
-        from lidloop.dataset import share_pictures
+        from lidloop.data.convert import convert
+        from lidloop.data.dataset import share_pictures
 
         written, _ = convert(
             sources,

@@ -37,9 +37,9 @@ def deploy(
     from components.step import step
 
     with step("deploy") as this:
-        from components.inference_service.api import Cluster
-        from components.inference_service.publish import placement, publish
-        from components.inference_service.rollout import Patience, Rollout
+        from components.kserve.api import Cluster
+        from components.kserve.publish import placement, publish
+        from components.kserve.rollout import Patience, Rollout
 
         log = logging.getLogger("lidloop")
         model = placement(registry, "champion", models)

@@ -48,10 +48,10 @@ def evaluate(
     from components.step import step
 
     with step("evaluate", iteration) as this:
-        from lidloop.dataset import Dataset, LabelVersion
-        from lidloop.evaluation import evaluate_iteration
+        from lidloop.autolabel.stopping import judge
+        from lidloop.data.dataset import Dataset, LabelVersion
+        from lidloop.evaluation.evaluate import evaluate_iteration
         from lidloop.files import link_or_copy
-        from lidloop.stopping import judge
 
         before, after = LabelVersion.open(Path(labels.path)), LabelVersion.open(Path(grown.path))
         result = evaluate_iteration(

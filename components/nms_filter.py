@@ -37,8 +37,8 @@ def nms_filter(
     from components.step import step
 
     with step("nms_filter", iteration) as this:
-        from lidloop.dataset import Dataset, LabelVersion
-        from lidloop.refinement import refine
+        from lidloop.autolabel.refine import refine
+        from lidloop.data.dataset import Dataset, LabelVersion
 
         refine(
             Dataset.open(Path(dataset.path)),

@@ -33,7 +33,7 @@ def promote(
     from components.step import carry_steps, step
 
     with step("promote", iteration) as this:
-        from lidloop.registry_steps import promote_step
+        from lidloop.registry.steps import promote_step
 
         given = Path(registered.path)
         version = json.loads(given.read_text())["version"]

@@ -43,7 +43,7 @@ def register(
     from components.step import carry_steps, step
 
     with step("register", iteration) as this:
-        from lidloop.registry_steps import register_step
+        from lidloop.registry.steps import register_step
 
         shards = [Path(shard.path) for shard in predictions]
         version = register_step(

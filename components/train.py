@@ -50,8 +50,8 @@ def train(
     from components.step import step
 
     with step("train", iteration) as this:
-        from lidloop import training
-        from lidloop.dataset import Dataset, LabelVersion
+        from lidloop.data.dataset import Dataset, LabelVersion
+        from lidloop.training import fine_tune as training
 
         settings = training.TrainSettings(
             epochs=epochs,

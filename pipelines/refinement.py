@@ -24,8 +24,8 @@ from components.promote import promote
 from components.register import register
 from components.report import report
 from components.train import train
+from lidloop.autolabel.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 from lidloop.files import write_atomic
-from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 from pipelines.cluster import ClusterSettings
 from pipelines.settings import shard_names
 

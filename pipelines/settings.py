@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from lidloop import __version__
-from lidloop.autolabel import TRAIN_FLOOR
+from lidloop.autolabel.predict import TRAIN_FLOOR
+from lidloop.autolabel.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
+from lidloop.data.sources import check_source, fingerprint, parse_source
 from lidloop.errors import LidloopError, SourceError
-from lidloop.sources import check_source, fingerprint, parse_source
-from lidloop.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 from lidloop.storage.files import is_stored
-from lidloop.training import DEFAULT_WEIGHTS
+from lidloop.training.fine_tune import DEFAULT_WEIGHTS
 
 RETENTIONS: Final = ("accumulate", "relabel")
 

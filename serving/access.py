@@ -1,6 +1,6 @@
 """Who may ask: API keys, JSON Web Tokens, or, without either, this machine alone.
 
-How API keys look and are kept: ``lidloop.keys``.
+How API keys look and are kept: ``lidloop.web.api_keys``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from lidloop.keys import PREFIX, SCREEN, AccessError, KeyFile, stamp
-from lidloop.peers import is_cross_site, is_loopback, is_stranger
+from lidloop.web.api_keys import PREFIX, SCREEN, AccessError, KeyFile, stamp
+from lidloop.web.peers import is_cross_site, is_loopback, is_stranger
 from serving.problems import Problem
 from serving.settings import Settings
 

@@ -19,17 +19,17 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from lidloop.keys import METRICS as METRICS_SCOPE
-from serving import inference
-from serving.edge import METRICS, Edge, on_http_exception, on_problem
+from lidloop.web.api_keys import METRICS as METRICS_SCOPE
+from serving import open_inference
 from serving.metrics import CONTENT_TYPE
+from serving.middleware import METRICS, Edge, on_http_exception, on_problem
 from serving.model import Served
 from serving.openapi import document
+from serving.preload import warm_formats
 from serving.problems import KINDS, PREFIX, Problem
 from serving.runtime import Runtime, runtime_of
 from serving.screen import screen_endpoint
 from serving.settings import Settings
-from serving.warm import warm_formats
 
 PAGE: Final = Path(__file__).parent / "page"
 AUDITED: Final = frozenset({"/v1/screen", "/v2/models/{name}/infer"})
@@ -94,13 +94,13 @@ def _routes() -> list[Route]:
         Route("/v2/health/live", _live),
         Route("/readyz", _ready),
         Route("/v2/health/ready", _ready),
-        Route("/v2", inference.server_metadata),
-        Route(model, inference.model_metadata),
-        Route(version, inference.model_metadata),
-        Route(model + "/ready", inference.model_ready),
-        Route(version + "/ready", inference.model_ready),
-        Route(model + "/infer", inference.infer_endpoint, methods=["POST"]),
-        Route(version + "/infer", inference.infer_endpoint, methods=["POST"]),
+        Route("/v2", open_inference.server_metadata),
+        Route(model, open_inference.model_metadata),
+        Route(version, open_inference.model_metadata),
+        Route(model + "/ready", open_inference.model_ready),
+        Route(version + "/ready", open_inference.model_ready),
+        Route(model + "/infer", open_inference.infer_endpoint, methods=["POST"]),
+        Route(version + "/infer", open_inference.infer_endpoint, methods=["POST"]),
         Route(METRICS, _metrics),
         Route("/openapi.json", _openapi),
         Route("/fhir/CodeSystem/lidloop", _code_system),
@@ -152,7 +152,7 @@ async def _code_system(_: Request) -> Response:
 
 @functools.cache
 def _codes() -> str:
-    from serving.fhir import code_system
+    from serving.protocols.fhir import code_system
 
     text: str = code_system().model_dump_json(exclude_none=True)
     return text

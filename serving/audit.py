@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from lidloop import __version__
 from lidloop.errors import LidloopError
-from lidloop.screening import ModelInfo
+from lidloop.screening.screen import ModelInfo
 from serving.access import Caller
 
 log: Final = logging.getLogger("lidloop.serving")

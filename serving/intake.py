@@ -17,16 +17,16 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from lidloop.detector import Image
+from lidloop.detection.detector import Image
 from lidloop.errors import ImageError, ImageSizeError
 from lidloop.images import decode_header, decode_rgb
-from lidloop.measurements import SIDES, Side
-from lidloop.screening import MAX_FACES, Options, Screening, exchanged_pupils
+from lidloop.screening.measurements import SIDES, Side
+from lidloop.screening.screen import MAX_FACES, Options, Screening, exchanged_pupils
 from serving.problems import Problem, too_large, wrong_parameter
 from serving.settings import Settings
 
 if TYPE_CHECKING:
-    from serving.dicom import DicomPicture
+    from serving.protocols.dicom.photograph import DicomPicture
 
 Format = Literal["JPEG", "PNG", "DICOM"]
 
@@ -336,8 +336,8 @@ def decode_dicom(data: bytes, settings: Settings) -> DicomPicture:
     Raises:
         Problem: 413, 415 for a kind that is not taken, 422 for a damaged one.
     """
-    from serving.dicom import read
-    from serving.dicom_file import DicomKindError, DicomSizeError
+    from serving.protocols.dicom.photograph import read
+    from serving.protocols.dicom.scan import DicomKindError, DicomSizeError
 
     try:
         return read(data, max_bytes=settings.body_bytes, max_pixels=settings.pixels)

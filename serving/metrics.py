@@ -30,7 +30,7 @@ from lidloop.drift import (
     psi,
 )
 from lidloop.labels import Face, Floats, LabelSet
-from lidloop.screening import ModelInfo, Screening
+from lidloop.screening.screen import ModelInfo, Screening
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 MIN_VALUES: Final = 100

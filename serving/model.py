@@ -15,12 +15,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from lidloop.bundle import MANIFEST, Bundle
-from lidloop.detector import Detector, load_detector
+from lidloop.detection.detector import Detector, load_detector
 from lidloop.errors import LidloopError, ModelError
 from lidloop.eyes.network import warm_up
 from lidloop.files import sha256
-from lidloop.screening import ModelInfo, screen
+from lidloop.models.bundle import MANIFEST, Bundle
+from lidloop.screening.screen import ModelInfo, screen
 from serving.settings import MOUNTED, Settings
 
 log: Final = logging.getLogger("lidloop.serving")
@@ -55,7 +55,7 @@ def load(settings: Settings) -> Served:
     if _is_folder(name):
         path = Path(name)
         return _load_bundle(path, settings, settings.model_version or None, _folder_identity(path))
-    from lidloop.registry import Registry
+    from lidloop.registry.registry import Registry
 
     registry = Registry(settings.registry, create=False)
     version = registry.get(name).version
@@ -80,7 +80,7 @@ def identity(settings: Settings) -> str:
     name = resolve(settings)
     if _is_folder(name):
         return _folder_identity(Path(name))
-    from lidloop.registry import Registry
+    from lidloop.registry.registry import Registry
 
     return Registry(settings.registry, create=False).get(name).version
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lidloop import __version__
-from lidloop.measurements import NOTICE
-from lidloop.screening import MAX_FACES
+from lidloop.screening.measurements import NOTICE
+from lidloop.screening.screen import MAX_FACES
 from serving import intake
 from serving.problems import KINDS
 from serving.problems import MEDIA_TYPE as PROBLEM

@@ -12,8 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from lidloop.machine import cpus
 from serving.access import Access
+from serving.admission import Gate
 from serving.audit import AuditLog
-from serving.gate import Gate
 from serving.intake import read_body
 from serving.metrics import Metrics
 from serving.model import Model, Served

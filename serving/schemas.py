@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lidloop.landmarks import NAMES
-from lidloop.measurements import DIFFERENCES, LENGTHS, SIDES
+from lidloop.screening.measurements import DIFFERENCES, LENGTHS, SIDES
 from serving.problems import KINDS, PREFIX
 
 Schema = dict[str, Any]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lidloop.detector import Image
+from lidloop.detection.detector import Image
 from lidloop.errors import LidloopError
-from lidloop.screening import Options, Screening, screen, to_json
+from lidloop.screening.screen import Options, Screening, screen, to_json
 from serving import access, intake
 from serving.model import Served
 from serving.negotiation import choose
@@ -22,7 +22,7 @@ from serving.runtime import Runtime, runtime_of
 from serving.settings import Settings
 
 if TYPE_CHECKING:
-    from serving.dicom import DicomPicture
+    from serving.protocols.dicom.photograph import DicomPicture
 
 JSON: Final = "application/json"
 FHIR: Final = "application/fhir+json"
@@ -35,7 +35,7 @@ class Asked(NamedTuple):
 
     Attributes:
         file: JPEG, PNG or DICOM. options: what the caller says of it.
-        subject: whom a FHIR answer is about, as ``serving.fhir.subject_reference`` takes it.
+        subject: whom a FHIR answer is about, as ``serving.protocols.fhir.subject_reference`` takes it.
         answer_in: media type of the answer.
     """
 
@@ -76,7 +76,7 @@ def _subject(text: str | None, answer_in: str) -> str | None:
         return None
     if answer_in != FHIR:
         raise wrong_parameter(intake.SUBJECT, f"only an answer in {FHIR} names a subject")
-    from serving.fhir import subject_reference
+    from serving.protocols.fhir import subject_reference
 
     try:
         subject_reference(text)
@@ -137,7 +137,7 @@ def render(screening: Screening, dicom: DicomPicture | None, asked: Asked, reque
         Problem: 422 for a DICOM report of several faces.
     """
     if asked.answer_in == FHIR:
-        from serving.fhir import bundle
+        from serving.protocols.fhir import bundle
 
         study = None if dicom is None else dicom.study_uid
         resource = bundle(
@@ -145,7 +145,7 @@ def render(screening: Screening, dicom: DicomPicture | None, asked: Asked, reque
         )
         return resource.model_dump_json(exclude_none=True).encode()
     if asked.answer_in == SR:
-        from serving.report_sr import ReportError, report
+        from serving.protocols.dicom.structured_report import ReportError, report
 
         try:
             return report(screening, dicom, request_id=request_id, issued=datetime.now(UTC))

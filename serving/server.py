@@ -111,7 +111,7 @@ def _door() -> ASGIApp:
 def _config(app: Any, settings: Settings) -> uvicorn.Config:
     import uvicorn
 
-    from lidloop.connection import Connection
+    from lidloop.web.h11_limits import Connection
 
     return uvicorn.Config(
         app,

@@ -20,7 +20,7 @@ from uvicorn.config import HTTP_PROTOCOLS
 from serving.app import shared_app
 
 # BentoML's worker takes uvicorn's default protocol, which has no limits for heads; there is no option for it.
-HTTP_PROTOCOLS["auto"] = "lidloop.connection:Connection"
+HTTP_PROTOCOLS["auto"] = "lidloop.web.h11_limits:Connection"
 
 app = shared_app()
 

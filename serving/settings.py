@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from lidloop.errors import LidloopError
-from lidloop.ptosis import Thresholds
-from lidloop.screening import CONF
+from lidloop.screening.ptosis import Thresholds
+from lidloop.screening.screen import CONF
 
 PREFIX: Final = "LIDLOOP_"
 MOUNTED: Final = Path("/mnt/models")
@@ -36,7 +36,8 @@ class Settings:
         model_name: name to serve it under, as KServe's InferenceService has it; empty: the bundle's own.
         model_version: version to report for a model from a folder, which does not say it itself.
         watch: seconds between looks for a new champion, 0 for none.
-        backend, device: as ``lidloop.detector.load_detector`` takes them. threads: of the network, 0: all
+        backend, device: as ``lidloop.detection.detector.load_detector`` takes them. threads: of the
+        network, 0: all
             cores.
         host, port: where to listen.
         metrics_host, metrics_port: where metrics are to be had, and nothing else is; without a host: the same

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from lidloop.dataset import Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 from tests.servers.buckets import Bucket
 from tests.servers.rgw import Rgw, missing, running
 
@@ -37,7 +37,7 @@ def mlflow_as_it_was() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, LabelVersion]:
     """Twenty drawn pictures, a third of their faces without a label, as dataset and label version 0."""
-    from lidloop.convert import convert
+    from lidloop.data.convert import convert
     from lidloop.synthetic import write_faces_folder
 
     place = tmp_path_factory.mktemp("drawn")
@@ -50,7 +50,7 @@ def model_folder(drawn: tuple[Dataset, LabelVersion], tmp_path_factory: pytest.T
     """A model folder trained for one epoch from the committed demo weights."""
     pytest.importorskip("ultralytics")
     from lidloop.demo import demo_weights
-    from lidloop.training import TrainSettings, train
+    from lidloop.training.fine_tune import TrainSettings, train
 
     dataset, labels = drawn
     out = tmp_path_factory.mktemp("model") / "model"

@@ -40,5 +40,7 @@ def test_imports_run_one_way(house: str) -> None:
 
 
 def test_the_check_sees_every_form_of_import() -> None:
-    source = "import serving.app as a\ndef f():\n    from pipelines.local import run_local\nimport numpy\n"
+    source = (
+        "import serving.app as a\ndef f():\n    from pipelines.local.run import run_local\nimport numpy\n"
+    )
     assert imported_houses(source) == {"serving", "pipelines"}

@@ -28,8 +28,8 @@ from benchmarks.closed_loop.watchers import (
 from benchmarks.common import Say, quiet
 from benchmarks.servers import Server, running
 from lidloop.demo import demo_weights
-from lidloop.keys import ALERTS, READ, add_key
-from lidloop.registry import Registry
+from lidloop.registry.registry import Registry
+from lidloop.web.api_keys import ALERTS, READ, add_key
 
 PROGRAM: Final = str(Path(sys.executable).with_name("lidloop"))
 THRESHOLD: Final = 0.25

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from grafana_foundation_sdk.builders import dashboard
 
-from charts.dashboards.house import (
+from charts.dashboards.panels import (
     BLUE,
     GREEN,
     RED,

@@ -14,14 +14,14 @@ from typing import Annotated, Final
 
 import typer
 
-from lidloop.autolabel import VAL_FLOOR, predict
-from lidloop.convert import convert
+from lidloop.autolabel.predict import VAL_FLOOR, predict
+from lidloop.data.convert import convert
 from lidloop.demo import demo_weights
-from lidloop.detector import load_detector
-from lidloop.evaluation import evaluate
+from lidloop.detection.detector import load_detector
+from lidloop.evaluation.evaluate import evaluate
 from lidloop.files import sha256, write_atomic
 from lidloop.synthetic import write_faces_folder
-from lidloop.training import TrainSettings, train
+from lidloop.training.fine_tune import TrainSettings, train
 
 ARCHITECTURE: Final = "yolov8n-pose.yaml"
 SIGMA: Final = {"kind": "anneal", "start": 0.2, "end": 0.03, "hold": 0.2}

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from lidloop import metrics
-from lidloop.evaluation import DEFAULT_SCORE, MATCH_IOU
+from lidloop.evaluation import metrics
+from lidloop.evaluation.evaluate import DEFAULT_SCORE, MATCH_IOU
 from lidloop.labels import HUMAN, Floats, LabelSet
 
 HUMAN_NAME: Final = "human"

@@ -75,13 +75,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from lidloop.bundle import WATCH
-from lidloop.dataset import SPLITS, ImageRecord
+from lidloop.data.dataset import SPLITS, ImageRecord
 from lidloop.drift import compare, guards
 from lidloop.drift.agreement import Agreement, agreements
 from lidloop.drift.features import CONFIDENCE, PER_IMAGE, features
 from lidloop.drift.shape import RESIDUAL, Shape
 from lidloop.labels import HUMAN, Floats, LabelSet
+from lidloop.models.bundle import WATCH
 
 FILE: Final = WATCH
 FORMAT: Final = 1

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from lidloop.candidates import REASONS
+from lidloop.autolabel.candidates import REASONS
 from lidloop.exporter.families import BY_NAME
-from lidloop.registry_versions import ModelVersion
+from lidloop.registry.versions import ModelVersion
 from lidloop.report.data import YARDSTICKS, metrics_of
 
 PAIRS: Final = ("reference_current", "previous_current", "human_grown")

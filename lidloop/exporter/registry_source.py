@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lidloop.bundle import WATCH
 from lidloop.errors import ModelError, RegistryError
 from lidloop.exporter.figures import RegistryReading
-from lidloop.registry import Registry
-from lidloop.registry_backend import Place
-from lidloop.registry_versions import ModelVersion
+from lidloop.models.bundle import WATCH
+from lidloop.registry.mlflow_backend import Place
+from lidloop.registry.registry import Registry
+from lidloop.registry.versions import ModelVersion
 
 _log = logging.getLogger("lidloop")
 

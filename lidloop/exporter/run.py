@@ -17,7 +17,7 @@ class Exporter:
     """Reads and answers between ``start`` and ``stop``, or as a context.
 
     Args:
-        registry: as ``lidloop.registry.Registry`` takes it. runs: places of runs, folders
+        registry: as ``lidloop.registry.registry.Registry`` takes it. runs: places of runs, folders
             or ``s3://``.
         model: name of the registered model. interval: seconds between readings.
         iterations: how many have series. host, port: where to listen; port 0 takes a free one.

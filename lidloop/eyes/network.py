@@ -1,6 +1,7 @@
 """The small network of the second look, on ONNX Runtime: patches in, lids and iris of each out.
 
-``eyes.onnx`` was trained by ``lidloop.eyes.make`` on drawn eyes alone; ``eyes.json`` says how, and how good
+``eyes.onnx`` was trained by ``lidloop.eyes_training`` on drawn eyes alone; ``eyes.json`` says how, and how
+good
 it is. It is part of the program: its digest is verified before it is loaded.
 """
 

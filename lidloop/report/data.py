@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from lidloop import gate
 from lidloop.errors import DatasetError
+from lidloop.evaluation import promotion_gate as gate
 
 FORMAT: Final = 1
 STEPS: Final = ("train", "autolabel", "filter", "evaluate", "register")

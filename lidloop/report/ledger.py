@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lidloop.dataset import SPLITS, LabelVersion
+from lidloop.data.dataset import SPLITS, LabelVersion
 from lidloop.drift import DEFINITIONS, features
 from lidloop.labels import HUMAN, Floats, LabelSet, box_iou
 

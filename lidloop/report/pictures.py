@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from lidloop import drawing
-from lidloop.dataset import Dataset
+from lidloop.data.dataset import Dataset
 from lidloop.errors import LidloopError
 from lidloop.images import read_rgb
 from lidloop.labels import HUMAN, Face, Floats, LabelSet, box_iou

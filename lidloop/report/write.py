@@ -11,16 +11,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from lidloop import evaluation
-from lidloop.dataset import Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.data.tables import read_faces, read_table
 from lidloop.drift import watch
 from lidloop.drift.agreement import agreements
 from lidloop.errors import DatasetError
+from lidloop.evaluation import evaluate as evaluation
 from lidloop.files import sha256, write_atomic
 from lidloop.labels import HUMAN, Floats, LabelSet, concat
 from lidloop.report import data, ledger, page, pictures
 from lidloop.synthetic.write import read_truth
-from lidloop.tables import read_faces, read_table
 
 SUMMARY: Final = "summary.json"
 REPORT: Final = "report.html"
@@ -284,7 +284,7 @@ def _registered(uri: str | None, run: str) -> tuple[dict[int, str], dict[str, An
     """Model versions of a run by iteration, and its champion, from the registry."""
     if uri is None:
         return {}, None
-    from lidloop.registry import Registry
+    from lidloop.registry.registry import Registry
 
     registry = Registry(uri, create=False)
     mine = {v.iteration: str(v.version) for v in registry.versions() if v.run == run}

@@ -1,9 +1,8 @@
-"""Object stores: raw datasets in, bundles out. Folders and any S3 server behind one interface.
+"""Object stores: folders and any S3 server behind one interface.
 
 Example:
     >>> store = open_store("s3://hospital/raw/300w?endpoint=https://s3.hospital.example")     # doctest: +SKIP
     >>> pull(store, Path("data/300w"))                                                        # doctest: +SKIP
-    >>> push_bundle(bundle, open_store("s3://hospital/models/lidloop/7"))                     # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -13,15 +12,6 @@ from typing import TYPE_CHECKING
 
 from lidloop.errors import StoreError
 from lidloop.storage.address import S3Address, parse_address
-from lidloop.storage.bundles import (
-    Held,
-    NotABundle,
-    Pushed,
-    held_bundle,
-    is_unfinished,
-    pull_bundle,
-    push_bundle,
-)
 from lidloop.storage.local import LocalStore
 from lidloop.storage.store import Bytes, Item, Store
 from lidloop.storage.sync import Pulled, pull
@@ -31,21 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bytes",
-    "Held",
     "Item",
     "LocalStore",
-    "NotABundle",
     "Pulled",
-    "Pushed",
     "S3Address",
     "Store",
-    "held_bundle",
-    "is_unfinished",
     "open_store",
     "parse_address",
     "pull",
-    "pull_bundle",
-    "push_bundle",
 ]
 
 

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import yaml
 
+from lidloop.data.formats.yolo import format_lines
 from lidloop.errors import SourceError
 from lidloop.files import folder_atomic, write_atomic
-from lidloop.formats.yolo import format_lines
 from lidloop.landmarks import FLIP, N_POINTS
 from lidloop.machine import cpus
 from lidloop.synthetic.scene import draw_picture

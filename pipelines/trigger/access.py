@@ -20,7 +20,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from lidloop.keys import ALERTS, READ, START, AccessError, KeyFile
+from lidloop.web.api_keys import ALERTS, READ, START, AccessError, KeyFile
 from pipelines.trigger.problems import Problem
 
 log: Final = logging.getLogger("lidloop.trigger")

@@ -20,14 +20,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lidloop.keys import ALERTS, READ, START
+from lidloop.web.api_keys import ALERTS, READ, START
 from pipelines.settings import SettingsError
 from pipelines.trigger.access import Access
 from pipelines.trigger.body import read_json
 from pipelines.trigger.cooldown import Outcome
-from pipelines.trigger.edge import Edge, on_http_exception, on_problem
 from pipelines.trigger.launchers import Launcher
 from pipelines.trigger.metrics import CONTENT_TYPE, Metrics
+from pipelines.trigger.middleware import Edge, on_http_exception, on_problem
 from pipelines.trigger.openapi import document
 from pipelines.trigger.parameters import Rules
 from pipelines.trigger.problems import KINDS, PREFIX, Problem, wrong_parameters

@@ -10,7 +10,7 @@ from pipelines.settings import shard_names
 from pipelines.trigger.launchers import RunState
 
 if TYPE_CHECKING:
-    from pipelines.kubeflow import KubeflowHost
+    from pipelines.kubeflow.host import KubeflowHost
 
 FIXED: Final = {
     "iterations": "is fixed where the pipeline is compiled",
@@ -33,7 +33,7 @@ class KubeflowLauncher:
         self._host, self._experiment = host, experiment
 
     def start(self, parameters: Mapping[str, Any], *, run: str) -> str:
-        from pipelines.kubeflow_errors import RunExists
+        from pipelines.kubeflow.errors import RunExists
 
         try:
             return self._host.submit(pipeline_parameters(parameters), run=run, experiment=self._experiment)
@@ -41,7 +41,7 @@ class KubeflowLauncher:
             return there.id
 
     def state(self, id: str) -> RunState:
-        from pipelines.kubeflow_errors import RunUnknown
+        from pipelines.kubeflow.errors import RunUnknown
 
         try:
             run = self._host.run(id)

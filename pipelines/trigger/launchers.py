@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, Protocol
 
 from lidloop.errors import LidloopError
 from lidloop.files import write_atomic
-from pipelines.folder import BEGUN
+from pipelines.local.folder import BEGUN
 from pipelines.trigger.parameters import arguments
 from pipelines.trigger.runner import EXIT, JOB, LOCK, LOG, PROCESS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lidloop import __version__
-from lidloop.keys import ALERTS, READ, START
+from lidloop.web.api_keys import ALERTS, READ, START
 from pipelines.trigger.cooldown import Outcome
 from pipelines.trigger.parameters import OPERATORS, Rules, schema
 from pipelines.trigger.problems import KINDS, MEDIA_TYPE

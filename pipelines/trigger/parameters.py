@@ -207,7 +207,7 @@ def arguments(parameters: Mapping[str, Any]) -> list[str]:
 
 def schema() -> dict[str, Any]:
     """The parameters as a JSON Schema, with the help of the command line's options."""
-    from pipelines.commands import run
+    from pipelines.cli.run import run
 
     helps = {
         "sources" if name == "source" else name: getattr(hint, "__metadata__", (None,))[0]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import auto_label as bench
-from lidloop.dataset import Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 
 pytest.importorskip("ultralytics")
 

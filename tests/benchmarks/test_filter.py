@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import filter as bench
 from benchmarks.paper_procedure import _filter_folder, box_iou, filter_by_priority, filter_predictions
-from lidloop.nms import NmsResult
+from lidloop.autolabel.priority_nms import NmsResult
 
 
 def test_both_ways_keep_the_same_and_every_reason_occurs():

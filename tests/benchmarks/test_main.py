@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as main
-from benchmarks import docs, render
 from benchmarks.common import Skipped, machine, sample_ibug
+from benchmarks.pages import __main__ as docs
+from benchmarks.pages import benchmarks as render
 
 FILTER = {
     "images": 100, "labels": 3, "predictions": 4, "repeat": 1, "target": 50.0,

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import page
-from lidloop.screening import ModelInfo
+from lidloop.screening.screen import ModelInfo
 from lidloop.synthetic import draw_face
 from serving.model import Served
 from tests.serving.page.drawn import DrawnDetector

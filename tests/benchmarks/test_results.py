@@ -10,14 +10,14 @@ import cv2
 import pytest
 
 from benchmarks import results
-from lidloop.dataset import Dataset, LabelVersion, write_next
+from lidloop.data.dataset import Dataset, LabelVersion, write_next
+from lidloop.data.tables import write_faces
 from lidloop.errors import DatasetError
-from lidloop.evaluation import evaluate_iteration
+from lidloop.evaluation.evaluate import evaluate_iteration
 from lidloop.labels import LabelSet
 from lidloop.report import write_report
 from lidloop.report.data import METRICS, shown
 from lidloop.report.write import Options
-from lidloop.tables import write_faces
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")

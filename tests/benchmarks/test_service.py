@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import render, service, soak
+from benchmarks import service, soak
 from benchmarks.mutations import mutations
+from benchmarks.pages import benchmarks as render
 from benchmarks.servers import drawn_photo
 from lidloop.images import decode_rgb
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import sigma as bench
 from benchmarks.common import Skipped
-from lidloop.dataset import Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 
 
 def _curve(*values: float | None) -> list[dict]:
@@ -54,7 +54,7 @@ def test_every_epoch_is_judged(drawn: tuple[Dataset, LabelVersion], tmp_path: Pa
     from ultralytics.utils.callbacks.base import default_callbacks
 
     from lidloop.demo import demo_weights
-    from lidloop.training import TrainSettings
+    from lidloop.training.fine_tune import TrainSettings
 
     before = {name: list(calls) for name, calls in default_callbacks.items()}
 

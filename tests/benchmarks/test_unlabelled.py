@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks import unlabelled as bench
 from benchmarks.common import Skipped
-from lidloop.dataset import Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.demo import demo_weights
-from lidloop.training import TrainSettings
+from lidloop.training.fine_tune import TrainSettings
 
 
 def test_arm_counts_what_the_filter_grew(drawn: tuple[Dataset, LabelVersion], tmp_path: Path) -> None:

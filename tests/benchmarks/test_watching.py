@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import exporter, render, tracking
+from benchmarks import exporter, tracking
+from benchmarks.pages import benchmarks as render
 
 SCRAPED = {
     "iterations": 100, "labels": 100_000, "scrapes": 60,

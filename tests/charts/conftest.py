@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from minio import Minio
 
-from lidloop.bundle import Bundle, seal
+from lidloop.models.bundle import Bundle, seal
 from tests.manifests.schemas import CRDS
 from tests.servers import rgw
 

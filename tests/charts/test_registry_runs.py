@@ -19,9 +19,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lidloop.bundle import Bundle
 from lidloop.errors import RegistryError
-from lidloop.registry import Registry
+from lidloop.models.bundle import Bundle
+from lidloop.registry.registry import Registry
 from tests.manifests.process import Pod
 from tests.manifests.render import CHART, ROOT, one, template
 from tests.servers import postgres, rgw

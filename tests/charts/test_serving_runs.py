@@ -11,11 +11,12 @@ import cv2
 import httpx
 import pytest
 
-from lidloop.bundle import Bundle
 from lidloop.demo import demo_weights
-from lidloop.keys import add_key
-from lidloop.storage import open_store, push_bundle
+from lidloop.models.bundle import Bundle
+from lidloop.models.bundle_store import push_bundle
+from lidloop.storage import open_store
 from lidloop.synthetic import draw_face
+from lidloop.web.api_keys import add_key
 from tests.manifests.process import Pod
 from tests.manifests.render import one, template
 from tests.servers import rgw
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.skipif(bool(rgw.missing()), reason=rgw.missing() or "th
 def bundle(tmp_path_factory: pytest.TempPathFactory, seal_model: Callable[[Path], Bundle]) -> Bundle:
     """A bundle of the committed demo weights, which find drawn faces well."""
     pytest.importorskip("ultralytics")
-    from lidloop.export import export_onnx
+    from lidloop.training.export import export_onnx
 
     folder = tmp_path_factory.mktemp("demo") / "model"
     folder.mkdir()

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from lidloop.keys import ALERTS, READ, START, add_key
-from pipelines.kubeflow import KubeflowHost
+from lidloop.web.api_keys import ALERTS, READ, START, add_key
+from pipelines.kubeflow.host import KubeflowHost
 from tests.manifests.process import Pod
 from tests.manifests.render import ROOT, one, template
 from tests.servers.mock_kfp import MockKfp, running

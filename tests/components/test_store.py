@@ -15,9 +15,9 @@ from components.auto_label import auto_label
 from components.convert import convert
 from components.run_id import RUN_ID
 from components.train import train
-from lidloop.checkpoints import Checkpoints
-from lidloop.dataset import Dataset, LabelVersion
-from lidloop.tables import read_faces
+from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.data.tables import read_faces
+from lidloop.training.checkpoints import Checkpoints
 from tests.servers.buckets import Bucket
 
 

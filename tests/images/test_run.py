@@ -18,15 +18,15 @@ from typing import Any
 import pytest
 from kfp import compiler
 
-from lidloop.registry import Registry
+from lidloop.registry.registry import Registry
 from lidloop.synthetic import write_faces_folder
-from pipelines.containers import ContainerError, Containers, ready
-from pipelines.engine import RunError, StepRecord, execute, locked
-from pipelines.local import run_local
+from pipelines.local.containers import ContainerError, Containers, ready
+from pipelines.local.engine import RunError, StepRecord, execute, locked
+from pipelines.local.run import run_local
+from pipelines.local.view import Quiet
 from pipelines.settings import RunSettings
-from pipelines.view import Quiet
 from tests.images.podman import Podman
-from tests.pipelines.test_engine import small, unnamed
+from tests.pipelines.local.test_engine import small, unnamed
 
 ROOT = Path(__file__).parents[2]
 HERE = tuple(
@@ -153,7 +153,7 @@ def test_a_stop_leaves_no_container(api: str, image: str, engine: Podman, tmp_pa
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from pipelines.containers import Containers, ready, runner, _connect, LABEL
+from pipelines.local.containers import Containers, ready, runner, _connect, LABEL
 containers = Containers({image!r}, {str(tmp_path)!r}, read={HERE!r})
 with ready(containers):
     client = _connect()

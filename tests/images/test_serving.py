@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from lidloop import __version__
-from lidloop.keys import add_key
+from lidloop.web.api_keys import add_key
 from tests.images import pod
 from tests.images.conftest import REVISION
 from tests.images.podman import HARDENED, Podman
@@ -23,10 +23,10 @@ from tests.serving.conftest import Photo, free_port
 
 MEGABYTES = 700
 LOADED = """
-import lidloop.cli
-lidloop.cli._join_others()
-import serving.app, serving.screen_command, serving.service, serving.warm, uvicorn
-serving.warm.warm_formats()
+import lidloop.cli.main
+lidloop.cli.main._join_others()
+import serving.app, serving.cli.screen, serving.service, serving.preload, uvicorn
+serving.preload.warm_formats()
 """
 """Imports all that a server works with."""
 

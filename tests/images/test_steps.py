@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from components.image import IMAGE
-from lidloop.dataset import Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 from tests.images.podman import HARDENED, Podman
 from tests.images.steps import Steps
 

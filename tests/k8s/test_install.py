@@ -9,7 +9,7 @@ import pytest
 import typer
 import yaml
 
-from lidloop.keys import ALERTS, READ, START
+from lidloop.web.api_keys import ALERTS, READ, START
 from pipelines.cluster import REGISTRY_NAMES, read_cluster
 from tests.manifests.cli import root
 from tests.manifests.pods import STORAGE_INITIALIZER

@@ -14,10 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lidloop import gate, report
-from lidloop.dataset import LEDGER_SCHEMA, Dataset, ImageRecord, LabelVersion, write_initial, write_next
+from lidloop import report
+from lidloop.data.dataset import LEDGER_SCHEMA, Dataset, ImageRecord, LabelVersion, write_initial, write_next
+from lidloop.data.tables import write_faces
 from lidloop.errors import LidloopError
-from lidloop.evaluation import evaluate_iteration
+from lidloop.evaluation import promotion_gate as gate
+from lidloop.evaluation.evaluate import evaluate_iteration
 from lidloop.files import sha256
 from lidloop.labels import HUMAN, Face, LabelSet, box_iou, box_of
 from lidloop.landmarks import GROUPS
@@ -25,7 +27,6 @@ from lidloop.report import data, figures, ledger, page, pictures
 from lidloop.report.write import Options
 from lidloop.synthetic.geometry import Pose
 from lidloop.synthetic.truth import FaceTruth
-from lidloop.tables import write_faces
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize(("first", "silent"), [("lidloop.detector", True), ("numpy", False)])
+@pytest.mark.parametrize(("first", "silent"), [("lidloop.detection.detector", True), ("numpy", False)])
 def test_onnx_runtime_keeps_no_id(tmp_path: Path, first: str, silent: bool) -> None:
     # An environment of nothing else: in CI it is silent by itself. The second case shows that the first one
     # tests something.

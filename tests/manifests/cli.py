@@ -9,9 +9,9 @@ import typer
 from click import Context
 from typer.main import get_command
 
-from lidloop.cli import app
-from pipelines import commands as pipeline_commands
-from serving import commands as serving_commands
+from lidloop.cli.main import app
+from pipelines.cli import run as pipeline_commands
+from serving.cli import serve as serving_commands
 
 
 @cache

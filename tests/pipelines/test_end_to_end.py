@@ -16,8 +16,8 @@ pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 pytest.importorskip("mlflow")
 
-from lidloop.dataset import Dataset, LabelVersion
-from lidloop.registry import Registry
+from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.registry.registry import Registry
 from lidloop.synthetic import write_faces_folder
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from lidloop.data.sources import fingerprint, parse_source
 from lidloop.errors import LidloopError, SourceError
-from lidloop.sources import fingerprint, parse_source
 from pipelines.settings import RunSettings, SettingsError, absolute_source, differences
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from components.inference_service.api import DEPLOYMENTS, ROUTES, SERVICES
-from components.inference_service.state import SOURCE
+from components.kserve.api import DEPLOYMENTS, ROUTES, SERVICES
+from components.kserve.state import SOURCE
 
 Object = dict[str, Any]
 MERGE: Final = "application/merge-patch+json"

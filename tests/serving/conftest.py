@@ -22,10 +22,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lidloop.bundle import Bundle, seal
-from lidloop.dataset import Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.demo import demo_weights
 from lidloop.drift import reference_profile
+from lidloop.models.bundle import Bundle, seal
 from lidloop.synthetic import FaceTruth, draw_face
 from serving.app import create_app
 from serving.model import Served, load
@@ -42,7 +42,7 @@ IMGSZ = 256
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder of the committed demo weights, which find drawn faces well."""
     pytest.importorskip("ultralytics")
-    from lidloop.export import export_onnx
+    from lidloop.training.export import export_onnx
 
     folder = tmp_path_factory.mktemp("exported") / "model"
     folder.mkdir()
@@ -84,7 +84,7 @@ def sealed_model(seal_iteration: Callable[[int], Bundle]) -> Path:
 def registry(seal_iteration: Callable[[int], Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry of two versions, iterations 0 and 1, the first of which is the champion."""
     pytest.importorskip("mlflow")
-    from lidloop.registry import Registry
+    from lidloop.registry.registry import Registry
 
     folder = tmp_path_factory.mktemp("registry")
     store = Registry(folder)

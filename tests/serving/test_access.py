@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from lidloop.keys import AccessError, add_key, read_keys, revoke_key
-from lidloop.peers import is_loopback
+from lidloop.web.api_keys import AccessError, add_key, read_keys, revoke_key
+from lidloop.web.peers import is_loopback
 from serving.access import Tokens
 from serving.settings import Settings
 from tests.serving.conftest import ClientFactory

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
 
-from lidloop.keys import add_key, read_keys
-from lidloop.screening import ModelInfo
+from lidloop.screening.screen import ModelInfo
+from lidloop.web.api_keys import add_key, read_keys
 from serving.access import LOCAL, Caller
 from serving.audit import AuditError, AuditLog, event
 from tests.serving.conftest import ClientFactory, Photo

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from lidloop.drift import psi, reference_profile
 from lidloop.errors import LidloopError
-from lidloop.screening import ModelInfo
+from lidloop.screening.screen import ModelInfo
 from serving.metrics import MIN_VALUES, Metrics, Window
 from serving.model import Served
 from tests.lidloop.drift.people import people, sizes_of
@@ -119,7 +119,7 @@ def test_another_model_begins_a_new_window() -> None:
 
 WORKER = """
 import json, sys
-from lidloop.screening import ModelInfo
+from lidloop.screening.screen import ModelInfo
 from serving.metrics import Metrics
 reference, times, wait = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "wait"
 metrics = Metrics(window=500, limit=2)

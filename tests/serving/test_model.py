@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lidloop.bundle import Bundle
 from lidloop.errors import ModelError, RegistryError
-from lidloop.registry import Registry
+from lidloop.models.bundle import Bundle
+from lidloop.registry.registry import Registry
 from serving import model
 from serving.model import Model, Served, load, resolve
 from serving.settings import Settings
@@ -148,7 +148,7 @@ def test_whatever_a_new_model_breaks_the_old_one_answers(
     assert held.refresh() is False
     assert len(refused) == 1
     assert held.current.info.iteration == 4
-    monkeypatch.setattr("lidloop.bundle.sha256", _gone)
+    monkeypatch.setattr("lidloop.models.bundle.sha256", _gone)
     with pytest.raises(ModelError, match="cannot be read"):
         Bundle.open(place)
     assert held.refresh() is False

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from lidloop.screening import Options
+from lidloop.screening.screen import Options
 from serving.app import create_app
 from serving.model import Served
 from serving.settings import Settings

@@ -12,7 +12,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from lidloop.landmarks import NAMES
-from lidloop.measurements import NOTICE
+from lidloop.screening.measurements import NOTICE
 from tests.serving.conftest import ClientFactory, Photo, Server, encode
 
 JPEG = {"Content-Type": "image/jpeg"}

@@ -19,8 +19,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lidloop.keys import add_key
-from lidloop.registry import Registry
+from lidloop.registry.registry import Registry
+from lidloop.web.api_keys import add_key
 from tests.serving.conftest import Photo, Server, ServerFactory, free_port, wait_ready
 
 PNG = {"Content-Type": "image/png"}

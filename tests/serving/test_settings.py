@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lidloop.screening import ModelInfo
+from lidloop.screening.screen import ModelInfo
 from serving.intake import PARAMETERS, SUBJECT
 from serving.metrics import Metrics
 from serving.problems import KINDS

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from charts.dashboards import prometheus, series
+from benchmarks.dashboards import prometheus, series
 from charts.dashboards.write import FOLDER
 
 Boards = dict[str, dict[str, Any]]

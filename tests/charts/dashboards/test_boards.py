@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from charts.dashboards.house import COLUMNS
+from charts.dashboards.panels import COLUMNS
 from charts.dashboards.write import FOLDER, dashboards
 from tests.charts.dashboards.conftest import Boards
 from tests.manifests.render import ROOT

@@ -1,6 +1,6 @@
 """Queries of panels, rules and runbooks against a real Prometheus with recorded data: none is empty or wrong.
 
-``charts.dashboards.series`` tells what the data holds; what panels must show is worked out from that.
+``benchmarks.dashboards.series`` tells what the data holds; what panels must show is worked out from that.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import yaml
 
-from charts.dashboards import prometheus, series
-from charts.dashboards.loop_series import SUMMARY
+from benchmarks.dashboards import prometheus, series
+from benchmarks.dashboards.loop_series import SUMMARY
 from lidloop.drift import psi
 from lidloop.exporter.families import BY_NAME
 from tests.charts.dashboards.conftest import Boards

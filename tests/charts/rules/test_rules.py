@@ -144,9 +144,9 @@ def test_what_a_metric_is() -> None:
 
 
 def test_the_table_of_alerts_is_up_to_date() -> None:
-    from charts.alerts import PAGE, document
-    from charts.alerts import alerts as listed
+    from benchmarks.pages.alerts import PAGE, document
+    from benchmarks.pages.alerts import alerts as listed
 
-    assert document(PAGE.read_text(), listed()) == PAGE.read_text(), "run: python charts/alerts.py"
+    assert document(PAGE.read_text(), listed()) == PAGE.read_text(), "run: python benchmarks/pages/alerts.py"
     with pytest.raises(ValueError, match="has no"):
         document("# nothing", [])

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lidloop.drift.agreement import agreement, agreements, same_faces
+from lidloop.evaluation.metrics import normalised_mean_error
 from lidloop.labels import HUMAN, LabelSet, concat
 from lidloop.landmarks import outer_canthal_distance
-from lidloop.metrics import normalised_mean_error
 from tests.lidloop.drift.people import people, seen
 
 LABELS = people(60, seed=3)

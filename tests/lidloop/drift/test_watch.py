@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lidloop.dataset import Dataset, LabelVersion, write_initial
+from lidloop.autolabel.refine import refine
+from lidloop.data.dataset import Dataset, LabelVersion, write_initial
+from lidloop.data.tables import read_faces, write_faces
 from lidloop.drift.shape import fit_shape
 from lidloop.drift.watch import summarise
-from lidloop.evaluation import evaluate_iteration
-from lidloop.gate import decide
+from lidloop.evaluation.evaluate import evaluate_iteration
+from lidloop.evaluation.promotion_gate import decide
 from lidloop.labels import HUMAN, LabelSet
-from lidloop.refinement import refine
-from lidloop.registry_steps import profile_of_human_labels
-from lidloop.tables import read_faces, write_faces
+from lidloop.registry.steps import profile_of_human_labels
 from tests.lidloop.drift.people import people, records_of, seen
 
 FACES = people(600, seed=11)

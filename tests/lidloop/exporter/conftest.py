@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from lidloop.bundle import seal
 from lidloop.drift.compare import Thresholds
 from lidloop.exporter.figures import GUARDS, PAIRS
-from lidloop.registry import Registry
+from lidloop.models.bundle import seal
+from lidloop.registry.registry import Registry
 
 pytest.importorskip("mlflow")
 pytest.importorskip("prometheus_client")

@@ -23,7 +23,7 @@ from lidloop.errors import LidloopError, ModelError, RegistryError, StoreError
 from lidloop.exporter.families import BY_NAME
 from lidloop.exporter.reader import Reader, reason
 from lidloop.exporter.run import Exporter
-from lidloop.registry import Registry
+from lidloop.registry.registry import Registry
 from tests.lidloop.exporter.conftest import get, samples, watched
 
 SCRAPED = 'lidloop_exporter_source_up{source="registry"}'

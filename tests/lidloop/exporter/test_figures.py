@@ -13,7 +13,7 @@ from lidloop.drift import compare, guards, watch
 from lidloop.exporter import figures as tested
 from lidloop.exporter.families import BY_NAME
 from lidloop.exporter.figures import LabelRecord, RegistryReading, RunRecord, RunsReading, Samples, figures
-from lidloop.registry_versions import ModelVersion
+from lidloop.registry.versions import ModelVersion
 from tests.lidloop.exporter.conftest import LABELS, entry, watched
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lidloop.dataset import Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.errors import LidloopError, StoreError
 from lidloop.exporter import runs_source
 from lidloop.exporter.figures import RunRecord, RunsReading

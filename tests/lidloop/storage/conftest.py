@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lidloop.bundle import Bundle, seal
+from lidloop.models.bundle import Bundle, seal
 
 pytest.importorskip("minio")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
+from lidloop.data.formats.yolo import parse
 from lidloop.errors import SourceError
 from lidloop.files import sha256
-from lidloop.formats.yolo import parse
 from lidloop.synthetic import SceneOptions, read_truth, write_faces_folder
 from lidloop.synthetic import write as module
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lidloop.keys import ALERTS, READ, START, add_key
+from lidloop.web.api_keys import ALERTS, READ, START, add_key
 
 STAND_IN = Path(__file__).with_name("stand_in_run.py")
 

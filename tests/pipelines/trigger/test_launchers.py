@@ -159,14 +159,14 @@ def test_a_start_that_fails_is_tried_again_ever_more_rarely(
 
 
 class Host:
-    """A stand-in for ``pipelines.kubeflow.KubeflowHost``."""
+    """A stand-in for ``pipelines.kubeflow.host.KubeflowHost``."""
 
     def __init__(self) -> None:
         self.submitted: list[dict[str, Any]] = []
         self.now: Any = None
 
     def submit(self, parameters: Mapping[str, Any], *, run: str, experiment: str) -> str:
-        from pipelines.kubeflow_errors import RunExists
+        from pipelines.kubeflow.errors import RunExists
 
         if any(entry["run"] == run for entry in self.submitted):
             raise RunExists(run, "id-1")
@@ -184,8 +184,8 @@ class Host:
 
 def test_a_run_on_a_host() -> None:
     pytest.importorskip("kfp_server_api")
-    from pipelines.kubeflow_errors import HostError, RunUnknown
-    from pipelines.kubeflow_runs import Run
+    from pipelines.kubeflow.errors import HostError, RunUnknown
+    from pipelines.kubeflow.runs import Run
 
     host = Host()
     launcher = KubeflowLauncher(host, experiment="loop")  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from lidloop.errors import LidloopError
-from pipelines import commands
+from pipelines.cli import run as commands
 from pipelines.settings import RemoteSettings, RunSettings, SettingsError
 from pipelines.trigger.parameters import Rules, absolute, arguments, is_inside, read_defaults, schema
 

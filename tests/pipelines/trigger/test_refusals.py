@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("starlette")
-from lidloop.keys import ALERTS, READ, START, add_key, revoke_key
+from lidloop.web.api_keys import ALERTS, READ, START, add_key, revoke_key
 from pipelines.trigger.access import Access, Failures
 from pipelines.trigger.app import MESSAGE_BYTES, REQUEST_BYTES, create_app
 from pipelines.trigger.launchers import RunState

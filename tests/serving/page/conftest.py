@@ -21,7 +21,7 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from starlette.applications import Starlette
 
-from lidloop.screening import ModelInfo
+from lidloop.screening.screen import ModelInfo
 from lidloop.synthetic import Picture, draw_face
 from serving.app import create_app
 from serving.model import Served

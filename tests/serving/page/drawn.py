@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lidloop.detector import Detector, Image
+from lidloop.detection.detector import Detector, Image
 from lidloop.labels import Face, Floats, box_of
 from lidloop.landmarks import FLIP
 

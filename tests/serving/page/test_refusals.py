@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from lidloop.keys import add_key
+from lidloop.web.api_keys import add_key
 from serving.problems import Problem
 from tests.serving.conftest import Photo, encode
 from tests.serving.page.conftest import App, VisitFactory

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.kubeflow_access import TOKEN
-from pipelines.kubeflow_watch import SETTINGS
+from pipelines.kubeflow.access import TOKEN
+from pipelines.kubeflow.watch import SETTINGS
 from tests.manifests.cli import parse
 from tests.manifests.pods import env
 from tests.manifests.render import Object, one, template

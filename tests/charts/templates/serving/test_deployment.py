@@ -9,8 +9,8 @@ import typer
 from click import Context
 from typer.main import get_command
 
+from lidloop.cli.store import store_app
 from lidloop.storage.address import S3Address, parse_address
-from lidloop.storage_commands import store_app
 from tests.manifests.pods import env
 from tests.manifests.render import Object, one, template
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.kubeflow_access import TOKEN
-from pipelines.trigger.commands import duration
+from pipelines.cli.trigger import duration
+from pipelines.kubeflow.access import TOKEN
 from tests.manifests.cli import parse
 from tests.manifests.render import Object, one, template
 

@@ -1,0 +1,1 @@
+"""Series for previewing the Grafana dashboards, and the pictures drawn from them."""

@@ -1,0 +1,1 @@
+"""Detection power of the drift measures: shifts, windows, false alarms."""

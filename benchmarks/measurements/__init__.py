@@ -1,0 +1,1 @@
+"""Error of the eyelid measurements against drawn and real faces."""

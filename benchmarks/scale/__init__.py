@@ -1,0 +1,1 @@
+"""Cost of the pipeline steps by number of pictures."""

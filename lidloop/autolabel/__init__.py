@@ -1,0 +1,1 @@
+"""Auto-labelling: predictions, candidates, priority NMS, the next label version, early stopping."""

@@ -1,0 +1,308 @@
+"""Which predictions become labels: the NMS filter between one iteration's model and the next one's training.
+
+Raw predictions become candidates (what would be written if they were kept), candidates pass priority NMS
+(``lidloop.autolabel.priority_nms``), and every one that was not kept goes to the ledger with its reason:
+
+=================== ===================================================================================
+reason              a prediction that …
+=================== ===================================================================================
+below-confidence    has less than ``conf``; exactly ``conf`` is enough
+degenerate          has a coordinate or score that is not finite, or a box without area once written
+outside-picture     has fewer than ``min_points_inside`` points inside the picture
+overlaps-label      has IoU above ``iou`` with a label that was there before
+overlaps-prediction has IoU above ``iou`` with a more confident prediction that was kept
+relabelled          was grown by an earlier iteration and gave way to this one's (``relabel`` only)
+=================== ===================================================================================
+
+IoU is taken between boxes as they are written, rounded to the text's six decimals: what holds in the
+filter holds for the files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lidloop.autolabel import priority_nms
+from lidloop.autolabel.candidates import (
+    EXISTING_LABEL,
+    HUMAN_LABEL,
+    MIN_POINTS_INSIDE,
+    REASONS,
+    RELABELLED,
+    find_candidates,
+    finish_points,
+)
+from lidloop.autolabel.priority_nms import Bools, Ints
+from lidloop.data.dataset import LEDGER_SCHEMA, Dataset, LabelVersion, Retention, write_next
+from lidloop.data.formats import yolo
+from lidloop.data.tables import read_faces
+from lidloop.errors import DatasetError, LidloopError
+from lidloop.files import folder_atomic
+from lidloop.labels import HUMAN, Floats, LabelSet, concat
+from lidloop.landmarks import N_POINTS
+
+log = logging.getLogger("lidloop")
+
+
+@dataclass(frozen=True, eq=False)
+class Existing:
+    """Labels on disk as columns, by picture in the dataset's order and by line.
+
+    Attributes:
+        image: (m,) index into the dataset's pictures. line: (m,) line in the text file, from 0.
+        boxes: (m, 4), as read from the text. origin: (m,). confidence: (m,).
+        model: (m,) digest of the model that grew each label, "" for human ones.
+    """
+
+    image: Ints
+    line: Ints
+    boxes: Floats
+    origin: Ints
+    confidence: Floats
+    model: pa.Array
+
+    def select(self, rows: Bools) -> Existing:
+        """Return the labels of a boolean mask."""
+        return Existing(
+            self.image[rows], self.line[rows], self.boxes[rows], self.origin[rows], self.confidence[rows],
+            self.model.filter(pa.array(rows)),
+        )  # fmt: skip
+
+
+def read_existing(dataset: Dataset, labels: LabelVersion) -> Existing:
+    """Read the boxes of a version's labels from its text files, and the rest from its ledger.
+
+    Raises:
+        DatasetError: where the labels belong to another dataset, or text and ledger disagree.
+        SourceError: for a line that is no YOLO pose line.
+    """
+    if labels.dataset_digest != dataset.digest:
+        raise DatasetError(f"{labels.root} holds labels of another dataset than {dataset.root}")
+    heads: list[bytes] = []
+    counts = np.zeros(len(dataset.records), dtype=np.int64)
+    for k, record in enumerate(dataset.records):
+        text = labels.text(record.id)
+        if text:
+            fields = [line.split(None, 5) for line in text.splitlines() if line.strip()]
+            if any(len(line) < 6 for line in fields):
+                yolo.parse(text.decode(), record.width, record.height, where=f"{labels.root}: {record.id}")
+            counts[k] = len(fields)
+            heads += [value for line in fields for value in line[1:5]]
+    try:
+        boxes = np.array(heads, dtype=np.bytes_).astype(np.float64).reshape(-1, 4)
+    except ValueError as error:
+        raise DatasetError(f"{labels.root}: a label line does not hold numbers: {error}") from None
+    if not np.isfinite(boxes).all():
+        raise DatasetError(f"{labels.root}: a label line holds a box that is not finite")
+    image = np.repeat(np.arange(len(counts)), counts)
+    line = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
+    size = _sizes(dataset)[image]
+    centre, half = boxes[:, :2], boxes[:, 2:] / 2
+
+    kept = labels.ledger()
+    kept = kept.filter(pc.greater_equal(kept["line"], 0))
+    ids = pa.array([record.id for record in dataset.records], pa.string())
+    known = pc.index_in(kept["image"].cast(pa.string()), value_set=ids).fill_null(-1).to_numpy()
+    order = np.lexsort((kept["line"].to_numpy(), known))
+    kept = kept.take(pa.array(order))
+    if not (np.array_equal(known[order], image) and np.array_equal(kept["line"].to_numpy(), line)):
+        raise DatasetError(
+            f"{labels.root}: the ledger keeps {len(order)} lines that are not the {len(image)} of the text "
+            "files; the folder was changed after it was written, make the version again"
+        )
+    return Existing(
+        image, line, np.concatenate([(centre - half) * size, (centre + half) * size], axis=1),
+        kept["origin"].to_numpy().astype(np.int64), kept["confidence"].to_numpy().astype(np.float64),
+        kept["model"].cast(pa.string()).combine_chunks(),
+    )  # fmt: skip
+
+
+def read_predictions(dataset: Dataset, shards: Sequence[Path]) -> tuple[LabelSet, str, int | None]:
+    """Read the predictions of all shards, counted in the dataset's pictures; model digest and iteration.
+
+    Raises:
+        DatasetError: where the shards are not of one model, or do not cover every picture exactly once.
+    """
+    if not shards:
+        raise DatasetError("no predictions: give the shard folders that auto-labelling wrote")
+    read = [read_faces(shard / "faces.parquet") for shard in shards]
+    for name in ("model", "iteration", "dataset"):
+        values = sorted({metadata.get(name, "") for _, metadata in read})
+        if len(values) > 1:
+            raise DatasetError(f"the shards come from more than one {name}: {', '.join(map(repr, values))}")
+    if read[0][1].get("dataset", dataset.digest) != dataset.digest:
+        raise DatasetError(f"{shards[0]} holds predictions on another dataset than {dataset.root}")
+    ids = [record.id for record in dataset.records]
+    known = set(ids)
+    seen: dict[str, Path] = {}
+    for shard, (faces, _) in zip(shards, read, strict=True):
+        for image in faces.images:
+            if image not in known:
+                raise DatasetError(f"{shard} predicts on picture {image}, which {dataset.root} does not hold")
+            if image in seen:
+                raise DatasetError(f"picture {image} is in both {seen[image]} and {shard}")
+            seen[image] = shard
+    if len(seen) < len(ids):
+        missing = [image for image in ids if image not in seen]
+        raise DatasetError(
+            f"{len(missing)} of {len(ids)} pictures have no predictions, {missing[0]} for one: "
+            "give the folders of all shards"
+        )
+    metadata = read[0][1]
+    if not metadata.get("model"):
+        raise DatasetError(f"{shards[0]}: the predictions do not say which model made them")
+    number = metadata.get("iteration", "")
+    return (
+        concat([faces for faces, _ in read]).reindex(ids), metadata["model"],
+        int(number) if number.lstrip("-").isdigit() else None,
+    )  # fmt: skip
+
+
+def refine(
+    dataset: Dataset,
+    labels: LabelVersion,
+    predictions: Sequence[Path],
+    out: Path,
+    *,
+    iteration: int,
+    conf: float = 0.7,
+    iou: float = 0.3,
+    retention: Retention = "accumulate",
+    paper_exact: bool = False,
+    min_points_inside: int = MIN_POINTS_INSIDE,
+) -> LabelVersion:
+    """Grow labels: filter an iteration's predictions on train and val pictures and write the next version.
+
+    Args:
+        dataset: the pictures. labels: the version before.
+        predictions: shard folders, each with ``faces.parquet`` of unclipped predictions.
+        out: folder of the new version; appears whole or not at all, and replaces one that is there.
+        iteration: of the model that predicted; becomes the origin of grown labels.
+        conf: least confidence. iou: largest IoU with anything kept. Both are inclusive.
+        retention: ``accumulate`` counts labels grown so far as existing ones; ``relabel`` only human ones,
+            and replaces the earlier grown labels by the newest accepted predictions.
+        paper_exact: as arXiv 2404.05348: the network's boxes and clipped points, checked against existing
+            labels but not each other, no rule for faces cut by the border.
+        min_points_inside: least number of points inside the picture, 1 to 51.
+
+    Returns:
+        The new version. ``info["parameters"]`` says the settings, ``model``, ``grown`` (labels added),
+        ``growth`` (change of the number of labels over that of the version before; null where that is 0)
+        and ``dropped`` (counts by reason).
+
+    Raises:
+        DatasetError: where labels, predictions and dataset do not belong together or are damaged.
+        LidloopError: for a setting out of its range.
+    """
+    _check(conf, iou, retention, min_points_inside)
+    if out.resolve() == labels.root.resolve():
+        raise LidloopError(f"{out} holds the version before; give the new one a folder of its own")
+    raw, model, predicted_by = read_predictions(dataset, predictions)
+    if predicted_by is not None and predicted_by != iteration:
+        raise DatasetError(f"the predictions are of iteration {predicted_by}, not {iteration}")
+    existing = read_existing(dataset, labels)
+    stays = existing.origin == HUMAN if retention == "relabel" else np.ones(len(existing.image), dtype=bool)
+    base = existing.select(stays)
+
+    sizes = _sizes(dataset)
+    found = find_candidates(
+        raw, sizes, conf=conf, min_points_inside=min_points_inside, paper_exact=paper_exact
+    )
+    order = priority_nms.priority_order(raw.image, raw.score, found.boxes, raw.points)
+    raw, boxes, reason = raw.select(order), found.boxes[order], found.reason[order]
+    result = priority_nms.priority_nms(
+        base.image, base.boxes, raw.image, boxes, raw.score,
+        iou=iou, takes_part=reason == 0, among_predictions=not paper_exact,
+    )  # fmt: skip
+    reason = np.where(reason > 0, reason, result.decision)
+    kept = np.flatnonzero(reason == 0)
+    image = raw.image[kept]
+    points = finish_points(raw.points[kept], sizes[image], paper_exact=paper_exact)
+    grown = LabelSet(
+        raw.images, image, boxes[kept], points,
+        np.full(len(kept), iteration), raw.score[kept],
+    )  # fmt: skip
+    ledger = _ledger(
+        dataset, base, existing.select(~stays), raw, boxes, reason, result.label_iou, iteration, model
+    )
+    before, after = len(existing.image), len(base.image) + len(kept)
+    dropped = np.bincount(reason, minlength=len(REASONS))
+    dropped[RELABELLED] = before - len(base.image)
+    parameters: dict[str, Any] = {
+        "iteration": iteration, "model": model, "conf": conf, "iou": iou, "paper_exact": paper_exact,
+        "min_points_inside": min_points_inside, "grown": len(kept),
+        "growth": (after - before) / before if before else None,
+        "dropped": {REASONS[k]: int(count) for k, count in enumerate(dropped) if k and count},
+    }  # fmt: skip
+    with folder_atomic(out) as folder:
+        write_next(folder, labels, dataset, grown, ledger, retention=retention, parameters=parameters)
+    log.info("iteration %d: %d of %d predictions became labels, %d labels now",
+             iteration, len(kept), len(raw), after)  # fmt: skip
+    return LabelVersion.open(out)
+
+
+def _check(conf: float, iou: float, retention: str, min_points_inside: int) -> None:
+    if not 0 <= conf <= 1:
+        raise LidloopError(f"conf must be from 0 to 1, not {conf}")
+    if not 0 <= iou < 1:
+        raise LidloopError(f"iou must be at least 0 and below 1, not {iou}")
+    if retention not in ("accumulate", "relabel"):
+        raise LidloopError(f"retention must be accumulate or relabel, not {retention!r}")
+    if not 1 <= min_points_inside <= N_POINTS:
+        raise LidloopError(f"min_points_inside must be from 1 to {N_POINTS}, not {min_points_inside}")
+
+
+def _sizes(dataset: Dataset) -> Floats:
+    """(images, 2) width and height in pixels."""
+    return np.array([(r.width, r.height) for r in dataset.records], dtype=np.float64).reshape(-1, 2)
+
+
+def _ledger(
+    dataset: Dataset, base: Existing, replaced: Existing, raw: LabelSet, boxes: Floats,
+    reason: NDArray[np.int8], label_iou: Floats, iteration: int, model: str,
+) -> pa.Table:  # fmt: skip
+    """One row per face: by picture the labels that stay, the grown ones, and what was dropped."""
+    n = len(raw)
+    counts = np.bincount(base.image, minlength=len(dataset.records))
+    line = np.full(n, -1)
+    kept = np.flatnonzero(reason == 0)
+    picture = raw.image[kept]  # sorted, each picture's rows in the order in which they become lines
+    line[kept] = counts[picture] + np.arange(len(kept)) - np.searchsorted(picture, picture)
+    image = np.concatenate([base.image, replaced.image, raw.image])
+    lines = np.concatenate([base.line, np.full(len(replaced.image), -1), line])
+    code = np.concatenate([
+        np.where(base.origin == HUMAN, HUMAN_LABEL, EXISTING_LABEL),
+        np.full(len(replaced.image), RELABELLED), reason,
+    ])  # fmt: skip
+    order = np.lexsort((np.where(lines < 0, np.iinfo(np.int64).max, lines), image))
+    old = len(image) - n
+    corners = np.concatenate([base.boxes, replaced.boxes, boxes])[order].astype(np.float32)
+    train = np.array([r.split for r in dataset.records])[image[order]]
+    splits, split = np.unique(train, return_inverse=True)
+    models = pa.concat_arrays([base.model, replaced.model, pa.repeat(pa.scalar(model), n)])
+    columns = [
+        _names(image[order], [r.id for r in dataset.records]),
+        _names(split, splits.tolist()),
+        pa.array(lines[order], pa.int32()),
+        *(pa.array(corners[:, k]) for k in range(4)),
+        pa.array(np.concatenate([base.origin, replaced.origin, np.full(n, iteration)])[order], pa.int32()),
+        models.dictionary_encode().take(pa.array(order)),
+        pa.array(np.concatenate([base.confidence, replaced.confidence, raw.score])[order].astype(np.float32)),
+        pa.array(np.concatenate([np.zeros(old), label_iou])[order].astype(np.float32)),
+        _names((lines[order] < 0).astype(np.int64), ["kept", "dropped"]),
+        _names(code[order], list(REASONS)),
+    ]
+    return pa.Table.from_arrays(columns, schema=LEDGER_SCHEMA)
+
+
+def _names(index: NDArray[Any], values: list[str]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(index, pa.int32()), pa.array(values, pa.string()))

@@ -1,0 +1,1 @@
+"""Datasets: conversion, image store, splits, label tables, validation."""

@@ -1,0 +1,417 @@
+"""From annotations in any mix of formats to one dataset and its label version 0.
+
+A picture and its copies are found by their decoded pixels and become one image with all its faces. A face
+that is annotated again in a copy (boxes with IoU above ``SAME_FACE_IOU``) is kept once. The result does not
+depend on the order of the sources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import cv2
+import numpy as np
+
+from lidloop.data.convert_report import Report
+from lidloop.data.dataset import Dataset, ImageRecord, LabelVersion, write_initial
+from lidloop.data.formats.records import Picture, RawFace, Reject, Unusable, slug
+from lidloop.data.sources import accepted, fetched, read_source
+from lidloop.data.splits import choose_train
+from lidloop.errors import DatasetError, ImageError, SourceError
+from lidloop.files import folder_atomic, write_atomic
+from lidloop.images import MAX_PIXELS, decode_header, decode_rgb, read_bytes
+from lidloop.labels import Face, Floats, LabelSet, box_iou, box_of
+
+logger = logging.getLogger("lidloop")
+
+Progress = Callable[[int, int], None]
+
+SAME_FACE_IOU: Final = 0.5
+"""Two annotations of one picture whose boxes have a larger IoU are one face.
+
+Two people's clicks on one face differ by a few per cent of its size (LFPW 0708 and 0710: IoU 0.986), on a
+small one by more; boxes of different faces, spanned by brows and chin, hardly overlap at all (AFW: 0)."""
+
+JPEG_QUALITY: Final = 95
+"""Of pictures that have to be turned upright; PNG and others are written as PNG, without loss."""
+
+_MIN_BOX: Final = 1.0  # pixels; a smaller box is empty
+_EXTENSIONS: Final = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Pixels:
+    """What is known of a decoded picture: a hash of its upright pixels, and its size in pixels."""
+
+    hash: str
+    width: int
+    height: int
+    orientation: int
+    format: str
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """A picture as one source names it, and what became of its faces."""
+
+    spec: str
+    picture: Picture
+    pixels: _Pixels | None = None
+    faces: list[tuple[RawFace, Face]] = field(default_factory=list)
+
+    @property
+    def order(self) -> tuple[str, str, str]:
+        return (self.picture.source, self.picture.file, self.spec)
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """A picture and its copies; the first entry is the one whose file is written."""
+
+    hash: str
+    entries: list[_Entry]
+    faces: list[tuple[_Entry, RawFace, Face]] = field(default_factory=list)
+    split: str = ""
+    id: str = ""
+
+    @property
+    def first(self) -> _Entry:
+        return self.entries[0]
+
+
+def convert(
+    sources: Sequence[str],
+    dataset_dir: Path,
+    labels_dir: Path,
+    *,
+    split: float = 0.8,
+    seed: int = 0,
+    keep_splits: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> tuple[Dataset, LabelVersion]:
+    """Read annotations and write a dataset and its label version 0; both appear whole or not at all.
+
+    Coordinates are those of the upright picture (EXIF orientation applied). A picture that is stored
+    turned is written upright; all others are copied byte for byte. A point outside the picture is moved
+    onto its border and gets visibility 1. ``convert-report.json`` in the dataset's folder lists every
+    annotation that was left out, with its reason.
+
+    Args:
+        sources: strings such as ``ibug:DIR``, ``dlib:FILE.xml``, ``coco:FILE.json``, ``yolo:DIR``, each here
+            or in an object store (``lidloop.data.sources``).
+        dataset_dir: the dataset's folder; an earlier dataset there is replaced.
+        labels_dir: the folder of label version 0; an earlier version 0 there is replaced.
+        split: the share of each source's pictures that is for training, 0…1.
+        seed: another seed gives another split.
+        keep_splits: keep the splits that sources give (test sets become ``val``). A picture whose copies
+            are given to both goes to ``val``; pictures without a given split are split as usual.
+        max_pixels: larger pictures are rejected.
+        workers: threads that decode; 0 for one per core.
+        progress: called with pictures done and in all, read and written counted separately.
+
+    Raises:
+        SourceError: for a source that cannot be read, or of which nothing can be used.
+        StoreError: for a source in a store that cannot be reached or read.
+        DatasetError: where a folder to be written holds something else.
+    """
+    if not 0 <= split <= 1:
+        raise DatasetError(f"split is {split}; it is the share of pictures for training, from 0 to 1")
+    if not sources:
+        raise SourceError(f"no source given; a source is one of {accepted()}")
+    _check_targets(dataset_dir, labels_dir)
+    info = {"split": split, "seed": seed, "keep_splits": keep_splits, "same_face_iou": SAME_FACE_IOU}
+    with fetched(sorted(set(sources))) as places:
+        content = _convert(
+            places, dataset_dir, labels_dir, info, max_pixels, workers or os.cpu_count() or 1, progress
+        )
+    totals = content["totals"]
+    logger.info("%d images, %d faces, %d rejects", totals["images"], totals["faces"], totals["rejects"])
+    return Dataset.open(dataset_dir), LabelVersion.open(labels_dir)
+
+
+def _convert(
+    places: Mapping[str, Path],
+    dataset_dir: Path,
+    labels_dir: Path,
+    info: Mapping[str, Any],
+    max_pixels: int,
+    threads: int,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """Convert sources that lie on this disk; returns the content of the report."""
+    report = Report()
+    entries: list[_Entry] = []
+    specs = tuple(places)
+    for spec, path in places.items():
+        entries += _read_source(spec, path, report)
+    entries.sort(key=lambda e: e.order)
+    paths = list(dict.fromkeys(e.picture.path for e in entries))
+    logger.info("reading %d pictures of %d sources", len(paths), len(specs))
+    with ThreadPoolExecutor(threads, thread_name_prefix="lidloop-convert") as pool:
+        n = len(paths)
+        results = _map(pool, lambda p: _decode(p, max_pixels), paths, progress, 0, 2 * n)
+        decoded = dict(zip(paths, results, strict=True))
+        for entry in entries:
+            _place(entry, decoded[entry.picture.path], report)
+        groups = _merge(entries, report)
+        _require_usable(specs, groups, report)
+        _assign_splits(groups, info["split"], info["seed"], keep_splits=info["keep_splits"])
+        _assign_ids(groups)
+        _count(groups, report)
+        with folder_atomic(dataset_dir) as folder, folder_atomic(labels_dir) as labels_folder:
+            images = folder / "images"
+            images.mkdir()
+            records = _map(
+                pool, lambda g: _write_picture(g, images, max_pixels), groups, progress, n, n + len(groups)
+            )
+            copies = {
+                g.id: [f"{e.picture.source}: {e.picture.file}" for e in g.entries]
+                for g in groups
+                if len(g.entries) > 1
+            }
+            content = report.content(copies, {"sources_given": list(specs), **info})
+            write_atomic(folder / "convert-report.json", json.dumps(content, indent=1))
+            described = {"sources": list(specs), **info, "faces": content["totals"]["faces"]}
+            dataset = Dataset.write(folder, records, described)
+            faces = {g.id: [face for _, _, face in g.faces] for g in groups}
+            labels = LabelSet.from_faces(faces, [r.id for r in dataset.records])
+            write_initial(labels_folder, dataset, labels)
+    return content
+
+
+def _check_targets(dataset_dir: Path, labels_dir: Path) -> None:
+    dataset_real, labels_real = dataset_dir.resolve(), labels_dir.resolve()
+    if (
+        dataset_real == labels_real
+        or dataset_real in labels_real.parents
+        or labels_real in dataset_real.parents
+    ):
+        raise DatasetError("the folders of the dataset and of the labels must not lie in each other")
+    for folder, mark in ((dataset_dir, "dataset.json"), (labels_dir, "version.json")):
+        if not folder.exists():
+            continue
+        if not folder.is_dir():
+            raise DatasetError(f"{folder} is a file; give the name of a folder to write")
+        if any(folder.iterdir()) and not (folder / mark).is_file():
+            raise DatasetError(f"{folder} holds something else (no {mark}); give another folder or empty it")
+    if (labels_dir / "version.json").is_file() and LabelVersion.open(labels_dir).version != 0:
+        raise DatasetError(f"{labels_dir} holds grown labels; give another folder")
+
+
+def _read_source(spec: str, path: Path, report: Report) -> list[_Entry]:
+    reading = read_source(spec, path)
+    for reject in reading.rejects:
+        report.reject(spec, reject)
+        report.row(spec, reject.source)["annotations"] += 1
+    for name, count in reading.unannotated.items():
+        report.row(spec, name)["unannotated_pictures"] += count
+    for picture in reading.pictures:
+        row = report.row(spec, picture.source)
+        row["pictures"] += 1
+        row["annotations"] += len(picture.faces)
+    return [_Entry(spec, picture) for picture in reading.pictures]
+
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def _map(
+    pool: ThreadPoolExecutor,
+    work: Callable[[_T], _R],
+    items: Iterable[_T],
+    progress: Progress | None,
+    start: int,
+    total: int,
+) -> list[_R]:
+    """Map in threads, in order. On an error nothing more starts, and what runs is waited for, so that no
+    thread writes into a folder that is being removed."""
+    pending = [pool.submit(work, item) for item in items]
+    results: list[_R] = []
+    try:
+        for future in pending:
+            results.append(future.result())
+            if progress:
+                progress(start + len(results), total)
+    finally:
+        wait([future for future in pending if not future.cancel()])
+    return results
+
+
+def _decode(path: Path, max_pixels: int) -> _Pixels | Unusable:
+    if not path.is_file():
+        return Unusable("missing-image", f"{path.name} is not there")
+    try:
+        data = read_bytes(path)
+        header = decode_header(data, where=path.name)
+        pixels = decode_rgb(data, where=path.name, max_pixels=max_pixels)
+    except ImageError as error:
+        return Unusable("unreadable-image", str(error))
+    height, width = pixels.shape[:2]
+    sha = hashlib.sha256(f"{width}x{height}:".encode())
+    sha.update(np.ascontiguousarray(pixels).data)
+    return _Pixels(sha.hexdigest(), width, height, header.orientation, header.format)
+
+
+def _place(entry: _Entry, decoded: _Pixels | Unusable, report: Report) -> None:
+    """Give an entry its pixels and bring its faces into the picture, or list why not."""
+    picture = entry.picture
+    row = report.row(entry.spec, picture.source)
+    if isinstance(decoded, Unusable):
+        detail = f"{decoded.detail} ({len(picture.faces)} annotated faces)"
+        report.reject(entry.spec, Reject(picture.file, decoded.reason, detail, picture.source))
+        return
+    entry.pixels = decoded
+    size = np.array([decoded.width, decoded.height], dtype=np.float64)
+    for raw in picture.faces:
+        points = raw.points.copy()
+        if picture.normalised:
+            points[:, :2] *= size
+        try:
+            points, outside = _into_picture(points, size)
+        except Unusable as error:
+            report.reject(entry.spec, Reject(raw.file, error.reason, error.detail, picture.source))
+            picture.rejected += 1
+            continue
+        if outside:
+            row["clipped_points"] += len(outside)
+            row["clipped"].append({"file": raw.file, "points": outside})
+        entry.faces.append((raw, Face(box_of(points), points)))
+
+
+def _into_picture(points: Floats, size: Floats) -> tuple[Floats, list[int]]:
+    """Move points outside a picture of ``size`` (width, height) onto its outermost pixel centres.
+
+    Returns:
+        the points, and the indices of those that lay outside; they have visibility 1 now. The picture
+        reaches half a pixel beyond its outermost pixel centres; a point in that margin is moved but seen.
+
+    Raises:
+        Unusable: for a face outside the picture or whose box is empty.
+    """
+    seen = points[:, 2] > 0
+    xy = points[:, :2]
+    outside = seen & ((xy < -0.5) | (xy > size - 0.5)).any(axis=1)
+    if seen.any() and outside.sum() == seen.sum():
+        raise Unusable(
+            "outside-picture", f"every point is outside the picture of {size[0]:.0f} x {size[1]:.0f}"
+        )
+    points = points.copy()
+    points[seen, :2] = np.clip(xy[seen], 0, size - 1)
+    points[outside, 2] = 1.0
+    box = box_of(points)
+    if not (box[2:] - box[:2] >= _MIN_BOX).all():
+        detail = "no point is visible" if not seen.any() else "the points span less than a pixel"
+        raise Unusable("empty-box", detail)
+    return points, np.flatnonzero(outside).tolist()
+
+
+def _merge(entries: Iterable[_Entry], report: Report) -> list[_Group]:
+    """Group entries by pixels and unite their faces. Pictures that lost all their faces are left out."""
+    by_hash: dict[str, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.pixels is not None:
+            by_hash[entry.pixels.hash].append(entry)
+    groups = []
+    for key in sorted(by_hash):
+        group = _Group(key, by_hash[key])
+        for entry in group.entries:
+            for raw, face in entry.faces:
+                if group.faces:
+                    kept = np.stack([f.box for _, _, f in group.faces])
+                    iou = box_iou(face.box[None], kept)[0]
+                    best = int(iou.argmax())
+                    if iou[best] > SAME_FACE_IOU:
+                        row = report.row(entry.spec, entry.picture.source)
+                        row["duplicate_faces"] += 1
+                        row["duplicates"].append(
+                            {"file": raw.file, "same_as": group.faces[best][1].file, "iou": float(iou[best])}
+                        )
+                        continue
+                group.faces.append((entry, raw, face))
+        # Without a label such a picture would teach that its faces are background.
+        if group.faces or not any(e.picture.rejected for e in group.entries):
+            groups.append(group)
+    return groups
+
+
+def _require_usable(specs: Iterable[str], groups: Iterable[_Group], report: Report) -> None:
+    usable = {entry.spec for group in groups for entry in group.entries if entry.faces}
+    for spec in specs:
+        if spec in usable:
+            continue
+        rejects = report.rejects(spec)
+        if not rejects:
+            raise SourceError(f"{spec} holds no annotated face that {spec.partition(':')[0]} would find")
+        reasons = ", ".join(f"{n} x {why}" for why, n in Counter(r["reason"] for r in rejects).most_common())
+        examples = "; ".join(f"{r['file']}: {r['detail']}" for r in rejects[:3])
+        raise SourceError(f"{spec}: nothing in it can be used ({reasons}). For example {examples}")
+
+
+def _assign_splits(groups: Iterable[_Group], share: float, seed: int, *, keep_splits: bool) -> None:
+    free: list[_Group] = []
+    for group in groups:
+        given = {entry.picture.split for entry in group.entries} - {None} if keep_splits else set()
+        if given:
+            group.split = "val" if "val" in given else "train"
+        else:
+            free.append(group)
+    train = choose_train({g.hash: g.first.picture.source for g in free}, share, seed)
+    for group in free:
+        group.split = "train" if group.hash in train else "val"
+
+
+def _assign_ids(groups: Sequence[_Group]) -> None:
+    """Name pictures ``<source>-<stem>``, safe as file names; a name that is taken gets a number."""
+    used: set[str] = set()
+    for group in sorted(groups, key=lambda g: g.first.order):
+        picture = group.first.picture
+        base = f"{picture.source}-{slug(picture.path.stem) or 'image'}"[:120]
+        name, k = base, 1
+        while name.lower() in used:  # two names that differ in case only are one file on some systems
+            k += 1
+            name = f"{base}-{k}"
+        used.add(name.lower())
+        group.id = name
+
+
+def _count(groups: Iterable[_Group], report: Report) -> None:
+    for group in groups:
+        first = group.first
+        report.row(first.spec, first.picture.source)["images"] += 1
+        for entry in group.entries[1:]:
+            report.row(entry.spec, entry.picture.source)["copies_merged"] += 1
+        for entry, _, _ in group.faces:
+            report.row(entry.spec, entry.picture.source)["faces"] += 1
+
+
+def _write_picture(group: _Group, folder: Path, max_pixels: int) -> ImageRecord:
+    picture, pixels = group.first.picture, group.first.pixels
+    assert pixels is not None
+    data = read_bytes(picture.path)
+    extension = _EXTENSIONS[pixels.format]
+    if pixels.orientation != 1:
+        upright = decode_rgb(data, where=str(picture.path), max_pixels=max_pixels)
+        extension = ".jpg" if pixels.format == "JPEG" else ".png"
+        options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if extension == ".jpg" else []
+        done, encoded = cv2.imencode(extension, cv2.cvtColor(upright, cv2.COLOR_RGB2BGR), options)
+        if not done:
+            raise DatasetError(f"{picture.path} cannot be written upright")
+        data = encoded.tobytes()
+    name = group.id + extension
+    (folder / name).write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    return ImageRecord(
+        group.id, name, pixels.width, pixels.height, group.split, picture.source, group.hash, digest
+    )

@@ -1,0 +1,1 @@
+"""Face and landmark detection with ONNX Runtime or OpenVINO."""

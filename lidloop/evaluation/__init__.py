@@ -1,0 +1,1 @@
+"""Evaluation of a model: metrics on gold and paper labels, and the promotion gate."""

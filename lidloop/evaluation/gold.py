@@ -1,0 +1,32 @@
+"""A model measured on the gold yardstick: the validation labels of version 0, human and frozen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lidloop.autolabel.predict import VAL_FLOOR, predict
+from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.detection.detector import Detector
+from lidloop.errors import DatasetError
+from lidloop.evaluation.evaluate import evaluate
+from lidloop.labels import HUMAN
+
+
+def measure_on_gold(detector: Detector, dataset: Dataset, labels: LabelVersion) -> dict[str, Any]:
+    """Predict on the validation pictures and compare with their human labels.
+
+    Args:
+        labels: any label version of the dataset: human labels are the same in all.
+
+    Returns:
+        ``lidloop.evaluation.evaluate.Metrics`` overall, as a dict.
+
+    Raises:
+        DatasetError: for a validation picture that cannot be read.
+    """
+    records = dataset.split("val")
+    gold = labels.labels(dataset, "val").reindex([record.id for record in records])
+    found, failures = predict(dataset, detector, records, floor=VAL_FLOOR)
+    if failures:
+        raise DatasetError(f"{len(failures)} validation pictures cannot be read: {failures[0]['reason']}")
+    return evaluate(found, gold.select(gold.origin == HUMAN)).overall.to_dict()

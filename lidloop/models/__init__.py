@@ -1,0 +1,1 @@
+"""Model bundles: files, digests, model card, transfer to object stores."""

@@ -1,0 +1,365 @@
+"""A model as a folder: what was trained, how well it does, what it expects, and digests of all of it.
+
+::
+
+    model.onnx               the whole network, self-contained; its digest is the model's identity
+    scores.onnx, boxes.onnx, points.onnx
+                             the same network in parts, which is what runs
+    weights.pt               what the next iteration starts from; a pickle, never opened by serving
+    training.json            how it was trained; epochs.csv: its course, where training left one
+    evaluation.json          metrics on both yardsticks
+    reference_profile.json   what its training faces look like, for drift
+    watch.json               drift, guards and metrics of its iteration, where they were taken
+                             (``lidloop.drift.watch``)
+    MODEL_CARD.md            for people
+    scores-int8.onnx         scores.onnx in INT8, where it passed (``lidloop.training.quantise``)
+    bundle.json              identity, lineage, defaults, and SHA-256 and size of every other file
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from lidloop import __version__
+from lidloop.errors import ModelError
+from lidloop.files import folder_atomic, link_or_copy, sha256, write_atomic
+from lidloop.landmarks import N_POINTS
+from lidloop.models import model_card
+
+FORMAT: Final = 1
+MANIFEST: Final = "bundle.json"
+ONNX: Final = "model.onnx"
+SCORES, BOXES, POINTS = "scores.onnx", "boxes.onnx", "points.onnx"
+SCORES_INT8: Final = "scores-int8.onnx"
+PARTS: Final = (SCORES, BOXES, POINTS)
+"""The network in parts (``lidloop.training.split_graph``): all of them or, in bundles sealed before there
+were any, none."""
+WEIGHTS: Final = "weights.pt"
+TRAINED: Final = (ONNX, WEIGHTS, "training.json")
+"""Files that training leaves in a model folder."""
+OPTIONAL: Final = (*PARTS, "epochs.csv")
+WATCH: Final = "watch.json"
+CARD: Final = "MODEL_CARD.md"
+FILES: Final = (*TRAINED, "evaluation.json", "reference_profile.json", CARD)
+
+VARIANTS: Final = ("fp32", "int8")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
+    "name": str, "run": str, "iteration": int, "imgsz": int, "n_points": int, "landmarks": str, "conf": float,
+    "iou": float, "variant": str, "parent": (str, type(None)), "dataset": str, "label_version": int,
+    "labels": dict, "created": str, "lidloop": str, "files": dict,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A sealed model folder. Open one with ``Bundle.open``, make one with ``seal``."""
+
+    root: Path
+    info: dict[str, Any]
+
+    @classmethod
+    def open(cls, root: Path, *, verify: bool = True) -> Bundle:
+        """Open a bundle; nothing but ``bundle.json`` is parsed before every digest has been checked.
+
+        Args:
+            root: the folder.
+            verify: compare size and SHA-256 of every file. Only for a folder verified a moment ago may
+                this be False.
+
+        Raises:
+            ModelError: for a folder that is not a bundle, another format, a file that is missing, changed,
+                not listed, or not a plain file.
+        """
+        info = _read_object(root / MANIFEST, missing=f"{root} is not a bundle: it has no {MANIFEST}")
+        if info.get("format") != FORMAT:
+            raise ModelError(
+                f"{root / MANIFEST} has format {info.get('format')!r}; this lidloop reads {FORMAT}"
+            )
+        for key, kind in _FIELDS.items():
+            if key not in info or not isinstance(info[key], kind) or isinstance(info[key], bool):
+                raise ModelError(f"{root / MANIFEST}: {key} is missing or not what it should be")
+        if info["n_points"] != N_POINTS:
+            raise ModelError(f"{root} detects {info['n_points']} points; lidloop works with {N_POINTS}")
+        for name, entry in info["files"].items():
+            _check_entry(root, name, entry)
+        missing = [name for name in FILES if name != WEIGHTS and name not in info["files"]]
+        if missing:
+            raise ModelError(f"{root / MANIFEST} does not list {', '.join(missing)}")
+        if verify:
+            _verify(root, info["files"])
+        return cls(root, info)
+
+    @property
+    def onnx(self) -> Path:
+        """Path of the ONNX model."""
+        return self.root / ONNX
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of ``bundle.json``, and through it of everything in the bundle."""
+        return sha256(self.root / MANIFEST)
+
+    @property
+    def model_digest(self) -> str:
+        """SHA-256 of ``model.onnx``."""
+        return str(self.info["files"][ONNX]["sha256"])
+
+    @property
+    def imgsz(self) -> int:
+        """Side of the square input, in pixels."""
+        return int(self.info["imgsz"])
+
+    @property
+    def gold(self) -> dict[str, Any]:
+        """Metrics over all gold faces, from ``evaluation.json``."""
+        evaluation = self.read("evaluation.json")
+        overall = evaluation.get("gold", {}).get("overall")
+        if not isinstance(overall, dict):
+            raise ModelError(f"{self.root / 'evaluation.json'} has no metrics on gold; evaluate again")
+        return overall
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Read one of the bundle's JSON files.
+
+        Raises:
+            ModelError: where it is missing or not a JSON object.
+        """
+        return _read_object(self.root / name, missing=f"{self.root} has no {name}")
+
+
+class ModelFiles(NamedTuple):
+    """What a detector needs to know of a model folder."""
+
+    onnx: Path
+    """The whole network."""
+    parts: tuple[Path, Path, Path] | None
+    """The network in parts: scores, boxes, points; None where it can only run whole."""
+    imgsz: int | None
+    """Side of the square input in pixels; None for a bare ``.onnx`` file, which states it itself."""
+    iteration: int
+    """Iteration that made the model; 0 where nothing says so."""
+
+
+def model_files(path: Path, variant: str | None = None) -> ModelFiles:
+    """Find the model in a bundle, in a folder straight from training, or in a bare ``.onnx`` file.
+
+    A bundle is verified first.
+
+    Args:
+        variant: one of ``VARIANTS``; by default what the bundle says, and ``fp32`` without a bundle.
+
+    Raises:
+        ModelError: where there is no model or no such variant, or a bundle fails its checks.
+    """
+    if path.is_file():
+        if path.suffix != ".onnx":
+            raise ModelError(f"{path} is not an ONNX model; give a .onnx file, a model folder or a bundle")
+        if variant not in (None, "fp32"):
+            raise ModelError(f"{path} is a whole network: it has no variants")
+        return ModelFiles(path, None, None, 0)
+    if (path / MANIFEST).exists():
+        bundle = Bundle.open(path)
+        parts = _parts(path, variant or bundle.info["variant"])
+        return ModelFiles(bundle.onnx, parts, bundle.imgsz, int(bundle.info["iteration"]))
+    if not path.is_dir():
+        raise ModelError(f"there is no model at {path}")
+    training = _read_training(path)
+    if not (path / ONNX).is_file():
+        raise ModelError(f"{path} has no {ONNX}: its training did not end")
+    return ModelFiles(
+        path / ONNX, _parts(path, variant or "fp32"), training["imgsz"], training.get("iteration", 0)
+    )
+
+
+def _parts(folder: Path, variant: str = "fp32") -> tuple[Path, Path, Path] | None:
+    """The parts in a folder. In a verified bundle what is there is what was sealed."""
+    if variant not in VARIANTS:
+        raise ModelError(f"{folder}: there is no variant {variant!r}, only {' and '.join(VARIANTS)}")
+    if variant == "int8" and not (folder / SCORES_INT8).is_file():
+        raise ModelError(f"{folder} has no INT8 variant: make one with `lidloop quantise`")
+    missing = [name for name in PARTS if not (folder / name).is_file()]
+    if len(missing) == len(PARTS):
+        return None
+    if missing:
+        raise ModelError(f"{folder} has only some parts of the network, not {', '.join(missing)}")
+    return folder / (SCORES_INT8 if variant == "int8" else SCORES), folder / BOXES, folder / POINTS
+
+
+def seal(
+    model_dir: Path,
+    out: Path,
+    *,
+    evaluation: Mapping[str, Any],
+    profile: Mapping[str, Any],
+    watch: Mapping[str, Any] | None = None,
+    run: str,
+    iteration: int,
+    parent: str | None,
+    dataset: str,
+    label_version: int,
+    labels: Mapping[str, Mapping[str, int]],
+    name: str = "lidloop",
+    conf: float = 0.25,
+    iou: float = 0.7,
+    created: str | None = None,
+) -> Bundle:
+    """Make a bundle of a model folder straight from training. The bundle is there whole or not at all.
+
+    Args:
+        model_dir: folder with ``model.onnx``, ``weights.pt`` and ``training.json``.
+        out: the bundle; replaced where it exists.
+        evaluation: content of ``evaluation.json``.
+        profile: reference profile of the training faces (``lidloop.drift``).
+        watch: what to watch of its iteration (``lidloop.drift.watch``), where it is known.
+        run: id of the run that trained the model.
+        iteration: iteration that trained it.
+        parent: registry version that it was fine-tuned from.
+        dataset: digest of the dataset.
+        label_version: label version that it was trained on.
+        labels: how many labels that holds: ``{"train": {"human": n, "grown": n}, "val": …}``.
+        name: name of the model.
+        conf: default confidence threshold.
+        iou: default IoU threshold of its non-maximum suppression.
+        created: time in ISO 8601; now by default.
+
+    Raises:
+        ModelError: where the model folder is incomplete, or it or the evaluation is of another iteration.
+    """
+    training = _read_training(model_dir)
+    absent = [file for file in TRAINED if not (model_dir / file).is_file()]
+    if absent:
+        raise ModelError(f"{model_dir} has no {', '.join(absent)}: its training did not end")
+    for what, number in (
+        ("training", training.get("iteration")),
+        ("evaluation", evaluation.get("iteration")),
+    ):
+        if number != iteration:
+            raise ModelError(f"the {what} is of iteration {number}, not {iteration}: {model_dir}")
+    info: dict[str, Any] = {
+        "format": FORMAT,
+        "name": name,
+        "run": run,
+        "iteration": iteration,
+        "imgsz": training["imgsz"],
+        "n_points": N_POINTS,
+        "landmarks": "ibug-51",
+        "conf": float(conf),
+        "iou": float(iou),
+        "variant": "fp32",
+        "parent": parent,
+        "dataset": dataset,
+        "label_version": label_version,
+        "labels": {split: dict(counts) for split, counts in labels.items()},
+        "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
+        "lidloop": __version__,
+    }
+    _parts(model_dir)
+    given = [*TRAINED, *(file for file in OPTIONAL if (model_dir / file).is_file())]
+    with folder_atomic(out) as folder:
+        for file in given:
+            link_or_copy(model_dir / file, folder / file)
+        written = {"evaluation.json": evaluation, "reference_profile.json": profile}
+        for file, content in (written if watch is None else written | {WATCH: watch}).items():
+            write_atomic(folder / file, _dump(content, file))
+        return Bundle(out, _finish(folder, info, training, evaluation))
+
+
+def reseal(bundle: Bundle, out: Path, *, variants: Mapping[str, Any], int8: Path | None) -> Bundle:
+    """A bundle again, with what was tried to make it run faster.
+
+    Args:
+        out: the new bundle; replaced where it exists.
+        variants: goes into ``bundle.json``: by variant, whether it was accepted, why, and the figures.
+        int8: ``scores-int8.onnx`` where it was accepted; it becomes what runs.
+    """
+    with folder_atomic(out) as folder:
+        for file in set(bundle.info["files"]) - {CARD, SCORES_INT8}:
+            link_or_copy(bundle.root / file, folder / file)
+        if int8 is not None:
+            shutil.copyfile(int8, folder / SCORES_INT8)
+        info = {key: value for key, value in bundle.info.items() if key != "files"}
+        info |= {"variant": "fp32" if int8 is None else "int8", "variants": dict(variants)}
+        training, evaluation = bundle.read("training.json"), bundle.read("evaluation.json")
+        return Bundle(out, _finish(folder, info, training, evaluation))
+
+
+def _finish(
+    folder: Path, info: dict[str, Any], training: Mapping[str, Any], evaluation: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the card, and ``bundle.json`` with the digests of all that is there; return its content."""
+    write_atomic(folder / CARD, model_card.render(info, training, evaluation))
+    files = sorted(folder.iterdir())
+    digests = {file.name: {"sha256": sha256(file), "bytes": file.stat().st_size} for file in files}
+    sealed = {**info, "files": digests}
+    write_atomic(folder / MANIFEST, _dump(sealed, MANIFEST))
+    return sealed
+
+
+def _verify(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    try:
+        _verify_files(root, files)
+    except OSError as error:  # a folder that is exchanged meanwhile is away for a moment
+        raise ModelError(f"{root} cannot be read: {error}") from error
+
+
+def _verify_files(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    found = {path.name for path in root.iterdir()} - {MANIFEST}
+    extra = sorted(found - set(files))
+    if extra:
+        raise ModelError(f"{root} holds files that {MANIFEST} does not list: {', '.join(extra)}; remove them")
+    for name, entry in files.items():
+        path = root / name
+        if path.is_symlink() or not path.is_file():
+            raise ModelError(f"{root}: {name} is missing or not a plain file; get the bundle again")
+        if path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:
+            raise ModelError(f"{root}: {name} is not the file that was sealed; get the bundle again")
+
+
+def _check_entry(root: Path, name: str, entry: Any) -> None:
+    # A name is joined to the folder's path, so one with a separator or ".." could reach outside it.
+    if not _NAME.fullmatch(name) or name == MANIFEST:
+        raise ModelError(f"{root / MANIFEST} lists {name!r}, which is not a file name in the bundle")
+    if (
+        not isinstance(entry, dict)
+        or not isinstance(entry.get("bytes"), int)
+        or not isinstance(entry.get("sha256"), str)
+        or not _DIGEST.fullmatch(entry["sha256"])
+    ):
+        raise ModelError(f"{root / MANIFEST}: no size and SHA-256 for {name}")
+
+
+def _read_training(model_dir: Path) -> dict[str, Any]:
+    path = model_dir / "training.json"
+    training = _read_object(path, missing=f"{model_dir} is not a model folder: it has no training.json")
+    if not isinstance(training.get("imgsz"), int) or not isinstance(training.get("iteration", 0), int):
+        raise ModelError(f"{path}: imgsz and iteration must be whole numbers")
+    return training
+
+
+def _read_object(path: Path, *, missing: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(missing) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} does not hold a JSON object")
+    return content
+
+
+def _dump(content: Mapping[str, Any], file: str) -> str:
+    try:
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{file} cannot be written as JSON: {error}; undefined numbers are null") from error

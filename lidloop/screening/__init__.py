@@ -1,0 +1,1 @@
+"""Ptosis screening: lid measurements in millimetres, picture quality, flags."""

@@ -1,0 +1,101 @@
+"""When a face is flagged: thresholds applied to measurements. A flag is never a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lidloop.screening.measurements import SIDES, EyeMeasurement, Flag, Length, Reason, Side, Thresholds
+
+
+def flag_of(
+    eyes: Mapping[Side, EyeMeasurement], differences: Mapping[str, Length], thresholds: Thresholds
+) -> Flag:
+    """Flag a face by its millimetres.
+
+    The level follows the estimates; where an error band crosses the threshold a reason says so. The sides
+    are compared by MRD1, or by PFH where MRD1 is not known on both. Nothing is called ``none`` that could not
+    be looked at: without a flag, a side whose MRD1 is withheld makes it ``undetermined``.
+    """
+    by_lid = {side: mrd1 for side in SIDES if (mrd1 := _in_mm(eyes[side].lengths, "mrd1")) is not None}
+    found = [_by_lid(side, mrd1, thresholds) for side, mrd1 in by_lid.items()]
+    found.append(_by_difference(differences, thresholds))
+    reasons = tuple(reason for _, _, some in found for reason in some)
+    flagged = {side for side, _, _ in found if side is not None}
+    if flagged:
+        functional = any(level == "functional" for _, level, _ in found)
+        sides = tuple(side for side in SIDES if side in flagged)
+        return Flag("functional" if functional else "suspicious", sides, reasons)
+    missing = [side for side in SIDES if side not in by_lid]
+    if missing:
+        text = f"MRD1 of {' and '.join(missing)} is not known in millimetres; see withheld"
+        return Flag("undetermined", (), (*reasons, Reason("not-judged", text)))
+    return Flag("none", (), reasons)
+
+
+_Found = tuple[Side | None, str, list[Reason]]
+"""The side that is flagged, None for none; at what level; and why."""
+
+
+def _by_lid(side: Side, mrd1: Length, thresholds: Thresholds) -> _Found:
+    name, mm = f"{side} MRD1", mrd1.mm
+    functional, suspicious = thresholds.mrd1_functional, thresholds.mrd1_suspicious
+    doubts = _doubt(name, mrd1, (functional, suspicious))
+    if mm is not None and mm <= functional:
+        return (
+            side,
+            "functional",
+            [Reason("mrd1-functional", _says(name, mrd1, "up to", functional)), *doubts],
+        )
+    if mm is not None and mm < suspicious:
+        return (
+            side,
+            "suspicious",
+            [Reason("mrd1-suspicious", _says(name, mrd1, "under", suspicious)), *doubts],
+        )
+    return None, "none", doubts
+
+
+def _by_difference(differences: Mapping[str, Length], thresholds: Thresholds) -> _Found:
+    known = [name for name in ("mrd1", "pfh") if _in_mm(differences, name) is not None]
+    if not known:
+        return None, "none", []
+    difference = differences[known[0]]
+    mm = difference.mm or 0.0
+    label = f"difference of {known[0].upper()}"
+    size = Length(abs(difference.px), abs(mm), difference.mm_error, difference.method)
+    doubts = _doubt(label, size, (thresholds.asymmetry,))
+    if abs(mm) < thresholds.asymmetry:
+        return None, "none", doubts
+    lower: Side = "OD" if mm < 0 else "OS"
+    says = _says(f"{label}, {lower} lower", size, "from", thresholds.asymmetry)
+    return lower, "suspicious", [Reason("asymmetry", says), *doubts]
+
+
+def _in_mm(lengths: Mapping[str, Length], name: str) -> Length | None:
+    """A length that is known in millimetres."""
+    length = lengths.get(name)
+    return None if length is None or length.mm is None else length
+
+
+def _says(what: str, length: Length, how: str, limit: float) -> str:
+    return f"{what} {_figures(length)} mm, threshold {how} {limit:g} mm"
+
+
+def _figures(length: Length) -> str:
+    """Millimetres to one decimal, by way of the two that answers carry, so that both read the same."""
+    tenths = [f"{round(v, 2):.1f}" for v in (length.mm, length.mm_error) if v is not None]
+    return " ± ".join(tenths)
+
+
+def _doubt(what: str, length: Length, limits: tuple[float, ...]) -> list[Reason]:
+    """A reason for every threshold that lies within a length's error band."""
+    if length.mm is None or length.mm_error is None:
+        return []
+    return [
+        Reason(
+            "near-threshold",
+            f"{what} {_figures(length)} mm: the error band crosses {limit:g} mm",
+        )
+        for limit in limits
+        if abs(length.mm - limit) <= length.mm_error
+    ]

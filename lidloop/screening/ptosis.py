@@ -1,0 +1,284 @@
+"""What is measured on a face: lengths by the patient's side, pose, scale, quality and flag.
+
+The definitions stand in ``lidloop.screening.screen.measurements``, whose types are offered here too. Lids
+and irises come from
+a second look at the eye's own pixels (``lidloop.eyes``) where that is sure enough, else from the landmarks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidloop.errors import LidloopError
+from lidloop.labels import Face, Floats
+from lidloop.landmarks import (
+    N_POINTS,
+    Eye,
+    brow_lid_distance,
+    outer_canthal_distance,
+    patient_eyes,
+    roll_degrees,
+    yaw_proxy,
+)
+from lidloop.screening.eye_reading import EyeReading, Method, read_eyes
+from lidloop.screening.flags import flag_of
+from lidloop.screening.measurements import (
+    CANTHAL_MM,
+    CANTHAL_RELATIVE_ERROR,
+    DIFFERENCES,
+    IRIS_MM,
+    IRIS_RELATIVE_ERROR,
+    LENGTHS,
+    NOTICE,
+    SIDES,
+    EyeMeasurement,
+    FaceMeasurement,
+    Flag,
+    Length,
+    Pupil,
+    Reason,
+    Scale,
+    Side,
+    Thresholds,
+)
+from lidloop.screening.quality import (
+    blurred,
+    closed,
+    cut_off,
+    eye_points,
+    seen,
+    sharpness,
+    tilted,
+    too_small,
+    turned,
+)
+from lidloop.screening.scale import scale_of
+
+__all__ = [
+    "CANTHAL_MM",
+    "CANTHAL_RELATIVE_ERROR",
+    "DIFFERENCES",
+    "IRIS_MM",
+    "IRIS_RELATIVE_ERROR",
+    "LENGTHS",
+    "NOTICE",
+    "SIDES",
+    "EyeMeasurement",
+    "FaceMeasurement",
+    "Flag",
+    "Length",
+    "Pupil",
+    "Reason",
+    "Scale",
+    "Side",
+    "Thresholds",
+    "measure_face",
+]
+
+METHOD_ERROR: Final[Mapping[Method, float]] = {"pixels": 0.007, "landmarks": 0.023}
+"""Error of a length over the outer-canthal distance, by its method; see docs/MEASUREMENTS.md."""
+_LIDS: Final = ("pfh", "mrd1", "mrd2")
+_WITHHELD_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "too-small": LENGTHS,
+    "blurred": _LIDS,
+    "turned": LENGTHS,
+    "tilted": LENGTHS,
+    "eyes-closed": (*_LIDS, "brow_lid"),
+}
+_NO_PUPIL: Final = Reason(
+    "no-pupil", "the pupil centre was not given, and no iris was found that is sure enough to take it from"
+)
+_HIDDEN: Final = Reason("eye-hidden", "no eye is to be seen here: glasses, hair or a hand may hide it")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Setting:
+    """What holds for the whole face."""
+
+    points: Floats
+    visible: NDArray[np.bool_]
+    canthal: float
+    down: Floats
+    scale: Scale | None
+    problems: tuple[Reason, ...]
+
+
+def measure_face(
+    image: NDArray[np.uint8],
+    face: Face,
+    *,
+    mirrored: bool = False,
+    mm_per_px: float | None = None,
+    pupils: Mapping[Side, tuple[float, float]] | None = None,
+    thresholds: Thresholds | None = None,
+) -> FaceMeasurement:
+    """Measure one face.
+
+    Args:
+        image: (h, w, 3) uint8 RGB, upright.
+        face: as detected in it.
+        mirrored: the picture was mirrored, as by a selfie camera.
+        mm_per_px: millimetres per pixel of the picture at the face, where known.
+        pupils: pupil centres (x, y) by patient's side; one that lies in no eye of this face is not used.
+        thresholds: when an eye is flagged.
+
+    Raises:
+        LidloopError: for points that are not (51, 3) finite numbers, or a scale that is not positive.
+    """
+    points = _checked(face, mm_per_px)
+    sides: dict[Side, Eye] = {side: patient_eyes(mirrored=mirrored)[side] for side in SIDES}
+    visible = seen(points, (image.shape[1], image.shape[0]))
+    whole = {side: bool(visible[eye_points(eye)].all()) for side, eye in sides.items()}
+    canthal = float(outer_canthal_distance(points))
+    roll, yaw = (float(np.nan_to_num(value)) for value in (roll_degrees(points), yaw_proxy(points)))
+    read = read_eyes(image, points, sides, pupils or {}, canthal=canthal, whole=whole)
+    checks = (cut_off(visible), too_small(canthal), turned(yaw), tilted(roll),
+              blurred(_sharpest(image, points, sides, whole)), closed(_ratios(read, whole)))  # fmt: skip
+    problems = tuple(reason for reason in checks if reason is not None)
+    span, down = _canthal_line(read, sides, points)
+    scale = scale_of(mm_per_px, [r.pupil for r in read.values() if r.pupil is not None], span, yaw)
+    setting = _Setting(points, visible, canthal, down, scale, problems)
+    eyes = {side: _measure_eye(side, sides[side], read[side], setting) for side in SIDES}
+    differences = _differences(eyes, read, setting)
+    flag = flag_of(eyes, differences, thresholds or Thresholds())
+    return FaceMeasurement(face, eyes, differences, roll, yaw, scale, problems, flag)
+
+
+def _checked(face: Face, mm_per_px: float | None) -> Floats:
+    points = np.asarray(face.points, dtype=np.float64)
+    if points.shape != (N_POINTS, 3) or not np.isfinite(points).all():
+        raise LidloopError(
+            f"expected ({N_POINTS}, 3) finite landmarks, got {points.shape} with "
+            f"{int((~np.isfinite(points)).sum())} that are not finite"
+        )
+    if mm_per_px is not None and not (math.isfinite(mm_per_px) and mm_per_px > 0):
+        raise LidloopError(f"mm_per_px must be a positive number, got {mm_per_px}")
+    return points
+
+
+def _sharpest(
+    image: NDArray[np.uint8], points: Floats, sides: Mapping[Side, Eye], whole: Mapping[Side, bool]
+) -> float | None:
+    """Sharpness of the sharper eye, None where none is in the picture."""
+    found = [sharpness(image, points, eye) for side, eye in sides.items() if whole[side]]
+    return max((value for value in found if value is not None), default=None)
+
+
+def _ratios(read: Mapping[Side, EyeReading], whole: Mapping[Side, bool]) -> list[float]:
+    """Height to width of the eyes that are to be seen."""
+    return [
+        reading.beside_pupil(reading.method) / width
+        for side, reading in read.items()
+        if whole[side] and not reading.hidden and (width := reading.canthi_px(reading.method)) > 0
+    ]
+
+
+def _canthal_line(
+    read: Mapping[Side, EyeReading], sides: Mapping[Side, Eye], points: Floats
+) -> tuple[float, Floats]:
+    """Distance between the outer canthi in pixels, and the unit vector down from their line: of the canthi
+    that were found, where both were, else of the landmarks."""
+    ends = {}
+    both = all(reading.pixels is not None for reading in read.values())
+    for side, reading in read.items():
+        pixels = reading.pixels
+        ends[side] = pixels.upper[0] if both and pixels is not None else points[sides[side].outer, :2]
+    left, right = sorted(sides, key=lambda side: sides[side].outer)
+    across = ends[right] - ends[left]
+    length = float(np.linalg.norm(across))
+    if length == 0:
+        return 0.0, np.array([0.0, 1.0])
+    return length, np.array([-across[1], across[0]]) / length
+
+
+def _measure_eye(side: Side, eye: Eye, reading: EyeReading, setting: _Setting) -> EyeMeasurement:
+    method = reading.method
+    px, withheld = _lengths_px(eye, reading, setting)
+    if not setting.visible[eye_points(eye)].all():
+        withheld = {name: _outside("the eye") for name in LENGTHS}
+    elif reading.hidden:
+        withheld = dict.fromkeys(LENGTHS, _HIDDEN)
+    elif not setting.visible[list(eye.brow)].all():
+        withheld["brow_lid"] = _outside("the brow")
+    for reason in setting.problems:
+        for name in _WITHHELD_BY.get(reason.code, ()):
+            withheld.setdefault(name, reason)
+    lengths = {
+        name: _length(px[name], "landmarks" if name == "brow_lid" else method, setting)
+        for name in LENGTHS
+        if name not in withheld
+    }
+    ratio = px["pfh"] / px["width"] if {"pfh", "width"} <= lengths.keys() and px["width"] > 0 else None
+    margins = reading.margins(method)
+    return EyeMeasurement(
+        side,
+        lengths,
+        ratio,
+        reading.pupil,
+        margins.upper,
+        margins.lower,
+        method,
+        reading.lid_quality,
+        withheld,
+    )
+
+
+def _lengths_px(
+    eye: Eye, reading: EyeReading, setting: _Setting
+) -> tuple[dict[str, float], dict[str, Reason]]:
+    method = reading.method
+    px = {
+        "pfh": reading.pfh(method, setting.down),
+        "width": reading.canthi_px(method),
+        "brow_lid": float(brow_lid_distance(setting.points, eye)),
+    }
+    heights = reading.heights(method, setting.down)
+    if heights is None:
+        return px, {"mrd1": _NO_PUPIL, "mrd2": _NO_PUPIL}
+    px["mrd1"], px["mrd2"] = heights
+    return px, {}
+
+
+def _outside(what: str) -> Reason:
+    return Reason("cut-off", f"{what} is not wholly in the picture")
+
+
+def _length(px: float, method: Method, setting: _Setting, times: float = 1.0) -> Length:
+    """A length with its millimetres; the method's own error enters ``times``."""
+    scale = setting.scale
+    if scale is None:
+        return Length(px, method=method)
+    own = times * METHOD_ERROR[method] * setting.canthal * scale.mm_per_px
+    mm = px * scale.mm_per_px
+    return Length(px, mm, math.hypot(mm * scale.relative_error, own), method)
+
+
+def _differences(
+    eyes: Mapping[Side, EyeMeasurement], read: Mapping[Side, EyeReading], setting: _Setting
+) -> dict[str, Length]:
+    """OD minus OS, both sides measured in the same way: the better one that is known on both."""
+    both = {name for name in DIFFERENCES if all(name in eye.lengths for eye in eyes.values())}
+    pixels = all(reading.method == "pixels" for reading in read.values())
+    method: Method = "pixels" if pixels else "landmarks"
+    od, os_ = (read[side] for side in SIDES)
+    down = setting.down
+    values: dict[str, float] = {}
+    heights = [reading.heights(method, down) for reading in (od, os_)]
+    if "pfh" in both and None in heights:
+        values["pfh"] = od.beside_pupil(method) - os_.beside_pupil(method)
+    elif "pfh" in both:
+        values["pfh"] = od.pfh(method, down) - os_.pfh(method, down)
+    if "mrd1" in both and heights[0] is not None and heights[1] is not None:
+        values["mrd1"] = heights[0][0] - heights[1][0]
+    if "brow_lid" in both:
+        values["brow_lid"] = eyes["OD"].lengths["brow_lid"].px - eyes["OS"].lengths["brow_lid"].px
+    return {
+        name: _length(px, "landmarks" if name == "brow_lid" else method, setting, math.sqrt(2))
+        for name, px in values.items()
+    }

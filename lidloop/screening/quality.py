@@ -1,0 +1,110 @@
+"""What is wrong with the picture of a face, so far as measurements suffer from it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lidloop.labels import Floats
+from lidloop.landmarks import LEFT_EYE, RIGHT_EYE, Eye
+from lidloop.screening.measurements import Reason
+
+MIN_CANTHAL_PX: Final = 60.0
+"""Below, a pixel is more than 1.5 mm."""
+MAX_YAW: Final = 0.36
+MAX_ROLL: Final = 30.0
+CLOSED_RATIO: Final = 0.10
+"""Height over width of an eye below which it counts as closed."""
+MIN_SHARPNESS: Final = 0.055
+"""Below, blur is wider than about 2.5 % of the outer-canthal distance, and lids are no better known than from
+the landmarks."""
+_SHARPNESS_PX: Final = 40.0
+
+
+def seen(points: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(51,) points that may be measured: visibility above 0 and inside a picture of (width, height)."""
+    xy = points[:, :2]
+    inside: NDArray[np.bool_] = (
+        (points[:, 2] > 0) & (xy >= -0.5).all(axis=1) & (xy <= np.array(size) - 0.5).all(axis=1)
+    )
+    return inside
+
+
+def eye_points(eye: Eye) -> list[int]:
+    """Indices of an eye's canthi and lids."""
+    return [eye.outer, eye.inner, *(k for pair in eye.lid_pairs for k in pair)]
+
+
+def cut_off(visible: NDArray[np.bool_]) -> Reason | None:
+    """A reason where a point of eyes or brows is not in the picture."""
+    rows = [k for eye in (LEFT_EYE, RIGHT_EYE) for k in (*eye_points(eye), *eye.brow)]
+    missing = int((~visible[rows]).sum())
+    if not missing:
+        return None
+    return Reason("cut-off", f"{missing} points of eyes and brows lie outside the picture")
+
+
+def too_small(canthal_px: float) -> Reason | None:
+    """A reason for a face with less than ``MIN_CANTHAL_PX`` between the outer canthi."""
+    if canthal_px >= MIN_CANTHAL_PX:
+        return None
+    return Reason(
+        "too-small",
+        f"{canthal_px:.0f} pixels between the outer corners of the eyes; at least {MIN_CANTHAL_PX:.0f} are "
+        "needed, 150 or more are better",
+    )
+
+
+def turned(yaw: float) -> Reason | None:
+    """A reason for a head turned to the side."""
+    if abs(yaw) <= MAX_YAW:
+        return None
+    return Reason("turned", "the head is turned to the side; look straight into the camera")
+
+
+def tilted(roll: float) -> Reason | None:
+    """A reason for a head tilted to a shoulder."""
+    if abs(roll) <= MAX_ROLL:
+        return None
+    return Reason("tilted", f"the head is tilted by {abs(roll):.0f}°; hold it upright")
+
+
+def closed(ratios: list[float]) -> Reason | None:
+    """A reason where both eyes are closed: ``ratios`` of height to width. One closed eye may be ptosis."""
+    if len(ratios) < 2 or max(ratios) >= CLOSED_RATIO:
+        return None
+    return Reason("eyes-closed", "both eyes are closed, or nearly so")
+
+
+def blurred(sharpness: float | None) -> Reason | None:
+    """A reason where the eyes lack fine detail; None (no pixels to look at) is none."""
+    if sharpness is None or sharpness >= MIN_SHARPNESS:
+        return None
+    return Reason("blurred", "the eyes are not sharp; hold the camera still and let it focus")
+
+
+def sharpness(image: NDArray[np.uint8], points: Floats, eye: Eye) -> float | None:
+    """Steepest edge of an eye in relation to its contrast: range of grey levels per hundredth of its width.
+
+    The 99th percentile of the gradient, after the eye was averaged down to ``_SHARPNESS_PX`` and smoothed, so
+    that a sensor's noise counts for no detail. None where the eye lies outside the picture.
+    """
+    xy = points[eye_points(eye), :2]
+    width = float(np.linalg.norm(xy[0] - xy[1]))
+    low = np.clip(np.floor(xy.min(axis=0) - 0.2 * width), 0, image.shape[1::-1]).astype(int)
+    high = np.clip(np.ceil(xy.max(axis=0) + 0.2 * width) + 1, 0, image.shape[1::-1]).astype(int)
+    if (high - low < 4).any() or width < 4:
+        return None
+    grey = cv2.cvtColor(np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]]), cv2.COLOR_RGB2GRAY)
+    gain = min(1.0, _SHARPNESS_PX / width)
+    size = np.maximum(np.round((high - low) * gain), 4).astype(int)
+    grey = cv2.resize(grey, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
+    grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 0.8)
+    bottom, top = np.percentile(grey, (2, 98))
+    if top - bottom < 2:
+        return 0.0
+    rows, columns = np.gradient(grey)
+    return float(np.percentile(np.hypot(rows, columns), 99) / (top - bottom) * width * gain / 100)

@@ -1,0 +1,1 @@
+"""HTTP foundation shared by the serving endpoint, the trigger and the exporter."""

@@ -1,0 +1,1 @@
+"""Commands `lidloop run`, `compile`, `submit`, `deploy`, `trigger` and related ones."""

@@ -1,0 +1,267 @@
+"""``lidloop deploy``: a registered model becomes what KServe serves, and back."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+
+from components.kserve.create import IMAGE
+from lidloop.cli.registry import DEFAULT_REGISTRY, Where
+
+if TYPE_CHECKING:
+    from components.kserve.rollout import Outcome, Rollout
+
+deploy_app = typer.Typer(name="deploy", rich_markup_mode="rich")
+
+_CLUSTER = "The cluster"
+_NEW = "Where there is none yet"
+
+Name = Annotated[
+    str,
+    typer.Option("--name", envvar="LIDLOOP_SERVICE", help="The InferenceService.", rich_help_panel=_CLUSTER),
+]
+Namespace = Annotated[
+    str,
+    typer.Option(
+        "--namespace", "-n", envvar="LIDLOOP_NAMESPACE", help="Its namespace.",
+        show_default="that of the context, else lidloop", rich_help_panel=_CLUSTER,
+    ),
+]  # fmt: skip
+Kubeconfig = Annotated[
+    str,
+    typer.Option(
+        "--kubeconfig", help="File that says how to reach the cluster.",
+        show_default="KUBECONFIG, else ~/.kube/config, or a pod's own", rich_help_panel=_CLUSTER,
+    ),
+]  # fmt: skip
+Context = Annotated[
+    str,
+    typer.Option(
+        "--context",
+        help="Context of the kubeconfig.",
+        show_default="its current one",
+        rich_help_panel=_CLUSTER,
+    ),
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=1, help="Seconds that a change may take to become ready.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Take over the model from other managers than helm.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would change, checked by the server; change nothing.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+SERVICE = "lidloop-serving"
+
+
+@deploy_app.callback(invoke_without_command=True)
+def deploy_command(
+    context: typer.Context,
+    version: Annotated[
+        str, typer.Option("--version", metavar="V|champion", help="A version's number, or champion.")
+    ] = "champion",
+    canary: Annotated[
+        int | None,
+        typer.Option(
+            "--canary",
+            min=0,
+            max=100,
+            metavar="PERCENT",
+            help="Run it beside what serves, with this share of the traffic.",
+        ),
+    ] = None,
+    models: Annotated[
+        str,
+        typer.Option(
+            "--models", envvar="LIDLOOP_MODELS", metavar="s3://…", help="Where bundles go, by version."
+        ),
+    ] = "",
+    registry: Where = DEFAULT_REGISTRY,
+    dry_run: DryRun = False,
+    timeout: Timeout = 600.0,
+    force: Force = False,
+    as_json: AsJson = False,
+    name: Name = SERVICE,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = "",
+    kube_context: Context = "",
+    create: Annotated[
+        bool,
+        typer.Option(
+            "--create", help="Make a small InferenceService; the chart's is better.", rich_help_panel=_NEW
+        ),
+    ] = False,
+    keys_secret: Annotated[
+        str, typer.Option(help="Secret with the server's API keys, in its entry keys.", rich_help_panel=_NEW)
+    ] = "",
+    image: Annotated[str, typer.Option(help="The server's image.", rich_help_panel=_NEW)] = IMAGE,
+    service_account: Annotated[
+        str, typer.Option(help="ServiceAccount with the object store's Secret.", rich_help_panel=_NEW)
+    ] = "default",
+) -> None:
+    """Let KServe serve the champion, or another version; try one beside it; go back.
+
+    Its bundle is pushed to MODELS/VERSION, where it is not there yet, and becomes the storageUri of the
+    InferenceService. The command waits until the new pods are ready. What does not become ready is undone.
+    Deploying what serves already changes nothing.
+
+    [bold]Examples[/bold]
+
+    $ lidloop deploy --models s3://hospital/models/lidloop --registry https://mlflow.hospital.example
+
+    A tenth of the traffic first, and all of it when it has proved itself:
+
+    $ lidloop deploy --version 8 --canary 10 --models s3://hospital/models/lidloop
+
+    $ lidloop deploy promote
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from components.kserve.publish import placement, publish
+    from components.kserve.rollout import planned
+
+    rollout = _rollout(name, namespace, kubeconfig, kube_context, timeout, force)
+    new = {"keys": keys_secret, "image": image, "service_account": service_account}
+    there = rollout.cluster.service(name) if create else rollout.item()
+    model = placement(registry, version, models)
+    # What cannot be is refused before anything is pushed.
+    if there is None:
+        first = rollout.first(model, **new)
+        if dry_run:
+            for item in first:
+                _show_diff({}, rollout.cluster.create(item, dry_run=True))
+            return
+    else:
+        after = planned(there, model, percent=canary)[1]
+        if dry_run:
+            _preview(rollout, after)
+            return
+    pushed = publish(registry, model, models)
+    rollout.patience.say(f"{model}: {'pushed to' if pushed else 'in the store already,'} {model.uri}")
+    if there is None:
+        outcome = rollout.create(model, **new)
+    elif canary is None:
+        outcome = rollout.deploy(model)
+    else:
+        outcome = rollout.canary(model, canary)
+    _tell(outcome, as_json)
+
+
+@deploy_app.command("promote")
+def promote_command(
+    dry_run: DryRun = False,
+    timeout: Timeout = 600.0,
+    force: Force = False,
+    as_json: AsJson = False,
+    name: Name = SERVICE,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = "",
+    kube_context: Context = "",
+) -> None:
+    """Let the canary serve everyone."""
+    from components.kserve.rollout import promoted
+    from components.kserve.state import read
+
+    rollout = _rollout(name, namespace, kubeconfig, kube_context, timeout, force)
+    if dry_run:
+        _preview(rollout, promoted(read(rollout.item())))
+    else:
+        _tell(rollout.promote(), as_json)
+
+
+@deploy_app.command("rollback")
+def rollback_command(
+    dry_run: DryRun = False,
+    timeout: Timeout = 600.0,
+    force: Force = False,
+    as_json: AsJson = False,
+    name: Name = SERVICE,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = "",
+    kube_context: Context = "",
+) -> None:
+    """End the canary; without one, let the model before serve again. The registry's champion stays."""
+    from components.kserve.rollout import rolled_back
+    from components.kserve.state import read
+
+    rollout = _rollout(name, namespace, kubeconfig, kube_context, timeout, force)
+    if dry_run:
+        _preview(rollout, rolled_back(read(rollout.item())))
+    else:
+        _tell(rollout.rollback(), as_json)
+
+
+@deploy_app.command("status")
+def status_command(
+    as_json: AsJson = False,
+    name: Name = SERVICE,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = "",
+    kube_context: Context = "",
+) -> None:
+    """Show what serves, what is tried beside it, what was before, and whether it is ready."""
+    rollout = _rollout(name, namespace, kubeconfig, kube_context, 1.0, False)
+    state, looks = rollout.status()
+    ready = {which: {"ready": look.ready, "text": look.failed or look.text} for which, look in looks.items()}
+    if as_json:
+        typer.echo(json.dumps({**state.to_dict(), "progress": ready}, indent=1))
+        return
+    lines = [("serves", state.stable, "stable")]
+    if state.canary is not None:
+        lines.append((f"canary, {state.percent} %", state.canary, "canary"))
+    for what, model, which in lines:
+        look = ready[which]
+        word = "ready" if look["ready"] else "not ready"
+        typer.echo(f"{what}: {model} ({model.uri}), {word}: {look['text']}")
+    if state.earlier:
+        typer.echo(f"before: {', '.join(str(model) for model in reversed(state.earlier))}")
+
+
+def _rollout(
+    name: str, namespace: str, kubeconfig: str, context: str, timeout: float, force: bool
+) -> Rollout:
+    from components.kserve.api import Cluster
+    from components.kserve.rollout import Patience, Rollout
+
+    console = Console(stderr=True)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    cluster = Cluster.open(kubeconfig=kubeconfig, context=context, namespace=namespace)
+    return Rollout(cluster, name, patience=Patience(seconds=timeout, say=say), force=force)
+
+
+def _tell(outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({**outcome.state.to_dict(), "changed": outcome.changed}, indent=1))
+    else:
+        typer.echo(outcome.text)
+
+
+def _preview(rollout: Rollout, after: Any) -> None:
+    _show_diff(*rollout.preview(after))
+
+
+def _show_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    lines = list(
+        difflib.unified_diff(_lines(before), _lines(after), "as it is", "as it would be", lineterm="", n=3)
+    )
+    typer.echo("\n".join(lines) if lines else "nothing would change")
+
+
+def _lines(item: Mapping[str, Any]) -> list[str]:
+    """An object as people write it: without what the server keeps for itself."""
+    if not item:
+        return []
+    kept = ("name", "namespace", "labels", "annotations")
+    metadata = {key: value for key, value in item["metadata"].items() if key in kept}
+    shown = {**item, "metadata": metadata}
+    shown.pop("status", None)
+    return yaml.safe_dump(shown, sort_keys=True).splitlines()

@@ -1,0 +1,113 @@
+"""What starts a run on a host: the pipeline, its parameters from the command line, and a look at both."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lidloop.data.sources import fingerprint, parse_source
+from lidloop.errors import LidloopError, StoreError
+from lidloop.storage.files import is_stored
+from pipelines.settings import RemoteSettings, shard_names
+
+if TYPE_CHECKING:
+    from pipelines.kubeflow.host import KubeflowHost
+
+EXPERIMENT = "lidloop"
+PIPELINE = "lidloop-refinement"
+
+Pipeline = Annotated[
+    str,
+    typer.Option(metavar="NAME|FILE.yaml", help="What runs: a pipeline of the host, or a compiled file."),
+]
+Cluster = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.yaml", help="Compile for this cluster now, instead of --pipeline."),
+]
+Iterations = Annotated[int, typer.Option(min=1, help="With --cluster: how often to train, at most.")]
+Source = Annotated[
+    list[str],
+    typer.Option(
+        "--source",
+        "-s",
+        help="Annotations: ibug:s3://BUCKET/PREFIX, dlib:…/FILE.xml, coco:…/FILE.json or yolo:…; or a path "
+        "that the steps see. May be repeated and mixed.",
+    ),
+]
+Parameter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter", "-p", metavar="NAME=VALUE", help="Parameter of the pipeline, such as epochs=100."
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check all of it and print what would be sent; send nothing.")
+]
+
+
+@contextmanager
+def chosen_pipeline(pipeline: str, cluster: Path | None, iterations: int) -> Iterator[str | Path]:
+    """What runs: the pipeline named, or one that is compiled for a cluster now."""
+    if cluster is None:
+        yield Path(pipeline) if pipeline.endswith((".yaml", ".yml")) else pipeline
+        return
+    if pipeline != PIPELINE:
+        raise LidloopError("give --pipeline or --cluster, not both")
+    from pipelines.cli.compile import write_pipeline
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_pipeline(Path(folder) / "pipeline.yaml", iterations=iterations, cluster=cluster)
+        yield Path(folder) / "pipeline.yaml"
+
+
+def read_parameters(kfp: KubeflowHost, sources: Sequence[str], given: Sequence[str]) -> dict[str, Any]:
+    """The pipeline's parameters from the command line, their ranges checked."""
+    from pipelines.kubeflow.pipeline_file import parse_value
+
+    known = kfp.definitions()
+    parameters: dict[str, Any] = {}
+    for entry in given:
+        name, equals, text = entry.partition("=")
+        if not equals:
+            raise LidloopError(f"--parameter {entry!r} has not the form NAME=VALUE")
+        if name in parameters or name in ("sources", "run"):
+            raise LidloopError(f"{name} is given twice, or has an option of its own")
+        parameters[name] = parse_value(text, known.get(name, {}))
+    ours = {field.name for field in fields(RemoteSettings)}
+    checked = {name: value for name, value in parameters.items() if name in ours and type(value) is not list}
+    try:
+        RemoteSettings(sources=tuple(sources), **checked)
+    except TypeError as error:
+        raise LidloopError(f"a parameter is of another type: {error}") from None
+    if isinstance(parameters.get("shards"), int):
+        parameters["shards"] = list(shard_names(parameters["shards"]))
+    return {"sources": list(sources), **parameters}
+
+
+def fingerprint_from_here(sources: Sequence[str], run: str) -> str:
+    """What changes with the sources; the run's name where they cannot be looked at from here."""
+    if not all(is_stored(parse_source(source)[1]) for source in sources):
+        return run
+    try:
+        return fingerprint(sources)
+    except StoreError as error:
+        typer.echo(f"sources cannot be looked at from here, so they will be read anew: {error}", err=True)
+        return run
+
+
+def print_request(
+    kfp: KubeflowHost, parameters: Mapping[str, Any], run: str, experiment: str, *, whole: bool
+) -> None:
+    request = kfp.describe(parameters, run=run)
+    content = {"host": kfp.host, "experiment": experiment, "run": run, "request": request}
+    if not whole:
+        spec = request.pop("pipeline_spec", None)
+        content["pipeline"] = f"{len(json.dumps(spec)):,} bytes; --json shows them" if spec else "on the host"
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))

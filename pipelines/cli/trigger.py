@@ -1,0 +1,326 @@
+"""``lidloop trigger``."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import re
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from lidloop.errors import LidloopError
+from lidloop.web.peers import is_loopback
+
+_STATE: Final = "State and runs"
+_ACCESS: Final = "Access"
+_KUBEFLOW: Final = "Kubeflow Pipelines"
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class TriggerError(LidloopError):
+    """A setting that the service cannot be started with."""
+
+
+def trigger(
+    state: Annotated[
+        Path,
+        typer.Option(
+            envvar="LIDLOOP_TRIGGER_STATE",
+            help="Folder of what must not be forgotten; local runs lie in STATE/runs.",
+            rich_help_panel=_STATE,
+        ),
+    ],
+    run_defaults: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LIDLOOP_TRIGGER_RUN_DEFAULTS",
+            metavar="FILE.yaml",
+            help="Parameters of every run: all of those that an alert starts, and those a caller leaves out. "
+            "Without sources in it alerts are not taken.",
+            show_default="none",
+            rich_help_panel=_STATE,
+        ),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="LIDLOOP_TRIGGER_DATA",
+            metavar="DIR|s3://BUCKET/PREFIX",
+            help="Place in which callers may name sources; may be repeated.",
+            show_default="only the sources of the run defaults",
+            rich_help_panel=_STATE,
+        ),
+    ] = None,
+    registry: Annotated[
+        str,
+        typer.Option(
+            envvar="LIDLOOP_REGISTRY",
+            metavar="DIR|URI",
+            help="Where models are registered, if the run defaults do not say.",
+            show_default="the run's own folder",
+            rich_help_panel=_STATE,
+        ),
+    ] = "",
+    model: Annotated[
+        str,
+        typer.Option(help="Model whose alerts start runs: their label `model`.", rich_help_panel=_STATE),
+    ] = "lidloop",
+    cooldown: Annotated[
+        str,
+        typer.Option(
+            envvar="LIDLOOP_TRIGGER_COOLDOWN",
+            help="After the end of a run no alert starts another for so long: 90s, 30m, 6h, 2d.",
+            rich_help_panel=_STATE,
+        ),
+    ] = "6h",
+    max_runs: Annotated[
+        int, typer.Option(min=1, help="Runs that may run at a time.", rich_help_panel=_STATE)
+    ] = 1,
+    launcher: Annotated[
+        str, typer.Option(metavar="local|kubeflow", help="Where runs run.", rich_help_panel=_STATE)
+    ] = "local",
+    run_command: Annotated[
+        str,
+        typer.Option(
+            envvar="LIDLOOP_TRIGGER_RUN_COMMAND",
+            help="Local runs: what is started instead of `lidloop run`, with the same options.",
+            show_default="lidloop run",
+            rich_help_panel=_STATE,
+        ),
+    ] = "",
+    every: Annotated[
+        float, typer.Option(min=0.05, help="Seconds between two looks at the runs.", rich_help_panel=_STATE)
+    ] = 2.0,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LIDLOOP_TRIGGER_KEYS",
+            help="File of hashed keys, made by `lidloop serve-key --scope …`.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    no_keys: Annotated[
+        bool,
+        typer.Option(
+            "--no-keys", help="Ask for no keys, and answer this machine only.", rich_help_panel=_ACCESS
+        ),
+    ] = False,
+    host: Annotated[str, typer.Option(help="Where to listen.", rich_help_panel=_ACCESS)] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="Where to listen.", rich_help_panel=_ACCESS)
+    ] = 8090,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate chain, PEM: answer HTTPS.", rich_help_panel=_ACCESS)
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="Its private key, PEM.", rich_help_panel=_ACCESS)
+    ] = None,
+    kfp_host: Annotated[
+        str,
+        typer.Option(
+            envvar="KF_PIPELINES_ENDPOINT",
+            help="Address of the host, https://HOST/PATH.",
+            rich_help_panel=_KUBEFLOW,
+        ),
+    ] = "",
+    kfp_pipeline: Annotated[
+        str,
+        typer.Option(
+            help="Name of an uploaded pipeline, or a compiled file.",
+            show_default="lidloop-refinement",
+            rich_help_panel=_KUBEFLOW,
+        ),
+    ] = "lidloop-refinement",
+    kfp_experiment: Annotated[
+        str, typer.Option(help="Experiment of the runs.", rich_help_panel=_KUBEFLOW)
+    ] = "lidloop",
+    kfp_namespace: Annotated[
+        str,
+        typer.Option(
+            envvar="LIDLOOP_KFP_NAMESPACE", help="Profile, on a host for many.", rich_help_panel=_KUBEFLOW
+        ),
+    ] = "",
+    kfp_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LIDLOOP_KFP_TOKEN_FILE",
+            help="File of a bearer token.",
+            show_default="what Kubernetes mounts",
+            rich_help_panel=_KUBEFLOW,
+        ),
+    ] = None,
+    kfp_ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LIDLOOP_KFP_CA_FILE", help="CA certificates to trust, PEM.", rich_help_panel=_KUBEFLOW
+        ),
+    ] = None,
+    kfp_ui: Annotated[
+        str,
+        typer.Option(
+            envvar="KF_PIPELINES_UI_ENDPOINT",
+            help="Address for links, if another than the host's.",
+            rich_help_panel=_KUBEFLOW,
+        ),
+    ] = "",
+    kfp_service_account: Annotated[
+        str, typer.Option(help="Service account of the steps.", rich_help_panel=_KUBEFLOW)
+    ] = "",
+) -> None:
+    """Start runs over HTTP, or when Alertmanager says that labels or traffic drifted.
+
+    Alerts with the label lidloop_action="iterate" start a run, once, and then none for the cool-down, however
+    many come. Runs go on while the service is stopped, and it finds them again. docs/TRIGGER.md has the
+    configuration of Alertmanager, and all of HTTP.
+
+    [bold]Examples[/bold]
+
+    On this machine, to try it:
+
+    $ echo 'sources: [yolo:/data/faces]' > defaults.yaml
+    $ lidloop trigger --state trigger --run-defaults defaults.yaml --no-keys
+    $ curl -X POST -H 'Content-Type: application/json' -d '{"epochs": 5}' localhost:8090/v1/runs
+
+    For others, with a key each for people's programs and for Alertmanager:
+
+    $ lidloop serve-key "night shift" --scope runs:start --file keys.json
+    $ lidloop serve-key alertmanager --scope alerts --file keys.json
+    $ lidloop trigger --state trigger --run-defaults defaults.yaml --keys keys.json --host 0.0.0.0
+
+    Runs on a cluster:
+
+    $ lidloop trigger --state trigger --run-defaults defaults.yaml --keys keys.json \\
+        --launcher kubeflow --kfp-host https://kfp.example.org
+    """
+    _check_access(keys, no_keys, host, tls_cert, tls_key)
+    seconds = duration(cooldown)
+    from pipelines.settings import RemoteSettings
+    from pipelines.trigger.access import Access
+    from pipelines.trigger.app import create_app
+    from pipelines.trigger.launchers import COMMAND, Launcher, LocalLauncher
+    from pipelines.trigger.parameters import Rules, absolute, read_defaults
+    from pipelines.trigger.store import Store
+
+    defaults = read_defaults(run_defaults) if run_defaults else {}
+    if registry:
+        defaults.setdefault("registry", registry)
+    starts: Launcher
+    if launcher == "local":
+        folder = run_defaults.parent if run_defaults else Path()
+        rules = Rules(absolute(defaults, folder), places=data or ())
+        starts = LocalLauncher(state, command=shlex.split(run_command) or COMMAND)
+    elif launcher == "kubeflow":
+        from pipelines.kubeflow.host import KubeflowHost
+        from pipelines.trigger.kubeflow_launcher import FIXED, KubeflowLauncher
+
+        rules = Rules(defaults, places=data or (), settings=RemoteSettings, fixed=FIXED)
+        reached = KubeflowHost.from_settings(
+            kfp_host,
+            pipeline=kfp_pipeline,
+            token_file=kfp_token_file,
+            ca_file=kfp_ca_file,
+            namespace=kfp_namespace,
+            ui=kfp_ui,
+            service_account=kfp_service_account,
+        )
+        starts = KubeflowLauncher(reached, experiment=kfp_experiment)
+    else:
+        raise TriggerError(f"--launcher must be local or kubeflow, not {launcher!r}")
+    access = Access(keys)
+    with _alone(state), _listen(host, port) as listening:
+        store = Store(state / "trigger.db", model=model, cooldown=seconds, most=max_runs)
+        app = create_app(rules=rules, store=store, launcher=starts, access=access, every=every)
+        _serve(app, listening, host, tls_cert, tls_key)
+
+
+def duration(text: str) -> float:
+    """Seconds of a duration such as ``90s``, ``30m``, ``6h``, ``2d`` or ``1h30m``.
+
+    Raises:
+        TriggerError: for another form.
+    """
+    if not re.fullmatch(r"(\d{1,9}(\.\d{1,9})?[smhd])+", text):
+        raise TriggerError(f"{text!r} is not a duration such as 90s, 30m, 6h or 2d")
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", text))
+
+
+def _check_access(
+    keys: Path | None, no_keys: bool, host: str, tls_cert: Path | None, tls_key: Path | None
+) -> None:
+    if keys and no_keys:
+        raise TriggerError("give --keys or --no-keys, not both")
+    if not keys and not no_keys:
+        raise TriggerError(
+            "the service starts trainings, so callers need keys: make some with `lidloop serve-key NAME "
+            "--scope runs:start` and give their file with --keys; or, on this machine alone, say --no-keys"
+        )
+    if no_keys and not is_loopback(host):
+        raise TriggerError(f"without keys the service listens on 127.0.0.1 only, not on {host}")
+    if bool(tls_cert) != bool(tls_key):
+        raise TriggerError("--tls-cert and --tls-key belong together")
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold the state, so that no second service starts its runs again."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TriggerError(
+                f"another `lidloop trigger` works with {state}; give another --state"
+            ) from None
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=256)
+    except OSError as error:
+        raise TriggerError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port"
+        ) from None
+
+
+def _serve(
+    app: Any, listening: socket.socket, host: str, tls_cert: Path | None, tls_key: Path | None
+) -> None:
+    import uvicorn
+
+    from lidloop.web.h11_limits import Connection
+
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        proxy_headers=False,  # whoever may connect could write any address into the log
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=15,
+        limit_concurrency=500,
+        ssl_certfile=tls_cert,
+        ssl_keyfile=str(tls_key) if tls_key else None,
+    )
+    # A service's log is read by programs: a line each, with its time, and none is wrapped.
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
+    )
+    logging.getLogger("lidloop.trigger").setLevel(logging.INFO)
+    shown = f"[{host}]" if ":" in host else host
+    scheme = "https" if tls_cert else "http"
+    typer.echo(f"listening: {scheme}://{shown}:{listening.getsockname()[1]} (stop with Ctrl-C)", err=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn stops gracefully, and then raises the signal again: an orderly end is exit status 0.
+        signal.signal(number, lambda *_: None)
+    uvicorn.Server(config).run(sockets=[listening])

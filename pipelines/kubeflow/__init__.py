@@ -1,0 +1,1 @@
+"""Client of a Kubeflow Pipelines host: access, pipeline versions, runs, logs."""

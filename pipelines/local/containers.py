@@ -1,0 +1,206 @@
+"""Steps of a local run in containers, by way of the Docker API that Docker and podman serve.
+
+KFP's Docker runner lets the engine remove a container as soon as it ends, and takes one that it does not find
+any more for a success: with KFP 2.17 a step that fails counts as done. So what starts its containers is
+replaced: the exit status is read before the container is removed.
+
+A step sees the paths of this machine under the same names, and only those that the run is about.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from components.image import IMAGE
+from lidloop.data.sources import parse_source
+from lidloop.errors import LidloopError
+from lidloop.storage.files import is_stored
+from pipelines.settings import RunSettings
+
+DEFAULT_IMAGE: Final = f"{IMAGE}-gpu"
+"""The image with all steps, training among them; it needs no GPU."""
+LABEL: Final = "lidloop.run"
+"""Of every container: the run's folder."""
+HANDED_ON: Final = ("AWS_", "LIDLOOP_", "MLFLOW_")
+"""Beginnings of the names of environment variables that steps get: addresses and credentials of stores."""
+
+_SHM: Final = "1g"  # processes that load pictures hand them on through /dev/shm
+
+
+class ContainerError(LidloopError):
+    """Containers that cannot be used for a run."""
+
+
+@dataclass(frozen=True)
+class Containers:
+    """How the steps of one run are contained. Goes to the worker as JSON.
+
+    Attributes:
+        image: that all steps run in.
+        out: the run's folder, which steps write to.
+        read: other paths that they read. write: other folders that they write to.
+        gpus: whether they see the machine's GPUs.
+    """
+
+    image: str
+    out: str
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    gpus: bool = False
+
+    @classmethod
+    def of(cls, settings: RunSettings, out: Path, image: str = "") -> Containers:
+        """Those of a run in the folder ``out`` (absolute)."""
+        read = [_folder_of(source) for source in settings.sources]
+        read += [Path(name) for name in (settings.base_weights, settings.truth) if name]
+        registry = settings.registry
+        write = [] if not registry or "://" in registry else [Path(registry).resolve()]
+        return cls(
+            image or DEFAULT_IMAGE,
+            str(out),
+            read=tuple(sorted({str(path.resolve()) for path in read if path and path.exists()})),
+            write=tuple(str(path) for path in write if not path.is_relative_to(out)),
+            gpus=settings.training_device not in ("", "cpu"),
+        )
+
+
+def _folder_of(source: str) -> Path | None:
+    """Where the pictures of a source lie: beside a file of annotations. None for one in a store."""
+    _, place = parse_source(source)
+    if is_stored(place):
+        return None
+    path = Path(place).expanduser()
+    return path if path.is_dir() else path.parent
+
+
+@contextmanager
+def ready(containers: Containers) -> Iterator[None]:
+    """See to it that steps can run in containers, and that none is left at the end: not of this start, nor of
+    an earlier one that was killed.
+
+    Raises:
+        ContainerError: where nothing serves the Docker API, or the image is not there.
+    """
+    client = _connect()
+    try:
+        _find(client, containers.image)
+        for folder in (containers.out, *containers.write):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        _remove(client, containers.out)
+        try:
+            yield
+        finally:
+            _remove(client, containers.out)
+    finally:
+        client.close()
+
+
+def runner(containers: Containers) -> Any:
+    """KFP's ``DockerRunner`` for these containers, in this process; mends what starts its containers."""
+    from docker.types import DeviceRequest, Mount
+    from kfp import local
+    from kfp.local import docker_task_handler
+
+    client = _connect()
+    mounts = [Mount(path, path, type="bind", read_only=True) for path in containers.read]
+    mounts += [Mount(path, path, type="bind") for path in (containers.out, *containers.write)]
+    environment = {"USER": "lidloop"}  # the caller's number has no name in the image
+    environment |= {name: text for name, text in os.environ.items() if name.startswith(HANDED_ON)}
+    options: dict[str, Any] = {
+        "mounts": mounts,
+        "environment": environment,
+        "labels": {LABEL: containers.out},
+        "network_mode": "host",  # addresses mean here what they mean outside
+        "shm_size": _SHM,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        **_user(client.info(), client.version()),
+    }
+    if containers.gpus:
+        options["device_requests"] = [DeviceRequest(count=-1, capabilities=[["gpu"]])]
+    client.close()
+
+    def start(client: Any, image: str, command: Sequence[str], volumes: Any, **given: Any) -> int:
+        return run_step(client, containers.image, command, volumes=volumes, **given)
+
+    docker_task_handler.run_docker_container = start
+    return local.DockerRunner(**options)
+
+
+def run_step(client: Any, image: str, command: Sequence[str], **options: Any) -> int:
+    """Run a container to its end, print what it says as it says it, and remove it; its exit status.
+
+    Args:
+        client: of the Docker API. options: as ``docker`` takes them for new containers.
+    """
+    container = client.containers.create(image=image, command=list(command), **options)
+    try:
+        container.start()
+        for line in _lines(container.logs(stream=True, follow=True)):
+            print(line)
+        return int(container.wait(timeout=None)["StatusCode"])
+    finally:
+        container.remove(force=True, v=True)
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Whole lines of a stream that comes in pieces, as they come."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (line.decode(errors="replace") for line in whole)
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _user(info: Mapping[str, Any], version: Mapping[str, Any]) -> dict[str, str]:
+    """As whom steps run, so that what they write belongs to whoever started the run. A rootless engine has
+    users of its own: podman can keep the number, in Docker's the caller is root."""
+    me = f"{os.getuid()}:{os.getgid()}"
+    if not any("rootless" in option for option in info.get("SecurityOptions") or ()):
+        return {"user": me}
+    if any("podman" in part.get("Name", "").lower() for part in version.get("Components") or ()):
+        return {"user": me, "userns_mode": "keep-id"}
+    return {"user": "0:0"}
+
+
+def _connect() -> Any:
+    try:
+        import docker
+    except ImportError as error:
+        raise ContainerError(
+            f"--engine docker needs the Python package docker ({error}): pip install docker"
+        ) from None
+    address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    try:
+        client = docker.from_env()
+        client.ping()
+    except (docker.errors.DockerException, OSError):
+        raise ContainerError(
+            f"nothing serves the Docker API at {address}: start Docker, or podman's service with "
+            "`podman system service --time=0 unix:///tmp/podman.sock &`, and say where it is: "
+            "export DOCKER_HOST=unix:///tmp/podman.sock"
+        ) from None
+    return client
+
+
+def _find(client: Any, image: str) -> None:
+    import docker
+
+    try:
+        client.images.get(image)
+    except docker.errors.ImageNotFound:
+        raise ContainerError(
+            f"there is no image {image}: build it with `docker build -f components/Dockerfile --target gpu "
+            f"-t {image} .` (podman build --format docker), or name another with --image"
+        ) from None
+
+
+def _remove(client: Any, out: str) -> None:
+    for container in client.containers.list(all=True, filters={"label": f"{LABEL}={out}"}):
+        container.remove(force=True, v=True)

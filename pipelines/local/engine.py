@@ -1,0 +1,323 @@
+"""Running a compiled pipeline on this machine: one worker process, its events, its log, its end."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, Final
+
+from components.step import Line, parse_line
+from lidloop.errors import LidloopError
+from lidloop.files import write_atomic
+from pipelines.local.containers import Containers
+from pipelines.local.view import View
+
+LOG: Final = Path("logs") / "run.log"
+TIMINGS: Final = "timings.json"
+TIMED_AS: Final = {"auto_label": "autolabel", "nms_filter": "filter"}
+"""Steps that ``summary.json`` calls by another name."""
+
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_EXCEPTION: Final = re.compile(r"[A-Za-z_.]*(Error|Exception|Exit|Interrupt)\b")
+_PATIENCE: Final = 10.0  # seconds that steps get to end by themselves after Ctrl-C
+
+
+class RunError(LidloopError):
+    """A run that failed, cannot start, or was stopped."""
+
+
+class Interrupted(RunError):
+    """A run that a person or the system stopped."""
+
+
+@dataclass
+class StepRecord:
+    """One step of a run: what it was, whether it ran or its result was there already, and for how long.
+
+    ``seconds`` counts this start only (0 for a cached step), ``took`` what the step took when it ran.
+    ``outputs`` are its outputs by name: paths of artifacts, values of parameters.
+    """
+
+    step: str
+    iteration: int | None
+    shard: str | None
+    status: str  # running | done | cached
+    seconds: float = 0.0
+    took: float | None = None
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return self.step if self.iteration is None else f"{self.step}, iteration {self.iteration}"
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[int]:
+    """Hold a run's folder, so that no second run works in it. Yields the lock's file descriptor.
+
+    Raises:
+        RunError: where a run works in it already.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("a+") as file:
+        deadline = time.monotonic() + 2.0  # a killed runner's worker needs a moment to notice
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    file.seek(0)
+                    raise RunError(
+                        f"another run (process {file.read().strip() or 'unknown'}) works in {out}; "
+                        "wait for it, or give another --out"
+                    ) from None
+                time.sleep(0.1)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield file.fileno()
+
+
+def execute(
+    pipeline: Path,
+    arguments: Mapping[str, Any],
+    out: Path,
+    *,
+    lock: int,
+    view: View,
+    containers: Containers | None = None,
+) -> list[StepRecord]:
+    """Run a compiled pipeline in ``out`` and wait for its end.
+
+    Finished steps of an earlier start with the same arguments are taken from ``out/cache``. KFP's log is
+    appended to ``out/logs/run.log``; ``out/timings.json`` is kept up to date.
+
+    Args:
+        pipeline: compiled YAML.
+        arguments: its parameters.
+        out: the run's folder, which the caller holds ``locked``.
+        lock: descriptor of that lock; the worker shares it, so that it holds for as long as either lives.
+        view: what a person sees meanwhile.
+        containers: that steps run in; without, they are processes of this machine.
+
+    Raises:
+        RunError: where a step fails; the message names it and its cause.
+        Interrupted: after Ctrl-C or SIGTERM.
+    """
+    (out / LOG).parent.mkdir(parents=True, exist_ok=True)
+    reading, writing = os.pipe()
+    job = {
+        "pipeline": str(pipeline),
+        "arguments": dict(arguments),
+        "pipeline_root": str(out / "steps"),
+        "cache_root": str(out / "cache"),
+        "events": writing,
+        "containers": None if containers is None else asdict(containers),
+    }
+    with (out / LOG).open("a", encoding="utf-8") as log, os.fdopen(reading, "rb", buffering=0) as events:
+        log.write(f"==== {time.strftime('%Y-%m-%d %H:%M:%S')} start, process {os.getpid()}\n")
+        try:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "pipelines.local.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(writing, lock),
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "100"},
+            )
+        finally:
+            os.close(writing)
+        following = _Following(out, view, log)
+        with _stopping(worker) as stop:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            worker.stdin.write((json.dumps(job) + "\n").encode())
+            worker.stdin.flush()
+            _pump({events: following.event, worker.stdout: following.output})
+            status = worker.wait()
+        if stop.signal is not None:
+            raise Interrupted(
+                f"stopped by {signal.Signals(stop.signal).name} {following.place()}; "
+                "finished steps are kept: the same command goes on from there"
+            )
+        if status != 0 or not following.finished:
+            raise RunError(following.failure(status))
+    return following.records
+
+
+class _Stop:
+    signal: int | None = None
+
+
+@contextmanager
+def _stopping(worker: subprocess.Popen[bytes]) -> Iterator[_Stop]:
+    """End the worker's whole group on Ctrl-C or SIGTERM, and in any case when the block ends."""
+    stop = _Stop()
+
+    def end(number: int) -> None:
+        if worker.poll() is None:
+            os.killpg(worker.pid, number)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        again = stop.signal is not None
+        stop.signal = number
+        end(signal.SIGKILL if again else signal.SIGTERM)
+        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+
+    def on_alarm(number: int, frame: FrameType | None) -> None:
+        end(signal.SIGKILL)
+
+    handlers = {signal.SIGINT: on_signal, signal.SIGTERM: on_signal, signal.SIGALRM: on_alarm}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield stop
+    finally:
+        end(signal.SIGKILL)
+        worker.wait()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _pump(streams: Mapping[IO[bytes], Any]) -> None:
+    """Give every line of the streams to its reader, as they come, until all have ended."""
+    rest = {stream.fileno(): b"" for stream in streams}
+    with selectors.DefaultSelector() as selector:
+        for stream, reader in streams.items():
+            selector.register(stream.fileno(), selectors.EVENT_READ, reader)
+        while selector.get_map():
+            for key, _ in selector.select():
+                data = os.read(key.fd, 65536)
+                *lines, rest[key.fd] = (rest[key.fd] + data).split(b"\n")
+                if not data:
+                    selector.unregister(key.fd)
+                    lines = [rest[key.fd]] if rest[key.fd] else []
+                for line in lines:
+                    key.data(line.decode(errors="replace"))
+
+
+class _Following:
+    """What is known of a run from its worker's events and output."""
+
+    def __init__(self, out: Path, view: View, log: IO[str]) -> None:
+        self.out, self.view, self.log = out, view, log
+        self.records: list[StepRecord] = []
+        self.finished = False
+        self.errors: list[Line] = []
+        self.error = ""
+        self._took = _earlier(out / TIMINGS)
+
+    def event(self, line: str) -> None:
+        event = json.loads(line)
+        kind = event.pop("event")
+        if kind in ("start", "cached"):
+            record = StepRecord(event["step"], event["iteration"], event["shard"], "running")
+            self.records.append(record)
+            self.view.started(record.step, record.iteration, record.shard, kind == "cached")
+        if kind in ("done", "cached"):
+            record = self._running(event)
+            record.status, record.seconds, record.outputs = kind, event["seconds"], event["outputs"]
+            key = (record.step, record.iteration, record.shard)
+            record.took = record.seconds if kind == "done" else self._took.get(key)
+            self._write_timings()
+            self.view.ended(record.step, record.iteration, record.shard, record.seconds, kind == "cached")
+        elif kind == "failed":
+            self.error = event["error"]
+        elif kind == "finished":
+            self.finished = True
+            self._write_timings()
+
+    def output(self, line: str) -> None:
+        plain = _COLOUR.sub("", line).rstrip()
+        said = parse_line(plain)
+        self.log.write((plain if said is None else plain.lstrip()) + "\n")
+        self.log.flush()
+        if said is None:
+            return
+        if said.level in ("ERROR", "CRITICAL"):
+            self.errors.append(said)
+        self.view.said(said.step, said.iteration, said.level, said.text)
+
+    def place(self) -> str:
+        """Where the run is."""
+        running = [r.label for r in self.records if r.status == "running"]
+        return f"in step {running[0]}" if running else "between two steps"
+
+    def failure(self, status: int) -> str:
+        """One sentence: the step that failed, why, and where to read more."""
+        failed = [r for r in self.records if r.status == "running"]
+        where = self.out / LOG
+        if not failed:
+            why = _COLOUR.sub("", self.error) or f"the process that runs the steps ended with status {status}"
+            return f"the pipeline failed: {why}; whole log: {where}"
+        step = failed[0]
+        for line in reversed(self.errors):
+            matching = [r for r in failed if (r.step, r.iteration) == (line.step, line.iteration)]
+            if matching:
+                step, why = matching[0], line.text
+                break
+        else:
+            why = self._last_words() or "its process ended without a word (out of memory?)"
+        return f"step {step.label}, failed: {why.rstrip('.')}; whole log: {where}"
+
+    def _last_words(self) -> str:
+        """The exception at the end of a stack, where a step died before it could say more."""
+        self.log.flush()
+        for line in reversed((self.out / LOG).read_text(encoding="utf-8").splitlines()[-200:]):
+            text = line.strip()
+            if text.startswith("===="):
+                break
+            if _EXCEPTION.match(text) and "Inner task failed" not in text:
+                return text
+        return ""
+
+    def _running(self, event: Mapping[str, Any]) -> StepRecord:
+        wanted = tuple(event[key] for key in ("step", "iteration", "shard"))
+        return next(
+            r for r in self.records if (r.step, r.iteration, r.shard) == wanted and r.status == "running"
+        )
+
+    def _write_timings(self) -> None:
+        timed = [r for r in self.records if r.took is not None]
+        if not self.finished:
+            # What an earlier start took and this one has not come to yet would be lost if it were killed.
+            reached = {(r.step, r.iteration, r.shard) for r in timed}
+            timed += [
+                StepRecord(*key, "cached", took=t) for key, t in self._took.items() if key not in reached
+            ]
+        rows = [
+            {
+                "step": TIMED_AS.get(r.step, r.step),
+                "iteration": r.iteration,
+                "shard": r.shard,
+                "seconds": r.took,
+                "cached": r.status == "cached",
+                "seconds_now": r.seconds,
+            }
+            for r in timed
+        ]
+        write_atomic(self.out / TIMINGS, json.dumps({"steps": rows}, indent=1) + "\n")
+
+
+def _earlier(path: Path) -> dict[tuple[str, int | None, str | None], float]:
+    """What the steps of an earlier start took."""
+    if not path.exists():
+        return {}
+    names = {timed: step for step, timed in TIMED_AS.items()}
+    rows = json.loads(path.read_text())["steps"]
+    return {(names.get(r["step"], r["step"]), r["iteration"], r["shard"]): r["seconds"] for r in rows}

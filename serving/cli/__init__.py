@@ -1,0 +1,1 @@
+"""Commands `lidloop serve`, `serve-key` and `screen`."""

@@ -1,0 +1,138 @@
+"""``lidloop screen``: pictures screened without a server, by the very functions that answer over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from serving.settings import Settings
+
+
+def screen(
+    photo: Annotated[list[Path], typer.Argument(help="Photographs: JPEG, PNG or DICOM.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="DIR|champion|VERSION",
+            help="A bundle's folder, the registry's champion, or a version's number.",
+            show_default="champion",
+        ),
+    ] = None,
+    registry: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LIDLOOP_REGISTRY",
+            metavar="DIR|URI",
+            help="Registry that champion and versions come from.",
+            show_default="runs/registry",
+        ),
+    ] = None,
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored", help="The picture was mirrored, as by a selfie camera.")
+    ] = False,
+    mm_per_px: Annotated[
+        float | None, typer.Option(help="Millimetres per pixel at the face, where you know them.")
+    ] = None,
+    pupil: Annotated[
+        list[str],
+        typer.Option(metavar="OD=X,Y", help="Centre of a pupil in pixels, where you know it. Repeatable."),
+    ] = [],  # noqa: B006 - typer reads it
+    max_faces: Annotated[int, typer.Option(help="Largest number of faces, by falling score.")] = 10,
+    draw: Annotated[
+        Path | None, typer.Option(help="Folder for copies with landmarks, lids and pupils drawn in.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: a list, an entry per picture.")
+    ] = False,
+    as_fhir: Annotated[
+        bool, typer.Option("--fhir", help="Print a FHIR R4B Bundle per picture, one a line.")
+    ] = False,
+) -> None:
+    """Measure eyelids in photographs and flag what looks like ptosis. A flag is not a diagnosis.
+
+    Sides are the patient's: OD is the right eye, OS the left. Millimetres come with their error band; they
+    need a scale, which is yours (--mm-per-px), the iris, or, least exact, the distance between the eyes.
+
+    [bold]Examples[/bold]
+
+    $ lidloop screen photo.jpg --registry runs/demo/registry
+
+    $ lidloop screen selfie.jpg --mirrored --draw out/
+
+    $ lidloop screen photo.jpg --mm-per-px 0.21 --pupil OD=412,300 --pupil OS=523,302 --json
+    """
+    from lidloop.errors import LidloopError
+    from lidloop.images import read_bytes
+    from lidloop.screening.screen import screen as compute
+    from lidloop.screening.screen import to_json
+    from serving import intake
+    from serving.cli.show import drawn, show
+    from serving.model import load
+    from serving.problems import Problem
+    from serving.screen import FHIR, Asked, picture, render
+
+    settings = Settings.read(os.environ, model=model, registry=registry)
+    given = {"mirrored": str(mirrored).lower(), "max_faces": str(max_faces)}
+    given |= {} if mm_per_px is None else {"mm_per_px": str(mm_per_px)}
+    given |= {"pupils": json.dumps(_pupils(pupil))} if pupil else {}
+    with _refusals():
+        options = intake.options(given, settings)
+    served = load(settings)
+    console, answers, failed = Console(), [], 0
+    for number, path in enumerate(photo):
+        try:
+            file = read_bytes(path)
+            image, dicom, known = picture(file, options, settings)
+            screening = compute(image, served.detector, served.info, known)
+            intake.check_sides(screening, known)
+        except (Problem, LidloopError) as error:
+            Console(stderr=True).print(f"{path}: {error}", markup=False, highlight=False, soft_wrap=True)
+            failed += 1
+            continue
+        if draw:
+            drawn(draw, photo, number, image, screening)
+        if as_fhir:
+            asked = Asked(file, known, None, FHIR)
+            typer.echo(render(screening, dicom, asked, str(uuid.uuid4())).decode())
+        elif as_json:
+            answers.append({"file": str(path), **to_json(screening)})
+        else:
+            show(console, path, screening)
+    if as_json:
+        typer.echo(json.dumps(answers, indent=1))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _pupils(given: list[str]) -> dict[str, Any]:
+    """``OD=X,Y`` as the parameter ``pupils`` has it; what is wrong is found where that is read."""
+    pupils: dict[str, Any] = {}
+    for text in given:
+        side, _, point = text.partition("=")
+        try:
+            pupils[side.strip().upper()] = [float(value) for value in point.split(",")]
+        except ValueError:
+            pupils[side] = point
+    return pupils
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Refusals of parameters as errors of the command line."""
+    from lidloop.errors import LidloopError
+    from serving.problems import Problem
+
+    try:
+        yield
+    except Problem as problem:
+        raise LidloopError(problem.detail) from None

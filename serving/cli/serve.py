@@ -1,0 +1,199 @@
+"""``lidloop serve``, ``lidloop serve-key`` and, by way of ``serving.cli.screen``, ``lidloop screen``."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serving.cli.screen import screen
+from serving.settings import SettingError, Settings
+
+_MODEL = "Model"
+_ACCESS = "Access"
+_LOAD = "Load"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root app."""
+    app.command("serve")(serve)
+    app.command("serve-key")(serve_key)
+    app.command("screen")(screen)
+
+
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="DIR|champion|VERSION",
+            help="A bundle's folder, the registry's champion, or a version's number.",
+            show_default="/mnt/models where it holds one, else champion",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    registry: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LIDLOOP_REGISTRY",
+            metavar="DIR|URI",
+            help="Registry that champion and versions come from.",
+            show_default="runs/registry",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Go over to a new champion while requests go on.", rich_help_panel=_MODEL
+        ),
+    ] = False,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="onnxruntime|openvino",
+            help="What runs the network.",
+            show_default="onnxruntime",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", help="Where to listen.", show_default="8000")
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Where metrics are to be had, and nothing else is.",
+            show_default="--port, with access control for keys of the scope metrics",
+        ),
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="File of API keys, made by `lidloop serve-key`.", rich_help_panel=_ACCESS),
+    ] = None,
+    audit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-",
+            help="Where a FHIR AuditEvent per request goes; -: standard output.",
+            show_default="-",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that answer; one uses all cores already.",
+            show_default="1",
+            rich_help_panel=_LOAD,
+        ),
+    ] = None,
+    queue: Annotated[
+        int | None,
+        typer.Option(help="Requests that may wait in a burst.", show_default="8", rich_help_panel=_LOAD),
+    ] = None,
+) -> None:
+    """Serve the screening endpoint, and a page to try it.
+
+    Without API keys or JWTs it answers this machine only. Every setting is also an environment variable
+    LIDLOOP_…; docs/SERVING.md lists those without an option here (JWTs, limits, thresholds).
+
+    [bold]Examples[/bold]
+
+    The champion of a run, on this machine; then open http://127.0.0.1:8000:
+
+    $ lidloop serve --registry runs/demo/registry
+
+    A model folder, for others too, with API keys:
+
+    $ lidloop serve-key "ward 3" --file keys.json
+    $ lidloop serve --model models/lidloop/7 --host 0.0.0.0 --keys keys.json
+
+    $ curl -H "Authorization: Bearer $KEY" -F image=@photo.jpg http://HOST:8000/v1/screen
+    """
+    settings = Settings.read(
+        os.environ,
+        model=model,
+        registry=registry,
+        watch=5.0 if watch else None,
+        backend=backend,
+        host=host,
+        port=port,
+        metrics_port=metrics_port,
+        keys=str(keys) if keys else None,
+        audit=audit,
+        workers=workers,
+        queue=queue,
+    )
+    check_address(settings)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold faces
+    os.environ.update(settings.environment())
+    from serving.server import serve_many, serve_one
+
+    if settings.workers > 1:
+        serve_many(settings)
+    else:
+        serve_one(settings)
+
+
+def check_address(settings: Settings) -> None:
+    """Without access control a server listens on this machine's loopback only.
+
+    Raises:
+        SettingError: for any other address.
+    """
+    from lidloop.web.peers import is_loopback
+
+    strange = [h for h in (settings.host, settings.metrics_host) if h and not is_loopback(h)]
+    if not settings.protected and strange:
+        raise SettingError(
+            f"without API keys or JWTs the server listens on 127.0.0.1 only, not on {strange[0]}: make a "
+            "key with `lidloop serve-key` and give its file with --keys, or set LIDLOOP_JWT_ISSUER, "
+            "LIDLOOP_JWT_AUDIENCE and LIDLOOP_JWKS"
+        )
+
+
+def serve_key(
+    name: Annotated[str, typer.Argument(help="Whose key it is: a ward, a program. No patient's name.")] = "",
+    file: Annotated[Path, typer.Option(help="File of API keys; made where it is not there.")] = Path(
+        "keys.json"
+    ),
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="screen|metrics|runs:start|runs:read|alerts",
+            help="What it is for: pictures, metrics, or `lidloop trigger`. May be repeated.",
+            show_default="screen",
+        ),
+    ] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; default: never.")] = None,
+    revoke: Annotated[str, typer.Option(metavar="ID", help="Take this key away instead.")] = "",
+    list_: Annotated[bool, typer.Option("--list", help="List the keys instead.")] = False,
+) -> None:
+    """Make, list or revoke an API key for `lidloop serve --keys` or `lidloop trigger --keys`.
+
+    The key is printed once; the file holds only its hash. A running server sees changes of the file at once.
+
+    Examples: lidloop serve-key "ward 3" --days 365 · lidloop serve-key --list · lidloop serve-key --revoke ID
+    """
+    from lidloop.web.api_keys import SCOPES, SCREEN, add_key, read_keys, revoke_key
+
+    if list_:
+        for entry in read_keys(file):
+            until = entry["expires"] or "never expires"
+            typer.echo(f"{entry['id']}  {entry['created'][:10]}  {until:<25}  {entry['name']}")
+    elif revoke:
+        revoke_key(file, revoke)
+        typer.echo(f"revoked {revoke}")
+    elif name:
+        unknown = sorted(set(scope or ()) - set(SCOPES))
+        if unknown:
+            raise SettingError(f"there is no scope {unknown[0]!r}; there are {', '.join(SCOPES)}")
+        typer.echo(add_key(file, name, scopes=tuple(scope or (SCREEN,)), days=days))
+    else:
+        raise SettingError("say whose key it is: lidloop serve-key NAME")

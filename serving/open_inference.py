@@ -1,0 +1,303 @@
+"""The Open Inference Protocol, version 2, over REST: health, metadata and ``infer``, in JSON and with the
+binary tensor data extension, which KServe's client uses by default.
+
+``infer`` takes one picture in the input ``image``: a file as BYTES (base64 in JSON, as it is in binary), or
+pixels as UINT8 of shape (h, w, 3), upright RGB. It answers ``boxes`` (n, 4), ``scores`` (n) and ``landmarks``
+(n, 51, 3), FP32, in pixels of the upright picture. Measurements are what ``/v1/screen`` is for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from lidloop import __version__
+from lidloop.detection.detector import Image
+from lidloop.labels import Face
+from lidloop.landmarks import N_POINTS
+from lidloop.screening.screen import MAX_FACES
+from serving import access, intake
+from serving.model import Served
+from serving.negotiation import choose
+from serving.problems import Problem, too_large, wrong_parameter
+from serving.runtime import Runtime, runtime_of
+from serving.settings import Settings
+
+JSON: Final = "application/json"
+BINARY: Final = "application/octet-stream"
+HEADER_LENGTH: Final = "inference-header-content-length"
+INPUT: Final = "image"
+OUTPUTS: Final[dict[str, list[int]]] = {"boxes": [-1, 4], "scores": [-1], "landmarks": [-1, N_POINTS, 3]}
+
+_JSON_OVERHEAD: Final = 64 * 1024
+_MAX_RANK: Final = 4
+
+
+class Inference(NamedTuple):
+    """An ``infer`` request, understood: a file or pixels, and what is wanted.
+
+    Attributes:
+        file: bytes of a JPEG or PNG, else None. pixels: (h, w, 3) RGB, else None.
+        max_faces: largest number of faces answered.
+        wanted: output names, each with whether it is wanted in binary.
+        identity: the caller's id of the request, to be repeated.
+    """
+
+    file: bytes | None
+    pixels: Image | None
+    max_faces: int
+    wanted: dict[str, bool]
+    identity: str | None
+
+
+async def server_metadata(_: Request) -> Response:
+    """``GET /v2``."""
+    return JSONResponse({"name": "lidloop", "version": __version__, "extensions": ["binary_tensor_data"]})
+
+
+async def model_metadata(request: Request) -> Response:
+    """``GET /v2/models/{name}``."""
+    served = _named(request)
+    return JSONResponse(
+        {
+            "name": served.info.name,
+            "versions": [served.info.version] if served.info.version else [],
+            "platform": "onnxruntime_onnx",
+            "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [1]}],
+            "outputs": [
+                {"name": name, "datatype": "FP32", "shape": shape} for name, shape in OUTPUTS.items()
+            ],
+        }
+    )
+
+
+async def model_ready(request: Request) -> Response:
+    """``GET /v2/models/{name}/ready``."""
+    served = _named(request)
+    if not runtime_of(request).model.ready:
+        raise Problem("not-ready", "the server is about to stop")
+    return JSONResponse({"name": served.info.name, "ready": True})
+
+
+async def infer_endpoint(request: Request) -> Response:
+    """``POST /v2/models/{name}/infer``."""
+    runtime = runtime_of(request)
+    await runtime.authorize(request, access.SCREEN)
+    served = _named(request)
+    choose(request.headers.get("accept", ""), (JSON, BINARY))
+    kind, _ = intake.media_type(request)
+    if kind not in (JSON, BINARY):
+        raise Problem("media-type", f"send {JSON}, or {BINARY} with {HEADER_LENGTH}")
+    length = _header_length(request.headers.get(HEADER_LENGTH), binary=kind == BINARY)
+    # Base64 is a third longer than what it holds.
+    limit = runtime.settings.body_bytes * 4 // 3 + _JSON_OVERHEAD
+    body = await runtime.receive(request, limit)
+    return await runtime.work(request, lambda: _answer(body, length, served, runtime))
+
+
+def _named(request: Request) -> Served:
+    served = runtime_of(request).served(request)
+    name, version = request.path_params["name"], request.path_params.get("version")
+    if name != served.info.name or version not in (None, served.info.version):
+        raise Problem("not-found", f"there is no such model here; there is {served.info.name!r}")
+    return served
+
+
+def _header_length(text: str | None, *, binary: bool) -> int | None:
+    if text is None:
+        if binary:
+            raise wrong_parameter(HEADER_LENGTH, f"{BINARY} needs it")
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise wrong_parameter(HEADER_LENGTH, "must be the length of the JSON part in bytes")
+    return int(text)
+
+
+def _answer(body: bytes, length: int | None, served: Served, runtime: Runtime) -> Response:
+    """The blocking part, in a thread."""
+    start = time.perf_counter()
+    asked = parse(body, length, runtime.settings)
+    image = asked.pixels
+    if image is None:
+        assert asked.file is not None
+        image = intake.decode_picture(asked.file, runtime.settings.pixels)
+    decoded = time.perf_counter()
+    faces = served.detector.detect([image], conf=runtime.settings.conf)[0][: asked.max_faces]
+    detected = time.perf_counter()
+    runtime.metrics.faces(faces, image.shape[1], image.shape[0])
+    runtime.metrics.stages({"decode": decoded - start, "detect": detected - decoded})
+    return render(faces, asked, served)
+
+
+def parse(body: bytes, length: int | None, settings: Settings) -> Inference:
+    """Understand the body of an ``infer`` request.
+
+    Args:
+        body: as it came. length: of its JSON part, None where all of it is JSON.
+        settings: limits of the picture.
+
+    Raises:
+        Problem: 400, 413 or 415.
+    """
+    if length is not None and length > len(body):
+        raise wrong_parameter(HEADER_LENGTH, "is more than the body has")
+    try:
+        document = json.loads(body if length is None else body[:length])
+    except (ValueError, RecursionError):
+        raise Problem("body", "the request is not JSON") from None
+    raw = b"" if length is None else body[length:]
+    if not isinstance(document, dict):
+        raise Problem("body", "the request is not a JSON object")
+    inputs = document.get("inputs")
+    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
+        raise Problem("body", f"inputs must hold one tensor, {INPUT!r}")
+    file, pixels = _picture(inputs[0], raw, settings)
+    parameters = _object(document, "parameters")
+    return Inference(
+        file, pixels, _max_faces(parameters), _wanted(document, parameters), _text(document, "id")
+    )
+
+
+def _picture(tensor: Mapping[str, Any], raw: bytes, settings: Settings) -> tuple[bytes | None, Image | None]:
+    if tensor.get("name") != INPUT:
+        raise Problem("body", f"the input must be called {INPUT!r}")
+    shape = tensor.get("shape")
+    # Before any arithmetic: a product of a million dimensions would hold the interpreter for minutes.
+    if not isinstance(shape, list) or not 0 < len(shape) <= _MAX_RANK:
+        raise Problem("body", f"shape must be a list of 1 to {_MAX_RANK} whole numbers above 0")
+    if not all(type(n) is int and 0 < n <= settings.pixels for n in shape):
+        raise Problem("body", f"shape must hold whole numbers from 1 to {settings.pixels}")
+    size = _object(tensor, "parameters").get("binary_data_size")
+    if size is not None and (type(size) is not int or size != len(raw)):
+        raise Problem("body", f"binary_data_size must be the {len(raw)} bytes behind the JSON part")
+    datatype = tensor.get("datatype")
+    if datatype == "BYTES":
+        return _file(tensor, shape, raw if size is not None else None, settings), None
+    if datatype == "UINT8":
+        return None, _pixels(tensor, shape, raw if size is not None else None, settings)
+    raise Problem("body", "datatype must be BYTES (a JPEG or PNG file) or UINT8 (pixels)")
+
+
+def _file(tensor: Mapping[str, Any], shape: list[int], raw: bytes | None, settings: Settings) -> bytes:
+    if any(n != 1 for n in shape):
+        raise Problem("body", "one picture a request: the shape of BYTES must be [1]")
+    if raw is not None:
+        if int.from_bytes(raw[:4], "little") != len(raw) - 4:
+            raise Problem("body", "BYTES in binary are a length of 4 bytes, little endian, and as many bytes")
+        file = raw[4:]
+    else:
+        (text,) = _flat(tensor.get("data"), 1)
+        if not isinstance(text, str):
+            raise Problem("body", "data of BYTES must be base64 in a string")
+        try:
+            file = base64.b64decode(text, validate=True)
+        except (ValueError, binascii.Error):
+            raise Problem("body", "data of BYTES is not base64") from None
+    if len(file) > settings.body_bytes:
+        raise too_large("The picture is too large", settings.body_bytes, "bytes")
+    if intake.sniff(file) not in ("JPEG", "PNG"):
+        raise Problem("media-type", "by its first bytes the input is neither JPEG nor PNG")
+    return file
+
+
+def _pixels(tensor: Mapping[str, Any], shape: list[int], raw: bytes | None, settings: Settings) -> Image:
+    height, width, *rest = shape[1:] if len(shape) == 4 and shape[0] == 1 else [*shape, 0]
+    if rest[:1] != [3] or len(shape) not in (3, 4):
+        raise Problem("body", "the shape of UINT8 must be [height, width, 3]: RGB")
+    if height * width > settings.pixels:
+        raise too_large(f"The picture is {width} x {height} pixels", settings.pixels, "pixels")
+    if raw is not None:
+        if len(raw) != height * width * 3:
+            raise Problem("body", f"{height} x {width} x 3 pixels are not {len(raw)} bytes")
+        return np.frombuffer(raw, dtype=np.uint8).reshape(height, width, 3)
+    values = _flat(tensor.get("data"), height * width * 3)
+    # Checked one by one: NumPy would make room for the longest string at every value.
+    if not all(type(value) is int and 0 <= value <= 255 for value in values):
+        raise Problem("body", "data of UINT8 must be whole numbers from 0 to 255")
+    return np.frombuffer(bytes(values), dtype=np.uint8).reshape(height, width, 3)
+
+
+def _flat(data: Any, size: int) -> list[Any]:
+    """Tensor data that may be nested, as a flat list of ``size`` values."""
+    for _ in range(_MAX_RANK):
+        if not isinstance(data, list) or len(data) > size or not all(isinstance(row, list) for row in data):
+            break
+        data = [value for row in data for value in row]
+    if not isinstance(data, list) or len(data) != size:
+        raise Problem("body", f"data must be a list of {size} values, as the shape says")
+    return data
+
+
+def _max_faces(parameters: Mapping[str, Any]) -> int:
+    value = parameters.get("max_faces", MAX_FACES)
+    if type(value) is not int or not 1 <= value <= MAX_FACES:
+        raise wrong_parameter("max_faces", f"must be a whole number from 1 to {MAX_FACES}")
+    return value
+
+
+def _wanted(document: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, bool]:
+    default = parameters.get("binary_data_output") is True
+    outputs = document.get("outputs") or [{"name": name} for name in OUTPUTS]
+    if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
+        raise Problem("body", "outputs must be a list of objects")
+    wanted: dict[str, bool] = {}
+    for output in outputs:
+        name = output.get("name")
+        if not isinstance(name, str) or name not in OUTPUTS:
+            raise Problem("body", f"an output is unknown; there are {', '.join(OUTPUTS)}")
+        wanted[name] = _object(output, "parameters").get("binary_data", default) is True
+    return wanted
+
+
+def _object(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = document.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Problem("body", f"{name} must be an object")
+    return value
+
+
+def _text(document: Mapping[str, Any], name: str) -> str | None:
+    value = document.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Problem("body", f"{name} must be a string")
+    return value
+
+
+def render(faces: Sequence[Face], asked: Inference, served: Served) -> Response:
+    """Faces as the answer of ``infer``."""
+    values: dict[str, NDArray[np.float32]] = {
+        "boxes": np.array([face.box for face in faces], dtype=np.float32).reshape(-1, 4),
+        "scores": np.array([face.score for face in faces], dtype=np.float32),
+        "landmarks": np.array([face.points for face in faces], dtype=np.float32).reshape(-1, N_POINTS, 3),
+    }
+    outputs: list[dict[str, Any]] = []
+    tail = b""
+    for name, binary in asked.wanted.items():
+        tensor: dict[str, Any] = {"name": name, "datatype": "FP32", "shape": list(values[name].shape)}
+        if binary:
+            data = values[name].astype("<f4").tobytes()
+            tensor["parameters"] = {"binary_data_size": len(data)}
+            tail += data
+        else:
+            tensor["data"] = values[name].ravel().tolist()
+        outputs.append(tensor)
+    document: dict[str, Any] = {"model_name": served.info.name, "outputs": outputs}
+    if served.info.version:
+        document["model_version"] = served.info.version
+    if asked.identity is not None:
+        document["id"] = asked.identity
+    head = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    if not tail and not any(asked.wanted.values()):
+        return Response(head, media_type=JSON)
+    return Response(head + tail, media_type=BINARY, headers={HEADER_LENGTH: str(len(head))})

@@ -1,0 +1,1 @@
+"""Representations of a screening other than plain JSON: FHIR, DICOM."""

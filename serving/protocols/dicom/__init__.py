@@ -1,0 +1,1 @@
+"""DICOM photographs in, DICOM Structured Reports out."""

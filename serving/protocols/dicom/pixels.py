@@ -1,0 +1,201 @@
+"""Pixels of a DICOM photograph, decoded after everything that can be checked beforehand has been.
+
+Compressed frames say their size once more; a frame that says another than the DICOM header is refused before
+it is decoded, so that none expands beyond what was checked. JPEG goes the way of all other JPEGs
+(``lidloop.images``); the rest is pydicom's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lidloop.images import decode_header, decode_rgb
+from serving.protocols.dicom.scan import DicomDamageError, DicomKindError
+
+if TYPE_CHECKING:
+    from pydicom.uid import UID
+
+_WHERE: Final = "the picture in the DICOM file"
+_SOI: Final = b"\xff\xd8"
+_ADOBE_RGB: Final = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+_J2K_START: Final = b"\xff\x4f\xff\x51"
+_MAX_TILES: Final = 1024
+_RLE_PADDING: Final = 128
+"""Bytes by which an RLE segment may be longer than its plane: padding, generously."""
+
+
+class Pixels(NamedTuple):
+    """What a header says about the pixels, checked."""
+
+    rows: int
+    columns: int
+    photometric: str
+    planar: int
+
+    @property
+    def samples(self) -> int:
+        """Samples per pixel."""
+        return 1 if self.photometric == "MONOCHROME2" else 3
+
+
+def decode(data: bytes, syntax: str, coding: str, pixels: Pixels) -> NDArray[np.uint8]:
+    """Decode the one frame of a file.
+
+    Args:
+        data: the frame as it is stored.
+        syntax: UID of the transfer syntax. coding: as ``serving.protocols.dicom.photograph.SYNTAXES`` has it.
+        pixels: what the header says.
+
+    Returns:
+        (rows, columns, 3) RGB.
+
+    Raises:
+        ImageError: for pixels that are damaged or contradict the header.
+        Exception: whatever else pydicom or a decoder raises at damaged ones.
+    """
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import UID
+
+    if coding == "native":
+        return _as_rgb(data, UID(syntax), pixels)
+    if coding == "jpeg":
+        return _jpeg(data, pixels)
+    if coding == "jpeg-2000":
+        _check_jpeg_2000(data, pixels)
+    elif coding == "jpeg-ls":
+        _same_size(_size_of_jpeg_ls(data), pixels)
+    else:
+        _check_rle(data, pixels)
+    return _as_rgb(encapsulate([data]), UID(syntax), pixels)
+
+
+def _as_rgb(data: bytes, syntax: UID, pixels: Pixels) -> NDArray[np.uint8]:
+    from pydicom.pixels.decoders.base import get_decoder
+
+    decoder = get_decoder(syntax)
+    if not decoder.is_available:
+        raise DicomKindError(f"no decoder for {syntax.name} is installed")
+    options: dict[str, Any] = {
+        "rows": pixels.rows,
+        "columns": pixels.columns,
+        "samples_per_pixel": pixels.samples,
+        "photometric_interpretation": pixels.photometric,
+        "planar_configuration": pixels.planar,
+        "bits_allocated": 8,
+        "bits_stored": 8,
+        "pixel_representation": 0,
+        "number_of_frames": 1,
+        "pixel_keyword": "PixelData",
+    }
+    array: NDArray[np.uint8] = decoder.as_array(data, index=0, **options)[0]
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=2)
+    if array.dtype != np.uint8 or array.shape != (pixels.rows, pixels.columns, 3):
+        raise DicomDamageError(f"{_WHERE} is not what its header says")
+    return array
+
+
+def _jpeg(frame: bytes, pixels: Pixels) -> NDArray[np.uint8]:
+    plain = _without_metadata(frame, rgb=pixels.photometric == "RGB")
+    header = decode_header(plain, where=_WHERE)
+    if header.format != "JPEG":
+        raise DicomDamageError(f"{_WHERE} is no JPEG, as its transfer syntax says")
+    _same_size((header.width, header.height), pixels)
+    return decode_rgb(plain, where=_WHERE, max_pixels=pixels.rows * pixels.columns)
+
+
+def _same_size(size: tuple[int, int], pixels: Pixels) -> None:
+    if size != (pixels.columns, pixels.rows):
+        raise DicomDamageError(
+            f"{_WHERE} is {size[0]} x {size[1]} pixels, its header says {pixels.columns} x {pixels.rows}"
+        )
+
+
+def _segments(frame: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of the segments of a JPEG or JPEG-LS up to its first scan, that one included."""
+    if frame[:2] != _SOI:
+        raise DicomDamageError(f"{_WHERE} does not begin as a JPEG")
+    at = 2
+    while True:
+        start = at
+        while frame[at + 1] == 0xFF:  # fill bytes
+            at += 1
+        if frame[at] != 0xFF:
+            raise DicomDamageError(f"{_WHERE} has broken segments")
+        marker = frame[at + 1]
+        (length,) = struct.unpack_from(">H", frame, at + 2)
+        at += 2 + max(2, length)
+        yield marker, start, at
+        if marker == 0xDA:
+            return
+
+
+def _without_metadata(frame: bytes, *, rgb: bool) -> bytes:
+    """A JPEG without EXIF and the like. What tells its colours (JFIF, Adobe) stays; where nothing does, the
+    DICOM header says whether they are RGB."""
+    kept: list[bytes] = []
+    colours = False
+    end = 2
+    for marker, start, end in _segments(frame):
+        body = frame[start:end]
+        if marker in (0xE0, 0xEE):
+            colours |= b"JFIF\0" in body[:12] or b"Adobe" in body[:12]
+        elif 0xE1 <= marker <= 0xEF or marker == 0xFE:
+            continue
+        kept.append(body)
+    hint = _ADOBE_RGB if rgb and not colours else b""
+    return b"".join([_SOI, hint, *kept, frame[end:]])
+
+
+def _check_jpeg_2000(frame: bytes, pixels: Pixels) -> None:
+    """Hold the size marker (ISO/IEC 15444-1, A.5.1) against the header. A decoder makes room for every tile
+    that it announces, and a few hundred bytes may announce a million.
+
+    A frame is a bare codestream (PS3.5, A.4.4), so the marker stands at its beginning.
+    """
+    if not frame.startswith(_J2K_START):
+        raise DicomDamageError(f"{_WHERE} does not begin as a JPEG 2000 codestream")
+    right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, components = struct.unpack_from(
+        ">8LH", frame, len(_J2K_START) + 4
+    )
+    _same_size((right - left, bottom - top), pixels)
+    depths = {depth & 0x7F for depth in frame[len(_J2K_START) + 38 :][: 3 * components : 3]}
+    if components != pixels.samples or depths != {7}:
+        raise DicomDamageError(f"{_WHERE} has not the {pixels.samples} samples of 8 bits of its header")
+    tiles = -(-(right - tile_left) // max(1, tile_width)) * -(-(bottom - tile_top) // max(1, tile_height))
+    if tiles > _MAX_TILES:
+        raise DicomDamageError(f"{_WHERE} has {tiles} tiles; {_MAX_TILES} are taken")
+
+
+def _size_of_jpeg_ls(frame: bytes) -> tuple[int, int]:
+    for marker, start, end in _segments(frame):
+        if marker == 0xF7:
+            height, width = struct.unpack_from(">HH", frame[start:end].lstrip(b"\xff"), 4)
+            return width, height
+    raise DicomDamageError(f"{_WHERE} has no frame header")
+
+
+def _check_rle(frame: bytes, pixels: Pixels) -> None:
+    """Refuse segments (PS3.5, annex G) that expand beyond a plane: 2 bytes may stand for 128."""
+    count, *offsets = struct.unpack_from("<16L", frame)
+    if count != pixels.samples:
+        raise DicomDamageError(f"{_WHERE} has {count} segments, not {pixels.samples}")
+    bounds = [*offsets[:count], len(frame)]
+    for at, end in pairwise(bounds):
+        left = pixels.rows * pixels.columns + _RLE_PADDING
+        while at < end:
+            head = frame[at]
+            if head > 128:  # a run; 128 itself stands for nothing
+                at += 2
+                left -= 257 - head
+            else:
+                at += 1 + (head + 1) % 129
+                left -= (head + 1) % 129
+            if left < 0:
+                raise DicomDamageError(f"{_WHERE} expands beyond its header's size")

@@ -1,0 +1,172 @@
+"""Tables of how far measurements are off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.common import REAL_FACES
+from benchmarks.measurements import measure as measurements
+from benchmarks.measurements import page as measurements_page
+from benchmarks.measurements import real_lids
+from benchmarks.measurements.measure import (
+    EyeError,
+    band_table,
+    base_face,
+    errors_of,
+    line,
+    perturbed,
+    severity_table,
+)
+from benchmarks.pages import __main__ as docs
+from benchmarks.pages import benchmarks as render
+from lidloop.eyes.margins import margins_from_landmarks
+from lidloop.eyes.network import info
+from lidloop.landmarks import LEFT_EYE
+from lidloop.synthetic import draw_face
+
+MACHINE = {"cpu": "C", "cores": 2, "system": "linux", "versions": {"python": "3.11"}}
+
+
+@pytest.fixture(scope="module")
+def report() -> dict:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(REAL_FACES, raising=False)
+        return measurements.run(faces=2, demo_faces=1, repeat=1)
+
+
+def error(**change) -> EyeError:
+    plain = {
+        "group": "g", "severity": "none", "side": "OD", "method": "pixels", "pfh": 0.001, "mrd1": 0.002,
+        "mrd2": 0.003, "width": 0.004, "landmarks_pfh": 0.02, "landmarks_mrd1": 0.03,
+        "mm": {"pfh": (0.1, 0.2)}, "scale": "iris",
+        "scale_off": {"iris": 0.01}, "withheld": {}, "lid_quality": 0.9,
+    }  # fmt: skip
+    return EyeError(**{**plain, **change})
+
+
+def test_a_run_makes_figures_that_are_json_and_a_page_of_them(report: dict, tmp_path: Path) -> None:
+    stored = json.loads(json.dumps(report, allow_nan=False))
+    entry = {"measured": "2026-01-01", "machine": MACHINE, "report": stored}
+    (tmp_path / "benchmarks.json").write_text(json.dumps({"benchmarks": {"measurements": entry}}))
+    page = docs.measurements_page(tmp_path)
+    text = page.read_text()
+    assert text == measurements_page.page(entry)
+    for name in (
+        "degree of ptosis",
+        "size",
+        "roll",
+        "blur",
+        "glasses",
+        "demo model",
+        "error band",
+        "quality",
+    ):
+        assert name in text
+    assert "Not measured: set `LIDLOOP_300W`" in text
+    assert "not patients" in text
+    for table in text.split("\n\n"):
+        widths = {row.count("|") for row in table.splitlines() if row.startswith("|")}
+        assert len(widths) <= 1
+    lines = render.page({"benchmarks": {"measurements": entry}})
+    assert "| Second look at both eyes of a face |" in lines
+
+
+def test_every_sweep_has_its_groups(report: dict) -> None:
+    assert {name: len(groups) for name, groups in measurements.sweeps().items()} == {
+        name: len(lines) for name, lines in report["tables"].items()
+    }
+    assert [entry["eyes"] for entry in report["tables"]["roll"]] == [4, 4, 4]
+    assert [entry["group"] for entry in report["severity"]][-1] == "all"
+
+
+def test_no_page_without_figures(tmp_path: Path) -> None:
+    assert docs.measurements_page(tmp_path) is None
+    (tmp_path / "benchmarks.json").write_text('{"benchmarks": {"measurements": {"skipped": "why"}}}')
+    assert docs.measurements_page(tmp_path) is None
+
+
+def test_measured_seeds_are_of_no_training() -> None:
+    """Training, calibration and its check have a million seeds of faces each; measured ones start later."""
+    used = (info()["training"]["seed"], info()["calibration"]["seed"], info()["unseen"]["seed"])
+    assert max(used) * 1_000_000 + 999_999 < measurements.SEED
+
+
+@pytest.mark.parametrize("severity", measurements.SEVERITIES)
+def test_faces_have_the_degree_they_are_counted_under(severity: str) -> None:
+    for seed in range(3):
+        asked = base_face(measurements.SEED + seed, severity, "right")
+        found = errors_of(asked, severity, perturbed)
+        assert [e.side for e in found] == ["OD", "OS"]
+        assert found[0].severity == "none"
+        assert found[1].severity == severity
+
+
+def test_lines_count_what_is_withheld_and_why() -> None:
+    hidden = error(pfh=None, mrd1=None, withheld={"pfh": "blurred", "mrd1": "blurred"}, method="landmarks")
+    found = line("x", [error(), error(pfh=0.003), hidden, hidden])
+    assert found["pfh"] == [0.2, 0.28]
+    assert (found["pixels"], found["withheld_pfh"], found["reasons"]) == (0.5, 0.5, {"blurred": 2})
+    assert line("x", [hidden])["pfh"] is None
+    assert line("none at all", [])["eyes"] == 0
+
+
+def test_severities_are_split_by_side() -> None:
+    table = severity_table([error(), error(side="OS", severity="severe", pfh=0.01)])
+    assert {entry["group"]: entry["eyes"] for entry in table if entry["eyes"]} == {
+        "none, OD": 1, "severe, OS": 1, "all": 2,
+    }  # fmt: skip
+
+
+def test_bands_hold_what_they_say() -> None:
+    table = band_table([error(mm={"pfh": (off, 0.2)}) for off in (0.1, -0.3, 0.5, -0.2)])
+    assert len(table) == 1
+    assert (table[0]["inside"], table[0]["inside_twice"], table[0]["band_mm"]) == (0.5, 0.75, 0.2)
+
+
+def test_scales_are_counted_once_a_face() -> None:
+    table = measurements.scale_table({"g": [error(), error(), error(scale_off={"iris": -0.03})]})
+    assert [(row["scale"], row["faces"], row["mean"]) for row in table] == [
+        ("iris", 2, -1.0), ("outer-canthal", 0, None),
+    ]  # fmt: skip
+
+
+def annotated(folder: Path, count: int) -> None:
+    """Drawn faces in the form of the real ones: they show that the reading and the figures are right."""
+    import cv2
+
+    for k in range(count):
+        picture = draw_face(seed=k, canthal_px=120, size=(300, 300))
+        cv2.imwrite(str(folder / f"{k}.png"), picture.image[..., ::-1])
+        rows = [f"{x + 1:.3f} {y + 1:.3f}" for x, y, _ in picture.faces[0].points]
+        (folder / f"{k}.pts").write_text("\n".join([*["0 0"] * 17, *rows]))
+
+
+def test_real_faces_are_compared_with_their_human_lids(tmp_path: Path) -> None:
+    annotated(tmp_path, 3)
+    (tmp_path / "broken.pts").write_text("1 2\n3")
+    found = real_lids.real_faces(tmp_path, faces=5, seed=0)
+    assert (found["eyes"], found["pixels"]) == (6, 1.0)
+    lids = found["lines"][0]
+    assert lids["found"][0] < 0.4 < lids["rough"][0]
+    assert abs(lids["above"]) < 0.4
+    assert abs(lids["below"]) < 0.4
+
+
+def test_distance_to_a_curve() -> None:
+    curve = np.array([[0.0, 0], [10, 0], [10, 10]])
+    assert real_lids.distance_to(np.array([5.0, 3]), curve) == pytest.approx(3)
+    assert real_lids.distance_to(np.array([-3.0, -4]), curve) == pytest.approx(5)
+
+
+def test_offsets_are_positive_where_the_margin_lies_above() -> None:
+    points = draw_face(seed=1, canthal_px=100, size=(240, 240)).faces[0].points
+    margins = margins_from_landmarks(points, LEFT_EYE)
+    raised = points.copy()
+    for pair in LEFT_EYE.lid_pairs:
+        raised[list(pair), 1] += 2  # the human points lie lower than the margins
+    for upper in (True, False):
+        assert real_lids._offset(raised, LEFT_EYE, margins, upper=upper) == pytest.approx(2, abs=0.2)

@@ -1,0 +1,275 @@
+"""The runner, on small pipelines of our own: what it re-uses, how it fails, how it dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from kfp import compiler, dsl
+
+from pipelines.local.engine import LOG, TIMINGS, RunError, StepRecord, execute, locked
+from pipelines.local.folder import clear_leftovers
+from pipelines.local.view import Quiet
+
+IMAGE = "python"
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def begin(trace: str, made: dsl.Output[dsl.Dataset]):
+    """Leave a mark and write a file."""
+    from pathlib import Path
+
+    with Path(trace).open("a") as file:
+        file.write("begin\n")
+    Path(made.path).write_text("made")
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def work(iteration: int, trace: str, made: dsl.Input[dsl.Dataset], more: dsl.Output[dsl.Dataset]):
+    """Do what the file ``trap`` beside the trace says: nothing, or something bad."""
+    import os
+    import signal
+    import time
+    from pathlib import Path
+
+    from components.step import step
+
+    with step("work", iteration):
+        with Path(trace).open("a") as file:
+            file.write(f"work {iteration} {os.getpid()}\n")
+        Path(more.path + ".half").write_text("half")
+        trap = Path(trace).with_name("trap")
+        what = trap.read_text() if trap.exists() else ""
+        if what == "refuse":
+            from lidloop.errors import TrainingError
+
+            raise TrainingError("no face has a label")
+        if what == "break":
+            raise ZeroDivisionError("a bug")
+        if what == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what == "hang":
+            time.sleep(120)
+        Path(more.path).write_text(Path(made.path).read_text() + str(iteration))
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def broken(trace: str, made: dsl.Input[dsl.Dataset]):
+    """Fail before the step's own frame is there to name the error."""
+    import no_such_module  # noqa: F401
+
+
+@dsl.pipeline(name="small")
+def small(trace: str):
+    """Begin, then work three times side by side."""
+    made = begin(trace=trace).outputs["made"]
+    for k in range(3):
+        work(iteration=k, trace=trace, made=made)
+
+
+@dsl.pipeline(name="unnamed")
+def unnamed(trace: str):
+    """Begin, then break."""
+    broken(trace=trace, made=begin(trace=trace).outputs["made"])
+
+
+class Case(NamedTuple):
+    """A run folder, the trace that its steps leave, and the compiled pipeline."""
+
+    out: Path
+    trace: Path
+    pipeline: Path
+
+    def run(self) -> list[StepRecord]:
+        with locked(self.out) as lock:
+            clear_leftovers(self.out)
+            return execute(self.pipeline, {"trace": str(self.trace)}, self.out, lock=lock, view=Quiet())
+
+    def spawn(self) -> subprocess.Popen[str]:
+        """The same in a process of its own, to be killed."""
+        code = (
+            "import sys; from pathlib import Path\n"
+            "from pipelines.local.engine import *; from pipelines.local.view import Quiet\n"
+            "out, trace, pipeline = map(Path, sys.argv[1:])\n"
+            "with locked(out) as lock:\n"
+            "    try: execute(pipeline, {'trace': str(trace)}, out, lock=lock, view=Quiet())\n"
+            "    except RunError as error: sys.exit(str(error))\n"
+        )
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, self)],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def set_trap(self, what: str) -> None:
+        self.trace.with_name("trap").write_text(what)
+
+    def spring(self) -> None:
+        self.trace.with_name("trap").unlink()
+
+    def marks(self) -> list[str]:
+        return self.trace.read_text().splitlines() if self.trace.exists() else []
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    out = tmp_path / "out"
+    compiler.Compiler().compile(small, str(tmp_path / "small.yaml"))
+    return Case(out, tmp_path / "trace", tmp_path / "small.yaml")
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process works; one that ended and waits to be collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def worker_pid(case: Case) -> int:
+    wait_for(lambda: any(mark.startswith("work") for mark in case.marks()))
+    return int(case.marks()[-1].split()[2])
+
+
+def test_a_second_start_runs_nothing_again(case: Case) -> None:
+    first = case.run()
+    marks = case.marks()
+    times = json.loads((case.out / TIMINGS).read_text())["steps"]
+    second = case.run()
+    assert [r.status for r in first] == ["done"] * 4
+    assert [r.status for r in second] == ["cached"] * 4
+    assert case.marks() == marks
+    # KFP begins steps that do not wait for each other in any order.
+    assert {r.iteration: r.outputs for r in second} == {r.iteration: r.outputs for r in first}
+
+    assert [(r["step"], r["iteration"]) for r in times] == [(r.step, r.iteration) for r in first]
+    assert all(isinstance(r["iteration"], int | None) and r["seconds"] > 0 for r in times)
+    assert not any(r["cached"] for r in times)
+    again = json.loads((case.out / TIMINGS).read_text())["steps"]
+    assert {r["iteration"]: r["seconds"] for r in again} == {r["iteration"]: r["seconds"] for r in times}
+    assert {(r["seconds_now"], r["cached"]) for r in again} == {(0.0, True)}
+
+    log = (case.out / LOG).read_text()
+    assert log.count(f"start, process {os.getpid()}") == 2, "the log of every start is kept"
+    assert "\x1b" not in log
+
+
+class Killed(Quiet):
+    """A runner that ends as soon as the first step is known to be finished."""
+
+    def ended(self, *_: object) -> None:
+        raise ConnectionError("killed")
+
+
+def test_a_kill_while_finished_steps_are_looked_up_loses_no_timing(case: Case) -> None:
+    case.run()
+    times = {r["iteration"]: r["seconds"] for r in json.loads((case.out / TIMINGS).read_text())["steps"]}
+    with locked(case.out) as lock, pytest.raises(ConnectionError):
+        execute(case.pipeline, {"trace": str(case.trace)}, case.out, lock=lock, view=Killed())
+    kept = json.loads((case.out / TIMINGS).read_text())["steps"]
+    assert {r["iteration"]: r["seconds"] for r in kept} == times
+    assert {r.iteration: r.took for r in case.run()} == times
+
+
+def test_a_lost_artifact_is_made_again(case: Case) -> None:
+    first = case.run()
+    lost = next(r for r in first if r.iteration == 1)
+    Path(lost.outputs["more"]).unlink()
+    second = case.run()
+    assert {r.iteration: r.status for r in second} == {None: "cached", 0: "cached", 1: "done", 2: "cached"}
+
+
+def failure_of(case: Case, trap: str) -> str:
+    case.set_trap(trap)
+    with pytest.raises(RunError) as caught:
+        case.run()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("trap", "cause"),
+    [
+        ("refuse", "TrainingError: no face has a label"),
+        ("break", "ZeroDivisionError: a bug"),
+        ("die", "its process ended without a word (out of memory?)"),
+    ],
+)
+def test_a_failing_step_names_itself_and_its_cause(case: Case, trap: str, cause: str) -> None:
+    message = failure_of(case, trap)
+    tried = int(case.marks()[-1].split()[1])
+    assert message == f"step work, iteration {tried}, failed: {cause}; whole log: {case.out / LOG}"
+    assert ("Traceback" in (case.out / LOG).read_text()) == (trap == "break")
+
+
+def test_an_error_that_the_step_could_not_name_is_found_in_the_log(tmp_path: Path) -> None:
+    compiler.Compiler().compile(unnamed, str(tmp_path / "unnamed.yaml"))
+    with pytest.raises(
+        RunError, match=r"^step broken, failed: ModuleNotFoundError: No module named 'no_such_module';"
+    ):
+        Case(tmp_path / "out", tmp_path / "trace", tmp_path / "unnamed.yaml").run()
+
+
+def test_nothing_begins_after_a_failed_step_and_the_next_start_goes_on(case: Case) -> None:
+    failure_of(case, "refuse")
+    assert [mark.split()[0] for mark in case.marks()] == ["begin", "work"]
+    halves = list((case.out / "steps").rglob("*.half"))
+    assert len(halves) == 1
+    case.spring()
+    records = case.run()
+    assert [r.status for r in records] == ["cached", "done", "done", "done"]
+    assert case.marks().count("begin") == 1
+    assert not halves[0].parent.exists(), "what the failed step left is removed"
+    assert all(Path(place).exists() for r in records for place in r.outputs.values())
+
+
+def test_a_killed_runner_takes_its_steps_along_and_the_next_start_goes_on(case: Case) -> None:
+    case.set_trap("hang")
+    runner = case.spawn()
+    step = worker_pid(case)
+    assert alive(step)
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    wait_for(lambda: not alive(step), 5.0)
+    case.spring()
+    assert [r.status for r in case.run()] == ["cached", "done", "done", "done"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: signal.Signals(n).name)
+def test_a_stopped_run_ends_its_steps_and_says_how_to_go_on(case: Case, number: signal.Signals) -> None:
+    case.set_trap("hang")
+    runner = case.spawn()
+    step = worker_pid(case)
+    runner.send_signal(number)
+    _, said = runner.communicate(timeout=20)
+    assert not alive(step)
+    tried = int(case.marks()[-1].split()[1])
+    assert said.strip() == (
+        f"stopped by {number.name} in step work, iteration {tried}; "
+        "finished steps are kept: the same command goes on from there"
+    )
+
+
+def test_two_runs_do_not_share_a_folder(case: Case) -> None:
+    case.set_trap("hang")
+    runner = case.spawn()
+    try:
+        worker_pid(case)
+        with pytest.raises(RunError, match=rf"another run \(process {runner.pid}\) works in {case.out}"):
+            case.run()
+    finally:
+        runner.kill()
+        runner.wait()

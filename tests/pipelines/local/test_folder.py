@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines.local.engine import RunError, StepRecord
+from pipelines.local.folder import begin, clear_leftovers, collect
+
+IDENTITY = {"epochs": 10, "sources": ["ibug:/a"]}
+
+
+def test_a_run_is_begun_once_and_gone_on_with(tmp_path: Path) -> None:
+    name = begin(tmp_path, IDENTITY, fresh=False)
+    assert name.startswith(tmp_path.name)
+    assert begin(tmp_path, IDENTITY, fresh=False) == name
+
+
+def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+    begin(tmp_path, IDENTITY, fresh=False)
+    with pytest.raises(RunError, match=r"epochs was 10 and is 20\. .*--fresh"):
+        begin(tmp_path, {**IDENTITY, "epochs": 20}, fresh=False)
+
+
+def test_fresh_forgets_the_run_but_not_its_registry(tmp_path: Path) -> None:
+    begin(tmp_path, IDENTITY, fresh=False)
+    for name in ("steps/x/model", "cache/a.json", "registry/mlflow.db", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(RunError, match=r"not empty and holds no run \(notes.txt"):
+        begin(tmp_path, {**IDENTITY, "epochs": 20}, fresh=True)
+    (tmp_path / "notes.txt").unlink()
+    begin(tmp_path, {**IDENTITY, "epochs": 20}, fresh=True)
+    assert not (tmp_path / "steps").exists()
+    assert not (tmp_path / "cache").exists()
+    assert (tmp_path / "registry" / "mlflow.db").exists()
+
+
+def test_fresh_touches_nothing_that_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "steps").mkdir()
+    with pytest.raises(RunError, match="not empty"):
+        begin(tmp_path, IDENTITY, fresh=True)
+    assert (tmp_path / "steps").exists()
+
+
+def test_leftovers_are_what_the_cache_does_not_know(tmp_path: Path) -> None:
+    finished = tmp_path / "steps" / "run-1" / "for-loop-1-iteration-0" / "auto-label" / "predictions"
+    finished.mkdir(parents=True)
+    (finished / "faces.parquet").write_text("x")
+    half = tmp_path / "steps" / "run-1" / "train" / "model"
+    other = tmp_path / "steps" / "run-2" / "train" / "model"
+    for folder in (half, other):
+        folder.mkdir(parents=True)
+    (tmp_path / "cache").mkdir()
+    entry = {"predictions": {"uri": str(finished)}, "Output": True}
+    (tmp_path / "cache" / "1.json").write_text(json.dumps(entry))
+    clear_leftovers(tmp_path)
+    assert (finished / "faces.parquet").exists()
+    assert not half.parent.exists()
+    assert not other.parent.parent.exists()
+
+
+def test_the_report_is_collected_with_paths_from_the_run_folder(tmp_path: Path) -> None:
+    source = tmp_path / "steps" / "r" / "report" / "folder"
+    (tmp_path / "steps" / "r" / "convert" / "dataset").mkdir(parents=True)
+    source.mkdir(parents=True)
+    (source / "report.html").write_text("<html>")
+    (source / "timings.json").write_text("{}")
+    paths = {"dataset": "../../convert/dataset", "truth": None, "predictions": ["../../p"]}
+    (source / "summary.json").write_text(json.dumps({"run": "r", "paths": paths}))
+    summary = collect(tmp_path, [StepRecord("report", None, None, "done", outputs={"folder": str(source)})])
+    assert summary["paths"] == {
+        "dataset": "steps/r/convert/dataset",
+        "truth": None,
+        "predictions": ["steps/r/p"],
+    }
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    assert (tmp_path / "report.html").read_text() == "<html>"
+    assert not (tmp_path / "timings.json").exists(), "the run keeps its own"
