@@ -44,7 +44,7 @@ def test_base_install_starts_without_heavy_packages() -> None:
 import sys
 for name in {heavy!r}:
     sys.modules[name] = None
-from lidloop import cli
+from lidloop.cli import main as cli
 from typer.testing import CliRunner
 cli._join_others()
 result = CliRunner().invoke(cli.app, ["detect", "--help"])

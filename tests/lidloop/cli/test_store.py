@@ -16,6 +16,9 @@ from lidloop.cli.main import app
 from lidloop.errors import StoreError
 from lidloop.models.bundle import Bundle
 
+pytest.importorskip("minio")
+pytestmark = pytest.mark.usefixtures("without_s3_keys")
+
 Make = Callable[..., Bundle]
 
 

@@ -18,7 +18,7 @@ def test_a_network_is_made_and_described(tmp_path: Path, request: pytest.Fixture
     torch = pytest.importorskip("torch")
     import onnxruntime as ort
 
-    from lidloop.eyes_training import make
+    from lidloop.eyes_training.__main__ import make
 
     out = tmp_path / "eyes.onnx"
     threads = torch.get_num_threads()

@@ -18,8 +18,11 @@ from lidloop.models.bundle import Bundle
 from lidloop.models.bundle_store import held_bundle, is_unfinished, pull_bundle, push_bundle
 from lidloop.storage import LocalStore, Store, open_store
 from lidloop.storage.store import Progress, ignore
-from tests.lidloop.storage.conftest import kill_once_there
+from tests.lidloop.conftest import kill_once_there
 from tests.servers.proxies import Proxy
+
+pytest.importorskip("minio")
+pytestmark = pytest.mark.usefixtures("without_s3_keys")
 
 Make = Callable[..., Bundle]
 Tree = Callable[[Path], dict[str, bytes]]

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from lidloop.errors import StoreError
 from lidloop.storage import LocalStore, open_store, pull
 from lidloop.storage.store import Item
-from tests.lidloop.storage.conftest import kill_once_there
+from tests.lidloop.conftest import kill_once_there
 from tests.servers.proxies import Proxy
 
 minio = pytest.importorskip("minio")
