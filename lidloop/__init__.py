@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # From 1.29 on, ONNX Runtime reports names and hashes of models to its makers, and keeps an id on the disk.
 # It reads this when it is imported, which nothing here does before this line.

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from lidloop import __version__
 from serving.metrics import Metrics
 from serving.settings import LOOPBACK, MOUNTED, PREFIX, Settings
 from tests.manifests.pods import env
 from tests.manifests.render import CHART, Object, one, template
+
+DIGEST = "sha256:" + "a" * 64
 
 
 def container(changes: dict[str, Any] | None = None, values: str = "production") -> Object:
@@ -144,8 +147,11 @@ def test_the_metric_that_scales_is_one_that_the_server_has() -> None:
     ("image", "reference"),
     [
         ({"registry": "r.example.org", "tag": "1.2"}, "r.example.org/lidloop/serving:1.2"),
-        ({"registry": ""}, "lidloop/serving:0.1.0"),
-        ({"registry": "", "digest": "sha256:" + "a" * 64}, "lidloop/serving:0.1.0@sha256:" + "a" * 64),
+        ({"registry": ""}, f"lidloop/serving:{__version__}"),
+        (
+            {"registry": "", "digest": "sha256:" + "a" * 64},
+            f"lidloop/serving:{__version__}@sha256:" + "a" * 64,
+        ),
     ],
 )
 def test_image(image: dict[str, str], reference: str) -> None:
