@@ -21,7 +21,7 @@ cluster-tools: .venv/ready  ## helm, kubectl and Grafana's types into .tools; wi
 	-@$(RUN) python tests/tools/grafana_types.py
 
 image-test: .venv/ready cluster-tools  ## all images, built and run with podman: as root, 20 minutes, 40 GB of disk
-	LIDLOOP_IMAGES=docs/images.json $(RUN) pytest -rs tests/images
+	LIDLOOP_IMAGES=docs/reports/data/images.json $(RUN) pytest -rs tests/images
 	$(RUN) python -m benchmarks.pages
 
 build-requirements.txt: pyproject.toml uv.lock | $(UV)  ## what builds the images, with hashes
@@ -32,7 +32,7 @@ lint: .venv/ready
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
-bench: .venv/ready  ## side-by-side measurements; writes docs/BENCHMARKS.md
+bench: .venv/ready  ## side-by-side measurements; writes docs/reports/BENCHMARKS.md
 	$(RUN) python -m benchmarks
 
 soak: .venv/ready  ## ten minutes of overload, then 2,000 broken pictures; a missed target fails

@@ -32,7 +32,7 @@ from benchmarks import (
     tracking,
     unlabelled,
 )
-from benchmarks.common import Say, Skipped, machine
+from benchmarks.common import DATA, REPORTS, Say, Skipped, machine
 from benchmarks.measurements import measure as measurements
 from benchmarks.pages import __main__ as docs
 from benchmarks.pages import benchmarks as render
@@ -151,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     out = given.out or (Path("runs/bench") if given.quick else Path("docs"))
     console = Console()
-    file = out / STORED
+    file = out / DATA / STORED
     stored = json.loads(file.read_text()) if file.exists() else {}
     known = stored.get("benchmarks", {})
     all_of_them = planned(run_dir=given.run, model=given.model, quick=given.quick, stored=known)
@@ -159,11 +159,11 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = {name: work for name, work in all_of_them.items() if name in asked}
     result, broken = measure_all(chosen, stored, console, quick=given.quick)
     write_atomic(file, json.dumps(result, indent=1) + "\n")
-    write_atomic(out / PAGE, render.page(result))
+    write_atomic(out / REPORTS / PAGE, render.page(result))
     docs.measurements_page(out)
     docs.scale_page(out)
     show(result, list(chosen), console)
-    console.print(f"written: {out / PAGE}", highlight=False)
+    console.print(f"written: {out / REPORTS / PAGE}", highlight=False)
     missed = given.strict and any(
         row.met is False
         for name in chosen

@@ -18,6 +18,12 @@ from lidloop.machine import cpus
 
 REAL_FACES: Final = "LIDLOOP_300W"
 BASE_WEIGHTS: Final = "LIDLOOP_BASE_WEIGHTS"
+DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
+REPORTS: Final = Path("reports")
+DATA: Final = REPORTS / "data"
+FIGURES: Final = REPORTS / "images"
+IMAGES: Final = Path("images")
+"""Folders below ``docs``: generated reports, their figures as JSON and as images, and images of guides."""
 LIBRARIES: Final = ("lidloop", "ultralytics", "torch", "onnxruntime", "opencv-python-headless", "numpy")
 
 os.environ.setdefault("YOLO_VERBOSE", "False")  # read when Ultralytics is imported

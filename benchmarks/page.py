@@ -22,7 +22,7 @@ import uvicorn
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from benchmarks.results import DOCS
+from benchmarks.common import DOCS, IMAGES
 from lidloop.demo import demo_weights
 from lidloop.detection.detector import load_detector
 from lidloop.files import write_atomic
@@ -95,7 +95,7 @@ def photograph(address: str, jpeg: bytes) -> bytes:
 
 def main(
     model: Annotated[Path | None, typer.Option(help="Model to serve; default: the demo weights.")] = None,
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = DOCS / "page.png",
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = DOCS / IMAGES / "page.png",
     seed: Annotated[int, typer.Option(help="Of the person drawn.")] = 5,
 ) -> None:
     """Write the README's picture of the page."""

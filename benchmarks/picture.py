@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import typer
 
-from benchmarks.results import DOCS
+from benchmarks.common import DOCS, IMAGES
 from lidloop import drawing
 from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.files import write_atomic
@@ -47,7 +47,7 @@ def _framed(image: drawing.Image) -> drawing.Image:
 
 def main(
     run: Annotated[Path, typer.Argument(help="Folder of a run on drawn faces.")] = Path("runs/demo"),
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = DOCS / "picture.jpg",
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = DOCS / IMAGES / "picture.jpg",
 ) -> None:
     """Write the README's picture."""
     paths = read_json(run / "summary.json", "summary")["paths"]

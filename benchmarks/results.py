@@ -1,10 +1,10 @@
-"""What a run on real faces showed: writes ``docs/RESULTS.md`` and its figures from its ``summary.json``.
+"""``docs/reports/RESULTS.md`` and its figures, from the ``summary.json`` of a run on real faces.
 
     python -m benchmarks.results RUN_DIR [--grid GRID.jpg]
 
 The page holds figures and numbers only. Pictures of people stay in the run's folder: they may be licensed for
 research only. ``--grid`` writes the sheet of random grown labels for a person to look at; what that person
-counted goes into ``docs/results/review.json`` and from there onto the page::
+counted goes into ``docs/reports/data/review.json`` and from there onto the page::
 
     {"reviewed": 100, "wrong": 2, "wrong_ids": ["helen-123:1"], "by": "…", "notes": "…", "hardware": "…"}
 """
@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.common import DATA, DOCS, FIGURES, REPORTS
 from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.errors import DatasetError
 from lidloop.files import write_atomic
@@ -26,7 +27,6 @@ from lidloop.report import figures, pictures
 from lidloop.report.data import BY_KEY, METRICS, STEPS, YARDSTICKS, read_json, shown
 from lidloop.report.page import sigma_text
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAPER_FROM, PAPER_TO = 4437, 6240
 """Labels before and after in the paper's Table 1 (arXiv 2404.05348)."""
 
@@ -69,7 +69,7 @@ def source_name(spec: str) -> str:
 
 
 def public(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """A summary without places on a disk: what ``docs/results/summary.json`` keeps, for ``make docs``."""
+    """A summary without paths: the content of ``docs/reports/data/results.json``."""
     settings = {k: v for k, v in summary["settings"].items() if k in SHOWN_SETTINGS}
     sources = [source_name(spec) for spec in summary["sources"]]
     return {**summary, "settings": settings, "sources": sources, "paths": {}}
@@ -83,7 +83,7 @@ def review_text(review: Mapping[str, Any] | None) -> list[str]:
     """
     if review is None:
         return [
-            "Nobody has looked at this run's grown labels yet: `docs/results/review.json` is missing.",
+            "Nobody has looked at this run's grown labels yet: `docs/reports/data/review.json` is missing.",
             "",
         ]
     reviewed, wrong, ids = review.get("reviewed"), review.get("wrong"), list(review.get("wrong_ids", []))
@@ -158,10 +158,10 @@ def changes(summary: Mapping[str, Any]) -> list[str]:
 
 
 def render(summary: Mapping[str, Any], review: Mapping[str, Any] | None, names: Sequence[str]) -> str:
-    """The page's Markdown; ``names`` are the figures that lie under ``results/``."""
+    """The page's Markdown; ``names`` are the figures that lie under ``images/results/``."""
 
     def picture(name: str, text: str) -> str:
-        return f"![{text}](results/{name}.png)" if f"{name}.png" in names else ""
+        return f"![{text}](images/results/{name}.png)" if f"{name}.png" in names else ""
 
     def row_of(*panels: tuple[str, str]) -> list[str]:
         return [" ".join(filter(None, (picture(n, t) for n, t in panels))), ""]
@@ -281,31 +281,31 @@ def render(summary: Mapping[str, Any], review: Mapping[str, Any] | None, names: 
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
-def write_results(run_dir: Path, docs: Path, *, review: Path | None = None) -> Path:
-    """Write ``docs/RESULTS.md`` and ``docs/results/*.png`` from ``run_dir/summary.json``.
+def write_results(source: Path, docs: Path, *, review: Path | None = None) -> Path:
+    """Write ``reports/RESULTS.md`` and ``reports/images/results/*.png`` below ``docs`` from a run's summary.
 
-    The figures are kept as ``docs/results/summary.json``, from which the page can be made again without
+    The figures are kept as ``reports/data/results.json``, from which the page can be made again without
     the run.
 
     Args:
-        run_dir: a run's folder.
+        source: a run's ``summary.json``.
         docs: folder to write to.
-        review: what a person counted; ``docs/results/review.json`` if that is there.
+        review: what a person counted; ``reports/data/review.json`` if that is there.
 
     Raises:
         DatasetError: for a missing summary, or a review whose counts contradict each other.
     """
-    summary = public(read_json(run_dir / "summary.json", "summary"))
-    default = docs / "results" / "review.json"
+    summary = public(read_json(source, "summary"))
+    default = docs / DATA / "review.json"
     file = review or (default if default.exists() else None)
     drawn = plots(summary)
     text = render(summary, None if file is None else read_json(file, "review"), list(drawn))
     for name, content in drawn.items():
-        write_atomic(docs / "results" / name, content)
+        write_atomic(docs / FIGURES / "results" / name, content)
     kept = json.dumps(summary, indent=1, ensure_ascii=False)
-    write_atomic(docs / "results" / "summary.json", kept + "\n")
-    write_atomic(docs / "RESULTS.md", text)
-    return docs / "RESULTS.md"
+    write_atomic(docs / DATA / "results.json", kept + "\n")
+    write_atomic(docs / REPORTS / "RESULTS.md", text)
+    return docs / REPORTS / "RESULTS.md"
 
 
 def write_grid(run_dir: Path, out: Path, *, count: int = 100, seed: int = 0) -> int:
@@ -327,9 +327,9 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 def main(
     run: Annotated[Path, typer.Argument(help="Folder of a run on real faces.")],
-    docs: Annotated[Path, typer.Option(help="Folder to write RESULTS.md and results/ to.")] = DOCS,
+    docs: Annotated[Path, typer.Option(help="Folder to write reports/RESULTS.md to.")] = DOCS,
     review: Annotated[
-        Path | None, typer.Option(help="What a person counted; docs/results/review.json.")
+        Path | None, typer.Option(help="What a person counted; docs/reports/data/review.json.")
     ] = None,
     grid: Annotated[
         Path | None, typer.Option(help="Write the random grown labels here, and nothing else.")
@@ -337,12 +337,12 @@ def main(
     count: Annotated[int, typer.Option(min=1, help="Labels in the grid.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the grid's choice.")] = 0,
 ) -> None:
-    """Write docs/RESULTS.md from a run, or the grid of grown labels for a person to look at."""
+    """Write docs/reports/RESULTS.md from a run, or the grid of grown labels for a person to look at."""
     if grid is not None:
         n = write_grid(run, grid, count=count, seed=seed)
         typer.echo(f"{grid}: {n} grown labels. It shows faces: keep it where the dataset may lie.")
         return
-    typer.echo(write_results(run, docs, review=review))
+    typer.echo(write_results(run / "summary.json", docs, review=review))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.closed_loop.page import STORED, closed_loop_page
 from benchmarks.closed_loop.run import run
 from benchmarks.closed_loop.timeline import NotSeen
-from benchmarks.common import Skipped, machine
+from benchmarks.common import DATA, Skipped, machine
 from lidloop.files import write_atomic
 
 
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (NotSeen, Skipped) as error:
         sys.exit(f"closed-loop: {error}")
     entry = {"measured": datetime.now(UTC).date().isoformat(), "machine": machine(), "report": report}
-    write_atomic(given.docs / STORED, json.dumps(entry, indent=1))
+    write_atomic(given.docs / DATA / STORED, json.dumps(entry, indent=1))
     print(f"closed-loop: closed; {closed_loop_page(given.docs)}")
 
 

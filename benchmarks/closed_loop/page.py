@@ -1,4 +1,4 @@
-"""``docs/CLOSED_LOOP.md`` and its figure, from ``closed-loop.json``."""
+"""``docs/reports/CLOSED_LOOP.md`` and its figure, from ``closed-loop.json``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.common import DATA, FIGURES, REPORTS
 from lidloop.files import write_atomic
 from lidloop.report.figures import render
 
@@ -24,12 +25,12 @@ _LINES: Final = 4
 
 def closed_loop_page(docs: Path) -> Path | None:
     """Write the page and its figure; None where the loop was not closed yet."""
-    stored = docs / STORED
+    stored = docs / DATA / STORED
     if not stored.exists():
         return None
     entry = json.loads(stored.read_text())
-    write_atomic(docs / FIGURE, figure(entry["report"]))
-    page = docs / "CLOSED_LOOP.md"
+    write_atomic(docs / FIGURES / FIGURE, figure(entry["report"]))
+    page = docs / REPORTS / "CLOSED_LOOP.md"
     write_atomic(page, text(entry))
     return page
 

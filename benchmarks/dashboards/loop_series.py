@@ -1,7 +1,7 @@
-"""What the exporter says of a registry and its runs in ``series``: one reading before a run's end, one after.
+"""Exporter figures of a registry and its runs for ``series``: one reading before a run's end, one after.
 
-The figures by iteration are those of the run in ``docs/results`` (for the run before it errors are 4 %
-larger); drift between labels is computed from drawn faces.
+The figures by iteration are those of the run in ``docs/reports/data/results.json`` (for the run before it,
+errors are 4 % larger); drift between labels is computed from drawn faces.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.common import DATA, DOCS
 from lidloop.drift import features
 from lidloop.drift.compare import compare
 from lidloop.exporter.families import BY_NAME
@@ -21,7 +21,7 @@ from lidloop.labels import Face, LabelSet
 from lidloop.registry.versions import ModelVersion
 from lidloop.report.data import METRICS
 
-SUMMARY: Final = Path(__file__).parents[2] / "docs" / "results" / "summary.json"
+SUMMARY: Final = DOCS / DATA / "results.json"
 RUNS: Final = ("week-01", "week-02")
 _SIZE: Final = (640, 480)
 _DAY: Final = 86400

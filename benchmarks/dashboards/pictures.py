@@ -23,6 +23,7 @@ import matplotlib.dates as dates
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from benchmarks.common import IMAGES
 from benchmarks.dashboards import prometheus, series
 from charts.dashboards.panels import COLUMNS
 from charts.dashboards.write import FOLDER
@@ -240,10 +241,10 @@ def draw(server: prometheus.Server, board: Mapping[str, Any], path: Path) -> Non
 
 
 def pictures(server: prometheus.Server, docs: Path) -> list[Path]:
-    """Draw all dashboards into ``docs/dashboards-NAME.png``."""
+    """Draw all dashboards into ``docs/images/dashboards-NAME.png``."""
     made = []
     for source in sorted(FOLDER.glob("*.json")):
-        path = docs / f"dashboards-{source.stem}.png"
+        path = docs / IMAGES / f"dashboards-{source.stem}.png"
         draw(server, json.loads(source.read_text()), path)
         made.append(path)
     return made

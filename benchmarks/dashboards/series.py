@@ -2,7 +2,7 @@
 
 The server's part comes from its own metrics (``serving.metrics``), fed with faces of the drawn model; the
 loop's part from the exporter's own figures of a registry (``lidloop.exporter.figures``), with the numbers of
-the run in ``docs/results``. So whatever they call a series and its labels, it is called here.
+the run in ``docs/reports/data/results.json``. So series and labels here have the names that the code gives.
 
 What happens: after 40 minutes a run registers a better champion. After 70 minutes the pictures begin to show
 smaller faces with lower lids, which the champion does not know. In the last 20 minutes more come in than can

@@ -1,9 +1,9 @@
 """How many faces does it take until a shift is seen, with at most one false alarm in a hundred days?
 
-``python -m benchmarks.drift.measure`` writes ``docs/DRIFT.md`` and its figures; about ten minutes on two
-cores. All
-faces are drawn, from fixed seeds, and the network is the committed demo one. With ``LIDLOOP_300W`` set,
-people's labels of real faces are measured, too. ``--page`` writes the page anew from the last figures.
+``python -m benchmarks.drift.measure`` writes ``docs/reports/DRIFT.md`` and its figures; about ten minutes on
+two cores. All faces are drawn, from fixed seeds, and the network is the committed demo one. With
+``LIDLOOP_300W`` set, human labels of real faces are measured, too. ``--page`` writes the page anew from the
+last figures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import beta
 
 from benchmarks.auto_label import model_at
-from benchmarks.common import REAL_FACES, Say, Skipped, from_environment, machine
+from benchmarks.common import DATA, REAL_FACES, REPORTS, Say, Skipped, from_environment, machine
 from benchmarks.drift import page as drift_page
 from benchmarks.drift.faces import (
     CHANGED,
@@ -257,14 +257,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--page", action="store_true", help="only write the page, from the last figures")
     given = parser.parse_args(arguments)
     out = given.out or (Path("runs/bench") if given.quick else Path("docs"))
-    stored = out / "drift" / "drift.json"
+    stored = out / DATA / "drift.json"
     if given.page:
         report = json.loads(stored.read_text())
     else:
         report = run(quick=given.quick, say=lambda text: print(text, flush=True))
         write_atomic(stored, json.dumps(report, indent=1) + "\n")
     drift_page.write(report, out)
-    print(f"written: {out / 'DRIFT.md'}")
+    print(f"written: {out / REPORTS / 'DRIFT.md'}")
 
 
 if __name__ == "__main__":

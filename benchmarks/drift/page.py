@@ -1,4 +1,4 @@
-"""``docs/DRIFT.md`` and its figures, from what ``benchmarks.drift.measure`` measured."""
+"""``docs/reports/DRIFT.md`` and its figures, from what ``benchmarks.drift.measure`` measured."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.common import FIGURES, REPORTS
 from benchmarks.drift.windows import CONVENTION_VALUES, RULES
 from lidloop.drift import DEFINITIONS
 from lidloop.drift.compare import DEFAULT as THRESHOLDS
@@ -17,7 +18,7 @@ from lidloop.drift.shape import MIN_FACES as SHAPE_FACES
 from lidloop.files import write_atomic
 from lidloop.report.figures import render
 
-FIGURES: Final = {"traffic": "power-traffic.png", "labels": "power-labels.png"}
+CURVES: Final = {"traffic": "power-traffic.png", "labels": "power-labels.png"}
 
 _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#6a737d")
 _TOLD: Final = ("psi", "ks", "convention")
@@ -39,11 +40,11 @@ UNSEEN: Final = {
 
 
 def write(report: Mapping[str, Any], out: Path) -> None:
-    """Write ``out/DRIFT.md``, and the figures into ``out/drift``."""
+    """Write ``reports/DRIFT.md`` below ``out``, and its figures."""
     traffic, labels = report["traffic"]["power"], report["labels"]["power"]
     for name, entries, unit in (("traffic", traffic, "pictures"), ("labels", labels, "faces")):
-        write_atomic(out / "drift" / FIGURES[name], _figure(entries, unit))
-    write_atomic(out / "DRIFT.md", page(report))
+        write_atomic(out / FIGURES / "drift" / CURVES[name], _figure(entries, unit))
+    write_atomic(out / REPORTS / "DRIFT.md", page(report))
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -190,7 +191,7 @@ shift, and what is particular to these tells a little in the largest windows.
 
 {_power_table(report["traffic"]["power"])}
 
-![Share of windows with an alarm, by pictures](drift/{FIGURES["traffic"]})
+![Share of windows with an alarm, by pictures](images/drift/{CURVES["traffic"]})
 
 Solid: PSI above `psi_limit`. Dotted: Kolmogorov-Smirnov with Holm."""
 
@@ -203,7 +204,7 @@ some 100 px between the outer canthi; one check a day. Smallest number of faces:
 
 {_power_table(report["labels"]["power"])}
 
-![Share of checks with an alarm, by faces](drift/{FIGURES["labels"]})"""
+![Share of checks with an alarm, by faces](images/drift/{CURVES["labels"]})"""
 
 
 def _corrupted(report: Mapping[str, Any]) -> str:
@@ -282,7 +283,7 @@ python -m benchmarks.drift.measure
 ```
 
 Seeds are fixed. Measured on {made["cores"]} cores; {versions}. With `LIDLOOP_300W` set to the development
-pictures the section on real faces is measured, too; `--page` writes this page anew from `drift/drift.json`.
+pictures the section on real faces is measured, too; `--page` writes this page anew from `data/drift.json`.
 """
 
 

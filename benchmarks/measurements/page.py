@@ -1,5 +1,4 @@
-"""``docs/MEASUREMENTS.md`` from the figures of ``benchmarks.measurements.measure``. Pure: figures in, text
-out."""
+"""``docs/reports/MEASUREMENTS.md`` from the figures of ``benchmarks.measurements.measure``."""
 
 from __future__ import annotations
 
@@ -8,9 +7,9 @@ from typing import Any, Final
 
 _HEAD: Final = """# How far measurements are off
 
-Generated from `docs/benchmarks.json` by `make docs`; measured by `python -m benchmarks --only measurements`.
-What is measured, in what unit and on whose side stands in
-[`lidloop/screening/measurements.py`](../lidloop/measurements.py).
+Generated from `docs/reports/data/benchmarks.json` by `make docs`; measured by
+`python -m benchmarks --only measurements`. What is measured, in what unit and on whose side stands in
+[`lidloop/screening/measurements.py`](../../lidloop/screening/measurements.py).
 
 Errors are shares of the distance between the outer canthi, about 90 mm in adults: 0.6 % is about 0.5 mm.
 Figures are medians, with the 90th percentile after the stroke. **Drawn faces are not patients**: their lids
@@ -43,7 +42,7 @@ def page(entry: Mapping[str, Any]) -> str:
     """The page.
 
     Args:
-        entry: that of ``measurements`` in ``docs/benchmarks.json``.
+        entry: that of ``measurements`` in ``docs/reports/data/benchmarks.json``.
     """
     report = entry["report"]
     parts = [

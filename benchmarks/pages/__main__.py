@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from benchmarks.closed_loop.page import closed_loop_page
+from benchmarks.common import DATA, REPORTS
 from benchmarks.measurements import page as measured
 from benchmarks.pages import benchmarks as render
 from benchmarks.pages.images import images_page
@@ -21,46 +22,45 @@ from lidloop.files import write_atomic
 
 def benchmarks_page(docs: Path) -> Path | None:
     """Write ``BENCHMARKS.md`` from ``benchmarks.json``; None where nothing was measured yet."""
-    stored = docs / "benchmarks.json"
+    stored = docs / DATA / "benchmarks.json"
     if not stored.exists():
         return None
-    page = docs / "BENCHMARKS.md"
+    page = docs / REPORTS / "BENCHMARKS.md"
     write_atomic(page, render.page(json.loads(stored.read_text())))
     return page
 
 
 def measurements_page(docs: Path) -> Path | None:
     """Write ``MEASUREMENTS.md`` from ``benchmarks.json``; None where nothing was measured yet."""
-    stored = docs / "benchmarks.json"
+    stored = docs / DATA / "benchmarks.json"
     entry = json.loads(stored.read_text())["benchmarks"].get("measurements", {}) if stored.exists() else {}
     if "report" not in entry:
         return None
-    page = docs / "MEASUREMENTS.md"
+    page = docs / REPORTS / "MEASUREMENTS.md"
     write_atomic(page, measured.page(entry))
     return page
 
 
 def scale_page(docs: Path) -> Path | None:
     """Write ``SCALE.md`` from ``benchmarks.json``; None where nothing was measured yet."""
-    stored = docs / "benchmarks.json"
+    stored = docs / DATA / "benchmarks.json"
     entry = json.loads(stored.read_text())["benchmarks"].get("scale", {}) if stored.exists() else {}
     if "report" not in entry:
         return None
-    page = docs / "SCALE.md"
+    page = docs / REPORTS / "SCALE.md"
     write_atomic(page, scaled.page(entry))
     return page
 
 
 def results_page(docs: Path) -> Path | None:
-    """Write ``RESULTS.md`` from ``results/summary.json``; None where no run's figures are kept there.
+    """Write ``RESULTS.md`` from ``results.json``; None where no run's figures are kept there.
 
-    A review that a person wrote (``results/review.json``) is read again, too.
+    A review that a person wrote (``review.json``) is read again, too.
     """
     from benchmarks.results import write_results
 
-    if not (docs / "results" / "summary.json").exists():
-        return None
-    return write_results(docs / "results", docs)
+    stored = docs / DATA / "results.json"
+    return write_results(stored, docs) if stored.exists() else None
 
 
 PAGES = (

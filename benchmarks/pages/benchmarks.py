@@ -1,4 +1,4 @@
-"""``docs/benchmarks.json`` as the page ``docs/BENCHMARKS.md``. Pure: text in, text out."""
+"""``docs/reports/BENCHMARKS.md`` from ``docs/reports/data/benchmarks.json``."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ PAGES: Final[dict[str, Page]] = {
 
 _HEAD: Final = """# Benchmarks
 
-Generated from `docs/benchmarks.json` by `make docs`; measured by `make bench`. Theirs is the procedure of
-[arXiv 2404.05348](https://arxiv.org/abs/2404.05348) done plainly: Ultralytics `predict` over the folder with
-`save_txt`, then Python loops over boxes. Both sides of a line ran side by side on one machine, so read the
-ratio; the absolute figures are that machine's.
+Generated from `docs/reports/data/benchmarks.json` by `make docs`; measured by `make bench`.
+Theirs is the procedure of [arXiv 2404.05348](https://arxiv.org/abs/2404.05348) done
+plainly: Ultralytics `predict` over the folder with `save_txt`, then Python loops over boxes. Both sides of a
+line ran side by side on one machine, so read the ratio; the absolute figures are that machine's.
 """
 
 
@@ -77,7 +77,7 @@ def met(row: Row) -> str:
 
 
 def page(stored: Mapping[str, Any]) -> str:
-    """The page of ``docs/benchmarks.json``.
+    """The page of ``docs/reports/data/benchmarks.json``.
 
     Args:
         stored: ``{"benchmarks": {name: entry}}``; an entry holds ``measured`` (date), ``machine`` and either

@@ -7,6 +7,7 @@ import string
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.common import DATA
 from lidloop import __version__
 from lidloop.files import write_atomic
 
@@ -27,7 +28,7 @@ COLUMNS: Final = {
 
 def images_page(docs: Path) -> Path | None:
     """Write ``IMAGES.md`` from ``images.json``; None where nothing was measured yet."""
-    stored = docs / STORED
+    stored = docs / DATA / STORED
     if not stored.exists():
         return None
     page = docs / "IMAGES.md"

@@ -1,4 +1,4 @@
-"""``docs/SCALE.md`` from the entry ``scale`` of ``docs/benchmarks.json``. Pure: text in, text out."""
+"""``docs/reports/SCALE.md``, from the entry ``scale`` of ``docs/reports/data/benchmarks.json``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.common import Row
 
 _HEAD: Final = """# Cost at scale
 
-Generated from `docs/benchmarks.json` by `make docs`; measured and worked out by
+Generated from `docs/reports/data/benchmarks.json` by `make docs`; measured and worked out by
 `python -m benchmarks --only scale`. No run of these sizes was made: these are figures for each picture,
 measured where it says so, multiplied on paper, and a simulation of the step whose parts run side by side.
 """
@@ -67,7 +67,7 @@ def page(entry: Mapping[str, Any]) -> str:
     """The page.
 
     Args:
-        entry: that of ``scale`` in ``docs/benchmarks.json``.
+        entry: that of ``scale`` in ``docs/reports/data/benchmarks.json``.
     """
     report, machine = entry["report"], entry["machine"]
     said = report["settings"]

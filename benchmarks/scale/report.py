@@ -1,10 +1,10 @@
 """What does the loop cost at 10^5, 10^7 and 10^9 pictures, and what stops it first?
 
 A model on paper from figures for each picture, and a simulation of auto-labelling's shards on GPUs that are
-taken away now and then. Figures are measured (now, or in ``docs/benchmarks.json``) or assumed; each says
-which.
+taken away now and then. Figures are measured (now, or in ``docs/reports/data/benchmarks.json``) or assumed;
+each says which.
 ``python -m benchmarks --only scale`` writes them down, ``python -m benchmarks.pages`` makes
-``docs/SCALE.md``.
+``docs/reports/SCALE.md``.
 """
 
 from __future__ import annotations

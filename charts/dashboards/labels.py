@@ -206,9 +206,8 @@ def _growth() -> list[Any]:
         ),
         cells(
             "Does anything speak for self-labelling gone wrong?",
-            "What each guard measures in the newest iteration, and where it trips. docs/DRIFT.md says how "
-            "each is "
-            "computed.",
+            "What each guard measures in the newest iteration, and where it trips. "
+            "docs/reports/DRIFT.md says how each is computed.",
             [
                 ("Value", rows(f"max by (guard) (lidloop_guard{{{OF}}})")),
                 ("Trips at", rows(f"max by (guard) (lidloop_guard_threshold{{{OF}}})")),

@@ -260,7 +260,7 @@ def _content() -> list[Any]:
         ),
         lines(
             "Why are measurements withheld?",
-            "Per face, over both eyes and all measurements, by reason (docs/MEASUREMENTS.md).",
+            "Per face, over both eyes and all measurements, by reason (docs/reports/MEASUREMENTS.md).",
             [
                 over_time(
                     f"sum by (reason) ({rate('lidloop_serving_withheld_total')})"

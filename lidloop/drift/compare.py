@@ -3,8 +3,8 @@
 By convention a PSI under 0.1 is stable and one over 0.25 has shifted. A small sample reaches both by chance
 alone, so a level is given only to an index that chance would not reach either: above ``psi_limit`` at
 ``alpha`` over the number of features, so that of a pair without any shift some ``alpha`` (1 %; of samples
-of a hundred, 3 %: docs/DRIFT.md) show a feature that is not stable. Under ``MIN_VALUES`` values on a side the
-index says nothing at all.
+of a hundred, 3 %: docs/reports/DRIFT.md) show a feature that is not stable. Under ``MIN_VALUES`` values on a
+side the index says nothing at all.
 """
 
 from __future__ import annotations

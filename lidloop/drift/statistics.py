@@ -64,7 +64,7 @@ def psi_limit(reference: Sequence[int], current: Sequence[int], *, alpha: float)
     Without any shift ``PSI / (1 / n + 1 / m)`` is about chi-square distributed with ``bins - 1`` degrees of
     freedom: the constant thresholds 0.1 and 0.25 mean something only where this limit is well below them.
     Good from some 20 expected values in a bin on and for an ``alpha`` of a ten-thousandth or more; further
-    out the index has a heavier tail and exceeds the limit several times as often (docs/DRIFT.md). The
+    out the index has a heavier tail and exceeds the limit several times as often (docs/reports/DRIFT.md). The
     quantile is Wilson and Hilferty's: within 2 % for tenths, and too large by up to 8 % for three bins.
 
     Args:

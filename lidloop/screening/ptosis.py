@@ -82,7 +82,7 @@ __all__ = [
 ]
 
 METHOD_ERROR: Final[Mapping[Method, float]] = {"pixels": 0.007, "landmarks": 0.023}
-"""Error of a length over the outer-canthal distance, by its method; see docs/MEASUREMENTS.md."""
+"""Error of a length over the outer-canthal distance, by its method; see docs/reports/MEASUREMENTS.md."""
 _LIDS: Final = ("pfh", "mrd1", "mrd2")
 _WITHHELD_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "too-small": LENGTHS,

@@ -10,10 +10,12 @@ import cv2
 import pytest
 
 from benchmarks import results
+from benchmarks.common import DATA, FIGURES, REPORTS
 from lidloop.data.dataset import Dataset, LabelVersion, write_next
 from lidloop.data.tables import write_faces
 from lidloop.errors import DatasetError
 from lidloop.evaluation.evaluate import evaluate_iteration
+from lidloop.files import write_atomic
 from lidloop.labels import LabelSet
 from lidloop.report import write_report
 from lidloop.report.data import METRICS, shown
@@ -58,11 +60,11 @@ def run(drawn: tuple[Dataset, LabelVersion], tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def docs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return results.write_results(run, tmp_path_factory.mktemp("docs")).parent
+    return results.write_results(run / "summary.json", tmp_path_factory.mktemp("docs")).parents[1]
 
 
 def test_the_page_is_the_summary(run: Path, docs: Path) -> None:
-    page = (docs / "RESULTS.md").read_text()
+    page = (docs / REPORTS / "RESULTS.md").read_text()
     summary = json.loads((run / "summary.json").read_text())
     grown = summary["growth"]
     assert f"| this run | {grown['from']} | {grown['to']} | {100 * grown['share']:+.1f} % |" in page
@@ -72,14 +74,14 @@ def test_the_page_is_the_summary(run: Path, docs: Path) -> None:
         shown(m, gold[m.key]) for m in METRICS
     ) + " |" in page  # fmt: skip
     assert "0.07" in page
-    linked = set(re.findall(r"\(results/([^)]+)\)", page))
-    written = {p.name for p in (docs / "results").glob("*.png")}
+    linked = set(re.findall(r"\(images/results/([^)]+)\)", page))
+    written = {p.name for p in (docs / FIGURES / "results").glob("*.png")}
     assert linked == written
-    assert all(cv2.imread(str(docs / "results" / name)) is not None for name in written)
+    assert all(cv2.imread(str(docs / FIGURES / "results" / name)) is not None for name in written)
 
 
 def test_gold_is_told_by_source_where_there_are_several(docs: Path) -> None:
-    summary = json.loads((docs / "results" / "summary.json").read_text())
+    summary = json.loads((docs / DATA / "results.json").read_text())
     assert results.source_table(summary) == [], "one source is what the tables above say"
     (row,) = summary["iterations"]
     (figures,) = row["by_source"]["gold"].values()
@@ -92,46 +94,45 @@ def test_gold_is_told_by_source_where_there_are_several(docs: Path) -> None:
 
 
 def test_no_place_on_a_disk_and_no_face_gets_onto_the_page(run: Path, docs: Path) -> None:
-    page = (docs / "RESULTS.md").read_text()
+    page = (docs / REPORTS / "RESULTS.md").read_text()
     assert "/home/" not in page
     assert str(run.parent) not in page
     assert not list(docs.rglob("*.jpg"))
-    kept = (docs / "results" / "summary.json").read_text()
+    kept = (docs / DATA / "results.json").read_text()
     assert "/home/" not in kept
     assert str(run.parent) not in kept
 
 
 def test_the_same_run_gives_the_same_bytes(run: Path, docs: Path, tmp_path: Path) -> None:
-    results.write_results(run, tmp_path)
+    results.write_results(run / "summary.json", tmp_path)
     for file in docs.rglob("*.*"):
         assert file.read_bytes() == (tmp_path / file.relative_to(docs)).read_bytes()
 
 
 def test_the_page_can_be_made_again_without_the_run(docs: Path, tmp_path: Path) -> None:
     shutil.copytree(docs, tmp_path / "docs")
-    (tmp_path / "docs" / "RESULTS.md").unlink()
-    again = results.write_results(tmp_path / "docs" / "results", tmp_path / "docs")
-    assert again.read_bytes() == (docs / "RESULTS.md").read_bytes()
+    (tmp_path / "docs" / REPORTS / "RESULTS.md").unlink()
+    again = results.write_results(tmp_path / "docs" / DATA / "results.json", tmp_path / "docs")
+    assert again.read_bytes() == (docs / REPORTS / "RESULTS.md").read_bytes()
 
 
 def test_every_table_is_regular(docs: Path) -> None:
-    page = (docs / "RESULTS.md").read_text()
+    page = (docs / REPORTS / "RESULTS.md").read_text()
     for block in re.findall(r"(?:^\|.*\n)+", page, re.M):
         assert len({line.count(" | ") for line in block.splitlines()}) == 1, block
 
 
 def test_the_review_is_told(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "results").mkdir()
     review = {"reviewed": 100, "wrong": 1, "wrong_ids": ["a:1"], "notes": "cut face", "hardware": "2 cores"}
-    (tmp_path / "results" / "review.json").write_text(json.dumps(review))
-    page = results.write_results(run, tmp_path).read_text()
+    write_atomic(tmp_path / DATA / "review.json", json.dumps(review))
+    page = results.write_results(run / "summary.json", tmp_path).read_text()
     assert "**1 of 100** random grown labels were wrong" in page
     for text in ("`a:1`", "cut face", "Hardware: 2 cores."):
         assert text in page
 
 
 def test_without_a_review_the_page_says_so(docs: Path) -> None:
-    assert "Nobody has looked" in (docs / "RESULTS.md").read_text()
+    assert "Nobody has looked" in (docs / REPORTS / "RESULTS.md").read_text()
 
 
 @pytest.mark.parametrize(

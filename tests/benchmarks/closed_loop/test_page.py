@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks.closed_loop.page import FIGURE, STORED, closed_loop_page, text
+from benchmarks.common import DATA, FIGURES
+from lidloop.files import write_atomic
 
 GOLD = {"nme_mean": 0.05, "lid_error_mean": 0.012, "recall": 0.97}
 
@@ -49,8 +51,8 @@ def test_it_says_what_happened_and_why_the_champion_changed(entry: dict[str, Any
 
 def test_page_and_figure_come_from_the_stored_report(entry: dict[str, Any], tmp_path: Path) -> None:
     assert closed_loop_page(tmp_path) is None
-    (tmp_path / STORED).write_text(json.dumps(entry))
+    write_atomic(tmp_path / DATA / STORED, json.dumps(entry))
     page = closed_loop_page(tmp_path)
     assert page is not None
-    assert f"({FIGURE})" in page.read_text()
-    assert (tmp_path / FIGURE).read_bytes().startswith(b"\x89PNG")
+    assert f"(images/{FIGURE})" in page.read_text()
+    assert (tmp_path / FIGURES / FIGURE).read_bytes().startswith(b"\x89PNG")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.common import REAL_FACES
+from benchmarks.common import DATA, REAL_FACES
 from benchmarks.measurements import measure as measurements
 from benchmarks.measurements import page as measurements_page
 from benchmarks.measurements import real_lids
@@ -25,6 +25,7 @@ from benchmarks.pages import __main__ as docs
 from benchmarks.pages import benchmarks as render
 from lidloop.eyes.margins import margins_from_landmarks
 from lidloop.eyes.network import info
+from lidloop.files import write_atomic
 from lidloop.landmarks import LEFT_EYE
 from lidloop.synthetic import draw_face
 
@@ -51,7 +52,7 @@ def error(**change) -> EyeError:
 def test_a_run_makes_figures_that_are_json_and_a_page_of_them(report: dict, tmp_path: Path) -> None:
     stored = json.loads(json.dumps(report, allow_nan=False))
     entry = {"measured": "2026-01-01", "machine": MACHINE, "report": stored}
-    (tmp_path / "benchmarks.json").write_text(json.dumps({"benchmarks": {"measurements": entry}}))
+    write_atomic(tmp_path / DATA / "benchmarks.json", json.dumps({"benchmarks": {"measurements": entry}}))
     page = docs.measurements_page(tmp_path)
     text = page.read_text()
     assert text == measurements_page.page(entry)
@@ -85,7 +86,7 @@ def test_every_sweep_has_its_groups(report: dict) -> None:
 
 def test_no_page_without_figures(tmp_path: Path) -> None:
     assert docs.measurements_page(tmp_path) is None
-    (tmp_path / "benchmarks.json").write_text('{"benchmarks": {"measurements": {"skipped": "why"}}}')
+    write_atomic(tmp_path / DATA / "benchmarks.json", '{"benchmarks": {"measurements": {"skipped": "why"}}}')
     assert docs.measurements_page(tmp_path) is None
 
 

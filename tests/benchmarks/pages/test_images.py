@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from benchmarks.common import DATA
 from benchmarks.pages.images import DOCKERFILE, images_page, render
 from tests.images.dockerfile import read
 
@@ -36,5 +37,5 @@ def test_the_page_names_targets_and_arguments_that_there_are() -> None:
 
 
 def test_the_kept_page_is_the_one_that_its_figures_make() -> None:
-    stored = json.loads((ROOT / "docs" / "images.json").read_text())
+    stored = json.loads((ROOT / "docs" / DATA / "images.json").read_text())
     assert (ROOT / "docs" / "IMAGES.md").read_text() == render(stored, DOCKERFILE.read_text())

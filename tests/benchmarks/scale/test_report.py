@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from benchmarks.common import Skipped
+from benchmarks.common import DATA, Skipped
 from benchmarks.pages import __main__ as docs
 from benchmarks.scale import measure as scale_measure
 from benchmarks.scale import page as scale_page
 from benchmarks.scale import report as scale
+from lidloop.files import write_atomic
 
 GIVEN = scale.Figures(
     picture_bytes=30_000, version_bytes=800, predictions_bytes=500, files=0.7, decode=0.002, convert=0.004,
     filter=0.001, filter_bytes=14_000, evaluate=0.002, fixed=10, model_bytes=5e7,
 )  # fmt: skip
-STORED = json.loads((Path(__file__).parents[3] / "docs" / "benchmarks.json").read_text())["benchmarks"]
+STORED = json.loads((Path(__file__).parents[3] / "docs" / DATA / "benchmarks.json").read_text())["benchmarks"]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,9 @@ def test_it_says_what_it_needs() -> None:
 def test_page(report: dict[str, Any], tmp_path: Path) -> None:
     machine = {"cpu": "a processor", "cores": 2, "system": "linux", "versions": {}}
     entry = {"measured": "2026-01-02", "machine": machine, "report": report}
-    (tmp_path / "benchmarks.json").write_text(json.dumps({"format": 1, "benchmarks": {"scale": entry}}))
+    write_atomic(
+        tmp_path / DATA / "benchmarks.json", json.dumps({"format": 1, "benchmarks": {"scale": entry}})
+    )
     page = docs.scale_page(tmp_path)
     assert page is not None
     text = page.read_text()

@@ -45,7 +45,8 @@ def test_a_dashboard_is_drawn(server: prometheus.Server, boards: Boards, tmp_pat
     assert {panel["type"] for panel in boards["labels"]["panels"]} == set(pictures.KINDS)
     pictures.draw(server, boards["labels"], tmp_path / "labels.png")
     drawn, kept = (
-        cv2.imread(str(f)) for f in (tmp_path / "labels.png", ROOT / "docs" / "dashboards-labels.png")
+        cv2.imread(str(f))
+        for f in (tmp_path / "labels.png", ROOT / "docs" / "images" / "dashboards-labels.png")
     )
     assert drawn.shape == kept.shape
     assert drawn.std() > 10
