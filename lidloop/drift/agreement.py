@@ -91,9 +91,9 @@ def same_faces(labels: LabelSet, predictions: LabelSet) -> tuple[metrics.Ints, m
     rows = np.flatnonzero(predictions.score >= DEFAULT_SCORE)
     found = predictions.select(rows).reindex(labels.images)
     kept = rows[np.isin(predictions.image[rows], _known(labels, predictions))]
-    order = metrics.order_by_score(found.image, found.score)
+    order = metrics.order_by_score(found)
     found, kept = found.select(order), kept[order]
-    a, b = metrics.pairs_in_image(found.image, labels.image)
+    a, b = metrics.pairs_in_image(found.image, labels.image, metrics.truth_order(labels))
     iou = metrics.paired_iou(found.boxes[a], labels.boxes[b])
     match = metrics.greedy_match(
         a,

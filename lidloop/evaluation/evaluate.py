@@ -132,6 +132,9 @@ def evaluate(
 ) -> Evaluation:
     """Compare predictions with labels. Only points that the labels give a visibility above 0 count.
 
+    The figures do not depend on the order of rows or images; ``lidloop.evaluation.metrics`` says how ties
+    are broken.
+
     Args:
         predictions: boxes and points in pixels, not clipped to the picture, with any score; average precision
             wants them from a low one on. Of each picture the 100 of highest score count.
@@ -145,12 +148,13 @@ def evaluate(
             or a sigma that is not positive.
     """
     _check(predictions, truth, sources, sigma)
-    found = predictions.reindex(truth.images)
-    found = found.select(metrics.order_by_score(found.image, found.score))
+    names = sorted(truth.images)  # equal scores of two images are ordered by name, not by position
+    truth, found = truth.reindex(names), predictions.reindex(names)
+    found = found.select(metrics.order_by_score(found))
     rank = metrics.rank_in_image(found.image)
     found, rank = found.select(rank < MAX_DETECTIONS), rank[rank < MAX_DETECTIONS]
 
-    rows, columns = metrics.pairs_in_image(found.image, truth.image)
+    rows, columns = metrics.pairs_in_image(found.image, truth.image, metrics.truth_order(truth))
     iou = metrics.paired_iou(found.boxes[rows], truth.boxes[columns])
     oks = metrics.pairs_oks(found.points, truth.points, truth.boxes, rows, columns, sigma=sigma)
     blind = np.logical_not((truth.points[..., 2] > 0).any(axis=-1))

@@ -1,9 +1,15 @@
-"""What evaluation counts and averages, on plain arrays: similarity, matching, average precision, errors.
+"""Metrics of an evaluation on plain arrays: IoU, OKS, greedy matching, average precision, landmark errors.
 
 Matching and average precision follow COCO's evaluation (Lin et al., Microsoft COCO, ECCV 2014, and its
-``cocoeval``): predictions by falling score, each takes the free truth of its picture that is most similar,
-101 recall levels, precision made monotone. Work grows with the faces that share a picture, never with the
-product of all predictions and all truths.
+``cocoeval``): predictions by falling score, each takes the free truth of its image that is most similar,
+101 recall levels, precision made monotone.
+
+Ties: ``cocoeval`` leaves them to the order of the file. Predictions of equal score come in the order of the
+results, and of equally similar truths the last annotation is taken. Here equal rows are ordered by their
+coordinates first (``order_by_score``, ``truth_order``), so the figures do not depend on the order of rows.
+They are those of ``cocoeval`` for a file that is sorted in this way.
+
+Time and memory grow with the faces that share an image, not with all predictions times all truths.
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lidloop.autolabel.priority_nms import priority_order
 from lidloop.labels import Floats, LabelSet
 from lidloop.landmarks import LEFT_EYE, RIGHT_EYE, Eye, lid_opening, outer_canthal_distance
 
@@ -33,13 +40,20 @@ Ultralytics and xtcocotools take 0.53 of the box, and so does this."""
 _CHUNK = 100_000
 
 
-def order_by_score(image: Ints, score: Floats) -> Ints:
-    """Row numbers by falling score; equal scores by picture, then as they came. (n,), (n,) to (n,)."""
-    return np.lexsort((image, -score))
+def order_by_score(predictions: LabelSet) -> Ints:
+    """Row numbers by falling score (n,); ties by image index, then box, then points."""
+    order = priority_order(predictions.image, predictions.score, predictions.boxes, predictions.points)
+    by_score: Ints = order[np.argsort(-predictions.score[order], kind="stable")]
+    return by_score
+
+
+def truth_order(truth: LabelSet) -> Ints:
+    """Row numbers by image index (m,); within an image by box, then points."""
+    return priority_order(truth.image, np.zeros(len(truth)), truth.boxes, truth.points)
 
 
 def rank_in_image(image: Ints) -> Ints:
-    """How many earlier rows share a row's picture: (n,) to (n,)."""
+    """Count the earlier rows of the same image, for each row: (n,) to (n,)."""
     order = np.argsort(image, kind="stable")
     ordered = image[order]
     rank = np.empty(len(image), dtype=np.int64)
@@ -47,16 +61,16 @@ def rank_in_image(image: Ints) -> Ints:
     return rank
 
 
-def pairs_in_image(a: Ints, b: Ints) -> tuple[Ints, Ints]:
-    """Every pair of a row of ``a`` and a row of ``b`` in the same picture: (n,), (m,) to two (pairs,).
+def pairs_in_image(a: Ints, b: Ints, order: Ints) -> tuple[Ints, Ints]:
+    """Every pair of a row of ``a`` and a row of ``b`` in the same image: (n,), (m,), (m,) to two (pairs,).
 
     Args:
-        a, b: the picture of each row.
+        a, b: image index of each row.
+        order: row numbers of ``b`` sorted by image, as ``truth_order`` gives them.
 
     Returns:
-        Row numbers into ``a``, rising, and into ``b``, rising within a row of ``a``.
+        Row numbers into ``a``, rising, and into ``b``, in the given order within a row of ``a``.
     """
-    order = np.argsort(b, kind="stable")
     ordered = b[order]
     first = np.searchsorted(ordered, a, side="left")
     count = np.searchsorted(ordered, a, side="right") - first
@@ -134,18 +148,18 @@ def greedy_match(
     ignored: Bools,
     thresholds: Floats = THRESHOLDS,
 ) -> Ints:
-    """Give predictions to truths greedily, at several thresholds at once, all pictures side by side.
+    """Match predictions to truths greedily, at several thresholds at once and for all images together.
 
-    Within a picture the predictions choose in the order of ``rank``: each takes the free truth of greatest
-    similarity, if that reaches the threshold; of equally similar ones the last. An ignored truth is taken
-    only where no other one is left.
+    Within an image the predictions choose in the order of ``rank``. Each takes the free truth of greatest
+    similarity that reaches the threshold; tie-break: of equally similar truths the last pair, as in
+    ``cocoeval``. An ignored truth is taken only where no other one is left.
 
     Args:
-        rows, columns: (pairs,) predictions, rising, and truths of the same picture, as ``pairs_in_image``.
+        rows, columns: (pairs,) predictions, rising, and truths of the same image, from ``pairs_in_image``.
         value: (pairs,) their similarity in 0…1.
-        rank: (n,) a prediction's place in its picture, from 0, without ties.
-        ignored: (m,) truths that are not to be found.
-        thresholds: (t,)
+        rank: (n,) position of a prediction in its image, from 0, without ties.
+        ignored: (m,) truths that do not count as truths to find.
+        thresholds: (t,) similarities from which a pair may match.
 
     Returns:
         (n, t) the truth of each prediction, or -1.

@@ -23,6 +23,13 @@ def test_faces_are_found_again_in_any_order() -> None:
     ]
 
 
+def test_equal_scores_are_paired_the_same_in_any_order() -> None:
+    found = concat([seen(LABELS, noise=1, seed=0), seen(LABELS, noise=6, seed=1)])
+    found = LabelSet(found.images, found.image, found.boxes, found.points, found.origin, np.full(120, 0.9))
+    one = agreements(LABELS, found)
+    assert agreements(LABELS, found.select(np.arange(120)[::-1])) == one
+
+
 def test_what_is_no_pair() -> None:
     sure = seen(LABELS, noise=1, seed=0)
     doubtful = LabelSet(sure.images, sure.image, sure.boxes, sure.points, sure.origin, np.full(60, 0.2))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lidloop.evaluation import metrics
-from lidloop.labels import box_iou
+from lidloop.labels import LabelSet, box_iou
 from lidloop.landmarks import FLIP, LEFT_EYE, N_POINTS, RIGHT_EYE
 
 
@@ -32,18 +32,34 @@ def moved(points: np.ndarray, dx: float, dy: float) -> np.ndarray:
     return points + np.array([dx, dy, 0.0])
 
 
+def labels(*, image: list[int], x: list[float], score: list[float]) -> LabelSet:
+    """Rows with boxes that begin at ``x`` and points at the origin."""
+    n = len(image)
+    boxes = np.array([[k, 0, k + 10, 10] for k in x], dtype=np.float64)
+    points = np.zeros((n, N_POINTS, 3))
+    return LabelSet(("a", "b"), np.array(image), boxes, points, np.full(n, -1), np.array(score))
+
+
 class TestRows:
-    def test_order_is_by_falling_score_then_picture_then_row(self) -> None:
-        image = np.array([1, 0, 1, 0])
-        score = np.array([0.5, 0.5, 0.9, 0.5])
-        assert metrics.order_by_score(image, score).tolist() == [2, 1, 3, 0]
+    def test_order_is_by_falling_score_then_image_then_coordinates(self) -> None:
+        rows = labels(image=[1, 0, 1, 0, 0], x=[0, 5, 0, 5, 3], score=[0.5, 0.5, 0.9, 0.5, 0.5])
+        rows.points[1, 50, 1] = 1
+        assert metrics.order_by_score(rows).tolist() == [2, 4, 3, 1, 0]
+
+    def test_truths_are_ordered_by_image_then_coordinates_whatever_their_score(self) -> None:
+        rows = labels(image=[1, 0, 0, 0], x=[0, 5, 5, 3], score=[1, 0.5, 1, 0.9])
+        rows.points[1, 50, 1] = 1
+        assert metrics.truth_order(rows).tolist() == [3, 2, 1, 0]
 
     def test_rank_counts_within_a_picture(self) -> None:
         assert metrics.rank_in_image(np.array([3, 1, 3, 3, 1])).tolist() == [0, 0, 1, 2, 1]
 
     @given(st.lists(st.integers(0, 4), max_size=12), st.lists(st.integers(0, 4), max_size=12))
     def test_pairs_are_exactly_those_that_share_a_picture(self, a: list[int], b: list[int]) -> None:
-        rows, columns = metrics.pairs_in_image(np.array(a, dtype=np.int64), np.array(b, dtype=np.int64))
+        order = np.argsort(np.array(b, dtype=np.int64), kind="stable")
+        rows, columns = metrics.pairs_in_image(
+            np.array(a, dtype=np.int64), np.array(b, dtype=np.int64), order
+        )
         expected = [(i, j) for i, x in enumerate(a) for j, y in enumerate(b) if x == y]
         assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == expected
 
