@@ -18,11 +18,11 @@ from tests.serving.conftest import Server, free_port, wait_ready
 
 CODE = """
 import sys
-from lidloop import connection
-connection.HEAD_SECONDS = 1.0
-connection.LINGER_SECONDS = 2.0
-connection.LINGER_BYTES = 2_000_000
-connection.Connection._left = 2_000_000
+from lidloop.web import h11_limits
+h11_limits.HEAD_SECONDS = 1.0
+h11_limits.LINGER_SECONDS = 2.0
+h11_limits.LINGER_BYTES = 2_000_000
+h11_limits.Connection._left = 2_000_000
 if __name__ == "__main__":  # workers import this file too
     from lidloop.cli.main import main
     sys.argv[0] = "lidloop"
