@@ -116,6 +116,14 @@ def test_make_targets_exist(page: Path) -> None:
     assert named <= targets
 
 
+def test_index_lists_every_page() -> None:
+    """``docs/README.md`` for docs/ and docs/reports/, ``docs/runbooks/README.md`` for the runbooks."""
+    for folder, pattern in (("docs", "*.md"), ("docs/runbooks", "*.md"), ("docs", "reports/*.md")):
+        index = ROOT / folder / "README.md"
+        linked = {(index.parent / link.partition("#")[0]).resolve() for link in links(index.read_text())}
+        assert set((ROOT / folder).glob(pattern)) - {index} <= linked
+
+
 def test_links_are_found_outside_code_only() -> None:
     text = "[a](b.md#c) ![d](e.png) `[f](g)`\n```\n[h](i)\n```\n[j](https://k)"
     assert links(text) == ["b.md#c", "e.png", "https://k"]
