@@ -1,4 +1,4 @@
-"""Writing files so that they are there whole or not at all."""
+"""Atomic writes: a file or folder gets its name only when it is complete. Nothing foreign is replaced."""
 
 from __future__ import annotations
 
@@ -6,51 +6,119 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+from lidloop.errors import OccupiedError
+
+_PREFIX_CHARACTERS: Final = 32  # of a temporary name: a long name and its suffix must stay below 255 bytes
+
+
+def expand_user(path: str | Path) -> Path:
+    """Path with a leading ``~`` or ``~USER`` replaced by that home folder.
+
+    A ``~NAME`` of no user of this machine stays as it is, as in a shell.
+    """
+    return Path(os.path.expanduser(path))
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write ``data`` under a temporary name beside ``path`` and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    """Write ``data`` under a temporary name beside ``path`` and rename it into place.
+
+    A file that is there is replaced and passes its permissions on; of a symbolic link the target is replaced.
+    Only for files that the program itself made, or that ``refuse_foreign_file`` let pass.
+
+    Raises:
+        OSError: names ``path``, not the temporary file.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _naming(path):
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:_PREFIX_CHARACTERS]}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data.encode() if isinstance(data, str) else data)
+            os.chmod(name, target.stat().st_mode & 0o777 if target.is_file() else 0o644)
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
-def folder_atomic(path: Path) -> Iterator[Path]:
+def folder_atomic(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; it takes the name ``path`` when the block ends well.
 
-    On an error the temporary folder is removed and whatever stood at ``path`` stays as it was.
+    On an error the temporary folder is removed and what stands at ``path`` stays as it was.
+
+    Args:
+        path: folder to write; it must be missing or empty.
+        replace: replace what stands at ``path``. Only for a folder that the caller knows to be its own.
+
+    Raises:
+        OccupiedError: where something stands at ``path``; before the block, and after it where something
+            appeared meanwhile.
+        OSError: names ``path``, not the temporary folder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    if not replace:
+        require_free(path)
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _naming(path):
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:_PREFIX_CHARACTERS]}."))
     try:
         yield temporary
         temporary.chmod(0o755)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            os.replace(path, old / "was")
-            try:
-                os.replace(temporary, path)
-            except OSError:
-                os.replace(old / "was", path)
-                old.rmdir()
-                raise
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, path)
+        with _naming(path):
+            if replace and target.exists():
+                _swap(temporary, target)
+            else:
+                _take_name(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def require_free(path: Path) -> None:
+    """Check that a folder can be written at ``path``: nothing is there, or an empty folder.
+
+    Raises:
+        OccupiedError: for a file, a broken link, or a folder that is not empty.
+    """
+    if path.is_dir():
+        first = next(path.iterdir(), None)
+        if first is not None:
+            raise OccupiedError(
+                f"{path} is not empty ({first.name} is in it) and would be replaced; give a new folder or an "
+                "empty one"
+            )
+    elif os.path.lexists(path):
+        raise OccupiedError(f"{path} is there already and is not a folder; give a new folder")
+
+
+def refuse_foreign_file(path: Path, is_own: Callable[[bytes], bool], *, what: str) -> None:
+    """Check that a file may be written at ``path``: nothing is there, or a file that the program made.
+
+    Args:
+        path: the file that is to be written.
+        is_own: whether the first 64 KiB of a file are the program's own work.
+        what: what is to be written, in words such as ``a drawing``.
+
+    Raises:
+        OccupiedError: for a folder, or a file that is not empty and not the program's own.
+    """
+    if path.is_dir():
+        raise OccupiedError(f"{path} is a folder; give the name of a file for {what}")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    if head and not is_own(head):
+        raise OccupiedError(
+            f"{path} is there already and is not {what} of lidloop, so it is not replaced; give another name"
+        )
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -68,3 +136,38 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _take_name(temporary: Path, target: Path) -> None:
+    """Rename a folder to a name that is free or an empty folder's; the kernel refuses anything else."""
+    try:
+        os.replace(temporary, target)
+    except OSError:
+        require_free(target)  # names what appeared there meanwhile
+        raise
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:_PREFIX_CHARACTERS]}.old."))
+    try:
+        os.replace(target, old / "was")
+        try:
+            os.replace(temporary, target)
+        except OSError:
+            os.replace(old / "was", target)
+            raise
+    except OSError:
+        old.rmdir()
+        raise
+    shutil.rmtree(old)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Raise system errors again with ``path`` as their file name, in place of a temporary name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -174,11 +174,13 @@ def detect(
 
     Example: lidloop detect photo.jpg --draw out/
     """
+    from lidloop.cli.drawings import plan_drawings, save_drawing
     from lidloop.detection.detector import load_detector
     from lidloop.drawing import draw_faces
     from lidloop.images import read_rgb
     from lidloop.landmarks import NAMES
 
+    drawings = plan_drawings(draw, image) if draw else []
     answers: list[dict[str, Any]] = []
     failed = 0
     with _model(model, registry) as folder:
@@ -209,10 +211,8 @@ def detect(
             }
         )
         if draw:
-            _save(
-                draw / _drawn_name(image, number),
-                draw_faces(pixels, faces, captions=[f"{f.score:.2f}" for f in faces]),
-            )
+            captions = [f"{face.score:.2f}" for face in faces]
+            save_drawing(drawings[number], draw_faces(pixels, faces, captions=captions))
         if not as_json:
             scores = ", ".join(f"{face.score:.2f}" for face in faces)
             typer.echo(
@@ -311,20 +311,6 @@ def _bar(things: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(things, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _drawn_name(images: list[Path], number: int) -> str:
-    """Name of a drawn copy; two pictures of one name in different folders keep apart."""
-    twin = any(other.stem == images[number].stem for other in images[:number])
-    return f"{images[number].stem}{f'-{number + 1}' if twin else ''}.png"
-
-
-def _save(path: Path, pixels: Any) -> None:
-    import cv2
-
-    from lidloop.files import write_atomic
-
-    write_atomic(path, cv2.imencode(path.suffix, pixels[..., ::-1])[1].tobytes())
 
 
 def _print_metrics(result: dict[str, Any]) -> None:

@@ -70,7 +70,7 @@ def pull_command(
     held = held_bundle(store)
     with _bar("download") as progress:
         if held or is_unfinished(store):
-            bundle = pull_bundle(store, folder, progress=progress)
+            bundle = pull_bundle(store, folder, overwrite=overwrite, progress=progress)
             answer: dict[str, Any] = {"address": str(store), "bundle": str(folder), "digest": bundle.digest}
         else:
             pulled = pull(store, folder, overwrite=overwrite, prune=prune, progress=progress)

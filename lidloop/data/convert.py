@@ -12,7 +12,7 @@ import json
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,7 +169,10 @@ def _convert(
         _assign_splits(groups, info["split"], info["seed"], keep_splits=info["keep_splits"])
         _assign_ids(groups)
         _count(groups, report)
-        with folder_atomic(dataset_dir) as folder, folder_atomic(labels_dir) as labels_folder:
+        with (
+            folder_atomic(dataset_dir, replace=True) as folder,  # _check_targets found them free or our own
+            folder_atomic(labels_dir, replace=True) as labels_folder,
+        ):
             images = folder / "images"
             images.mkdir()
             records = _map(
@@ -199,14 +202,51 @@ def _check_targets(dataset_dir: Path, labels_dir: Path) -> None:
     ):
         raise DatasetError("the folders of the dataset and of the labels must not lie in each other")
     for folder, mark in ((dataset_dir, "dataset.json"), (labels_dir, "version.json")):
-        if not folder.exists():
+        if not os.path.lexists(folder):
             continue
         if not folder.is_dir():
             raise DatasetError(f"{folder} is a file; give the name of a folder to write")
-        if any(folder.iterdir()) and not (folder / mark).is_file():
-            raise DatasetError(f"{folder} holds something else (no {mark}); give another folder or empty it")
-    if (labels_dir / "version.json").is_file() and LabelVersion.open(labels_dir).version != 0:
-        raise DatasetError(f"{labels_dir} holds grown labels; give another folder")
+        if any(folder.iterdir()):
+            if not (folder / mark).is_file():
+                raise DatasetError(
+                    f"{folder} holds something else (no {mark}); give another folder or empty it"
+                )
+            _check_untouched(folder, mark)
+
+
+def _check_untouched(folder: Path, mark: str) -> None:
+    """Check that a folder holds exactly what a conversion wrote: nothing added, no label edited since.
+
+    Raises:
+        DatasetError: for grown labels, an added file, or a file newer than ``mark``, which is written last.
+    """
+    if mark == "version.json":
+        if LabelVersion.open(folder).version != 0:
+            raise DatasetError(f"{folder} holds grown labels; give another folder")
+        ours = {"version.json", "ledger/v0.parquet"}
+        allowed = "text/"
+    else:
+        dataset = Dataset.open(folder)
+        ours = {mark, "images.parquet", "convert-report.json", *(f"images/{r.file}" for r in dataset.records)}
+        allowed = ""
+    finished = (folder / mark).stat().st_mtime_ns
+    for path in sorted(_files_below(folder)):
+        name = path.relative_to(folder).as_posix()
+        if name not in ours and not (allowed and name.startswith(allowed) and name.endswith(".txt")):
+            raise DatasetError(f"{folder} holds a file of another origin, {name}; give another folder")
+        if path.lstat().st_mtime_ns > finished:
+            raise DatasetError(
+                f"{name} in {folder} was changed after the conversion and would be lost; give another folder"
+            )
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    def stop(error: OSError) -> None:
+        raise error
+
+    for place, folders, names in os.walk(folder, onerror=stop):
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        yield from (Path(place, name) for name in (*names, *links))
 
 
 def _read_source(spec: str, path: Path, report: Report) -> list[_Entry]:

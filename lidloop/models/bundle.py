@@ -217,7 +217,7 @@ def seal(
 
     Args:
         model_dir: folder with ``model.onnx``, ``weights.pt`` and ``training.json``.
-        out: the bundle; replaced where it exists.
+        out: folder of the bundle: a new one, or an empty one.
         evaluation: content of ``evaluation.json``.
         profile: reference profile of the training faces (``lidloop.drift``).
         watch: what to watch of its iteration (``lidloop.drift.watch``), where it is known.
@@ -278,7 +278,7 @@ def reseal(bundle: Bundle, out: Path, *, variants: Mapping[str, Any], int8: Path
     """A bundle again, with what was tried to make it run faster.
 
     Args:
-        out: the new bundle; replaced where it exists.
+        out: folder of the new bundle: a new one, or an empty one.
         variants: goes into ``bundle.json``: by variant, whether it was accepted, why, and the figures.
         int8: ``scores-int8.onnx`` where it was accepted; it becomes what runs.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -96,30 +97,30 @@ def push_bundle(bundle: Bundle, store: Store, *, progress: Bytes | None = None) 
     return Pushed(str(store), bundle.digest, meter.total, tuple(uploaded))
 
 
-def pull_bundle(store: Store, out: Path, *, progress: Bytes | None = None) -> Bundle:
-    """Download a bundle; the folder is there whole and verified or not at all.
+def pull_bundle(store: Store, out: Path, *, overwrite: bool = False, progress: Bytes | None = None) -> Bundle:
+    """Download a bundle; its folder appears complete and verified, or not at all.
 
-    A download that was killed goes on where it was. Another bundle at ``out`` is replaced.
+    A download that was killed is resumed. Files that are missing from the same bundle at ``out`` are
+    restored.
 
     Args:
         store: the bundle's prefix.
-        out: its folder.
+        out: folder of the bundle.
+        overwrite: replace another bundle at ``out``, or the same one with changed files.
         progress: called with bytes done and in all.
 
     Raises:
         StoreError: where there is no complete bundle, it cannot be read, an object is not what it should be,
-            or something that is no bundle is at ``out``.
+            or ``out`` holds something that must not be replaced.
         ModelError: where it is of another format.
     """
     manifest = store.read(MANIFEST, limit=MANIFEST_BYTES)
     if manifest is None:
         raise StoreError(_why_absent(store))
     digest = _digest(manifest)
-    if (out / MANIFEST).is_file():
-        if sha256(out / MANIFEST) == digest and (held := _intact(out)):
-            return held
-    elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise StoreError(f"{out} is there and is no bundle; give another folder or move it away")
+    if (out / MANIFEST).is_file() and sha256(out / MANIFEST) == digest and (held := _intact(out)):
+        return held
+    replace = _may_replace(out, digest, overwrite)
     stage = out.parent / f"{WORK}-{_digest(out.name.encode())[:8]}-{digest[:24]}"
     with disk(out):
         stage.mkdir(parents=True, exist_ok=True)
@@ -132,12 +133,49 @@ def pull_bundle(store: Store, out: Path, *, progress: Bytes | None = None) -> Bu
                 raise ModelError(f"{store}: {error}") from error
             # From here on its names, sizes and digests are known to be well-formed.
             _download(store, info["files"], stage, Meter(_bytes(info["files"]), progress))
-            with folder_atomic(out) as folder:
+            with folder_atomic(out, replace=replace) as folder:
                 for name in (MANIFEST, *info["files"]):
                     link_or_copy(stage / name, folder / name)
                 Bundle.open(folder)
             shutil.rmtree(stage)
     return Bundle(out, info)
+
+
+def _may_replace(out: Path, digest: str, overwrite: bool) -> bool:
+    """Return whether a bundle at ``out`` is to be replaced; False where nothing is there.
+
+    Raises:
+        StoreError: where ``out`` holds anything that is not of a bundle; and without ``overwrite``, where it
+            holds another bundle, or changed files.
+    """
+    if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):
+        return False
+    try:
+        files = Bundle.open(out, verify=False).info["files"]
+    except ModelError:
+        raise StoreError(f"{out} is there and is no bundle; give another folder or move it away") from None
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in {MANIFEST, *files})
+    if foreign:
+        raise StoreError(
+            f"{out} holds files that are not of its bundle ({', '.join(foreign[:_SHOWN])}) and would be "
+            "replaced; move them away or give another folder"
+        )
+    if overwrite:
+        return True
+    if sha256(out / MANIFEST) != digest:
+        raise StoreError(f"{out} holds another bundle; give another folder, or replace it with --overwrite")
+    changed = [
+        name
+        for name, entry in files.items()
+        if os.path.lexists(out / name)
+        and (not (out / name).is_file() or sha256(out / name) != entry["sha256"])
+    ]
+    if changed:
+        raise StoreError(
+            f"{', '.join(changed[:_SHOWN])} in {out} was changed; give another folder, or replace it with "
+            "--overwrite"
+        )
+    return True
 
 
 def held_bundle(store: Store) -> Held | None:

@@ -201,6 +201,7 @@ class Registry:
         """Copy the bundle of a version (a number, or ``champion``) to ``out`` and verify it.
 
         Raises:
+            OccupiedError: where ``out`` is a file or a folder that is not empty.
             RegistryError: where there is no such version, or its bundle cannot be read.
             ModelError: where the bundle is not, byte for byte, what was registered.
         """

@@ -104,7 +104,7 @@ def write_faces_folder(
     line in their label file; a file may be left empty.
 
     Args:
-        out: folder to write; one that is there is replaced.
+        out: folder to write: a new one, or an empty one.
         seed: folders of different seeds share no picture.
         hide: share of faces whose label is withheld.
         val_fraction: share of pictures in the split ``val``.
@@ -114,6 +114,7 @@ def write_faces_folder(
 
     Raises:
         ValueError: for a share outside 0…1, or fewer than one picture.
+        OccupiedError: where ``out`` is a file or a folder that is not empty.
     """
     if images < 1 or not 0 <= hide <= 1 or not 0 <= val_fraction <= 1:
         raise ValueError(f"images={images}, hide={hide}, val_fraction={val_fraction}: out of range")

@@ -14,7 +14,7 @@ from typing import Any, Final
 from lidloop import __version__
 from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.errors import ModelError, TrainingError
-from lidloop.files import folder_atomic, sha256, write_atomic
+from lidloop.files import folder_atomic, require_free, sha256, write_atomic
 from lidloop.landmarks import FLIP, N_POINTS
 from lidloop.storage.files import is_stored, pull_file
 from lidloop.training.checkpoints import Checkpoints
@@ -106,7 +106,7 @@ def train(
     Args:
         dataset: the pictures.
         labels: the labels; those of the training split teach, the human ones of the validation split judge.
-        out: the model folder to write, whole or not at all.
+        out: the model folder to write, complete or not at all: a new one, or an empty one.
         iteration: goes into ``training.json``.
         weights: a ``.pt`` file, a model folder, a ``.yaml`` of Ultralytics for a start from random numbers,
             the name of weights that Ultralytics publishes, or ``s3://BUCKET/…/NAME.pt``. A ``.pt`` is a
@@ -117,9 +117,11 @@ def train(
             there after each epoch; the copies stay.
 
     Raises:
+        OccupiedError: where ``out`` is a file or a folder that is not empty.
         ModelError: for weights that are missing, cannot be downloaded or are no pose model.
         TrainingError: for labels without a face, or when the exported model differs from the trained one.
     """
+    require_free(out)  # before hours of training
     settings = settings or TrainSettings()
     for split in ("train", "val"):
         if not sum(labels.info["counts"][split].values()):

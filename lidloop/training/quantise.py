@@ -20,7 +20,7 @@ from lidloop.detection.sparse_head import WHOLE
 from lidloop.errors import DatasetError, ModelError
 from lidloop.evaluation.gold import measure_on_gold
 from lidloop.evaluation.promotion_gate import DEFAULT, Tolerances, losses
-from lidloop.files import link_or_copy
+from lidloop.files import link_or_copy, require_free
 from lidloop.images import read_rgb
 from lidloop.models.bundle import ONNX, PARTS, SCORES, SCORES_INT8, Bundle, reseal
 
@@ -46,15 +46,17 @@ def quantise(
         bundle: a sealed model with its network in parts.
         dataset: the pictures that it was trained on: those of the training split calibrate.
         labels: any of its label versions; the human ones of the validation split, gold, judge.
-        out: the new bundle; replaced where it exists.
+        out: folder of the new bundle: a new one, or an empty one.
         pictures: how many training pictures calibrate, evenly spread.
         tolerances: what still counts as equal.
 
     Raises:
+        OccupiedError: where ``out`` is a file or a folder that is not empty.
         ModelError: for a bundle without parts or of another dataset, or without the packages that quantise.
         DatasetError: for labels of another dataset, or a split without pictures.
         ImageError: for a training picture that cannot be read.
     """
+    require_free(out)  # before minutes of work
     if SCORES not in bundle.info["files"]:
         raise ModelError(f"{bundle.root} has only the whole network; train or export it again, in parts")
     if bundle.info["dataset"] != dataset.digest:

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-from lidloop.errors import LidloopError
+from lidloop.errors import LidloopError, doing
+from lidloop.files import refuse_foreign_file
 from pipelines.cluster import example, read_cluster
 from pipelines.kfp_import import import_kfp
+
+_HEADER = b"# PIPELINE DEFINITION"  # first line of what KFP compiles
 
 
 def compile_command(
@@ -58,8 +61,11 @@ def write_pipeline(out: Path, *, iterations: int, cluster: Path | None = None, i
     """Write the compiled pipeline.
 
     Raises:
+        OccupiedError: where ``out`` is a file that is not a compiled pipeline, such as the settings.
         LidloopError: where KFP is not installed, or the cluster's settings cannot be.
     """
+    with doing(f"write the pipeline {out}"):
+        refuse_foreign_file(out, lambda head: head.startswith(_HEADER), what="a compiled pipeline")
     settings = None if cluster is None else read_cluster(cluster)
     if settings and image:
         raise LidloopError("give --cluster, which names the images, or --image")

@@ -72,7 +72,7 @@ def locked(out: Path) -> Iterator[int]:
         RunError: where a run works in it already.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("a+") as file:
+    with (out / ".lock").open("a+", encoding="utf-8", errors="replace") as file:
         deadline = time.monotonic() + 2.0  # a killed runner's worker needs a moment to notice
         while True:
             try:
@@ -86,6 +86,9 @@ def locked(out: Path) -> Iterator[int]:
                         "wait for it, or give another --out"
                     ) from None
                 time.sleep(0.1)
+        file.seek(0)
+        if not re.fullmatch(r"\d*", file.read(32)):
+            raise RunError(f"{out}/.lock is not that of a lidloop run; give another --out")
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

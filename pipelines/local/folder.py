@@ -53,11 +53,12 @@ def begin(out: Path, identity: Mapping[str, Any], *, fresh: bool) -> str:
         RunError: where ``out`` holds a run with other settings, or something else than a run.
     """
     file = out / BEGUN
-    if fresh and file.exists():
+    begun = _read_begun(file)
+    if fresh and begun is not None:
         for name in _OWN:
             _remove(out / name)
-    if file.exists():
-        begun = json.loads(file.read_text())
+        begun = None
+    if begun is not None:
         other = differences(begun["identity"], json.loads(json.dumps(dict(identity))))
         if other:
             raise RunError(
@@ -72,6 +73,23 @@ def begin(out: Path, identity: Mapping[str, Any], *, fresh: bool) -> str:
     run = f"{out.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     write_atomic(file, json.dumps({"run": run, "identity": dict(identity)}, indent=1) + "\n")
     return run
+
+
+def _read_begun(file: Path) -> dict[str, Any] | None:
+    """Content of ``run.json``; None where there is none.
+
+    Raises:
+        RunError: for a ``run.json`` that lidloop did not write.
+    """
+    try:
+        begun = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(begun["run"], str) and isinstance(begun["identity"], dict):
+            return dict(begun)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise RunError(f"{file} is not that of a lidloop run; give another --out")
 
 
 def clear_leftovers(out: Path) -> None:

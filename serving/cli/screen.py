@@ -71,12 +71,14 @@ def screen(
 
     $ lidloop screen photo.jpg --mm-per-px 0.21 --pupil OD=412,300 --pupil OS=523,302 --json
     """
+    from lidloop.cli.drawings import plan_drawings, save_drawing
     from lidloop.errors import LidloopError
     from lidloop.images import read_bytes
     from lidloop.screening.screen import screen as compute
     from lidloop.screening.screen import to_json
     from serving import intake
-    from serving.cli.show import drawn, show
+    from serving.cli.show import draw as drawn
+    from serving.cli.show import show
     from serving.model import load
     from serving.problems import Problem
     from serving.screen import FHIR, Asked, picture, render
@@ -87,6 +89,7 @@ def screen(
     given |= {"pupils": json.dumps(_pupils(pupil))} if pupil else {}
     with _refusals():
         options = intake.options(given, settings)
+    drawings = plan_drawings(draw, photo) if draw else []
     served = load(settings)
     console, answers, failed = Console(), [], 0
     for number, path in enumerate(photo):
@@ -100,7 +103,7 @@ def screen(
             failed += 1
             continue
         if draw:
-            drawn(draw, photo, number, image, screening)
+            save_drawing(drawings[number], drawn(image, screening))
         if as_fhir:
             asked = Asked(file, known, None, FHIR)
             typer.echo(render(screening, dicom, asked, str(uuid.uuid4())).decode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,6 @@ from rich.table import Column, Table
 
 from lidloop.detection.detector import Image
 from lidloop.drawing import RGB, draw_faces, stroke_for
-from lidloop.files import write_atomic
 from lidloop.labels import Floats
 from lidloop.screening.measurements import LENGTHS, NOTICE, SIDES, EyeMeasurement, FaceMeasurement, Length
 from lidloop.screening.screen import Screening
@@ -115,16 +113,6 @@ def _print_words(console: Console, face: FaceMeasurement) -> None:
         lines.append(f"withheld: {names}: {escape(text)}")
     for line in lines:
         console.print(f"  {line}", highlight=False, soft_wrap=True)
-
-
-def drawn(folder: Path, photos: Sequence[Path], number: int, image: Image, screening: Screening) -> Path:
-    """Write a copy of a picture with landmarks, lids and pupils drawn in; return where it lies."""
-    photo = photos[number]
-    twin = any(other.stem == photo.stem for other in photos[:number])
-    path = folder / f"{photo.stem}{f'-{number + 1}' if twin else ''}.png"
-    pixels = draw(image, screening)
-    write_atomic(path, cv2.imencode(".png", pixels[..., ::-1])[1].tobytes())
-    return path
 
 
 def draw(image: Image, screening: Screening) -> Image:

@@ -454,6 +454,24 @@ def test_only_a_dataset_is_replaced(tmp_path: Path, out: Out) -> None:
         convert([source], tmp_path / "x", tmp_path / "x/labels")
 
 
+def test_what_was_changed_or_added_after_a_conversion_is_not_replaced(tmp_path: Path, out: Out) -> None:
+    source = ibug(tmp_path / "afw", 2)
+    out.convert(source)
+    out.convert(source)  # its own work may be made again
+    label = next((out.labels / "text").iterdir())
+    added = out.dataset / "images" / "ours.txt"
+    added.write_text("years of work")
+    with pytest.raises(DatasetError, match=r"another origin, images/ours\.txt"):
+        out.convert(source)
+    added.unlink()
+    corrected = label.read_text().replace("0 ", "0 0", 1)
+    os.utime(out.labels / "version.json", ns=(1, 1))
+    label.write_text(corrected)
+    with pytest.raises(DatasetError, match="was changed after the conversion"):
+        out.convert(source)
+    assert label.read_text() == corrected
+
+
 def test_an_error_leaves_what_was_there(tmp_path: Path, out: Out) -> None:
     source = ibug(tmp_path / "afw", 30)
     calls: list[tuple[int, int]] = []

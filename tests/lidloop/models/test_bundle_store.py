@@ -193,10 +193,13 @@ def test_a_bundle_that_is_damaged_in_the_store(
     held = make_bundle("held", iteration=2)
     before = tree(held.root)
     with pytest.raises(StoreError, match=words):
-        pull_bundle(store, held.root)
+        pull_bundle(store, held.root, overwrite=True)
     assert tree(held.root) == before, "what was there stays"
     push_bundle(Bundle.open(tmp_path / "bundle"), store)
-    assert Bundle.open(pull_bundle(store, held.root).root).info["iteration"] == 1, "pushed again, it is whole"
+    with pytest.raises(StoreError, match="holds another bundle"):
+        pull_bundle(store, held.root)
+    assert tree(held.root) == before
+    assert Bundle.open(pull_bundle(store, held.root, overwrite=True).root).info["iteration"] == 1
 
 
 def test_manifests_that_are_none(store: Store, make_bundle: Make, tmp_path: Path) -> None:
@@ -232,6 +235,18 @@ def test_where_a_bundle_may_be_put(store: Store, make_bundle: Make, tmp_path: Pa
     (damaged / "MODEL_CARD.md").unlink()
     pull_bundle(store, damaged)
     assert tree(damaged) == tree(bundle.root)
+    (damaged / "MODEL_CARD.md").unlink()
+    (damaged / "MODEL_CARD.md").write_text("with a remark of ours")
+    with pytest.raises(StoreError, match=r"MODEL_CARD\.md in .* was changed"):
+        pull_bundle(store, damaged)
+    assert (damaged / "MODEL_CARD.md").read_text() == "with a remark of ours"
+    pull_bundle(store, damaged, overwrite=True)
+    assert tree(damaged) == tree(bundle.root)
+    (damaged / "notes.txt").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(StoreError, match=r"not of its bundle \(notes\.txt\)"):
+            pull_bundle(store, damaged, overwrite=overwrite)
+    assert (damaged / "notes.txt").read_text() == "years of work"
 
 
 def test_nothing_is_downloaded_where_it_is(bucket: Any, make_bundle: Make, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lidloop.data.formats.yolo import parse
-from lidloop.errors import SourceError
+from lidloop.errors import OccupiedError, SourceError
 from lidloop.files import sha256
 from lidloop.synthetic import SceneOptions, read_truth, write_faces_folder
 from lidloop.synthetic import write as module
@@ -96,6 +96,23 @@ def test_nothing_half_written_after_a_failure(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         write_faces_folder(tmp_path / "f", images=3, seed=1, size=SIZE, options=SMALL, workers=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("taken", ["folder", "file", "drawn faces with a label corrected"])
+def test_nothing_that_is_there_is_replaced(tmp_path: Path, taken: str) -> None:
+    out = tmp_path / "out"
+    if taken == "file":
+        out.write_text("years of work")
+    elif taken == "folder":
+        out.mkdir()
+        (out / "thesis.txt").write_text("years of work")
+    else:
+        write_faces_folder(out, images=1, seed=1, size=SIZE, options=SMALL, workers=1)
+        next(out.glob("labels/*/*.txt")).write_text("corrected by hand")
+    before = _digests(tmp_path)
+    with pytest.raises(OccupiedError, match="out"):
+        write_faces_folder(out, images=1, seed=1, size=SIZE, options=SMALL, workers=1)
+    assert _digests(tmp_path) == before
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.local.engine import RunError, StepRecord
+from pipelines.local.engine import RunError, StepRecord, locked
 from pipelines.local.folder import begin, clear_leftovers, collect
 
 IDENTITY = {"epochs": 10, "sources": ["ibug:/a"]}
@@ -42,6 +42,26 @@ def test_fresh_touches_nothing_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not empty"):
         begin(tmp_path, IDENTITY, fresh=True)
     assert (tmp_path / "steps").exists()
+
+
+def test_fresh_touches_nothing_beside_a_run_json_of_another_program(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"run": 7, "notes": "of a laboratory"}')
+    (tmp_path / "logs").mkdir()
+    for fresh in (False, True):
+        with pytest.raises(RunError, match=r"run\.json is not that of a lidloop run"):
+            begin(tmp_path, IDENTITY, fresh=fresh)
+    assert (tmp_path / "logs").is_dir()
+    assert "laboratory" in (tmp_path / "run.json").read_text()
+
+
+def test_a_lock_file_of_another_program_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_bytes(b"\xff of another program")
+    with pytest.raises(RunError, match=r"\.lock is not that of a lidloop run"), locked(tmp_path):
+        pass
+    assert (tmp_path / ".lock").read_bytes() == b"\xff of another program"
+    (tmp_path / ".lock").write_text("12345")
+    with locked(tmp_path):
+        pass
 
 
 def test_leftovers_are_what_the_cache_does_not_know(tmp_path: Path) -> None:
