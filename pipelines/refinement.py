@@ -5,6 +5,7 @@ inside the ``If`` of the one before. Whichever iteration is the last, of its own
 growing, ends with the one report.
 """
 
+import inspect
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,25 +28,37 @@ from components.train import train
 from lidloop.autolabel.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 from lidloop.files import write_atomic
 from pipelines.cluster import ClusterSettings
-from pipelines.settings import shard_names
+from pipelines.parameters import declared
+from pipelines.settings import RunSettings, shard_names
 
 NAME: Final = "lidloop-refinement"
-ITERATIONS: Final = 4
 DESCRIPTION: Final = (
     "Grows facial-landmark labels by itself: train, predict, keep what is new and sure, train again, up to "
     "{iterations} times. Every iteration's model is measured on human labels and registered; the best "
     "becomes the champion. It ends with a report."
 )
+OWN_PARAMETERS: Final = {
+    "shards": "Parts of the pictures that are auto-labelled in parallel, each index/count.",
+    "registry": "Folder or address of the model registry.",
+    "run": "Name of the run in the registry, different for every run. Empty takes its id on the cluster.",
+    "checkpoints": "Folder or s3://BUCKET/PREFIX that outlives a killed training step, so that it can be "
+    "resumed; each run uses its own folder below it. Empty for none.",
+    "pictures": "Where all runs share their pictures: s3://BUCKET/PREFIX or a folder that all steps see; "
+    "empty passes them from step to step.",
+    "sources_fingerprint": "Any text that changes when the sources do; KFP's cache then ignores earlier "
+    "results.",
+}
+"""Descriptions of the parameters that a run's settings lack, or that mean something else on a cluster."""
 
 
 @dataclass(frozen=True)
 class _Defaults:
-    """Defaults of parameters that a cluster decides; without one, those of a local run."""
+    """Defaults of the parameters that depend on the cluster; without one, those of a local run."""
 
     registry: str = "runs/registry"
-    device: str = ""
-    workers: int = 4
-    shards: tuple[str, ...] = ("0/1",)
+    device: str = RunSettings.device
+    workers: int = RunSettings.workers
+    shards: tuple[str, ...] = shard_names(RunSettings.shards)
     pictures: str = ""
     checkpoints: str = ""
     run: str = "run"
@@ -81,7 +94,7 @@ class _Turn:
 
 
 def build_pipeline(
-    iterations: int = ITERATIONS, *, image: str = IMAGE, cluster: ClusterSettings | None = None
+    iterations: int = RunSettings.iterations, *, image: str = IMAGE, cluster: ClusterSettings | None = None
 ) -> Any:
     """Build the pipeline with so many iterations.
 
@@ -109,11 +122,6 @@ def build_pipeline(
             made.set_container_image(image)
         return made
 
-    @dsl.pipeline(
-        name=NAME,
-        description=DESCRIPTION.format(iterations=iterations),
-        pipeline_config=None if cluster is None else config(cluster),
-    )
     def refinement(
         sources: List[str],  # noqa: UP006
         base_weights: str = "yolov8n-pose.pt",
@@ -141,39 +149,6 @@ def build_pipeline(
         sources_fingerprint: str = "",
         truth: str = "",
     ) -> None:
-        """Grow facial-landmark labels.
-
-        Args:
-            sources: Annotations to start from, each ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR.
-                DIR and FILE may be s3://BUCKET/PREFIX.
-            base_weights: Weights that iteration 0 starts from: s3://BUCKET/NAME.pt, a path that the step
-                sees, or a name that Ultralytics publishes.
-            epochs: Passes over the training pictures in each iteration.
-            imgsz: Longer side of the network's input in pixels, a multiple of 32.
-            batch: Pictures per training step, over all GPUs together.
-            conf: Least confidence of a prediction that becomes a label.
-            iou: A prediction that overlaps a label by more than this is dropped.
-            retention: accumulate keeps grown labels for good; relabel keeps human ones and the newest grown.
-            paper_exact: Compare predictions with existing labels only, as the reference procedure does.
-            seed: Seed of the split and of training.
-            split: Share of the pictures that is for training; the rest is for validation.
-            keep_splits: Keep the splits that sources give.
-            patience: Stop a training after so many epochs without a better validation; 0 never does.
-            ignore_unlabelled: Do not teach as background what the model takes for a face nobody labelled.
-            min_growth: Stop the loop when labels grow by less than this fraction.
-            max_loss: Stop the loop when gold recall falls, or gold NME rises, by more than this fraction.
-            device: cpu, 0, or 0,1 and so on; empty takes what there is.
-            workers: Processes that load pictures while training.
-            shards: Parts of the pictures that are auto-labelled side by side, each index/count.
-            registry: Folder or address of the model registry.
-            run: Name of the run in the registry; another for every run. Empty takes its id on the cluster.
-            checkpoints: Folder or s3://BUCKET/PREFIX that outlives a killed training step, so that it can
-                go on; each run has its own below it. Empty for none.
-            pictures: Where all runs share their pictures, s3://BUCKET/PREFIX or a folder that all steps
-                see; empty hands them from step to step.
-            sources_fingerprint: Any text that changes when the sources do, so that the cache is not asked.
-            truth: File with the hidden labels of generated faces, to count which were found; empty otherwise.
-        """
         # On a cluster each shard is a pod of its own, with GPUs of its own.
         label_device = device if cluster is None else "0" if cluster.label_gpus else "cpu"
         given = {name: value for name, value in locals().items() if isinstance(value, PipelineChannel)}
@@ -300,17 +275,39 @@ def build_pipeline(
 
         iterate(0, _Turn(labels=gold))
 
-    return refinement
+    refinement.__doc__ = _docstring(inspect.signature(refinement))
+    decorate = dsl.pipeline(
+        name=NAME,
+        description=DESCRIPTION.format(iterations=iterations),
+        pipeline_config=None if cluster is None else config(cluster),
+    )
+    return decorate(refinement)
 
 
 def compile_pipeline(
-    path: Path, iterations: int = ITERATIONS, *, image: str = IMAGE, cluster: ClusterSettings | None = None
+    path: Path,
+    iterations: int = RunSettings.iterations,
+    *,
+    image: str = IMAGE,
+    cluster: ClusterSettings | None = None,
 ) -> None:
     """Write the pipeline as the YAML that KFP takes; arguments as of ``build_pipeline``."""
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(build_pipeline(iterations, image=image, cluster=cluster), str(compiled))
         write_atomic(path, compiled.read_text())
+
+
+def _docstring(signature: inspect.Signature) -> str:
+    """A docstring from which KFP takes the parameters' descriptions."""
+    texts = parameter_texts()
+    lines = [f"    {name}: {texts[name]}" for name in signature.parameters]
+    return "\n".join(["Grow facial-landmark labels.", "", "Args:", *lines])
+
+
+def parameter_texts() -> dict[str, str]:
+    """Return the description of every parameter of the pipeline by name."""
+    return {name: known.declaration.help for name, known in declared(RunSettings).items()} | OWN_PARAMETERS
 
 
 def _as_json(given: Mapping[str, Any], iterations: int) -> str:

@@ -1,8 +1,7 @@
-"""The settings of a run: checked before anything starts, and turned into the pipeline's parameters."""
+"""Settings of a run: the one declaration of its parameters, their checks, and the pipeline's arguments."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,16 +10,28 @@ from typing import Any, Final
 from lidloop import __version__
 from lidloop.autolabel.predict import TRAIN_FLOOR
 from lidloop.autolabel.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
-from lidloop.data.sources import check_source, fingerprint, parse_source
+from lidloop.data.dataset import Retention
+from lidloop.data.sources import KINDS, check_source, fingerprint, parse_source
 from lidloop.errors import LidloopError, SourceError
 from lidloop.storage.files import is_stored
-from lidloop.training.fine_tune import DEFAULT_WEIGHTS
+from lidloop.training.fine_tune import DEFAULT_WEIGHTS, TrainSettings
+from pipelines.parameters import choices_of, declared, parameter
 
-RETENTIONS: Final = ("accumulate", "relabel")
+DATA: Final = "Data"
+LOOP: Final = "The loop"
+TRAINING: Final = "Training"
+LABELS: Final = "New labels"
+MACHINE: Final = "This machine"
+
+_FORMS: Final = [f"{kind}:{place}" for kind, place in KINDS.items()]
+_SOURCES_HELP: Final = (
+    f"Annotations to start from: {', '.join(_FORMS[:-1])} or {_FORMS[-1]}; DIR and FILE may be "
+    "s3://BUCKET/…. Several may be given, of any mix of formats."
+)
 
 
 class SettingsError(LidloopError):
-    """Settings of a run that cannot be. ``problems`` has them by name, as (setting, what is wrong)."""
+    """Invalid settings of a run. ``problems`` holds them by name, as (setting, what is wrong)."""
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
         super().__init__("; ".join(text for _, text in problems))
@@ -29,45 +40,186 @@ class SettingsError(LidloopError):
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What a run does. The command line's options of the same names explain them.
+    """Parameters of a run. ``pipelines.parameters.declared(RunSettings)`` returns their declarations.
 
     Raises:
-        SettingsError: for a source or weights that are not there, or a number out of its range; all of them
-            are named at once.
+        SettingsError: for a source or weights that do not exist, or a value of a wrong type or outside its
+            range; all problems are named at once.
     """
 
-    sources: tuple[str, ...]
-    iterations: int = 4
-    epochs: int = 10
-    imgsz: int = 640
-    base_weights: str = DEFAULT_WEIGHTS
-    conf: float = 0.7
-    iou: float = 0.3
-    seed: int = 0
-    batch: int = 16
-    device: str = ""
-    gpus: int = 0
-    workers: int = 4
-    patience: int = 0
-    ignore_unlabelled: bool = True
-    shards: int = 1
-    retention: str = "accumulate"
-    paper_exact: bool = False
-    split: float = 0.8
-    keep_splits: bool = False
-    min_growth: float = DEFAULT_MIN_GROWTH
-    max_loss: float = DEFAULT_MAX_LOSS
-    registry: str = ""
-    truth: str = ""
+    sources: tuple[str, ...] = parameter(
+        help=_SOURCES_HELP, flags=("--source", "-s"), most_entries=100, group=DATA
+    )
+    split: float = parameter(
+        0.8,
+        help="Share of the pictures for training, 0 to 1; the others are for validation.",
+        exclusive_minimum=0.0,
+        exclusive_maximum=1.0,
+        group=DATA,
+    )
+    keep_splits: bool = parameter(False, help="Keep the splits that the sources give.", group=DATA)
+    truth: str = parameter(
+        "",
+        help="File with the hidden labels of generated faces: the report then counts how many were found.",
+        is_path=True,
+        group=DATA,
+    )
+
+    iterations: int = parameter(4, help="Number of iterations at most.", minimum=1, maximum=100, group=LOOP)
+    min_growth: float = parameter(
+        DEFAULT_MIN_GROWTH,
+        help="Stop when labels grow by less than this fraction; 0 turns this rule off.",
+        minimum=0.0,
+        group=LOOP,
+    )
+    max_loss: float = parameter(
+        DEFAULT_MAX_LOSS,
+        help="Stop when gold recall falls, or gold NME rises, by more than this fraction.",
+        minimum=0.0,
+        group=LOOP,
+    )
+    seed: int = parameter(
+        TrainSettings.seed,
+        help="Random seed of the split and of training.",
+        minimum=0,
+        maximum=2**31 - 1,
+        group=LOOP,
+    )
+    registry: str = parameter(
+        "",
+        help="Model registry: a folder or an address.",
+        metavar="DIR|URI",
+        shown_default="OUT/registry",
+        variable="LIDLOOP_REGISTRY",
+        is_path=True,
+        group=LOOP,
+    )
+
+    base_weights: str = parameter(
+        DEFAULT_WEIGHTS,
+        help="Weights that iteration 0 starts from: a YOLOv8 pose .pt file, here or at s3://BUCKET/…, or a "
+        "name that Ultralytics publishes. A .pt file is a pickle, which can run code: use one you trust.",
+        is_path=True,
+        group=TRAINING,
+    )
+    epochs: int = parameter(
+        TrainSettings.epochs,
+        help="Passes over the training pictures in each iteration.",
+        minimum=1,
+        maximum=10_000,
+        group=TRAINING,
+    )
+    patience: int = parameter(
+        TrainSettings.patience,
+        help="Stop a training after this many epochs without a better validation; 0 turns this rule off.",
+        minimum=0,
+        maximum=10_000,
+        group=TRAINING,
+    )
+    imgsz: int = parameter(
+        TrainSettings.imgsz,
+        help="Longer side of the network's input in pixels, a multiple of 32.",
+        minimum=64,
+        maximum=4096,
+        multiple_of=32,
+        group=TRAINING,
+    )
+    batch: int = parameter(
+        TrainSettings.batch,
+        help="Pictures per training step, over all GPUs together.",
+        minimum=1,
+        maximum=65_536,
+        group=TRAINING,
+    )
+    ignore_unlabelled: bool = parameter(
+        True,
+        help="Leave out of the loss what the model takes for a face without a label; otherwise such a face "
+        "is trained as background.",
+        flags=("--ignore-unlabelled/--punish-unlabelled",),
+        group=TRAINING,
+    )
+
+    conf: float = parameter(
+        0.7,
+        help=f"Smallest confidence of a prediction that becomes a label, {TRAIN_FLOOR:g} to 1.",
+        minimum=TRAIN_FLOOR,
+        exclusive_maximum=1.0,
+        group=LABELS,
+    )
+    iou: float = parameter(
+        0.3,
+        help="A prediction is dropped if its box overlaps a label's box by more than this IoU, 0 to 1.",
+        minimum=0.0,
+        exclusive_maximum=1.0,
+        group=LABELS,
+    )
+    retention: str = parameter(
+        "accumulate",
+        help="accumulate: grown labels stay for all iterations. relabel: each iteration grows them anew. "
+        "Human labels stay with either.",
+        choices=choices_of(Retention),
+        group=LABELS,
+    )
+    paper_exact: bool = parameter(
+        False,
+        help="Compare predictions with existing labels only, not with each other, as the paper does.",
+        group=LABELS,
+    )
+
+    device: str = parameter(
+        TrainSettings.device,
+        help="Device for training: cpu, 0, or 0,1 and so on; empty takes a GPU if there is one.",
+        shown_default="a GPU if there is one",
+        group=MACHINE,
+    )
+    gpus: int = parameter(
+        0,
+        help="Train on this many GPUs, instead of --device.",
+        minimum=0,
+        maximum=1024,
+        shown_default="--device",
+        group=MACHINE,
+    )
+    workers: int = parameter(
+        TrainSettings.workers,
+        help="Processes that load pictures during training.",
+        minimum=0,
+        maximum=1024,
+        group=MACHINE,
+    )
+    shards: int = parameter(
+        1,
+        help="Parts in which pictures are auto-labelled; two at a time on one machine, all on a cluster.",
+        minimum=1,
+        maximum=10_000,
+        group=MACHINE,
+    )
 
     def __post_init__(self) -> None:
-        problems = [*self._sources(), *self._weights(), *self._numbers()]
+        problems = list(self._values())
+        wrong = {name for name, _ in problems}
+        if "sources" not in wrong:
+            problems += self._sources()
+        if not wrong & {"base_weights", "truth"}:
+            problems += self._files()
         if problems:
             raise SettingsError(problems)
 
+    def _values(self) -> Iterator[tuple[str, str]]:
+        """Problems of types and ranges, and of parameters that exclude each other."""
+        right = True
+        for name, known in declared(RunSettings).items():
+            value = getattr(self, name)
+            problem = known.type_problem(value) or known.problem(value)
+            if problem:
+                right = False
+                yield name, f"{known.flag} {problem}"
+        if right and self.gpus and self.device:
+            yield "gpus", "give --gpus or --device, not both"
+
     def _sources(self) -> Iterator[tuple[str, str]]:
         if not self.sources:
-            yield "sources", "no source is given; say --source ibug:DIR"
+            yield "sources", "no source is given; add --source ibug:DIR"
         for source in self.sources:
             try:
                 self._check(source)
@@ -80,7 +232,7 @@ class RunSettings:
     def _check(self, source: str) -> None:
         check_source(source)
 
-    def _weights(self) -> Iterator[tuple[str, str]]:
+    def _files(self) -> Iterator[tuple[str, str]]:
         path = Path(self.base_weights)
         is_name = len(path.parts) == 1 and path.suffix in (".pt", ".yaml")
         if not is_name and not is_stored(self.base_weights) and not path.exists():
@@ -90,39 +242,6 @@ class RunSettings:
             )
         if self.truth and not Path(self.truth).is_file():
             yield "truth", f"there is no file of hidden labels at {self.truth}"
-
-    def _numbers(self) -> Iterator[tuple[str, str]]:
-        at_least = {
-            "iterations": 1,
-            "epochs": 1,
-            "batch": 1,
-            "shards": 1,
-            "gpus": 0,
-            "workers": 0,
-            "patience": 0,
-        }
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                yield name, f"--{name} must be {least} or more, not {getattr(self, name)}"
-        if self.imgsz < 64 or self.imgsz % 32:
-            yield "imgsz", f"--imgsz must be a multiple of 32, at least 64, not {self.imgsz}"
-        for name, low_in, low, high, high_in in (
-            ("conf", True, TRAIN_FLOOR, 1.0, False),
-            ("iou", True, 0.0, 1.0, False),
-            ("split", False, 0.0, 1.0, False),
-            ("min_growth", True, 0.0, math.inf, False),
-            ("max_loss", True, 0.0, math.inf, False),
-        ):
-            value = getattr(self, name)
-            above = low < value or (low_in and value == low)
-            below = value < high or (high_in and value == high)
-            if not (above and below):
-                ends = f"between {low:g} and {high:g}" if high < math.inf else f"{low:g} or more"
-                yield name, f"--{name.replace('_', '-')} must be {ends}, not {value}"
-        if self.retention not in RETENTIONS:
-            yield "retention", f"--retention must be {' or '.join(RETENTIONS)}, not {self.retention!r}"
-        if self.gpus and self.device:
-            yield "gpus", "give --gpus or --device, not both"
 
     @property
     def training_device(self) -> str:
@@ -165,12 +284,12 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteSettings(RunSettings):
-    """The settings of a run elsewhere: its sources and weights need not be there on this machine."""
+    """Settings of a run on another machine: its sources and weights need not exist on this one."""
 
     def _check(self, source: str) -> None:
         parse_source(source)
 
-    def _weights(self) -> Iterator[tuple[str, str]]:
+    def _files(self) -> Iterator[tuple[str, str]]:
         return iter(())
 
 

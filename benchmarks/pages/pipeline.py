@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from docstring_parser import parse
-
 from pipelines.cluster import Toleration, describe
 from pipelines.kfp_import import import_kfp
 
@@ -49,10 +47,10 @@ def _settings() -> Iterator[str]:
 
 def _parameters() -> Iterator[str]:
     import_kfp()
-    from pipelines.refinement import build_pipeline
+    from pipelines.refinement import build_pipeline, parameter_texts
 
     function = build_pipeline(1).pipeline_func
-    texts = {entry.arg_name: " ".join(entry.description.split()) for entry in parse(function.__doc__).params}
+    texts = parameter_texts()
     yield "| parameter | default | |"
     yield "| --- | --- | --- |"
     for name, parameter in inspect.signature(function).parameters.items():

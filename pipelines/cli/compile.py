@@ -9,8 +9,10 @@ import typer
 
 from lidloop.errors import LidloopError, doing
 from lidloop.files import refuse_foreign_file
+from pipelines.cli.options import option
 from pipelines.cluster import example, read_cluster
 from pipelines.kfp_import import import_kfp
+from pipelines.settings import RunSettings
 
 _HEADER = b"# PIPELINE DEFINITION"  # first line of what KFP compiles
 
@@ -19,7 +21,7 @@ def compile_command(
     out: Annotated[
         Path | None, typer.Argument(metavar="OUT.yaml", help="The file to write.", show_default=False)
     ] = None,
-    iterations: Annotated[int, typer.Option(min=1, help="How often to train, at most.")] = 4,
+    iterations: Annotated[int, option("iterations")] = RunSettings.iterations,
     cluster: Annotated[
         Path | None,
         typer.Option(

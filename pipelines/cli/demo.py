@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pipelines.cli.options import option
 from pipelines.local.follow import follow
 from pipelines.settings import RunSettings
 
@@ -20,11 +21,13 @@ def demo(
     ] = Path("runs/demo"),
     images: Annotated[int, typer.Option(min=20, help="Pictures to draw.")] = 160,
     hide: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the labels to hide.")] = 0.3,
-    iterations: Annotated[int, typer.Option(min=1, help="How often to train, at most.")] = 3,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the pictures per iteration.")] = 2,
-    imgsz: Annotated[int, typer.Option(help="Longer side of the network's input in pixels.")] = 256,
-    seed: Annotated[int, typer.Option(min=0, help="Of the faces and of training.")] = 0,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, whatever is in the folder.")] = False,
+    iterations: Annotated[int, option("iterations")] = 3,
+    epochs: Annotated[int, option("epochs")] = 2,
+    imgsz: Annotated[int, option("imgsz")] = 256,
+    seed: Annotated[int, option("seed", after=" It also draws the faces.")] = 0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete the run in the folder and start anew.")
+    ] = False,
 ) -> None:
     """See the loop work: draw faces, hide some labels, and let the model find them again.
 

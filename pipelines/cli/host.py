@@ -40,6 +40,7 @@ from pipelines.cli.host_requests import (
     print_request,
     read_parameters,
 )
+from pipelines.settings import RunSettings
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.host import KubeflowHost, Run
@@ -57,7 +58,7 @@ def submit(
     parameter: Parameter = None,
     pipeline: Pipeline = PIPELINE,
     cluster: Cluster = None,
-    iterations: Iterations = 4,
+    iterations: Iterations = RunSettings.iterations,
     host: Host = "",
     token_file: TokenFile = None,
     cookies_file: CookiesFile = None,

@@ -6,7 +6,6 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +14,9 @@ import typer
 from lidloop.data.sources import fingerprint, parse_source
 from lidloop.errors import LidloopError, StoreError
 from lidloop.storage.files import is_stored
-from pipelines.settings import RemoteSettings, shard_names
+from pipelines.cli.options import option
+from pipelines.parameters import declared, from_json, type_problems
+from pipelines.settings import RemoteSettings, RunSettings, SettingsError, shard_names
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.host import KubeflowHost
@@ -31,16 +32,8 @@ Cluster = Annotated[
     Path | None,
     typer.Option(metavar="FILE.yaml", help="Compile for this cluster now, instead of --pipeline."),
 ]
-Iterations = Annotated[int, typer.Option(min=1, help="With --cluster: how often to train, at most.")]
-Source = Annotated[
-    list[str],
-    typer.Option(
-        "--source",
-        "-s",
-        help="Annotations: ibug:s3://BUCKET/PREFIX, dlib:…/FILE.xml, coco:…/FILE.json or yolo:…; or a path "
-        "that the steps see. May be repeated and mixed.",
-    ),
-]
+Iterations = Annotated[int, option("iterations", before="With --cluster: ")]
+Source = Annotated[list[str], option("sources", after=" A path is one that the steps see.")]
 Parameter = Annotated[
     list[str] | None,
     typer.Option(
@@ -68,7 +61,11 @@ def chosen_pipeline(pipeline: str, cluster: Path | None, iterations: int) -> Ite
 
 
 def read_parameters(kfp: KubeflowHost, sources: Sequence[str], given: Sequence[str]) -> dict[str, Any]:
-    """The pipeline's parameters from the command line, their ranges checked."""
+    """Return the pipeline's parameters from the command line, types and ranges checked.
+
+    Raises:
+        LidloopError: for a parameter that is unknown, given twice, or has an invalid value.
+    """
     from pipelines.kubeflow.pipeline_file import parse_value
 
     known = kfp.definitions()
@@ -80,12 +77,12 @@ def read_parameters(kfp: KubeflowHost, sources: Sequence[str], given: Sequence[s
         if name in parameters or name in ("sources", "run"):
             raise LidloopError(f"{name} is given twice, or has an option of its own")
         parameters[name] = parse_value(text, known.get(name, {}))
-    ours = {field.name for field in fields(RemoteSettings)}
-    checked = {name: value for name, value in parameters.items() if name in ours and type(value) is not list}
-    try:
-        RemoteSettings(sources=tuple(sources), **checked)
-    except TypeError as error:
-        raise LidloopError(f"a parameter is of another type: {error}") from None
+    ours = {name: value for name, value in parameters.items() if name in declared(RunSettings)}
+    if isinstance(ours.get("shards"), list):
+        del ours["shards"]  # as the pipeline takes them: 0/2, 1/2
+    if problems := list(type_problems(RunSettings, ours)):
+        raise SettingsError([(name, f"{name} {text}, not {ours[name]!r}") for name, text in problems])
+    RemoteSettings(sources=tuple(sources), **from_json(RunSettings, ours))
     if isinstance(parameters.get("shards"), int):
         parameters["shards"] = list(shard_names(parameters["shards"]))
     return {"sources": list(sources), **parameters}

@@ -35,6 +35,7 @@ from pipelines.cli.host_requests import (
     print_request,
     read_parameters,
 )
+from pipelines.settings import RunSettings
 
 recurring_app = typer.Typer(
     name="recurring",
@@ -57,7 +58,7 @@ def add(
     parameter: Parameter = None,
     pipeline: Pipeline = PIPELINE,
     cluster: Cluster = None,
-    iterations: Iterations = 4,
+    iterations: Iterations = RunSettings.iterations,
     host: Host = "",
     token_file: TokenFile = None,
     cookies_file: CookiesFile = None,

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 import yaml
 
 from lidloop.errors import LidloopError
+from pipelines.parameters import declared, from_json, json_schema, type_problems
 from pipelines.settings import RunSettings, SettingsError
 
 OPERATORS: Final = {
@@ -25,20 +25,6 @@ OPERATORS: Final = {
 }
 """Parameters that only the operator's file gives, and what they say."""
 
-MOST: Final = {
-    "iterations": 100,
-    "epochs": 10_000,
-    "imgsz": 4096,
-    "batch": 65_536,
-    "shards": 10_000,
-    "gpus": 1024,
-    "workers": 1024,
-    "patience": 10_000,
-    "seed": 2**31 - 1,
-}
-"""Largest values that a caller may give."""
-
-_SOURCES: Final = 100
 _TEXT: Final = 1000
 _FORMS: Final = (
     (
@@ -48,8 +34,8 @@ _FORMS: Final = (
     ),
     ("device", re.compile(r"(cpu|mps|\d{1,4}(,\d{1,4})*)?"), "must be cpu, or numbers of GPUs such as 0,1"),
 )
-_KINDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-_TYPES: Final = get_type_hints(RunSettings)
+_RUN: Final = declared(RunSettings)
+_SOURCES: Final = _RUN["sources"].declaration.most_entries
 
 
 class Rules:
@@ -75,11 +61,11 @@ class Rules:
     ) -> None:
         self.defaults, self._places, self._settings = dict(defaults), tuple(places), settings
         self.fixed = dict(fixed or {})
-        problems = [*_types(self.defaults), *self._fixed(self.defaults)]
+        problems = [*type_problems(RunSettings, self.defaults), *self._fixed(self.defaults)]
         if problems:
             raise SettingsError(problems)
         if self.complete:
-            settings(**_typed(self.defaults))
+            settings(**from_json(RunSettings, self.defaults))
 
     @property
     def complete(self) -> bool:
@@ -92,13 +78,13 @@ class Rules:
         Raises:
             SettingsError: for every parameter that is unknown, of a wrong type or value, or not a caller's.
         """
-        problems = [*_types(given), *self._fixed(given)]
+        problems = [*type_problems(RunSettings, given), *self._fixed(given)]
         wrong = dict(problems)
         problems += self._theirs({name: value for name, value in given.items() if name not in wrong})
         if problems:
             raise SettingsError(problems)
         merged = {"sources": [], **self.defaults, **given}
-        self._settings(**_typed(merged))
+        self._settings(**from_json(RunSettings, merged))
         return merged
 
     def _fixed(self, given: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -112,8 +98,6 @@ class Rules:
             if name in given and given[name] != self.defaults.get(name)
         ]
         for name, value in given.items():
-            if name in MOST and isinstance(value, int) and abs(value) > MOST[name]:
-                problems.append((name, f"at most {MOST[name]} is taken"))
             if isinstance(value, str) and (len(value) > _TEXT or not value.isprintable()):
                 problems.append((name, f"at most {_TEXT} printable characters are taken"))
         for name, form, said in _FORMS:
@@ -121,8 +105,6 @@ class Rules:
             if isinstance(value, str) and value != self.defaults.get(name) and not form.fullmatch(value):
                 problems.append((name, said))
         sources = given.get("sources", [])
-        if len(sources) > _SOURCES:
-            problems.append(("sources", f"at most {_SOURCES} are taken"))
         problems += [
             ("sources", f"{source[:_TEXT]!r} is in no place that the operator set aside for sources")
             for source in sources[:_SOURCES]
@@ -193,64 +175,16 @@ def arguments(parameters: Mapping[str, Any]) -> list[str]:
     can pass for another option."""
     options: list[str] = []
     for name, value in parameters.items():
-        option = "--" + name.replace("_", "-")
-        if name == "sources":
-            options += [f"--source={source}" for source in value]
-        elif name == "ignore_unlabelled":
-            options.append("--ignore-unlabelled" if value else "--punish-unlabelled")
+        known = _RUN[name]
+        if known.is_list:
+            options += [f"{known.flag}={entry}" for entry in value]
         elif isinstance(value, bool):
-            options += [option] if value else []
+            options += [flag] if (flag := known.flag if value else known.negative_flag) else []
         else:
-            options.append(f"{option}={value}")
+            options.append(f"{known.flag}={value}")
     return options
 
 
 def schema() -> dict[str, Any]:
-    """The parameters as a JSON Schema, with the help of the command line's options."""
-    from pipelines.cli.run import run
-
-    helps = {
-        "sources" if name == "source" else name: getattr(hint, "__metadata__", (None,))[0]
-        for name, hint in get_type_hints(run, include_extras=True).items()
-    }
-    kinds = {int: "integer", float: "number", bool: "boolean", str: "string"}
-    properties: dict[str, Any] = {}
-    for field in fields(RunSettings):
-        kind = kinds.get(_TYPES[field.name])
-        entry: dict[str, Any] = (
-            {"type": kind} if kind else {"type": "array", "items": {"type": "string"}, "maxItems": _SOURCES}
-        )
-        if field.name in MOST:
-            entry["maximum"] = MOST[field.name]
-        if field.default is not MISSING:
-            entry["default"] = field.default
-        text = getattr(helps.get(field.name), "help", None)
-        properties[field.name] = {**entry, **({"description": text} if text else {})}
-    return {"type": "object", "additionalProperties": False, "properties": properties}
-
-
-def _types(given: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is unknown or of a wrong type."""
-    problems = []
-    for name, value in given.items():
-        kind = _TYPES.get(name)
-        if kind is None:
-            shown = name[:100] if name.isprintable() else "?"
-            problems.append((shown, f"there is no such parameter; there are {', '.join(_TYPES)}"))
-        elif kind in _KINDS:
-            right = type(value) is kind or (kind is float and type(value) is int)
-            if not right:
-                problems.append((name, f"must be {_KINDS[kind]}"))
-            elif kind is float and abs(value) > 1e300:
-                problems.append((name, "is too large"))
-        elif not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-            problems.append((name, "must be a list of texts"))
-    return problems
-
-
-def _typed(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON values as ``RunSettings`` takes them."""
-    return {
-        name: tuple(value) if isinstance(value, list) else float(value) if _TYPES[name] is float else value
-        for name, value in parameters.items()
-    }
+    """The parameters as a JSON Schema."""
+    return json_schema(RunSettings)

@@ -4,12 +4,26 @@ import inspect
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, List  # noqa: UP035 - KFP does not know list[str]
 
 import pytest
 import yaml
 
-from pipelines.refinement import build_pipeline, compile_pipeline
+from components.auto_label import auto_label
+from components.convert import convert
+from components.evaluate import evaluate
+from components.nms_filter import nms_filter
+from components.promote import promote
+from components.register import register
+from components.report import report
+from components.train import train
+from lidloop.autolabel.refine import refine
+from lidloop.autolabel.stopping import judge
+from lidloop.data.convert import convert as convert_sources
+from lidloop.errors import TrainingError
+from lidloop.training.fine_tune import TrainSettings
+from pipelines.parameters import declared
+from pipelines.refinement import OWN_PARAMETERS, build_pipeline, compile_pipeline
 from pipelines.settings import RunSettings
 
 GOLDEN = Path(__file__).parents[2] / "pipelines" / "compiled" / "refinement.yaml"
@@ -82,14 +96,65 @@ def test_every_parameter_is_described_and_set_by_a_local_run(
     assert set(settings.parameters(out=tmp_path, run="r")) == set(parameters)
 
 
-def test_defaults_are_those_of_a_local_run(tmp_path: Path) -> None:
-    settings = RunSettings(sources=(f"ibug:{tmp_path}",))
-    given = settings.parameters(out=tmp_path, run="r")
-    own = {"sources", "registry", "run", "checkpoints", "sources_fingerprint"}
-    parameters = inspect.signature(build_pipeline(1).pipeline_func).parameters
-    assert {n: p.default for n, p in parameters.items() if n not in own} == {
-        n: v for n, v in given.items() if n not in own
-    }
+def test_the_literal_signature_agrees_with_the_declared_parameters() -> None:
+    """KFP reads names, types and defaults from the function's text; they are declared in ``RunSettings``."""
+    signature = inspect.signature(build_pipeline(1).pipeline_func).parameters
+    known = declared(RunSettings)
+    only_here = {"run", "checkpoints", "pictures", "sources_fingerprint"}
+    only_on_one_machine = {"iterations", "gpus"}
+    assert set(signature) - only_here == set(known) - only_on_one_machine
+    for name, literal in signature.items():
+        if name in only_here | {"shards", "registry"}:
+            continue
+        assert literal.annotation == (List[str] if known[name].is_list else known[name].kind), name  # noqa: UP006
+        expected = inspect.Parameter.empty if known[name].is_required else known[name].default
+        assert literal.default == expected, name
+
+
+def test_the_descriptions_in_kfp_are_the_declared_help_texts(compiled: dict[str, Any]) -> None:
+    described = compiled["root"]["inputDefinitions"]["parameters"]
+    for name, known in declared(RunSettings).items():
+        if name in described and name not in OWN_PARAMETERS:
+            assert described[name]["description"] == known.declaration.help
+
+
+def test_the_steps_literal_signatures_agree_with_the_declared_parameters() -> None:
+    known = declared(RunSettings)
+    seen = set()
+    for step in (auto_label, convert, evaluate, nms_filter, promote, register, report, train):
+        for name, literal in inspect.signature(step.python_func).parameters.items():
+            if name in known:
+                seen.add(name)
+                assert literal.annotation == (List[str] if known[name].is_list else known[name].kind), name  # noqa: UP006
+                assert literal.default is inspect.Parameter.empty, name
+    assert seen == set(known) - {"iterations", "gpus", "shards"}
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (convert_sources, {"split", "seed", "keep_splits"}),
+        (refine, {"conf", "iou", "retention", "paper_exact"}),
+        (judge, {"min_growth", "max_loss"}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_library_has_the_same_defaults(function: Any, names: set[str]) -> None:
+    literal = inspect.signature(function).parameters
+    assert {n: literal[n].default for n in names} == {n: declared(RunSettings)[n].default for n in names}
+
+
+@pytest.mark.parametrize("name", ["epochs", "imgsz", "batch", "patience"])
+def test_the_library_refuses_the_same_training_settings(name: str) -> None:
+    known = declared(RunSettings)[name]
+    least = int(known.declaration.minimum or 0)
+    for value in (-1, 0, 1, 31, 32, 64, 65, 96, least - 1, least):
+        refused = False
+        try:
+            TrainSettings(**{name: value})
+        except TrainingError:
+            refused = True
+        assert refused == (known.problem(value) is not None), value
 
 
 def test_the_image_of_all_steps_can_be_another(tmp_path: Path) -> None:

@@ -12,22 +12,8 @@ from typer.testing import CliRunner
 
 from lidloop.errors import LidloopError
 from pipelines.cli.run import register
-
-OPTIONS = (
-    *(
-        "--source",
-        "--out",
-        "--iterations",
-        "--epochs",
-        "--imgsz",
-        "--base-weights",
-        "--conf",
-        "--iou",
-        "--seed",
-    ),
-    *("--batch", "--device", "--gpus", "--patience", "--shards", "--retention", "--paper-exact", "--split"),
-    *("--keep-splits", "--min-growth", "--registry", "--fresh", "--truth"),
-)
+from pipelines.parameters import declared
+from pipelines.settings import RunSettings
 
 
 @pytest.fixture
@@ -37,26 +23,42 @@ def app() -> typer.Typer:
     return app
 
 
-def test_help_teaches(app: typer.Typer) -> None:
+def test_help_lists_every_parameter_with_its_default(app: typer.Typer) -> None:
     text = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "400", "TERM": "dumb"}).output
-    for option in OPTIONS:
-        assert option in text
+    lines = {found[1]: line for line in text.splitlines() if (found := re.search(r"(--[a-z][a-z-]+)", line))}
+    for name, known in declared(RunSettings).items():
+        line = lines[known.flag]
+        assert known.declaration.help in line
+        if known.is_required:
+            assert "[required]" in line
+        elif known.default is not False and name != "truth":
+            assert "[default: " in line, name
     assert "lidloop run -s ibug:300w/afw" in text
-    assert "goes on where it was" in text
-    undefaulted = {
-        "--source",
-        "--out",
-        "--keep-splits",
-        "--paper-exact",
-        "--fresh",
-        "--json",
-        "--help",
-        "--truth",
-    }
-    for line in text.splitlines():
-        option = re.search(r"(--[a-z][a-z-]+)", line)
-        if line.startswith("│") and option and option[1] not in undefaulted:
-            assert "[default: " in line, option[1]
+
+
+def test_every_option_reaches_the_settings(
+    monkeypatch: pytest.MonkeyPatch, app: typer.Typer, tmp_path: Path
+) -> None:
+    given: list[RunSettings] = []
+    monkeypatch.setattr("pipelines.cli.run.follow", lambda settings, **_: given.append(settings))
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "truth.json").write_text("{}")
+    values: dict[str, object] = {
+        "split": 0.5, "keep_splits": True, "truth": str(tmp_path / "truth.json"), "iterations": 2,
+        "min_growth": 0.5, "max_loss": 0.5, "seed": 3, "registry": "elsewhere", "base_weights": "other.pt",
+        "epochs": 3, "patience": 4, "imgsz": 128, "batch": 5, "ignore_unlabelled": False, "conf": 0.5,
+        "iou": 0.5, "retention": "relabel", "paper_exact": True, "device": "cpu", "workers": 1, "shards": 3,
+    }  # fmt: skip
+    options = []
+    for name, value in values.items():
+        known = declared(RunSettings)[name]
+        flag = known.flag if value else known.negative_flag
+        options += [flag] if isinstance(value, bool) else [flag, str(value)]
+    source = f"ibug:{tmp_path / 'faces'}"
+    done = CliRunner().invoke(app, ["run", "-s", source, "-o", str(tmp_path / "out"), *options])
+    assert done.exception is None, done.output
+    assert given == [RunSettings(sources=(source,), **values)]  # type: ignore[arg-type]
+    assert set(values) == set(declared(RunSettings)) - {"sources", "gpus"}
 
 
 def test_bad_arguments_start_nothing(app: typer.Typer, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from lidloop.errors import LidloopError
-from pipelines.cli import run as commands
+from pipelines.cli import options
+from pipelines.cli.run import run
 from pipelines.settings import RemoteSettings, RunSettings, SettingsError
 from pipelines.trigger.parameters import Rules, absolute, arguments, is_inside, read_defaults, schema
 
@@ -22,7 +23,7 @@ SETTINGS = st.fixed_dictionaries(
     {"sources": st.lists(TEXT.map(lambda t: f"yolo:{t}"), min_size=1, max_size=3)},
     optional={
         "iterations": st.integers(1, 50), "epochs": st.integers(1, 50), "imgsz": st.sampled_from([64, 640]),
-        "base_weights": TEXT, "conf": st.floats(0.25, 0.9), "seed": st.integers(-9, 9), "device": TEXT,
+        "base_weights": TEXT, "conf": st.floats(0.25, 0.9), "seed": st.integers(0, 9), "device": TEXT,
         "ignore_unlabelled": st.booleans(), "paper_exact": st.booleans(), "keep_splits": st.booleans(),
         "retention": st.sampled_from(["accumulate", "relabel"]), "min_growth": st.floats(0, 1e9),
         "registry": TEXT, "truth": TEXT,
@@ -35,10 +36,10 @@ SETTINGS = st.fixed_dictionaries(
 def test_the_command_line_says_the_same(parameters: dict[str, Any]) -> None:
     told: list[RunSettings] = []
     app = typer.Typer()
-    app.command("run")(commands.run)
+    app.command("run")(run)
     app.command("other")(lambda: None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "RunSettings", lambda **given: told.append(given) or _Enough.stop())
+        patch.setattr(options, "RunSettings", lambda **given: told.append(given) or _Enough.stop())
         CliRunner().invoke(app, ["run", *arguments(parameters), "--out=o"], env={"LIDLOOP_REGISTRY": None})
     assert told, "a value passed for an option of its own"
     defaults = {f.name: f.default for f in fields(RunSettings)}
