@@ -5,13 +5,16 @@ RUN := $(UV) run --frozen --no-sync
 # A step is a process of its own: without byte code on disk each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test k8s-test image-test cluster-tools lint bench soak closed-loop docs clean
+.PHONY: demo test test-fuzz k8s-test image-test cluster-tools lint bench soak closed-loop docs clean
 
 demo: .venv/ready  ## the whole loop on drawn faces, about five minutes on two cores
 	$(RUN) lidloop demo
 
 test: .venv/ready cluster-tools  ## all tests; LIDLOOP_300W and LIDLOOP_BASE_WEIGHTS add those on real data
 	$(RUN) pytest -rs
+
+test-fuzz: .venv/ready  ## the properties with new examples for MINUTES=20; stops at the first failure
+	$(RUN) python tests/tools/fuzz.py --minutes $(or $(MINUTES),20)
 
 k8s-test: .venv/ready cluster-tools  ## the chart and k8s/; LIDLOOP_CRDS and LIDLOOP_TEST_KUBECONFIG add to it
 	$(RUN) pytest -rs tests/charts tests/k8s tests/manifests

@@ -7,21 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from lidloop.data.dataset import Dataset, LabelVersion
+from tests.properties import register_profiles
 from tests.servers.buckets import Bucket
 from tests.servers.rgw import Rgw, missing, running
 
-# A busy machine is no bug: properties are held to what they say, not to how long it took.
-# In CI the examples are the same every time; elsewhere each run looks at new ones.
-settings.register_profile(
-    "patient",
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    derandomize=bool(os.environ.get("CI")),
-)
-settings.load_profile("patient")
+register_profiles()
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
@@ -23,6 +23,7 @@ from lidloop.web.api_keys import AccessError, add_key, read_keys, revoke_key
 from lidloop.web.peers import is_loopback
 from serving.access import Tokens
 from serving.settings import Settings
+from tests.properties import examples
 from tests.serving.conftest import ClientFactory
 
 ISSUER, AUDIENCE = "https://login.hospital.example", "lidloop"
@@ -287,7 +288,7 @@ def test_an_unsigned_token_is_refused(make_client: ClientFactory, jwks: Path, bl
 
 
 @given(st.text(max_size=200) | st.lists(st.binary(max_size=60), min_size=3, max_size=3))
-@settings(max_examples=200)
+@examples(200)
 def test_any_text_is_no_token(tokens: Tokens, content: str | list[bytes]) -> None:
     text = (
         content

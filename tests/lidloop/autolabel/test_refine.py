@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lidloop.autolabel import candidates, pairwise_iou, priority_nms
@@ -19,6 +19,7 @@ from lidloop.data.dataset import LEDGER_SCHEMA, Dataset, ImageRecord, LabelVersi
 from lidloop.data.tables import read_faces, write_faces
 from lidloop.errors import DatasetError, LidloopError, SourceError
 from lidloop.labels import HUMAN, Face, LabelSet, box_iou, box_of
+from tests.properties import examples
 
 SIZE = (1000, 800)
 
@@ -298,7 +299,7 @@ def grown_of(version: LabelVersion, dataset: Dataset) -> dict[str, set]:
     }
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(pictures, thresholds, st.booleans())
 def test_filter_equals_greedy_nms_by_definition(given_, iou, paper_exact):
     with tempfile.TemporaryDirectory() as folder:
@@ -310,7 +311,7 @@ def test_filter_equals_greedy_nms_by_definition(given_, iou, paper_exact):
         assert rows == sum(len(v[0]) + len(v[1]) for v in given_.values())
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(pictures, thresholds, st.sampled_from(["accumulate", "relabel"]), st.data())
 def test_what_holds_through_several_versions(given_, iou, retention, data):
     with tempfile.TemporaryDirectory() as folder:
@@ -350,7 +351,7 @@ def nothing_overlaps(version: LabelVersion, dataset: Dataset, iou: float) -> Non
         assert not (either & (value > iou)).any()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.tuples(st.integers(0, 5), boxes), max_size=25), st.integers(0, 2**32 - 1))
 def test_label_iou_and_pairs_equal_box_iou(rows, seed):
     rng = np.random.default_rng(seed)
@@ -410,7 +411,7 @@ def test_priority_order_tells_not_a_number_from_infinity():
     np.testing.assert_array_equal(ordered[0], ordered[1])
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(predicted(), min_size=1, max_size=12), st.randoms(use_true_random=False))
 def test_priority_order_does_not_depend_on_the_order_of_input(faces, random):
     def ordered(group: list[Face]) -> list[bytes]:

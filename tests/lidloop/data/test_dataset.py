@@ -21,6 +21,7 @@ from lidloop.data.dataset import (
 )
 from lidloop.errors import DatasetError
 from lidloop.labels import HUMAN, Face, LabelSet, box_of
+from tests.properties import examples
 
 N_IMAGES = 4
 
@@ -137,7 +138,7 @@ def test_text_without_ledger_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("retention", ["accumulate", "relabel"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_human_lines_survive_byte_for_byte(
     tmp_path_factory: pytest.TempPathFactory, retention: Retention, data: st.DataObject
@@ -165,7 +166,7 @@ def test_human_lines_survive_byte_for_byte(
         previous = version
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32 - 1), counts=st.lists(st.integers(0, 2), min_size=4, max_size=4))
 def test_unchanged_label_files_are_not_stored_again(
     tmp_path_factory: pytest.TempPathFactory, seed: int, counts: list[int]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -21,6 +21,7 @@ from lidloop.labels import Face
 from lidloop.models.bundle import BOXES, ONNX, PARTS, POINTS
 from lidloop.training.export import PARTS_TOLERANCE_PX, compare
 from lidloop.training.split_graph import CannotCut, cut
+from tests.properties import examples
 
 
 @given(st.data(), st.integers(1, 7), st.integers(1, 7))
@@ -57,7 +58,7 @@ def same(a: list[Face], b: list[Face]) -> int:
     return len(a)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     width=st.integers(20, 300), height=st.integers(20, 300), imgsz=st.sampled_from([32, 64, 160, 256]),
     seed=st.integers(0, 99), batch=st.integers(1, 3),

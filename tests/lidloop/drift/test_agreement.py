@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lidloop.drift.agreement import agreement, agreements, same_faces
@@ -10,6 +10,7 @@ from lidloop.evaluation.metrics import normalised_mean_error
 from lidloop.labels import HUMAN, LabelSet, concat
 from lidloop.landmarks import outer_canthal_distance
 from tests.lidloop.drift.people import people, seen
+from tests.properties import examples
 
 LABELS = people(60, seed=3)
 
@@ -53,7 +54,7 @@ def test_a_shift_is_offset_and_noise_is_not() -> None:
     assert shifted.offset == pytest.approx(float((5 / canthal).mean()), rel=0.05)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(2, 60), st.floats(0, 10), st.floats(-20, 20), st.floats(-20, 20))
 def test_the_offset_is_never_above_the_root_mean_square_error(
     n: int, noise: float, x: float, y: float

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import procrustes
 
@@ -13,6 +13,7 @@ from lidloop.drift.shape import COMPONENTS, MIN_FACES, RESIDUAL, align, fit_shap
 from lidloop.errors import LidloopError
 from lidloop.landmarks import LEFT_EYE, RIGHT_EYE
 from tests.lidloop.drift.people import people
+from tests.properties import examples
 
 FACES = people(150, seed=0).points
 
@@ -43,7 +44,7 @@ def test_aligned_as_scipy_does(shape: Shape) -> None:
         assert 1 - (1 - distance / 2) ** 2 == pytest.approx(theirs, rel=1e-6)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     st.integers(0, 149), st.floats(-3.1, 3.1), st.floats(0.2, 6), st.floats(-500, 500), st.floats(-500, 500)
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -29,6 +29,7 @@ from lidloop.evaluation.evaluate import (
 )
 from lidloop.labels import HUMAN, Face, LabelSet, box_of, concat
 from lidloop.landmarks import LEFT_EYE, N_POINTS, RIGHT_EYE, outer_canthal_distance
+from tests.properties import examples
 
 SHAPE = np.random.default_rng(7).uniform(0, 100, (N_POINTS, 2)).round(2)
 SHAPE[[LEFT_EYE.outer, RIGHT_EYE.outer]] = (0, 40), (100, 40)
@@ -352,7 +353,7 @@ def scene(seed: int, *, pictures: int, coarse: bool, blind: float = 0.15) -> tup
     return LabelSet.from_faces(found, images), LabelSet.from_faces(true, images)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(60)
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(1, 8),
@@ -394,7 +395,7 @@ def shuffled(labels: LabelSet, rng: np.random.Generator) -> LabelSet:
     return labels.reindex(names).select(rng.permutation(len(labels)))
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([0.15, 0.6]))
 @example(574094305, False, 0.15)  # two truths without a visible point are equally similar to a prediction
 def test_the_order_of_rows_and_images_does_not_matter(seed: int, coarse: bool, blind: float) -> None:

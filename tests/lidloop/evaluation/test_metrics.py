@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lidloop.evaluation import metrics
 from lidloop.labels import LabelSet, box_iou
 from lidloop.landmarks import FLIP, LEFT_EYE, N_POINTS, RIGHT_EYE
+from tests.properties import examples
 
 
 def face(*, canthal: float = 100.0, lid: float = 10.0) -> np.ndarray:
@@ -259,7 +260,7 @@ class TestErrors:
         assert np.isnan(metrics.lid_opening_error(face(lid=12), truth, LEFT_EYE)).all()
         assert metrics.lid_opening_error(face(lid=12), truth, RIGHT_EYE)[0] == pytest.approx(0.02)
 
-    @settings(max_examples=30)
+    @examples(30)
     @given(hnp.arrays(np.float64, (2, N_POINTS, 2), elements=st.floats(1, 500)))
     def test_mirroring_both_swaps_the_eyes_and_keeps_the_rest(self, xy: np.ndarray) -> None:
         points = np.concatenate([xy, np.full((2, N_POINTS, 1), 2.0)], axis=-1)

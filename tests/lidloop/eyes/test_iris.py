@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lidloop.eyes.iris import fit_iris
 from lidloop.eyes.network import COLUMNS, ROWS
+from tests.properties import examples
 
 
 def lids(top: float, bottom: float) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +23,7 @@ def mask(x: float, y: float, radius: float, noise: float = 0.0) -> np.ndarray:
     return np.clip(disc + noise * np.random.default_rng(1).standard_normal(disc.shape), 0, 1)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     x=st.floats(50, 75), y=st.floats(26, 36), radius=st.floats(11.5, 17), top=st.floats(14, 28),
     dx=st.floats(-2, 2), dy=st.floats(-2, 2), grow=st.floats(0.94, 1.06),

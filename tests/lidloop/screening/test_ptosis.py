@@ -9,7 +9,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -22,6 +22,7 @@ from lidloop.screening.ptosis import DIFFERENCES, LENGTHS, SIDES, FaceMeasuremen
 from lidloop.screening.screen import ModelInfo, Screening, to_json
 from lidloop.synthetic import draw_face
 from lidloop.synthetic.truth import Picture
+from tests.properties import examples
 
 PICTURE = draw_face(
     seed=21, canthal_px=170, size=(400, 400), ptosis=(0.5, 0.0), roll=5, yaw=4, blur=0.4, noise=2
@@ -138,7 +139,7 @@ def test_a_mirrored_picture_gives_the_same_sides_and_lengths() -> None:
     assert there.flag.sides == here.flag.sides
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(st.floats(0.01, 2.0), st.floats(1.01, 5.0))
 def test_millimetres_are_linear_in_the_scale(scale: float, times: float) -> None:
     once, more = measured(mm_per_px=scale), measured(mm_per_px=scale * times)
@@ -177,7 +178,7 @@ def test_a_given_pupil_serves_where_none_can_be_fitted() -> None:
 # Where the picture is moved, turned, scaled
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(st.integers(-30, 40), st.integers(-30, 40))
 def test_lengths_do_not_depend_on_where_the_face_is(dx: int, dy: int) -> None:
     image = cv2.warpAffine(
@@ -187,7 +188,7 @@ def test_lengths_do_not_depend_on_where_the_face_is(dx: int, dy: int) -> None:
     assert lengths(found) == pytest.approx(lengths(measured()), abs=0.02 * CANTHAL / 10)
 
 
-@settings(max_examples=8)
+@examples(8)
 @given(st.floats(0.8, 3.0))
 def test_lengths_grow_with_the_picture(times: float) -> None:
     """Within what resampling changes: half a per cent of the outer-canthal distance."""
@@ -288,7 +289,7 @@ def test_a_hidden_brow_costs_only_its_distance() -> None:
 # What never happens
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(seed=st.integers(0, 2**31), spread=st.floats(0, 900), visible=st.booleans(), given_pupil=st.booleans())
 def test_any_landmarks_give_finite_figures(
     seed: int, spread: float, visible: bool, given_pupil: bool

@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lidloop.errors import StoreError
 from lidloop.storage import LocalStore, open_store, pull
 from lidloop.storage.store import Item
 from tests.lidloop.conftest import kill_once_there
+from tests.properties import examples
 from tests.servers.proxies import Proxy
 
 minio = pytest.importorskip("minio")
@@ -307,7 +308,7 @@ TREES = st.dictionaries(
 )
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(before=TREES, after=TREES, breaks=st.integers(1, 6))
 def test_any_tree_arrives_whatever_happens_in_between(
     before: dict[str, bytes], after: dict[str, bytes], breaks: int

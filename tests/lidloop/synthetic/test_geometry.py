@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lidloop.landmarks import FLIP, LEFT_EYE, RIGHT_EYE, lid_opening, outer_canthal_distance
@@ -21,6 +21,7 @@ from lidloop.synthetic.geometry import (
     severity_of,
 )
 from lidloop.synthetic.truth import SceneOptions, truth_of
+from tests.properties import examples
 
 degrees = st.floats(0, 1)
 angles = st.floats(-35, 35)
@@ -39,7 +40,7 @@ identities = st.builds(
 
 
 @given(identities, poses, degrees, degrees)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_opening_is_the_sum_of_both_margin_distances(
     who: Identity, pose: Pose, left: float, right: float
 ) -> None:
@@ -50,7 +51,7 @@ def test_opening_is_the_sum_of_both_margin_distances(
 
 
 @given(identities, degrees)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_lid_heights_of_a_frontal_face_are_the_identitys(who: Identity, degree: float) -> None:
     truth = truth_of(build(who, Expression(), (0.0, degree)), Pose(scale=2.0))
     assert truth.eyes["left"].mrd1 == pytest.approx(2 * who.mrd1)
@@ -62,7 +63,7 @@ def test_lid_heights_of_a_frontal_face_are_the_identitys(who: Identity, degree: 
 
 
 @given(identities, poses, degrees, degrees, st.sampled_from([0, 1]))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_more_ptosis_lowers_that_lid_only(
     who: Identity, pose: Pose, one: float, other: float, side: int
 ) -> None:
@@ -81,7 +82,7 @@ def _upper(side: int) -> set[int]:
 
 
 @given(identities, angles, st.floats(-18, 18), angles, degrees, degrees, st.floats(-15, 15))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_the_mirrored_face_is_the_face_in_the_mirror(
     who: Identity, yaw: float, pitch: float, roll: float, left: float, right: float, gaze: float
 ) -> None:
@@ -105,7 +106,7 @@ def test_scale_ties_iris_to_the_outer_canthal_distance() -> None:
 
 
 @given(poses, degrees)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_pair_opening_is_the_landmarks_own(pose: Pose, degree: float) -> None:
     truth = truth_of(build(Identity(), Expression(), (degree, 0.0)), pose)
     assert truth.eyes["left"].pfh_pairs == pytest.approx(float(lid_opening(truth.points, LEFT_EYE)))
@@ -113,7 +114,7 @@ def test_pair_opening_is_the_landmarks_own(pose: Pose, degree: float) -> None:
 
 
 @given(identities, degrees)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_lid_points_lie_on_the_margins_at_thirds_of_their_length(who: Identity, degree: float) -> None:
     eye = build(who, Expression(), (degree, 0.0)).eyes["left"]
     a = np.linspace(1e-4, 1 - 1e-4, 20001) * eye.length

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import typer
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -17,6 +17,7 @@ from pipelines.cli import options
 from pipelines.cli.run import run
 from pipelines.settings import RemoteSettings, RunSettings, SettingsError
 from pipelines.trigger.parameters import Rules, absolute, arguments, is_inside, read_defaults, schema
+from tests.properties import examples
 
 TEXT = st.text(st.characters(exclude_categories=["C"]), max_size=12)
 SETTINGS = st.fixed_dictionaries(
@@ -31,7 +32,7 @@ SETTINGS = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(parameters=SETTINGS)
 def test_the_command_line_says_the_same(parameters: dict[str, Any]) -> None:
     told: list[RunSettings] = []

@@ -18,7 +18,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.codesystem import CodeSystem
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.pages.protocols import drawn_screening
@@ -26,6 +26,7 @@ from lidloop.errors import LidloopError
 from lidloop.screening.measurements import DIFFERENCES, LENGTHS, NOTICE, Flag, Length, Reason, Scale
 from lidloop.screening.screen import Screening
 from serving.protocols import codes, fhir
+from tests.properties import examples
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -368,7 +369,7 @@ def test_subjects_that_are_none(text: str, reason: str) -> None:
     assert not text.strip() or text not in str(caught.value), reason
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.text(max_size=60) | st.builds("{}:{}|{}".format, *[st.text(max_size=20)] * 3))
 def test_any_text_is_a_subject_or_refused(text: str) -> None:
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -31,6 +31,7 @@ from serving.protocols.dicom.photograph import (
     quiet_pydicom,
     read,
 )
+from tests.properties import examples
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -469,7 +470,7 @@ def dataset_with(items: list[Dataset], endless: bool, endless_items: bool, priva
     return dataset
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(nested(3), st.sampled_from(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"]))
 def test_sequences_are_stepped_over(extra: Dataset, syntax: str) -> None:
     """What stands in items is nobody's patient or study: the description in them is not the file's."""
@@ -549,7 +550,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(mutated())
 def test_whatever_is_broken_only_image_errors_come_out(data: bytes) -> None:
     raised = None

@@ -15,7 +15,7 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dicom
@@ -27,6 +27,7 @@ from lidloop.screening.screen import Screening
 from serving.protocols import codes
 from serving.protocols.dicom.photograph import DicomPicture, read
 from serving.protocols.dicom.structured_report import MEDIA_TYPE, ReportError, report
+from tests.properties import examples
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -295,7 +296,7 @@ def test_a_missing_modality_is_no_obstacle() -> None:
     assert groups(made(picture=photograph(Modality=None)))["OD"].source_images
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(
     st.dictionaries(
         st.sampled_from(
