@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from lidloop.web.api_keys import PREFIX, SCREEN, AccessError, KeyFile, stamp
-from lidloop.web.peers import is_cross_site, is_loopback, is_stranger
-from serving.problems import Problem
+from lidloop.web.peers import is_loopback
+from lidloop.web.problems import Problem
 from serving.settings import Settings
 
 log: Final = logging.getLogger("lidloop.serving")
@@ -123,29 +123,6 @@ def _token(request: Request) -> str | None:
 def _unauthorized(detail: str, error: str = "") -> Problem:
     challenge = 'Bearer realm="lidloop"' + (f', error="{error}"' if error else "")
     return Problem("credentials", detail, headers={"WWW-Authenticate": challenge})
-
-
-def refuse_strangers(client: str, host: str) -> None:
-    """On a server without access control: only this machine, and only under a name of its own.
-
-    Args:
-        client: address of the peer. host: the request's ``Host``.
-
-    Raises:
-        Problem: 403.
-    """
-    if is_stranger(client, host):
-        raise Problem("forbidden", "without API keys or JWTs this server answers its own machine only")
-
-
-def refuse_other_sites(headers: Mapping[str, str]) -> None:
-    """Refuse what another web site makes a browser send here.
-
-    Raises:
-        Problem: 403.
-    """
-    if is_cross_site(headers):
-        raise Problem("forbidden", "requests from other web sites are not answered")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from serving.problems import Problem
+from lidloop.web.problems import Problem
 
 PATIENCE: Final = 2.0
 RETRY_AFTER: Final = 1

@@ -20,13 +20,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lidloop.web.api_keys import METRICS as METRICS_SCOPE
+from lidloop.web.problems import PREFIX, Problem, describe, raise_as_problem
 from serving import open_inference
 from serving.metrics import CONTENT_TYPE
-from serving.middleware import METRICS, Edge, on_http_exception, on_problem
+from serving.middleware import METRICS, ServingMiddleware
 from serving.model import Served
 from serving.openapi import document
 from serving.preload import warm_formats
-from serving.problems import KINDS, PREFIX, Problem
+from serving.problems import PROBLEM_TYPES
 from serving.runtime import Runtime, runtime_of
 from serving.screen import screen_endpoint
 from serving.settings import Settings
@@ -65,8 +66,8 @@ def create_app(settings: Settings, served: Served | None = None) -> Starlette:
     paths = {route.endpoint: route.path.replace("/versions/{version}", "") for route in reversed(routes)}
     app = Starlette(
         routes=[*routes, Mount("/static", StaticFiles(directory=PAGE, check_dir=False))],
-        middleware=[Middleware(Edge, runtime=runtime, routes=paths, audited=AUDITED)],
-        exception_handlers={Problem: on_problem, HTTPException: on_http_exception},
+        middleware=[Middleware(ServingMiddleware, runtime=runtime, routes=paths, audited=AUDITED)],
+        exception_handlers={HTTPException: raise_as_problem},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # the redirect would repeat whatever Host says
@@ -159,7 +160,4 @@ def _codes() -> str:
 
 
 async def _problem(request: Request) -> Response:
-    kind = KINDS.get(request.path_params["kind"])
-    if kind is None:
-        raise Problem("not-found", "there is no such kind of problem")
-    return JSONResponse({"type": PREFIX + request.path_params["kind"], **kind._asdict()})
+    return describe(PROBLEM_TYPES, request.path_params["kind"])

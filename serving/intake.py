@@ -6,7 +6,6 @@ looked at.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import math
@@ -15,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from lidloop.detection.detector import Image
 from lidloop.errors import ImageError, ImageSizeError
 from lidloop.images import decode_header, decode_rgb
 from lidloop.screening.measurements import SIDES, Side
 from lidloop.screening.screen import MAX_FACES, Options, Screening, exchanged_pupils
-from serving.problems import Problem, too_large, wrong_parameter
+from lidloop.web.problems import Problem, too_large, wrong_parameter
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,48 +66,6 @@ def media_type(request: Request) -> tuple[str, dict[str, str]]:
 
 def _latin(text: bytes | str) -> str:
     return text.decode("latin-1") if isinstance(text, bytes) else text
-
-
-async def read_body(request: Request, limit: int, seconds: float) -> bytes:
-    """Read the body, whatever length it claims to have, up to ``limit`` bytes and for ``seconds``.
-
-    Raises:
-        Problem: 413 for a longer body, 408 for one that takes longer.
-        ClientDisconnect: where the caller went away.
-    """
-    claimed = request.headers.get("content-length", "")
-    waits = request.headers.get("expect", "").lower() == "100-continue"
-    if waits and claimed.isdigit() and int(claimed) > limit:
-        raise _over(limit)  # it has not been sent yet
-    body, more = bytearray(), True
-    try:
-        async with asyncio.timeout(seconds):
-            while more and len(body) <= limit:
-                chunk, more = await _chunk(request)
-                body += chunk
-    except TimeoutError:
-        raise Problem(
-            "slow-body",
-            f"the body was not complete within {seconds:g} seconds",
-            headers={"Connection": "close"},
-        ) from None
-    if len(body) > limit:
-        raise _over(limit)
-    return bytes(body)
-
-
-async def _chunk(request: Request) -> tuple[bytes, bool]:
-    """The next part of a body, and whether there is more."""
-    message = await request.receive()
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    return message.get("body", b""), message.get("more_body", False)
-
-
-def _over(limit: int) -> Problem:
-    problem = too_large("The body is too large", limit, "bytes")
-    problem.headers["Connection"] = "close"
-    return problem
 
 
 def body_limit(kind: str, settings: Settings) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from serving.problems import Problem
+from lidloop.web.problems import Problem
 
 
 def choose(accept: str, offered: Sequence[str]) -> str:

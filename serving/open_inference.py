@@ -25,10 +25,11 @@ from lidloop.detection.detector import Image
 from lidloop.labels import Face
 from lidloop.landmarks import N_POINTS
 from lidloop.screening.screen import MAX_FACES
-from serving import access, intake
+from lidloop.web.api_keys import SCREEN
+from lidloop.web.problems import Problem, too_large, wrong_parameter
+from serving import intake
 from serving.model import Served
 from serving.negotiation import choose
-from serving.problems import Problem, too_large, wrong_parameter
 from serving.runtime import Runtime, runtime_of
 from serving.settings import Settings
 
@@ -91,7 +92,7 @@ async def model_ready(request: Request) -> Response:
 async def infer_endpoint(request: Request) -> Response:
     """``POST /v2/models/{name}/infer``."""
     runtime = runtime_of(request)
-    await runtime.authorize(request, access.SCREEN)
+    await runtime.authorize(request, SCREEN)
     served = _named(request)
     choose(request.headers.get("accept", ""), (JSON, BINARY))
     kind, _ = intake.media_type(request)

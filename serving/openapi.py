@@ -7,9 +7,9 @@ from typing import Any, Final
 from lidloop import __version__
 from lidloop.screening.measurements import NOTICE
 from lidloop.screening.screen import MAX_FACES
+from lidloop.web.problems import MEDIA_TYPE as PROBLEM
 from serving import intake
-from serving.problems import KINDS
-from serving.problems import MEDIA_TYPE as PROBLEM
+from serving.problems import PROBLEM_TYPES
 from serving.schemas import SCHEMAS, Schema, ref
 from serving.settings import Settings
 
@@ -60,7 +60,7 @@ def document(settings: Settings) -> dict[str, Any]:
             },
             "/problems/{kind}": {
                 "parameters": [
-                    {"name": "kind", "in": "path", "required": True, "schema": {"enum": list(KINDS)}}
+                    {"name": "kind", "in": "path", "required": True, "schema": {"enum": list(PROBLEM_TYPES)}}
                 ],
                 "get": _get("problem", "What a type of problem means", {"type": "object"}, 404),
             },
@@ -88,7 +88,9 @@ def _problems(*statuses: int) -> dict[str, Any]:
     """Answers for refusals; any of them may also come from what every request passes."""
     answers: dict[str, Any] = {}
     for status in sorted({*statuses, 403, 500}):
-        title = _TITLES.get(status) or next(kind.title for kind in KINDS.values() if kind.status == status)
+        title = _TITLES.get(status) or next(
+            kind.title for kind in PROBLEM_TYPES.values() if kind.status == status
+        )
         answers[str(status)] = {"description": title, "content": {PROBLEM: {"schema": ref("Problem")}}}
         if status == 503:
             answers["503"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "required": False}}

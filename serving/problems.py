@@ -1,157 +1,89 @@
-"""Refusals as problem details (RFC 9457): one stable ``type`` per kind, described on this server itself.
-
-``type`` is a reference relative to the server (``/problems/busy``), so that it can be looked up without a way
-out of the hospital. A kind never changes its meaning; programs may rely on it, and on ``status``.
-"""
+"""Problem types of the serving endpoint; see ``lidloop.web.problems``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-from starlette.responses import JSONResponse
+from lidloop.web.problems import ProblemType as Type
 
-MEDIA_TYPE: Final = "application/problem+json"
-PREFIX: Final = "/problems/"
-
-
-class Kind(NamedTuple):
-    """A kind of refusal: HTTP status, title, and what it means and what to do."""
-
-    status: int
-    title: str
-    meaning: str
-
-
-KINDS: Final[dict[str, Kind]] = {
-    "parameter": Kind(
+PROBLEM_TYPES: Final[dict[str, Type]] = {
+    "parameter": Type(
         400,
         "A parameter is wrong",
-        "A parameter is unknown, given twice, or its value is not one that it takes; `parameter` names it.",
+        "A parameter is unknown, given twice, or its value is not accepted; `parameter` names it.",
     ),
-    "body": Kind(
+    "body": Type(
         400,
-        "The request's body is malformed",
+        "The request is malformed",
         "The body is not what its content type says: broken multipart, no field `image`, JSON that cannot be "
-        "read, or a tensor that does not match its shape.",
+        "read, or a tensor that does not match its shape; or a header contradicts itself.",
     ),
-    "credentials": Kind(
+    "credentials": Type(
         401,
         "Credentials are needed",
         "No credentials, or ones that are not valid (any more). Send an API key or a JWT as "
         "`Authorization: Bearer …`.",
     ),
-    "forbidden": Kind(
+    "forbidden": Type(
         403,
         "Not allowed",
         "The credentials are valid but do not allow this; or, on a server without access control, the "
-        "request does not come from this machine.",
+        "request does not come from this machine itself: it came from another one, through a proxy, or "
+        "under a `Host` that is not a loopback name.",
     ),
-    "not-found": Kind(
-        404, "No such resource", "There is nothing at this address. `/openapi.json` says what there is."
-    ),
-    "method": Kind(
-        405, "Method not allowed", "The resource does not know this method; `Allow` says which it knows."
-    ),
-    "not-acceptable": Kind(
+    "not-found": Type(404, "No such resource", "There is nothing at this address; see `/openapi.json`."),
+    "method": Type(405, "Method not allowed", "The resource does not have this method; see `Allow`."),
+    "not-acceptable": Type(
         406,
         "No acceptable answer",
-        "`Accept` allows none of the media types that this resource answers in; `offered` lists them.",
+        "`Accept` allows none of the media types of this resource; `offered` lists them.",
     ),
-    "slow-body": Kind(
-        408, "The body came too slowly", "The request's body was not complete in time. Send it again."
+    "slow-body": Type(
+        408, "The body came too slowly", "The body of the request was not complete in time. Send it again."
     ),
-    "too-large": Kind(
+    "too-large": Type(
         413,
         "The picture is too large",
-        "The body has too many bytes or the picture too many pixels; `limit` and `unit` say how many are "
-        "taken. Scale the picture down or compress it.",
+        "The body has too many bytes or the picture too many pixels; the limit is `limit`, in `unit`. Scale "
+        "the picture down or compress it.",
     ),
-    "media-type": Kind(
+    "media-type": Type(
         415,
-        "Not a kind of picture that is taken",
-        "The body is neither JPEG, PNG, DICOM nor a form with one of them, as its content type and its "
-        "first bytes say.",
+        "Unsupported media type",
+        "By its content type or its first bytes the body is not one of the formats that this resource takes; "
+        "or it has a content encoding that is not taken, and `Accept-Encoding` lists those that are.",
     ),
-    "picture": Kind(
+    "picture": Type(
         422,
         "The picture cannot be used",
-        "It is damaged, cut short, of a sub-kind that is not taken, or it expands beyond what its header "
-        "promises. Export it again as a plain JPEG or PNG.",
+        "It is damaged, cut short, of a variant that is not supported, or it expands beyond what its header "
+        "says. Export it again as a plain JPEG or PNG.",
     ),
-    "several-faces": Kind(
+    "several-faces": Type(
         422,
-        "A report is one patient's",
+        "A report needs a picture of one patient",
         "Several faces were found, and a DICOM report belongs to one patient. Send a picture of the patient "
-        "alone: whose face is the most certain says nothing about whose report it is.",
+        "alone: the most certain face need not be the patient's.",
     ),
-    "internal": Kind(
-        500, "The server failed", "A fault of the server, which is in its log under the request's id."
+    "internal": Type(
+        500, "The server failed", "A fault of the server; its log has the cause under the request's id."
     ),
-    "busy": Kind(
+    "busy": Type(
         503,
-        "Too much to do",
+        "The server is overloaded",
         "More requests than can be answered in time. Try again after `Retry-After` seconds.",
     ),
-    "late": Kind(
+    "late": Type(
         503,
-        "The answer came too late",
-        "It was not ready in time and is given up. Try again after `Retry-After` seconds.",
+        "Time-out",
+        "The answer was not ready in time and is given up. Try again after `Retry-After` seconds.",
     ),
-    "audit": Kind(
+    "audit": Type(
         503,
-        "No audit, no answer",
-        "The answer cannot be written down now, so it is not given. The server's log has the reason.",
+        "The audit log cannot be written",
+        "Requests about pictures are answered only when their audit event is written. The server's log has "
+        "the cause.",
     ),
-    "not-ready": Kind(503, "Not ready", "No model is loaded yet, or the server is about to stop. Try again."),
+    "not-ready": Type(503, "Not ready", "No model is loaded yet, or the server is about to stop. Try again."),
 }
-
-
-class Problem(Exception):
-    """A refusal. Raise it anywhere behind the edge of the app, which answers with it.
-
-    Args:
-        kind: a key of ``KINDS``.
-        detail: what is wrong with this very request, for people; never content of a picture, a file name or
-            patient data.
-        headers: added to the answer.
-        extra: members added to the document, such as ``parameter``.
-    """
-
-    def __init__(
-        self, kind: str, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any
-    ) -> None:
-        super().__init__(detail)
-        self.kind, self.detail, self.headers, self.extra = kind, detail, dict(headers or {}), extra
-
-    @property
-    def status(self) -> int:
-        """HTTP status."""
-        return KINDS[self.kind].status
-
-    def document(self, request_id: str) -> dict[str, Any]:
-        """The problem details object."""
-        return {
-            "type": PREFIX + self.kind,
-            "title": KINDS[self.kind].title,
-            "status": self.status,
-            "detail": self.detail,
-            "instance": f"urn:uuid:{request_id}",
-            **self.extra,
-        }
-
-    def response(self, request_id: str) -> JSONResponse:
-        """The answer."""
-        return JSONResponse(
-            self.document(request_id), self.status, headers=self.headers, media_type=MEDIA_TYPE
-        )
-
-
-def wrong_parameter(name: str, detail: str) -> Problem:
-    """A refusal of a parameter's value."""
-    return Problem("parameter", f"{name}: {detail}", parameter=name)
-
-
-def too_large(what: str, limit: int, unit: str) -> Problem:
-    """A refusal of a body or a picture for its size in ``unit`` (``bytes`` or ``pixels``)."""
-    return Problem("too-large", f"{what}; at most {limit:,} {unit} are taken", limit=limit, unit=unit)
+"""The problem types by name, in the order of their status."""

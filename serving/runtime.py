@@ -11,13 +11,13 @@ from typing import Final, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from lidloop.machine import cpus
+from lidloop.web.body import read_body
+from lidloop.web.problems import Problem
 from serving.access import Access
 from serving.admission import Gate
 from serving.audit import AuditLog
-from serving.intake import read_body
 from serving.metrics import Metrics
 from serving.model import Model, Served
-from serving.problems import Problem
 from serving.settings import Settings
 
 T = TypeVar("T")

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from lidloop.landmarks import NAMES
 from lidloop.screening.measurements import DIFFERENCES, LENGTHS, SIDES
-from serving.problems import KINDS, PREFIX
+from lidloop.web.problems import PREFIX
+from serving.problems import PROBLEM_TYPES
 
 Schema = dict[str, Any]
 
@@ -65,7 +66,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         "type": "object",
         "description": "Problem details (RFC 9457). Other members depend on the type.",
         "properties": {
-            "type": {"type": "string", "enum": [PREFIX + kind for kind in KINDS]},
+            "type": {"type": "string", "enum": [PREFIX + kind for kind in PROBLEM_TYPES]},
             "title": _TEXT,
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": _TEXT,

@@ -14,10 +14,11 @@ from starlette.responses import Response
 from lidloop.detection.detector import Image
 from lidloop.errors import LidloopError
 from lidloop.screening.screen import Options, Screening, screen, to_json
-from serving import access, intake
+from lidloop.web.api_keys import SCREEN
+from lidloop.web.problems import Problem, too_large, wrong_parameter
+from serving import intake
 from serving.model import Served
 from serving.negotiation import choose
-from serving.problems import Problem, too_large, wrong_parameter
 from serving.runtime import Runtime, runtime_of
 from serving.settings import Settings
 
@@ -48,7 +49,7 @@ class Asked(NamedTuple):
 async def screen_endpoint(request: Request) -> Response:
     """Screen the picture of a request."""
     runtime = runtime_of(request)
-    await runtime.authorize(request, access.SCREEN)
+    await runtime.authorize(request, SCREEN)
     answer_in = choose(request.headers.get("accept", ""), OFFERED)
     kind, parameters = intake.media_type(request)
     if kind not in intake.TAKEN:

@@ -1,7 +1,7 @@
 """The BentoML service: of ``lidloop serve``, ``bentoml serve serving.service:Screening``, or of a Bento.
 
 BentoML brings the life cycle, its build tools, its configuration and, under ``bentoml serve``, the
-supervision of workers. All HTTP is the app's own: ``Door`` stands before BentoML's routes, so that none of
+supervision of workers. All HTTP is the app's own: ``Bypass`` stands before BentoML's routes, so that none of
 them (its metrics, its documentation, its probes, its answers of 500 to a broken picture, its bodies without a
 limit) can be reached around the app's refusals. Settings come from the environment (``serving.settings``).
 """
@@ -29,7 +29,7 @@ TIMEOUT: Final = 120
 (``Settings.body_seconds``, ``work_seconds``) are far shorter."""
 
 
-class Door:
+class Bypass:
     """Hands every request to the app. An ASGI middleware: of BentoML's app, or around all of it.
 
     Args:
@@ -55,5 +55,5 @@ class Screening:
     """The screening endpoint. BentoML runs the life cycle of an app that is mounted."""
 
 
-Screening.add_asgi_middleware(Door)  # type: ignore[attr-defined]
+Screening.add_asgi_middleware(Bypass)  # type: ignore[attr-defined]
 bentoml.asgi_app(app)(Screening)

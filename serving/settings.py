@@ -14,6 +14,7 @@ from typing import Any, Final
 from lidloop.errors import LidloopError
 from lidloop.screening.ptosis import Thresholds
 from lidloop.screening.screen import CONF
+from lidloop.web.peers import TrustedProxies
 
 PREFIX: Final = "LIDLOOP_"
 MOUNTED: Final = Path("/mnt/models")
@@ -54,6 +55,8 @@ class Settings:
         mrd1_suspicious, mrd1_functional, asymmetry: thresholds of the flag in millimetres.
         keys: file of hashed API keys (``lidloop serve-key`` writes it).
         jwt_issuer, jwt_audience, jwks: who issues tokens, for whom, and a file or https URL of its keys.
+        trusted_proxies: addresses and networks of reverse proxies, separated by commas, that may say which
+            address they forward for. proxy_header: where: X-Forwarded-For, Forwarded or X-Real-IP.
         audit: file that audit lines are appended to; ``-``: standard output.
         audit_failure: ``closed``: no answer about a picture where its line cannot be written; ``open``: the
             answer all the same; empty: closed where there is access control.
@@ -90,6 +93,8 @@ class Settings:
     jwt_issuer: str = ""
     jwt_audience: str = ""
     jwks: str = ""
+    trusted_proxies: str = ""
+    proxy_header: str = "X-Forwarded-For"
     audit: str = "-"
     audit_failure: str = ""
     window: int = 1000
@@ -132,6 +137,10 @@ class Settings:
             raise SettingError(f"backend must be onnxruntime or openvino, got {self.backend!r}")
         if self.audit_failure not in ("", "closed", "open"):
             raise SettingError(f"audit_failure must be closed or open, got {self.audit_failure!r}")
+        try:
+            TrustedProxies.parse(self.trusted_proxies, self.proxy_header)
+        except ValueError as error:
+            raise SettingError(f"trusted_proxies or proxy_header: {error}") from None
         if len({bool(self.jwt_issuer), bool(self.jwt_audience), bool(self.jwks)}) != 1:
             raise SettingError("JWTs need all of jwt_issuer, jwt_audience and jwks, or none")
 
@@ -159,6 +168,11 @@ class Settings:
     def protected(self) -> bool:
         """Whether callers need credentials."""
         return bool(self.keys or self.jwks)
+
+    @property
+    def proxies(self) -> TrustedProxies:
+        """Reverse proxies that may name the address of the caller."""
+        return TrustedProxies.parse(self.trusted_proxies, self.proxy_header)
 
     @property
     def audit_closed(self) -> bool:

@@ -17,7 +17,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from lidloop.errors import LidloopError
-from lidloop.web.peers import is_loopback
+from lidloop.web.peers import TrustedProxies, is_loopback
+from lidloop.web.server import listen, url, uvicorn_config
 
 _STATE: Final = "State and runs"
 _ACCESS: Final = "Access"
@@ -113,6 +114,25 @@ def trigger(
             "--no-keys", help="Ask for no keys, and answer this machine only.", rich_help_panel=_ACCESS
         ),
     ] = False,
+    trusted_proxies: Annotated[
+        str,
+        typer.Option(
+            envvar="LIDLOOP_TRIGGER_TRUSTED_PROXIES",
+            metavar="ADDRESS[,CIDR…]",
+            help="Reverse proxies that may name the caller's address.",
+            show_default="none",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = "",
+    proxy_header: Annotated[
+        str,
+        typer.Option(
+            envvar="LIDLOOP_TRIGGER_PROXY_HEADER",
+            metavar="NAME",
+            help="Header in which they do: X-Forwarded-For, Forwarded or X-Real-IP.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = "X-Forwarded-For",
     host: Annotated[str, typer.Option(help="Where to listen.", rich_help_panel=_ACCESS)] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", "-p", min=0, max=65535, help="Where to listen.", rich_help_panel=_ACCESS)
@@ -202,6 +222,10 @@ def trigger(
     """
     _check_access(keys, no_keys, host, tls_cert, tls_key)
     seconds = duration(cooldown)
+    try:
+        proxies = TrustedProxies.parse(trusted_proxies, proxy_header)
+    except ValueError as error:
+        raise TriggerError(f"--trusted-proxies or --proxy-header: {error}") from None
     from pipelines.settings import RemoteSettings
     from pipelines.trigger.access import Access
     from pipelines.trigger.app import create_app
@@ -235,9 +259,11 @@ def trigger(
     else:
         raise TriggerError(f"--launcher must be local or kubeflow, not {launcher!r}")
     access = Access(keys)
-    with _alone(state), _listen(host, port) as listening:
+    with _alone(state), listen(host, port) as listening:
         store = Store(state / "trigger.db", model=model, cooldown=seconds, most=max_runs)
-        app = create_app(rules=rules, store=store, launcher=starts, access=access, every=every)
+        app = create_app(
+            rules=rules, store=store, launcher=starts, access=access, proxies=proxies, every=every
+        )
         _serve(app, listening, host, tls_cert, tls_key)
 
 
@@ -282,32 +308,14 @@ def _alone(state: Path) -> Iterator[None]:
         yield
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=256)
-    except OSError as error:
-        raise TriggerError(
-            f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port"
-        ) from None
-
-
 def _serve(
     app: Any, listening: socket.socket, host: str, tls_cert: Path | None, tls_key: Path | None
 ) -> None:
     import uvicorn
 
-    from lidloop.web.h11_limits import Connection
-
-    config = uvicorn.Config(
+    config = uvicorn_config(
         app,
-        http=Connection,
-        proxy_headers=False,  # whoever may connect could write any address into the log
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=15,
+        grace=15,
         limit_concurrency=500,
         ssl_certfile=tls_cert,
         ssl_keyfile=str(tls_key) if tls_key else None,
@@ -317,9 +325,8 @@ def _serve(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
     )
     logging.getLogger("lidloop.trigger").setLevel(logging.INFO)
-    shown = f"[{host}]" if ":" in host else host
-    scheme = "https" if tls_cert else "http"
-    typer.echo(f"listening: {scheme}://{shown}:{listening.getsockname()[1]} (stop with Ctrl-C)", err=True)
+    shown = url(listening, host, scheme="https" if tls_cert else "http")
+    typer.echo(f"listening: {shown} (stop with Ctrl-C)", err=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn stops gracefully, and then raises the signal again: an orderly end is exit status 0.
         signal.signal(number, lambda *_: None)

@@ -21,7 +21,7 @@ from typing import Final
 from starlette.requests import Request
 
 from lidloop.web.api_keys import ALERTS, READ, START, AccessError, KeyFile
-from pipelines.trigger.problems import Problem
+from lidloop.web.problems import Problem
 
 log: Final = logging.getLogger("lidloop.trigger")
 
@@ -103,7 +103,7 @@ class Access:
             log.error("%s", error)
             raise Problem("not-ready", "keys cannot be checked now") from None
         if found is None:
-            raise self._refuse(request.client.host if request.client else "", given=bool(key))
+            raise self._refuse(request.state.address, given=bool(key))
         if not found.scopes & set(scopes):
             raise Problem("forbidden", f"the key is not for this; it would need {' or '.join(scopes)}")
         return Caller(found.id, found.scopes)

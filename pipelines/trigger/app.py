@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,23 +22,30 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lidloop.web.api_keys import ALERTS, READ, START
+from lidloop.web.body import read_json, single_header
+from lidloop.web.middleware import Policy, ServiceMiddleware
+from lidloop.web.peers import NO_PROXIES, TrustedProxies
+from lidloop.web.problems import PREFIX, Problem, describe, raise_as_problem
 from pipelines.settings import SettingsError
 from pipelines.trigger.access import Access
-from pipelines.trigger.body import read_json
 from pipelines.trigger.cooldown import Outcome
 from pipelines.trigger.launchers import Launcher
 from pipelines.trigger.metrics import CONTENT_TYPE, Metrics
-from pipelines.trigger.middleware import Edge, on_http_exception, on_problem
 from pipelines.trigger.openapi import document
 from pipelines.trigger.parameters import Rules
-from pipelines.trigger.problems import KINDS, PREFIX, Problem, wrong_parameters
+from pipelines.trigger.problems import PROBLEM_TYPES, wrong_parameters
 from pipelines.trigger.store import Busy, KeyReused, Run, Store
 from pipelines.trigger.supervisor import Supervisor
 from pipelines.trigger.webhook import read_alerts
 
+log: Final = logging.getLogger("lidloop.trigger")
+
 REQUEST_BYTES: Final = 64 * 1024
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """Alertmanager does not send a message again that is refused as too large; ``max_alerts`` keeps it small."""
+BODY_SECONDS: Final = 10.0
+"""Longest time that a body may take to arrive."""
+PROBES: Final = frozenset({"/livez", "/readyz"})
 PAGE: Final = 50
 MOST_PER_PAGE: Final = 500
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
@@ -62,6 +70,7 @@ def create_app(
     store: Store,
     launcher: Launcher,
     access: Access,
+    proxies: TrustedProxies = NO_PROXIES,
     every: float = 2.0,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
@@ -72,6 +81,7 @@ def create_app(
         store: where they are written down.
         launcher: what starts them.
         access: who may ask.
+        proxies: reverse proxies that may name the caller's address.
         every: seconds between two looks at the runs.
         clock: seconds since 1970.
     """
@@ -98,8 +108,8 @@ def create_app(
             Route("/openapi.json", _openapi),
             Route(PREFIX + "{kind}", _problem),
         ],
-        middleware=[Middleware(Edge, local=access.open)],
-        exception_handlers={Problem: on_problem, HTTPException: on_http_exception},
+        middleware=[Middleware(ServiceMiddleware, policy=_policy(access, proxies))],
+        exception_handlers={HTTPException: raise_as_problem},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # the redirect would repeat whatever Host says
@@ -107,13 +117,24 @@ def create_app(
     return app
 
 
+def _policy(access: Access, proxies: TrustedProxies) -> Policy:
+    return Policy(
+        problem_types=PROBLEM_TYPES,
+        log=log,
+        local_only="without keys this service answers its own machine only" if access.open else "",
+        probes=PROBES,
+        proxies=proxies,
+        log_messages=True,
+    )
+
+
 async def _start(request: Request) -> Response:
     service = _service(request)
     caller = service.access.check(request, START)
-    key = request.headers.get("idempotency-key")
+    key = single_header(request.headers, "idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise Problem("body", "Idempotency-Key: 1 to 255 visible ASCII characters are taken")
-    given, body = await read_json(request, limit=REQUEST_BYTES)
+    given, body = await read_json(request, REQUEST_BYTES, BODY_SECONDS)
     if not isinstance(given, dict):
         raise Problem("body", "the body must be an object of parameters")
     digest = hashlib.sha256(body).hexdigest()
@@ -161,7 +182,7 @@ async def _hear(request: Request) -> Response:
     caller = service.access.check(request, ALERTS)
     if not service.rules.complete:
         raise Problem("no-defaults", "the run defaults name no sources, so an alert cannot start a run")
-    message, _ = await read_json(request, limit=MESSAGE_BYTES)
+    message, _ = await read_json(request, MESSAGE_BYTES, BODY_SECONDS)
     alerts = read_alerts(message)
     answers = await asyncio.to_thread(
         service.store.hear, alerts, service.rules.defaults, by=caller.id, now=service.clock()
@@ -222,10 +243,7 @@ async def _openapi(request: Request) -> Response:
 
 
 async def _problem(request: Request) -> Response:
-    kind = KINDS.get(request.path_params["kind"])
-    if kind is None:
-        raise Problem("not-found", "there is no such kind of problem")
-    return JSONResponse({"type": PREFIX + request.path_params["kind"], **kind._asdict()})
+    return describe(PROBLEM_TYPES, request.path_params["kind"])
 
 
 def _service(request: Request) -> Service:

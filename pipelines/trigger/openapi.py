@@ -6,9 +6,10 @@ from typing import Any
 
 from lidloop import __version__
 from lidloop.web.api_keys import ALERTS, READ, START
+from lidloop.web.problems import MEDIA_TYPE, PREFIX
 from pipelines.trigger.cooldown import Outcome
 from pipelines.trigger.parameters import OPERATORS, Rules, schema
-from pipelines.trigger.problems import KINDS, MEDIA_TYPE
+from pipelines.trigger.problems import PROBLEM_TYPES
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _TIME: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
@@ -118,7 +119,7 @@ def document(rules: Rules) -> dict[str, Any]:
                     "type": "object",
                     "required": ["type", "title", "status", "detail", "instance"],
                     "properties": {
-                        "type": {"enum": [f"/problems/{kind}" for kind in KINDS]},
+                        "type": {"enum": [PREFIX + kind for kind in PROBLEM_TYPES]},
                         "title": _TEXT,
                         "status": {"type": "integer"},
                         "detail": _TEXT,

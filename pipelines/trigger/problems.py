@@ -1,115 +1,84 @@
-"""Refusals of the trigger service as problem details (RFC 9457), one stable ``type`` per kind.
-
-``type`` is a reference relative to the service (``/problems/busy``), where it is described.
-"""
+"""Problem types of the trigger service; see ``lidloop.web.problems``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final
 
-from starlette.responses import JSONResponse
+from lidloop.web.problems import Problem
+from lidloop.web.problems import ProblemType as Type
 
-MEDIA_TYPE: Final = "application/problem+json"
-PREFIX: Final = "/problems/"
-
-
-class Kind(NamedTuple):
-    """A kind of refusal: HTTP status, title, and what it means and what to do."""
-
-    status: int
-    title: str
-    meaning: str
-
-
-KINDS: Final[dict[str, Kind]] = {
-    "body": Kind(
+PROBLEM_TYPES: Final[dict[str, Type]] = {
+    "body": Type(
         400, "The request is malformed", "The body is not JSON that can be read, or a header is wrong."
     ),
-    "query": Kind(
-        400, "A query parameter is wrong", "`parameter` names it; it is unknown, or has another form."
+    "query": Type(
+        400, "A query parameter is wrong", "It is unknown, or its value is not accepted; see `parameter`."
     ),
-    "credentials": Kind(
+    "credentials": Type(
         401,
         "Credentials are needed",
         "No key, or one that is not valid (any more). Send `Authorization: Bearer KEY`, or Basic with the "
         "key as the password.",
     ),
-    "forbidden": Kind(
+    "forbidden": Type(
         403,
         "Not allowed",
-        "The key is valid but not for this; or, without keys, the request is not this machine's.",
+        "The key is valid but does not allow this; or, on a service without keys, the request does not come "
+        "from this machine itself: it came from another one, through a proxy, or under a `Host` that is not "
+        "a loopback name.",
     ),
-    "not-found": Kind(404, "No such resource", "There is nothing here. `/openapi.json` says what there is."),
-    "method": Kind(405, "Method not allowed", "`Allow` says which methods the resource knows."),
-    "slow-body": Kind(408, "The body came too slowly", "It was not complete in time. Send it again."),
-    "busy": Kind(
+    "not-found": Type(404, "No such resource", "There is nothing at this address; see `/openapi.json`."),
+    "method": Type(405, "Method not allowed", "The resource does not have this method; see `Allow`."),
+    "slow-body": Type(
+        408, "The body came too slowly", "The body of the request was not complete in time. Send it again."
+    ),
+    "busy": Type(
         409,
-        "A run is running",
-        "As many runs are running as may at a time; `runs` names them. Wait for the end of one.",
+        "The limit of active runs is reached",
+        "No more runs may be active at a time; `runs` lists them. Wait until one has ended.",
     ),
-    "no-defaults": Kind(
+    "no-defaults": Type(
         409,
-        "Alerts start no runs here",
-        "The run defaults name no sources; whoever runs the service adds them to its `--run-defaults`.",
+        "Alerts cannot start runs",
+        "The run defaults name no sources; the operator adds them to the file of `--run-defaults`.",
     ),
-    "too-large": Kind(413, "The body is too large", "`limit` says how many bytes are taken."),
-    "media-type": Kind(
-        415, "Not a media type that is taken", "Bodies are `application/json`, not compressed."
+    "too-large": Type(413, "The body is too large", "`limit` is the largest body in bytes."),
+    "media-type": Type(
+        415, "Unsupported media type", "Bodies are `application/json` without a content encoding."
     ),
-    "parameters": Kind(
+    "parameters": Type(
         422,
-        "A run cannot have these parameters",
-        "`errors` names each that is unknown, of a wrong type, out of its range, or not a caller's to give.",
+        "The parameters of the run are wrong",
+        "`errors` names each that is unknown, of a wrong type, out of range, or for the operator only.",
     ),
-    "alerts": Kind(
-        422, "Not a message of Alertmanager's webhook", "It is not version 4 of it; `detail` says where."
-    ),
-    "key-reused": Kind(
+    "alerts": Type(
         422,
-        "The Idempotency-Key was used for another request",
-        "A key belongs to one request and what it asked for. Use a new one for a new request.",
+        "Not a message of Alertmanager's webhook",
+        "The body is not version 4 of the message; `detail` says where it differs.",
     ),
-    "too-many": Kind(
-        429, "Too many failed attempts", "Too many requests without valid credentials came from this address."
+    "key-reused": Type(
+        422,
+        "The Idempotency-Key belongs to another request",
+        "A key belongs to one request and its body. Use a new key for a new request.",
     ),
-    "internal": Kind(500, "The service failed", "A fault of the service, in its log under the request's id."),
-    "not-ready": Kind(503, "Not ready", "The service starts, stops, or cannot use its state. Try again."),
+    "too-many": Type(
+        429,
+        "Too many failed attempts",
+        "This address sent too many requests without valid credentials. Wait for `Retry-After` seconds.",
+    ),
+    "internal": Type(
+        500, "The service failed", "A fault of the service; its log has the cause under the request's id."
+    ),
+    "not-ready": Type(
+        503, "Not ready", "The service is starting or stopping, or cannot use its state. Try again."
+    ),
 }
-
-
-class Problem(Exception):
-    """A refusal; raise it anywhere behind the edge of the app.
-
-    Args:
-        kind: a key of ``KINDS``.
-        detail: what is wrong with this request, for people.
-        headers: added to the answer.
-        extra: members added to the document.
-    """
-
-    def __init__(
-        self, kind: str, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any
-    ) -> None:
-        super().__init__(detail)
-        self.kind, self.detail, self.headers, self.extra = kind, detail, dict(headers or {}), extra
-
-    def response(self, request_id: str) -> JSONResponse:
-        """The answer."""
-        kind = KINDS[self.kind]
-        document = {
-            "type": PREFIX + self.kind,
-            "title": kind.title,
-            "status": kind.status,
-            "detail": self.detail,
-            "instance": f"urn:uuid:{request_id}",
-            **self.extra,
-        }
-        return JSONResponse(document, kind.status, headers=self.headers, media_type=MEDIA_TYPE)
+"""The problem types by name, in the order of their status."""
 
 
 def wrong_parameters(problems: Sequence[tuple[str, str]]) -> Problem:
-    """A refusal of a run's parameters, each as (name, what is wrong)."""
+    """Problem ``parameters``: wrong parameters of a run, each as (name, reason)."""
     return Problem(
         "parameters",
         "; ".join(f"{name}: {text}" for name, text in problems),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipelines.trigger.problems import Problem
+from lidloop.web.problems import Problem
 
 VERSION: Final = "4"
 _SHOWN: Final = 200  # characters of a text that are kept

@@ -76,11 +76,11 @@ def screen(
     from lidloop.images import read_bytes
     from lidloop.screening.screen import screen as compute
     from lidloop.screening.screen import to_json
+    from lidloop.web.problems import Problem
     from serving import intake
     from serving.cli.show import draw as drawn
     from serving.cli.show import show
     from serving.model import load
-    from serving.problems import Problem
     from serving.screen import FHIR, Asked, picture, render
 
     settings = Settings.read(os.environ, model=model, registry=registry)
@@ -133,7 +133,7 @@ def _pupils(given: list[str]) -> dict[str, Any]:
 def _refusals() -> Iterator[None]:
     """Refusals of parameters as errors of the command line."""
     from lidloop.errors import LidloopError
-    from serving.problems import Problem
+    from lidloop.web.problems import Problem
 
     try:
         yield

@@ -76,6 +76,15 @@ def serve(
         Path | None,
         typer.Option(help="File of API keys, made by `lidloop serve-key`.", rich_help_panel=_ACCESS),
     ] = None,
+    trusted_proxies: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS[,CIDR…]",
+            help="Reverse proxies whose X-Forwarded-For names the caller, for the audit log.",
+            show_default="none",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
     audit: Annotated[
         str | None,
         typer.Option(
@@ -126,6 +135,7 @@ def serve(
         port=port,
         metrics_port=metrics_port,
         keys=str(keys) if keys else None,
+        trusted_proxies=trusted_proxies,
         audit=audit,
         workers=workers,
         queue=queue,

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from lidloop.web.problems import Problem
 from serving.admission import PATIENCE, Gate
-from serving.problems import Problem
 
 
 class Clock:

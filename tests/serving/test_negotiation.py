@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lidloop.web.problems import Problem
 from serving.negotiation import choose
-from serving.problems import Problem
 
 OFFERED = ("application/json", "application/fhir+json", "application/dicom")
 

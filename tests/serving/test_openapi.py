@@ -12,7 +12,7 @@ import pytest
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from serving.problems import KINDS
+from serving.problems import PROBLEM_TYPES
 from tests.serving.conftest import Photo, Server
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
@@ -69,5 +69,5 @@ def test_answers_fit_their_schemas(
 
 def test_every_refusal_of_a_screening_is_described(document: dict[str, Any]) -> None:
     responses = document["paths"]["/v1/screen"]["post"]["responses"]
-    statuses = {kind.status for name, kind in KINDS.items() if name not in ("not-found", "method")}
+    statuses = {kind.status for name, kind in PROBLEM_TYPES.items() if name not in ("not-found", "method")}
     assert {int(status) for status in responses} == statuses | {200}

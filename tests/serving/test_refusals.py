@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from starlette.testclient import TestClient
 
 from lidloop.synthetic import draw_face
-from serving.problems import KINDS
+from serving.problems import PROBLEM_TYPES
 from tests.serving.conftest import ClientFactory, Photo, encode
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -101,8 +101,8 @@ def check(response: Any, status: int, kind: str) -> dict[str, Any]:
     assert response.headers["content-type"] == "application/problem+json"
     document = response.json()
     assert document["type"] == f"/problems/{kind}"
-    assert document["status"] == status == KINDS[kind].status
-    assert document["title"] == KINDS[kind].title
+    assert document["status"] == status == PROBLEM_TYPES[kind].status
+    assert document["title"] == PROBLEM_TYPES[kind].title
     assert document["instance"] == f"urn:uuid:{response.headers['x-request-id']}"
     assert document["detail"]
     return document
@@ -274,7 +274,7 @@ def test_other_refusals_are_problems_too(
 
 
 def test_every_type_is_described_where_it_points(client: TestClient) -> None:
-    for kind, known in KINDS.items():
+    for kind, known in PROBLEM_TYPES.items():
         answer = client.get(f"/problems/{kind}").json()
         assert answer == {"type": f"/problems/{kind}", **known._asdict()}
 

@@ -11,7 +11,7 @@ import pytest
 from lidloop.screening.screen import ModelInfo
 from serving.intake import PARAMETERS, SUBJECT
 from serving.metrics import Metrics
-from serving.problems import KINDS
+from serving.problems import PROBLEM_TYPES
 from serving.settings import SettingError, Settings
 
 
@@ -63,7 +63,7 @@ def test_the_documentation_names_every_setting_refusal_and_metric() -> None:
     text = (Path(__file__).parents[2] / "docs" / "SERVING.md").read_text()
     for field in fields(Settings):
         assert f"`LIDLOOP_{field.name.upper()}`" in text, field.name
-    for kind in KINDS:
+    for kind in PROBLEM_TYPES:
         assert f"`/problems/{kind}`" in text, kind
     for parameter in (*PARAMETERS, SUBJECT):
         assert f"| `{parameter}` |" in text, parameter

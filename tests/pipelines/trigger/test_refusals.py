@@ -17,7 +17,7 @@ from pipelines.trigger.access import Access, Failures
 from pipelines.trigger.app import MESSAGE_BYTES, REQUEST_BYTES, create_app
 from pipelines.trigger.launchers import RunState
 from pipelines.trigger.parameters import Rules
-from pipelines.trigger.problems import KINDS
+from pipelines.trigger.problems import PROBLEM_TYPES
 from pipelines.trigger.store import Store
 from tests.pipelines.trigger.conftest import alert, message
 
@@ -76,7 +76,7 @@ def refused(answer: Any, status: int, kind: str) -> Any:
     assert (answer.status_code, problem["type"]) == (status, f"/problems/{kind}"), problem
     assert answer.headers["content-type"] == "application/problem+json"
     assert problem["instance"] == f"urn:uuid:{answer.headers['x-request-id']}"
-    assert KINDS[kind].status == status
+    assert PROBLEM_TYPES[kind].status == status
     return problem
 
 
@@ -237,7 +237,7 @@ def test_a_fault_shows_no_trace(door: Door, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_kind_of_problem_is_described_and_so_is_the_service(door: Door) -> None:
-    for kind, entry in KINDS.items():
+    for kind, entry in PROBLEM_TYPES.items():
         assert door.ask("GET", f"/problems/{kind}").json()["meaning"] == entry.meaning
     document = door.ask("GET", "/openapi.json").json()
     served = [route for route in door.app.routes if route.path.startswith("/v1")]

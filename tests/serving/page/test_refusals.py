@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from lidloop.web.api_keys import add_key
-from serving.problems import Problem
+from lidloop.web.problems import Problem
 from tests.serving.conftest import Photo, encode
 from tests.serving.page.conftest import App, VisitFactory
 
