@@ -53,11 +53,21 @@ def lost(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """List what an OpenAPI document offers that a later one does not offer, or offers in another form."""
     found: list[str] = []
     for path, operations in old["paths"].items():
+        shared = new["paths"].get(path, {}).get("parameters", [])
         for method, operation in operations.items():
+            if method == "parameters":
+                continue
             later = new["paths"].get(path, {}).get(method)
+            operation = {**operation, "parameters": _with(operations.get("parameters", []), operation)}
+            later = later and {**later, "parameters": _with(shared, later)}
             name = f"{method.upper()} {path}"
             found += [f"{name}: gone"] if later is None else _operation(name, operation, later, old, new)
     return found
+
+
+def _with(shared: list[dict[str, Any]], operation: dict[str, Any]) -> list[dict[str, Any]]:
+    """Parameters of a path and of one of its operations together."""
+    return [*shared, *operation.get("parameters", [])]
 
 
 def _operation(
