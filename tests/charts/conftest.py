@@ -18,7 +18,7 @@ from tests.servers import rgw
 
 @pytest.fixture
 def crds() -> str:
-    """Folder of CustomResourceDefinitions; without one the test is skipped."""
+    """Folder of CustomResourceDefinitions; the test is skipped without one."""
     folder = os.environ.get(CRDS)
     if not folder:
         pytest.skip(f"{CRDS} names no folder of CustomResourceDefinitions")
@@ -27,7 +27,7 @@ def crds() -> str:
 
 @pytest.fixture(scope="session")
 def store_starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], rgw.Rgw] | None]:
-    """A real S3 server that starts while other things do; None where its programs are missing."""
+    """A real S3 server that starts in the background; None if its programs are missing."""
     if rgw.missing():
         yield None
         return
@@ -37,7 +37,7 @@ def store_starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
 @pytest.fixture(scope="session")
 def object_store(store_starting: Callable[[], rgw.Rgw] | None) -> rgw.Rgw | None:
-    """A real S3 server with the buckets ``registry`` and ``models``; None where its programs are missing."""
+    """A real S3 server with the buckets ``registry`` and ``models``; None if its programs are missing."""
     if store_starting is None:
         return None
     server = store_starting()
@@ -57,7 +57,7 @@ def store_keys() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def seal_model() -> Callable[[Path], Bundle]:
-    """Makes a bundle, beside it, of a folder with ``model.onnx`` and ``weights.pt``."""
+    """Function that seals a folder with ``model.onnx`` and ``weights.pt`` into a bundle beside it."""
 
     def make(folder: Path) -> Bundle:
         (folder / "training.json").write_text(json.dumps({"iteration": 0, "imgsz": 128}))

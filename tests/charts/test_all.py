@@ -1,4 +1,4 @@
-"""What holds for every object that the chart renders, with every values file and in every mode."""
+"""Checks of every object that the chart renders, with every values file and in every mode."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUTE = {
     }
 }
 CLAIM = {"serving": {"model": {"uri": "pvc://models/lidloop/3"}}}
-WATCHED: dict[str, Any] = {
+MONITORED: dict[str, Any] = {
     "monitoring": {
         "enabled": True,
         "labels": {"release": "monitoring"},
@@ -41,7 +41,7 @@ TOKENS: dict[str, Any] = {
     },
     "exporter": {"runs": ["s3://lidloop/pipelines"]},
 }
-ELSEWHERE: dict[str, Any] = {
+EXTERNAL: dict[str, Any] = {
     "pipelines": {"tokenSecret": "kfp", "caConfigMap": "ca"},
     "registry": {"enabled": False},
     "trigger": {
@@ -75,9 +75,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("kserve-less", KEDA),
     ("kserve-less", ROUTE),
     ("kserve-less", CLAIM),
-    ("kserve-less", WATCHED),
+    ("kserve-less", MONITORED),
     ("kserve-less", TOKENS),
-    ("kserve-less", ELSEWHERE),
+    ("kserve-less", EXTERNAL),
     ("kserve-less", PLACED),
     ("kserve-less", EXTRAS),
     ("production", {"serving": {"autoscaling": {"kind": "hpa"}}}),
@@ -87,20 +87,20 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("production", EXTRAS),
 ]
 WITHOUT_SCHEMA = {"ScaledObject", "HTTPRoute", "AlertmanagerConfig"}
-"""Custom kinds whose schemas are not at hand; tests of their templates look at their fields."""
+"""Custom kinds without an available schema; the tests of their templates check their fields."""
 CUSTOM = {"InferenceService", "ServingRuntime", "PodMonitor", "ServiceMonitor", "PrometheusRule"}
 
 every = pytest.mark.parametrize(("values", "changes"), CASES)
 
 
 @pytest.mark.parametrize("values", VALUES)
-def test_lint(values: str) -> None:
+def test_helm_lint_passes(values: str) -> None:
     assert "0 chart(s) failed" in run("helm", "lint", "--strict", "--values", VALUES[values], CHART).stdout
 
 
 @every
-def test_schemas(values: str, changes: dict[str, Any]) -> None:
-    """Each object is what Kubernetes 1.34 to 1.36 take; custom ones where LIDLOOP_CRDS has their schemas."""
+def test_objects_match_the_schemas_of_kubernetes(values: str, changes: dict[str, Any]) -> None:
+    """Of Kubernetes 1.34 to 1.36; custom resources too if LIDLOOP_CRDS has their schemas."""
     wrong, unseen = [], set()
     for item in template(values, changes):
         for version in KUBERNETES:
@@ -113,26 +113,26 @@ def test_schemas(values: str, changes: dict[str, Any]) -> None:
 
 
 @every
-def test_custom_resources(values: str, changes: dict[str, Any], crds: str) -> None:
+def test_custom_resources_match_their_crds(values: str, changes: dict[str, Any], crds: str) -> None:
     unseen = {item["kind"] for item in template(values, changes) if errors(item, "1.36") is None}
     assert unseen <= WITHOUT_SCHEMA, crds
 
 
 @every
-def test_pod_security(values: str, changes: dict[str, Any]) -> None:
+def test_pods_satisfy_restricted_pod_security(values: str, changes: dict[str, Any]) -> None:
     found = pods(template(values, changes))
     assert found
     assert {where: wrong for where, pod in found.items() if (wrong := restricted(pod))} == {}
 
 
 @every
-def test_house_rules(values: str, changes: dict[str, Any]) -> None:
+def test_objects_follow_the_project_rules(values: str, changes: dict[str, Any]) -> None:
     assert breaches(template(values, changes)) == []
 
 
 @every
-def test_rights(values: str, changes: dict[str, Any]) -> None:
-    """Nothing of the chart talks to the Kubernetes API. What is granted to whom is named here."""
+def test_roles_grant_only_the_listed_permissions(values: str, changes: dict[str, Any]) -> None:
+    """No ServiceAccount of the chart mounts a token."""
     objects = template(values, changes)
     granted = {name for name in kinds(objects) if name[0].endswith(("Role", "Binding"))}
     assert granted <= {
@@ -151,14 +151,14 @@ def test_rights(values: str, changes: dict[str, Any]) -> None:
 
 
 @every
-def test_names(values: str, changes: dict[str, Any]) -> None:
-    """Objects are named and labelled alike, are in the release's namespace, and none is there twice."""
+def test_names_and_labels_are_uniform_and_unique(values: str, changes: dict[str, Any]) -> None:
+    """All objects are in the release's namespace, except Roles for a profile of Kubeflow."""
     objects = template(values, changes, release="a", namespace="b")
     assert len(kinds(objects)) == len(objects)
     for item in objects:
         meta = item["metadata"]
         assert meta["name"].startswith("a-lidloop")
-        # What Kubeflow Pipelines asks about a caller is asked in the profile of the run.
+        # Kubeflow Pipelines checks the permissions of a caller in the profile of the run.
         profile = item["kind"] in ("Role", "RoleBinding") and meta["name"] != "a-lidloop-deploy"
         assert meta["namespace"] == ("eyes" if profile else "b")
         assert meta["labels"]["app.kubernetes.io/instance"] == "a"
@@ -166,8 +166,8 @@ def test_names(values: str, changes: dict[str, Any]) -> None:
             assert meta["labels"][key] == value
 
 
-def test_kserve_needs_the_patch_of_its_initializer() -> None:
-    """With KServe's own container the pod is refused; with k8s/kserve's patch it is admitted."""
+def test_kserve_pod_satisfies_restricted_only_with_the_patch() -> None:
+    """The patch of k8s/kserve changes KServe's storage initialiser, which would be rejected."""
     objects = template("production")
     assert {w.split(":")[0] for w in restricted(kserve_pod(objects, STORAGE_INITIALIZER))} == {
         "storage-initializer"
@@ -177,8 +177,8 @@ def test_kserve_needs_the_patch_of_its_initializer() -> None:
     assert restricted(kserve_pod(objects, patched)) == []
 
 
-def test_long_names() -> None:
-    """Names that KServe and Kubernetes lengthen stay under 63 characters."""
+def test_lengthened_names_stay_within_63_characters() -> None:
+    """KServe appends ``-predictor``."""
     objects = template("production", {"fullnameOverride": "l" * 40}, release="r" * 50)
     for kind, name in kinds(objects):
         longer = f"{name}-predictor" if kind == "InferenceService" else name
@@ -188,14 +188,14 @@ def test_long_names() -> None:
 @pytest.mark.parametrize(
     "path", sorted(p for p in CHART.rglob("*.yaml") if "templates" not in p.parts), ids=lambda path: path.name
 )
-def test_yaml(path: Path) -> None:
+def test_yaml_style(path: Path) -> None:
     assert slips(path) == []
 
 
-def test_every_template_has_its_tests() -> None:
-    """In the folder of the same name, in a module that names it in its first line.
+def test_every_template_has_tests() -> None:
+    """A test module in the folder of the same name names the template in its first line.
 
-    Checks and NetworkPolicies are looked at together: test_values.py, templates/test_networkpolicy.py.
+    Checks and NetworkPolicies are tested together: test_values.py, templates/test_networkpolicy.py.
     """
     here = Path(__file__).parent / "templates"
     missing = []

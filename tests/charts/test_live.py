@@ -1,7 +1,7 @@
-"""The chart and k8s/ against a live API server: everything is admitted, and nothing is kept (dry runs).
+"""The chart and k8s/ against a live API server, as server-side dry runs.
 
-LIDLOOP_TEST_KUBECONFIG names a kubeconfig of a cluster to write to: a namespace is made there and removed.
-Kinds whose CustomResourceDefinitions are not installed there are left out, by name.
+LIDLOOP_TEST_KUBECONFIG names the kubeconfig of a test cluster: a namespace is created there and removed.
+Kinds whose CustomResourceDefinitions are not installed there are skipped.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def kubeconfig() -> Path:
 
 @pytest.fixture(scope="module")
 def kinds(kubeconfig: Path) -> set[str]:
-    """Kinds that the cluster knows."""
+    """Kinds that the cluster serves."""
     said = run("kubectl", "--kubeconfig", kubeconfig, "api-resources", "--no-headers").stdout
     return {line.split()[-1] for line in said.splitlines()}
 
 
 @pytest.fixture(scope="module")
 def namespace(kubeconfig: Path) -> Iterator[str]:
-    """A namespace that enforces "restricted", as k8s/base makes it, under a name of its own."""
+    """A namespace with a random name that enforces "restricted", as in k8s/base."""
     name = f"lidloop-test-{secrets.token_hex(4)}"
     base = kustomize(ROOT / "k8s" / "base")
     made = next(o for o in base if o["kind"] == "Namespace")
@@ -51,25 +51,25 @@ def namespace(kubeconfig: Path) -> Iterator[str]:
 
 
 def apply(kubeconfig: Path, objects: list[Object]) -> str:
-    """Ask the server whether it would take objects, unknown fields refused; what it warned of."""
+    """Apply objects as a server-side dry run that rejects unknown fields, and return the warnings."""
     arguments = ("--kubeconfig", kubeconfig, "apply", "--dry-run=server", "--validate=strict", "-f", "-")
     return run("kubectl", *arguments, input=yaml.safe_dump_all(objects)).stderr
 
 
 @pytest.mark.parametrize(("values", "changes"), CASES)
-def test_the_server_takes_the_chart(
+def test_server_accepts_the_chart(
     values: str, changes: dict[str, Any], kubeconfig: Path, kinds: set[str], namespace: str
 ) -> None:
     objects = template(values, changes, namespace=namespace)
     known = [o for o in objects if o["kind"] in kinds]
     for item in known:
-        item["metadata"]["namespace"] = namespace  # profiles of Kubeflow are not made here
+        item["metadata"]["namespace"] = namespace  # profiles of Kubeflow do not exist here
     assert {o["kind"] for o in known} >= {"NetworkPolicy", "ServiceAccount"}
-    assert "Warning" not in apply(kubeconfig, known), "Pod Security warns of pods that it would refuse"
+    assert "Warning" not in apply(kubeconfig, known), "Pod Security warns about pods that it would reject"
 
 
 @pytest.mark.parametrize("values", VALUES)
-def test_helm_installs_it(values: str, kubeconfig: Path, kinds: set[str], namespace: str) -> None:
+def test_helm_install_passes(values: str, kubeconfig: Path, kinds: set[str], namespace: str) -> None:
     missing = {o["kind"] for o in template(values)} - kinds
     if missing:
         pytest.skip(f"the cluster has no {', '.join(sorted(missing))}")
@@ -79,8 +79,8 @@ def test_helm_installs_it(values: str, kubeconfig: Path, kinds: set[str], namesp
 
 
 @pytest.mark.parametrize("overlay", ["laptop", "production"])
-def test_the_server_takes_the_overlays(overlay: str, kubeconfig: Path, namespace: str) -> None:
-    """In the test's namespace: a dry run makes no namespace that the others could be in."""
+def test_server_accepts_the_overlays(overlay: str, kubeconfig: Path, namespace: str) -> None:
+    """In the test's namespace, because a dry run creates none."""
     objects = kustomize(ROOT / "k8s" / "overlays" / overlay)
     for item in objects:
         if "namespace" in item["metadata"]:

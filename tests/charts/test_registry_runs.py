@@ -1,6 +1,6 @@
-"""The registry's pod, as the chart renders it, run here: its init container, its server, the exporter.
+"""The registry's pod as rendered by the chart, executed as local processes: init container, server, exporter.
 
-The database is Postgres and the object store a real S3 server where their programs are installed, else files.
+The database is Postgres and the object store a real S3 server if their programs are installed, else files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ pytest.importorskip("flask_wtf", reason="MLflow's authentication is not installe
 ENDPOINT = "https://s3.example.org"
 ADMIN = ("admin", "correct horse battery")
 NOT_PROTECTED = re.compile(r"/health|/version|/static.*|/favicon.*|/(ajax-)?api/3\.0/mlflow/server-info")
-"""What says that the server is there, and nothing of what it holds."""
+"""Routes without authentication, which reveal nothing of the registry's content."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def pod(
     store_starting: Callable[[], rgw.Rgw] | None,
     store_keys: dict[str, str],
 ) -> Iterator[Pod]:
-    """The pod and its database. Its object store is needed by the server only, and starts meanwhile."""
+    """The pod and its database. Only the server needs the object store, which starts in the background."""
     folder = tmp_path_factory.mktemp("registry")
     changes = {
         "objectStore": {"endpoint": ENDPOINT if store_starting else ""},
@@ -87,12 +87,12 @@ for route in create_app().routes:
 found |= {(method, rule.rule) for rule in flask.url_map.iter_rules() for method in rule.methods}
 json.dump(sorted(found), sys.stdout)
 """
-"""Every route of MLflow's server with its authentication: FastAPI's, and those of Flask behind it."""
+"""Script that lists every route of MLflow's server with authentication: FastAPI's and Flask's."""
 
 
 @pytest.fixture(scope="module")
 def listing(prepared: Pod) -> subprocess.Popen[str]:
-    """The process that lists them, while the server starts; with users of its own."""
+    """Process that lists the routes while the server starts; it has a database of users of its own."""
     settings = prepared.folder / "listing.ini"
     settings.write_text(f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{settings}.db\n")
     environment = prepared.environment(prepared.spec["containers"][0]) | {
@@ -107,7 +107,7 @@ def listing(prepared: Pod) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def url(prepared: Pod, listing: subprocess.Popen[str], object_store: rgw.Rgw | None) -> Iterator[str]:
-    """Where the server answers."""
+    """URL of the server."""
     moved = prepared.moved | ({ENDPOINT: object_store.endpoint} if object_store else {})
     with replace(prepared, moved=moved).serving(
         prepared.spec["containers"][0], int(prepared.moved["5000"])
@@ -117,20 +117,19 @@ def url(prepared: Pod, listing: subprocess.Popen[str], object_store: rgw.Rgw | N
 
 @pytest.fixture(scope="module")
 def routes(listing: subprocess.Popen[str], url: str) -> list[tuple[str, str]]:
-    """Method and path of every route, something in place of parameters."""
+    """Method and path of every route, with a value for each parameter."""
     out, said = listing.communicate(timeout=120)
     assert listing.returncode == 0, said
     found = [(method, re.sub(r"<[^>]*>|\{[^}]*\}", "1", path)) for method, path in json.loads(out)]
     return [(method, path) for method, path in found if method not in ("HEAD", "OPTIONS")]
 
 
-def test_the_settings_are_for_their_owner_only(prepared: Pod) -> None:
+def test_auth_settings_are_readable_by_their_owner_only(prepared: Pod) -> None:
     path = prepared.folder / "auth" / "auth.ini"
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_password_is_said_nowhere(prepared: Pod) -> None:
-    """Not on a command line, and not in the log of a migration."""
+def test_database_password_is_in_no_command_line_and_no_log(prepared: Pod) -> None:
     uri = prepared.secrets["lidloop-registry-database"]["uri"]
     for container in (*prepared.spec["initContainers"], *prepared.spec["containers"]):
         assert not any(uri in word for word in prepared.command(container))
@@ -141,7 +140,7 @@ def test_the_password_is_said_nowhere(prepared: Pod) -> None:
         assert uri.split(":")[2].split("@")[0] not in done.stdout + done.stderr
 
 
-def test_nothing_is_reachable_without_credentials(url: str, routes: list[tuple[str, str]]) -> None:
+def test_every_route_requires_credentials(url: str, routes: list[tuple[str, str]]) -> None:
     assert len(routes) > 200
     with httpx.Client(base_url=url, timeout=30) as client:
         answers = {(m, p): client.request(m, p).status_code for m, p in routes}
@@ -151,8 +150,8 @@ def test_nothing_is_reachable_without_credentials(url: str, routes: list[tuple[s
     assert {path for (_, path), status in wrong.items() if status != 401} <= opened
 
 
-def test_a_strange_host_is_refused(url: str) -> None:
-    """A web page cannot reach it by a name that it made point here (DNS rebinding)."""
+def test_unknown_host_header_is_rejected(url: str) -> None:
+    """Protection against DNS rebinding."""
     path = "/api/2.0/mlflow/registered-models/search"
     assert httpx.get(url + path, auth=ADMIN, headers={"Host": "evil.example.org"}).status_code == 403
     assert (
@@ -168,12 +167,12 @@ kubectl() {
     esac
 }
 """
-"""Stands in for the cluster: it hands out the administrator's password, and shows what goes into Secrets."""
+"""Replacement of kubectl: prints the administrator's password, and the arguments of created Secrets."""
 
 
 @pytest.fixture(scope="module")
 def users(url: str) -> dict[str, dict[str, str]]:
-    """Users of the registry, made and granted what they need by the very commands of docs/INSTALL.md."""
+    """Users of the registry, created with permissions by the commands of docs/INSTALL.md."""
     for program in ("bash", "curl", "openssl"):
         if shutil.which(program) is None:
             pytest.skip(f"docs/INSTALL.md needs {program}, which is not here")
@@ -196,14 +195,14 @@ def users(url: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def test_a_version_goes_in_and_out(
+def test_client_registers_promotes_and_downloads_a_version(
     users: dict[str, dict[str, str]],
     url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     seal_model: Callable[[Path], Bundle],
 ) -> None:
-    """lidloop's own client, as the user of runs: it needs no key of the object store."""
+    """As the user of runs, without a key of the object store."""
     model = tmp_path / "model"
     model.mkdir()
     for name in ("model.onnx", "weights.pt"):
@@ -218,8 +217,9 @@ def test_a_version_goes_in_and_out(
     assert Registry(url).download("champion", tmp_path / "out").digest == made.digest
 
 
-def test_the_exporter_reads_it(pod: Pod, users: dict[str, dict[str, str]], url: str, tmp_path: Path) -> None:
-    """As a user who may read, and who could not write."""
+def test_exporter_reads_the_registry_with_a_read_only_user(
+    pod: Pod, users: dict[str, dict[str, str]], url: str, tmp_path: Path
+) -> None:
     reader = users["lidloop-registry-reader"]
     changes = {"exporter": {"pipelines": False}}
     spec = one(template("kserve-less", changes), "Deployment", "lidloop-exporter")["spec"]["template"]["spec"]
@@ -242,15 +242,15 @@ def test_the_exporter_reads_it(pod: Pod, users: dict[str, dict[str, str]], url: 
     assert httpx.post(create, json=body, auth=(reader["username"], reader["password"])).status_code == 403
 
 
-def test_a_client_without_a_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_without_a_password_is_rejected(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD", raising=False)
     with pytest.raises(RegistryError):
         Registry(url).versions()
 
 
-def test_a_database_out_of_reach(pod: Pod, tmp_path: Path) -> None:
-    """The init container fails and says why, without the password; Kubernetes starts it again."""
+def test_unreachable_database_fails_without_showing_the_password(pod: Pod, tmp_path: Path) -> None:
+    """The init container exits with 1, so Kubernetes restarts it."""
     uri = f"postgresql+psycopg://u:{'hidden'}@127.0.0.1:{rgw.free_port()}/d?connect_timeout=2"
     script = (
         "import runpy, mlflow.store.db.utils as u\n"

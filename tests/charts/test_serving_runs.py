@@ -1,4 +1,4 @@
-"""The serving pod, as the chart renders it, run here: a bundle comes from a real S3 server and is served."""
+"""The serving pod as rendered by the chart, executed as local processes with a real S3 server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(bool(rgw.missing()), reason=rgw.missing() or "th
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory, seal_model: Callable[[Path], Bundle]) -> Bundle:
-    """A bundle of the committed demo weights, which find drawn faces well."""
+    """A bundle of the committed demo weights."""
     pytest.importorskip("ultralytics")
     from lidloop.training.export import export_onnx
 
@@ -68,7 +68,7 @@ def pod(
 
 @pytest.fixture(scope="module")
 def fetched(pod: Pod) -> Path:
-    """The bundle, where the init container puts it."""
+    """The bundle's folder that the init container writes."""
     [fetch] = pod.spec["initContainers"]
     done = pod.run(fetch)
     assert done.returncode == 0, done.stderr
@@ -77,16 +77,16 @@ def fetched(pod: Pod) -> Path:
 
 @pytest.fixture(scope="module")
 def url(pod: Pod, fetched: Path) -> Iterator[str]:
-    """Where the server answers."""
+    """URL of the server."""
     with pod.serving(pod.spec["containers"][0], int(pod.moved["8080"])) as address:
         yield address
 
 
-def test_the_bundle_comes_whole(fetched: Path, bundle: Bundle) -> None:
+def test_init_container_downloads_the_whole_bundle(fetched: Path, bundle: Bundle) -> None:
     assert Bundle.open(fetched).digest == bundle.digest
 
 
-def test_a_screening(url: str, key_file: tuple[str, str]) -> None:
+def test_screening_needs_the_api_key(url: str, key_file: tuple[str, str]) -> None:
     face = draw_face(seed=3, size=(320, 280), canthal_px=110.0)
     photo = cv2.imencode(".jpg", face.image[..., ::-1])[1].tobytes()
     headers = {"Content-Type": "image/jpeg"}
@@ -99,8 +99,7 @@ def test_a_screening(url: str, key_file: tuple[str, str]) -> None:
     assert answer.json()["model"]["version"] == "7"
 
 
-def test_probes_and_metrics(url: str, pod: Pod) -> None:
-    """What the kubelet and Prometheus ask for needs no key."""
+def test_probes_and_metrics_need_no_key(url: str, pod: Pod) -> None:
     [server] = pod.spec["containers"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert httpx.get(url + server[probe]["httpGet"]["path"]).status_code == 200
@@ -110,16 +109,15 @@ def test_probes_and_metrics(url: str, pod: Pod) -> None:
     assert 'version="7"' in metrics
 
 
-def test_what_it_writes_fits(url: str, pod: Pod) -> None:
-    """/tmp, which is its HOME, is the one place that it may write to."""
+def test_temporary_files_fit_into_the_volume(url: str, pod: Pod) -> None:
+    """/tmp, which is also HOME, is the only writable folder."""
     [tmp] = [v for v in pod.spec["volumes"] if v["name"] == "tmp"]
     assert tmp["emptyDir"]["sizeLimit"] == "64Mi"
     written = sum(p.stat().st_size for p in (pod.folder / "tmp").rglob("*") if p.is_file())
     assert written < 8 << 20
 
 
-def test_the_wrong_keys(pod: Pod, tmp_path: Path) -> None:
-    """The pod does not start, and its log says why, without a key in it."""
+def test_wrong_object_store_keys_fail_without_being_logged(pod: Pod, tmp_path: Path) -> None:
     wrong = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": hashlib.sha256(b"x").hexdigest()}
     other = Pod(pod.spec, {**pod.secrets, "lidloop-s3": wrong}, tmp_path, pod.moved)
     done = other.run(pod.spec["initContainers"][0])

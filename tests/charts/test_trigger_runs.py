@@ -1,5 +1,6 @@
-"""The trigger's pod, as the chart renders it, run here: keys, parameters, alerts, a run on a mock of Kubeflow
-Pipelines, and its backup and restore as docs/INSTALL.md has them.
+"""The trigger's pod as rendered by the chart, executed as a local process with a mock of Kubeflow Pipelines.
+
+Keys, parameters, alerts, and the backup and restore of docs/INSTALL.md.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ STATE = "/var/lib/lidloop"
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Keys by what they are for, and the file that holds their hashes."""
+    """API keys by scope, and the content of the file with their hashes."""
     path = tmp_path_factory.mktemp("keys") / "keys"
     made = {scope: add_key(path, scope, scopes=(scope,)) for scope in (START, READ, ALERTS)}
     return {**made, "file": path.read_text()}
@@ -36,7 +37,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def kfp() -> Iterator[MockKfp]:
-    """Kubeflow Pipelines with the pipeline that `lidloop upload` put there."""
+    """Mock of Kubeflow Pipelines with an uploaded pipeline."""
     with running() as mock:
         host = KubeflowHost.from_settings(mock.url)
         host.upload(ROOT / "pipelines" / "compiled" / "refinement.yaml", version="1")
@@ -66,14 +67,14 @@ def pod(tmp_path_factory: pytest.TempPathFactory, keys: dict[str, str], kfp: Moc
 
 @pytest.fixture(scope="module")
 def url(pod: Pod) -> Iterator[str]:
-    """Where it answers."""
+    """URL of the trigger."""
     port = int(pod.moved["--port=8090"].partition("=")[2])
     with pod.serving(pod.spec["containers"][0], port) as address:
         yield address
 
 
 def bearer(key: str) -> dict[str, str]:
-    """The header that shows a key, as Alertmanager's ``authorization`` does."""
+    """The Authorization header with a key, as Alertmanager sends it."""
     return {"Authorization": f"Bearer {key}"}
 
 
@@ -108,7 +109,7 @@ def test_probes_and_metrics_need_no_key(pod: Pod, url: str) -> None:
     assert "lidloop_trigger_" in httpx.get(f"{url}/metrics").text
 
 
-def test_an_alert_starts_one_run_with_the_charts_parameters(
+def test_repeated_alert_starts_one_run_with_the_charts_parameters(
     url: str, keys: dict[str, str], kfp: MockKfp
 ) -> None:
     where = one(template("production"), "AlertmanagerConfig")["spec"]["receivers"][0]["webhookConfigs"][0][
@@ -132,7 +133,7 @@ def test_an_alert_starts_one_run_with_the_charts_parameters(
 
 
 def commands(word: str) -> list[str]:
-    """Programs of docs/INSTALL.md that run in the trigger's pod and have a word in them."""
+    """Python programs in docs/INSTALL.md that run in the trigger's pod and contain a word."""
     text = (ROOT / "docs" / "INSTALL.md").read_text().replace("\\\n", " ")
     start = "kubectl -n lidloop exec "
     found = []
@@ -144,8 +145,7 @@ def commands(word: str) -> list[str]:
     return found
 
 
-def test_backup_and_restore(pod: Pod, url: str, keys: dict[str, str]) -> None:
-    """While it runs: what it knew at the backup is what it knows after the restore."""
+def test_backup_and_restore_of_a_running_trigger(pod: Pod, url: str, keys: dict[str, str]) -> None:
     listed = httpx.get(f"{url}/v1/runs", headers=bearer(keys[READ])).json()
     assert listed["runs"]
     vacuum, read = commands("VACUUM")[0], commands("stdout")[0]

@@ -1,4 +1,4 @@
-"""values.schema.json and the checks refuse wrong values, and say what to do."""
+"""values.schema.json and the chart's checks reject wrong values with a helpful message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INGRESS = {"enabled": True, "host": "h", "tlsSecret": "t"}
 
 @cache
 def schema() -> Draft7Validator:
-    """The chart's schema, itself checked."""
+    """Validator of the chart's schema, which is itself validated."""
     content = json.loads((CHART / "values.schema.json").read_text())
     Draft7Validator.check_schema(content)
     return Draft7Validator(content)
@@ -36,8 +36,8 @@ def changed(path: str = "", value: Any = None) -> Any:
     return values
 
 
-def places(values: Any) -> set[str]:
-    """Where the schema finds something wrong; for an unknown key, its own place."""
+def invalid_paths(values: Any) -> set[str]:
+    """Paths of invalid values; for an unknown key, its own path."""
     found = set()
     for error in schema().iter_errors(values):
         where = [str(part) for part in error.absolute_path]
@@ -52,87 +52,87 @@ def places(values: Any) -> set[str]:
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        ("servng", {}, "a slip at the top"),
-        ("serving.replcas", 2, "a slip inside"),
+        ("servng", {}, "unknown key at the top"),
+        ("serving.replcas", 2, "unknown nested key"),
         ("serving.enabled", "yes", "not a boolean"),
         ("serving.mode", "knative", "no such mode"),
-        ("serving.replicas", 0, "no pod serves nobody"),
-        ("serving.replicas", "2", "a string is no number"),
-        ("serving.replicas", 1.5, "half a pod"),
-        ("serving.image.tag", "latest", "a tag that moves"),
-        ("registry.image.tag", "main", "a tag that moves"),
+        ("serving.replicas", 0, "at least one pod"),
+        ("serving.replicas", "2", "a string instead of a number"),
+        ("serving.replicas", 1.5, "not an integer"),
+        ("serving.image.tag", "latest", "a mutable tag"),
+        ("registry.image.tag", "main", "a mutable tag"),
         ("serving.image.tag", "a b", "not a tag"),
-        ("serving.image.digest", "sha256:12", "a digest cut short"),
+        ("serving.image.digest", "sha256:12", "a truncated digest"),
         ("serving.image.repository", "", "no image"),
-        ("serving.image.repository", "https://r.example.org/a", "an image is no URL"),
+        ("serving.image.repository", "https://r.example.org/a", "a URL instead of an image"),
         ("serving.image.pullPolicy", "Sometimes", "no such policy"),
         ("serving.model.uri", "runs:/1/bundle", "KServe and the init container fetch s3:// and pvc:// only"),
-        ("serving.model.uri", "s3://bucket", "a bucket is no bundle"),
-        ("serving.model.uri", "s3://bucket/a?endpoint=http://h", "KServe knows no parameters"),
+        ("serving.model.uri", "s3://bucket", "a bucket without a prefix"),
+        ("serving.model.uri", "s3://bucket/a?endpoint=http://h", "KServe does not support parameters"),
         ("serving.model.uri", "file:///mnt/models", "a path of a node"),
         ("serving.model.size", "much", "not a quantity"),
-        ("serving.access.keys", "abc", "keys are never values"),
+        ("serving.access.keys", "abc", "keys must be in Secrets"),
         ("serving.access.keysSecret", "My_Keys", "not an object's name"),
-        ("serving.access.jwt.jwksUrl", "http://i.example.org/keys", "a key set in clear could be anybody's"),
-        ("serving.settings.host", "127.0.0.1", "the chart decides that"),
-        ("serving.settings.keys", "/tmp/keys", "access is not a side matter"),
+        ("serving.access.jwt.jwksUrl", "http://i.example.org/keys", "a key set must be fetched over https"),
+        ("serving.settings.host", "127.0.0.1", "set by the chart"),
+        ("serving.settings.keys", "/tmp/keys", "set by serving.access"),
         ("serving.settings.no_such", 1, "no such setting"),
         ("serving.settings.conf", 2, "a score of at most 1"),
         ("serving.settings.queue", 0, "the server wants more than 0"),
         ("serving.settings.backend", "torch", "no such backend"),
-        ("serving.resources", {"requests": {"cpu": 1, "memory": "1Gi"}}, "limits are always said"),
-        ("serving.resources.limits", {"cpu": "2"}, "so is memory"),
+        ("serving.resources", {"requests": {"cpu": 1, "memory": "1Gi"}}, "limits are required"),
+        ("serving.resources.limits", {"cpu": "2"}, "memory is required"),
         ("serving.resources.limits", {"cpu": "2", "memory": "lots"}, "not a quantity"),
         ("serving.autoscaling.kind", "vpa", "no such scaler"),
-        ("serving.autoscaling.cpuPercent", 0, "an aim of nothing"),
+        ("serving.autoscaling.cpuPercent", 0, "a target of 0"),
         ("serving.autoscaling.prometheus", "prometheus:9090", "not a URL"),
-        ("serving.disruptionBudget.maxUnavailable", 0, "no node could ever be drained"),
-        ("serving.disruptionBudget.maxUnavailable", "100%", "no budget at all"),
-        ("serving.drainSeconds", -1, "no time before now"),
+        ("serving.disruptionBudget.maxUnavailable", 0, "would block every node drain"),
+        ("serving.disruptionBudget.maxUnavailable", "100%", "would allow every eviction"),
+        ("serving.drainSeconds", -1, "negative"),
         ("serving.service.port", 70000, "no such port"),
-        ("serving.ingress.host", "https://a.example.org", "a host is no URL"),
-        ("serving.httpRoute.parentRefs", [{"namespace": "x"}], "a gateway has a name"),
+        ("serving.ingress.host", "https://a.example.org", "a URL instead of a host"),
+        ("serving.httpRoute.parentRefs", [{"namespace": "x"}], "the name is required"),
         ("serving.nodeSelector", {"a": 1}, "labels are strings"),
-        ("serving.spreadOver", ["a", "a"], "twice the same"),
-        ("registry.database.uri", "postgresql://u:p@h/d", "passwords are never values"),
-        ("registry.database.password", "p", "passwords are never values"),
-        ("registry.auth.password", "p", "passwords are never values"),
-        ("registry.auth.enabled", False, "the registry is never open"),
+        ("serving.spreadOver", ["a", "a"], "duplicate"),
+        ("registry.database.uri", "postgresql://u:p@h/d", "passwords must be in Secrets"),
+        ("registry.database.password", "p", "passwords must be in Secrets"),
+        ("registry.auth.password", "p", "passwords must be in Secrets"),
+        ("registry.auth.enabled", False, "authentication cannot be switched off"),
         ("registry.auth.defaultPermission", "ADMIN", "no such permission"),
-        ("registry.artifacts", "/mnt/artifacts", "a folder of one pod"),
-        ("registry.allowedHosts", ["*"], "every host: DNS rebinding"),
-        ("registry.replicas", 2, "one server migrates"),
-        ("objectStore.secretKey", "abc", "keys are never values"),
+        ("registry.artifacts", "/mnt/artifacts", "a folder of a single pod"),
+        ("registry.allowedHosts", ["*"], "every host would allow DNS rebinding"),
+        ("registry.replicas", 2, "only one server may run migrations"),
+        ("objectStore.secretKey", "abc", "keys must be in Secrets"),
         ("objectStore.endpoint", "s3.example.org", "not a URL"),
-        ("networkPolicy.servingFrom", [{}], "everybody"),
+        ("networkPolicy.servingFrom", [{}], "an empty peer matches everybody"),
         ("networkPolicy.servingFrom", [{"cidr": "10.0.0.0/8"}], "not a peer"),
         ("networkPolicy.objectStore.port", "https", "a number"),
         ("monitoring.interval", "30", "no unit"),
-        ("monitoring.links.runbooks", 'https://w.example.org/"}', "it goes into JSON"),
+        ("monitoring.links.runbooks", 'https://w.example.org/"}', "it is inserted into JSON"),
         ("monitoring.alertmanager.key", "a/b", "a key of a Secret has no slash"),
-        ("monitoring.alertmanager.credentials", "abc", "keys are never values"),
+        ("monitoring.alertmanager.credentials", "abc", "keys must be in Secrets"),
         ("monitoring.rules.alertLabels", {"a": 1}, "labels are strings"),
-        ("steps.image.tag", "latest", "a tag that moves"),
-        ("trigger.replicas", 2, "one knows which runs there are"),
-        ("trigger.keys", "abc", "keys are never values"),
+        ("steps.image.tag", "latest", "a mutable tag"),
+        ("trigger.replicas", 2, "the state is in one pod"),
+        ("trigger.keys", "abc", "keys must be in Secrets"),
         ("trigger.cooldown", "six hours", "not a duration"),
-        ("trigger.cooldown", "0h", "a storm of alerts would start a storm of runs"),
-        ("trigger.data", ["/mnt/faces"], "a folder of one pod"),
-        ("trigger.parameters", {"epochs": {"a": 1}}, "no parameter is an object"),
+        ("trigger.cooldown", "0h", "every alert would start a run"),
+        ("trigger.data", ["/mnt/faces"], "a folder of a single pod"),
+        ("trigger.parameters", {"epochs": {"a": 1}}, "parameters are no objects"),
         ("pipelines.host", "", "no host"),
-        ("pipelines.token", "abc", "tokens are never values"),
+        ("pipelines.token", "abc", "tokens must be in Secrets"),
         ("trigger.persistence.size", "much", "not a quantity"),
-        ("exporter.registry.password", "p", "passwords are never values"),
-        ("exporter.runs", ["/runs"], "a folder of one pod"),
-        ("deploy.serviceAccount.name", "", "nobody"),
+        ("exporter.registry.password", "p", "passwords must be in Secrets"),
+        ("exporter.runs", ["/runs"], "a folder of a single pod"),
+        ("deploy.serviceAccount.name", "", "the name is required"),
         ("fullnameOverride", "Lidloop", "not an object's name"),
         ("imagePullSecrets", ["pull"], "objects with a name, as in Kubernetes"),
     ],
 )
-def test_wrong_values(path: str, value: Any, reason: str) -> None:
-    found = places(changed(path, value))
+def test_schema_rejects_wrong_values(path: str, value: Any, reason: str) -> None:
+    found = invalid_paths(changed(path, value))
     assert found, reason
-    assert {place for place in found if not place.startswith(path)} == set(), "refused for another reason"
+    assert {place for place in found if not place.startswith(path)} == set(), "rejected for another reason"
 
 
 @pytest.mark.parametrize(
@@ -141,22 +141,22 @@ def test_wrong_values(path: str, value: Any, reason: str) -> None:
         ("serving.resources.limits", {"cpu": 2, "memory": "2Gi", "nvidia.com/gpu": 1}, "a GPU"),
         ("serving.model.uri", "pvc://models/lidloop/7", "a claim"),
         ("serving.image.registry", "r.example.org:5000/eyes", "a registry with port and path"),
-        ("networkPolicy.servingFrom", [{"namespaceSelector": {}}], "every namespace, but said"),
-        ("global", {"anything": 1}, "Helm's own"),
+        ("networkPolicy.servingFrom", [{"namespaceSelector": {}}], "every namespace, explicitly"),
+        ("global", {"anything": 1}, "values of Helm itself"),
         ("trigger.parameters", {"sources": ["ibug:s3://b/a"], "epochs": 3, "conf": 0.7}, "as in JSON"),
     ],
 )
-def test_right_values(path: str, value: Any, reason: str) -> None:
-    assert places(changed(path, value)) == set(), reason
+def test_schema_accepts_right_values(path: str, value: Any, reason: str) -> None:
+    assert invalid_paths(changed(path, value)) == set(), reason
 
 
-def test_helm_itself_holds_values_to_the_schema() -> None:
+def test_helm_validates_values_by_the_schema() -> None:
     with pytest.raises(RenderError, match="replcas"):
         template("minimal", {"serving": {"replcas": 2}})
 
 
-def test_every_object_is_closed() -> None:
-    """Nothing unknown is taken anywhere, but where a value is a structure of Kubernetes itself."""
+def test_schema_rejects_unknown_keys_everywhere() -> None:
+    """Except in values that are structures of Kubernetes itself."""
     whole = schema().schema
     assert isinstance(whole, dict)
     loose = []
@@ -177,13 +177,13 @@ def test_every_object_is_closed() -> None:
     assert [where for where in loose if not any(name in where for name in own)] == []
 
 
-def test_defaults_and_values_files_fit() -> None:
-    assert places(changed()) == set()
+def test_defaults_and_values_files_match_the_schema() -> None:
+    assert invalid_paths(changed()) == set()
     for path in VALUES.values():
-        assert places(yaml.safe_load(path.read_text())) == set(), path.name
+        assert invalid_paths(yaml.safe_load(path.read_text())) == set(), path.name
 
 
-def test_values_files_name_only_what_is_in_values_yaml() -> None:
+def test_values_files_use_only_documented_values() -> None:
     known = set(leaves(yaml.safe_load((CHART / "values.yaml").read_text())))
     for path in VALUES.values():
         given = set(leaves(yaml.safe_load(path.read_text())))
@@ -192,7 +192,7 @@ def test_values_files_name_only_what_is_in_values_yaml() -> None:
 
 
 def leaves(values: Any, prefix: str = "") -> list[str]:
-    """Paths of all values that are no mappings, or empty ones."""
+    """Paths of all values that are not mappings, or are empty mappings."""
     if not isinstance(values, dict) or not values:
         return [prefix]
     return [
@@ -201,49 +201,57 @@ def leaves(values: Any, prefix: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("values", "changes", "said"),
+    ("values", "changes", "named"),
     [
         (None, {}, "serving.model.uri is missing"),
-        (None, {}, "serving.access is missing: without it the server answers on loopback only"),
+        (None, {}, "serving.access is missing"),
         (None, {}, "registry.database.secret is missing"),
         (None, {}, "registry.auth.secret is missing"),
         (None, {}, "registry.artifacts is missing"),
         (None, {"serving": {"enabled": False}, "registry": {"enabled": False}}, "nothing to install"),
-        ("minimal", {"serving": {"access": {"keysSecret": ""}}}, "Set serving.access.keysSecret"),
-        ("minimal", {"serving": {"access": {"jwt": {"issuer": "i"}}}}, "needs issuer, audience and one of"),
+        ("minimal", {"serving": {"access": {"keysSecret": ""}}}, "serving.access.keysSecret"),
+        ("minimal", {"serving": {"access": {"jwt": {"issuer": "i"}}}}, "serving.access.jwt needs"),
         (
             "minimal",
             {"serving": {"access": {"jwt": {**BOTH, "issuer": "i", "audience": "a"}}}},
-            "needs issuer, audience and one of",
+            "serving.access.jwt needs",
         ),
-        ("minimal", {"serving": {"ingress": INGRESS}}, "KServe makes its own route"),
-        ("minimal", {"serving": {"autoscaling": {"metricsAdapter": True}}}, "needs kind=keda"),
+        ("minimal", {"serving": {"ingress": INGRESS}}, "serving.kserve.clusterLocal=false"),
+        ("minimal", {"serving": {"autoscaling": {"metricsAdapter": True}}}, "kind=keda"),
         ("minimal", {"serving": {"autoscaling": {"kind": "keda"}}}, "autoscaling.prometheus is missing"),
-        ("minimal", {"serving": {"autoscaling": {"min": 7}}}, "is more than serving.autoscaling.max"),
-        ("minimal", {"networkPolicy": {"objectStore": {"to": []}}}, "the bundle comes from an object store"),
-        ("kserve-less", {"serving": {"ingress": {"tlsSecret": ""}}}, "do not travel in clear"),
+        ("minimal", {"serving": {"autoscaling": {"min": 7}}}, "serving.autoscaling.min is larger"),
+        ("minimal", {"networkPolicy": {"objectStore": {"to": []}}}, "bundle is downloaded"),
+        ("kserve-less", {"serving": {"ingress": {"tlsSecret": ""}}}, "serving.ingress needs host"),
         ("kserve-less", {"serving": {"httpRoute": {"enabled": True}}}, "needs parentRefs and hostnames"),
-        ("kserve-less", {"registry": {"ingress": {"enabled": True, "host": "h"}}}, "passwords do not travel"),
-        ("kserve-less", {"networkPolicy": {"database": {"to": []}}}, "keeps its tables in Postgres"),
-        ("kserve-less", {"networkPolicy": {"objectStore": {"to": []}}}, "the registry keeps bundles"),
-        ("production", {"networkPolicy": {"identityProvider": {"to": []}}}, "jwksUrl is fetched from there"),
-        ("production", {"trigger": {"keysSecret": ""}}, "the trigger is never open"),
+        (
+            "kserve-less",
+            {"registry": {"ingress": {"enabled": True, "host": "h"}}},
+            "registry.ingress needs host and tlsSecret",
+        ),
+        ("kserve-less", {"networkPolicy": {"database": {"to": []}}}, "networkPolicy.database.to is missing"),
+        ("kserve-less", {"networkPolicy": {"objectStore": {"to": []}}}, "registry stores bundles"),
+        (
+            "production",
+            {"networkPolicy": {"identityProvider": {"to": []}}},
+            "networkPolicy.identityProvider.to is missing",
+        ),
+        ("production", {"trigger": {"keysSecret": ""}}, "trigger.keysSecret is missing"),
         ("production", {"trigger": {"enabled": False}}, "set trigger.enabled=true"),
         (
             "production",
             {"pipelines": {"tokenSecret": "t", "serviceAccountToken": True}},
-            "exclude each other",
+            "pipelines.tokenSecret and pipelines.serviceAccountToken exclude",
         ),
-        ("production", {"pipelines": {"serviceAccountToken": True}}, "namespace is missing"),
-        ("production", {"networkPolicy": {"pipelines": {"to": []}}}, "runs are started and watched there"),
-        ("production", {"exporter": {"registry": {"secret": ""}}}, "a user of the registry who may read"),
-        ("production", {"registry": {"enabled": False}}, "this release has no registry to read"),
+        ("production", {"pipelines": {"serviceAccountToken": True}}, "pipelines.namespace is missing"),
+        ("production", {"networkPolicy": {"pipelines": {"to": []}}}, "networkPolicy.pipelines.to is missing"),
+        ("production", {"exporter": {"registry": {"secret": ""}}}, "exporter.registry.secret is missing"),
+        ("production", {"registry": {"enabled": False}}, "exporter.registry.uri is missing"),
         (
             "production",
             {"exporter": {"registry": {"uri": "https://m.example.org"}}},
             "networkPolicy.registry.to is missing",
         ),
-        ("production", {"monitoring": {"alertmanager": {"secret": ""}}}, "that Alertmanager shows"),
+        ("production", {"monitoring": {"alertmanager": {"secret": ""}}}, "alertmanager.secret is missing"),
         (
             "kserve-less",
             {
@@ -252,17 +260,17 @@ def leaves(values: Any, prefix: str = "") -> list[str]:
                 "exporter": {"registry": {"uri": "http://m"}, "runs": ["s3://bucket/runs"]},
                 "networkPolicy": {"objectStore": {"to": []}},
             },
-            "the exporter reads runs from an object store",
+            "exporter reads runs",
         ),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_said(values: str | None, changes: dict[str, Any], said: str) -> None:
+def test_checks_name_the_missing_value(values: str | None, changes: dict[str, Any], named: str) -> None:
     with pytest.raises(RenderError) as error:
         template(values, changes)
-    assert said in str(error.value)
+    assert named in str(error.value)
 
 
-def test_all_that_is_missing_is_said_at_once() -> None:
+def test_checks_list_all_errors_at_once() -> None:
     with pytest.raises(RenderError) as error:
         template()
     assert str(error.value).count("\n- ") == 7

@@ -1,4 +1,4 @@
-"""docs/INSTALL.md: what it names is there."""
+"""docs/INSTALL.md: names existing paths, values, Secrets, scopes, versions and addresses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXT = (ROOT / "docs" / "INSTALL.md").read_text()
 SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)).replace("\\\n", " ")
 
 
-def test_paths_are_there() -> None:
+def test_paths_exist() -> None:
     named = set(re.findall(r"(?<![\w/])(?:charts|k8s|pipelines)/[\w./-]*\w", TEXT))
     assert len(named) > 8
     assert {path for path in named if not (ROOT / path).exists()} == set()
@@ -37,13 +37,13 @@ def test_commands_of_lidloop_exist() -> None:
         assert set(re.findall(r"(--[\w-]+)", rest)) <= options, (first, second)
 
 
-def test_scopes_of_keys_exist() -> None:
+def test_scopes_exist() -> None:
     named = set(re.findall(r"--scope (\S+)", SHELL))
     assert named == {START, READ, ALERTS}
 
 
-def value(path: str) -> bool:
-    """Whether the chart has a value of this path."""
+def has_value(path: str) -> bool:
+    """True if the chart has a value with this path."""
     node = yaml.safe_load((CHART / "values.yaml").read_text())
     for key in path.split("."):
         if not isinstance(node, dict) or key not in node:
@@ -52,15 +52,15 @@ def value(path: str) -> bool:
     return True
 
 
-def test_values_that_are_set_exist() -> None:
+def test_values_exist() -> None:
     top = "|".join(yaml.safe_load((CHART / "values.yaml").read_text()))
     named = set(re.findall(rf"(?:`|--set )((?:{top})\.[\w.]*\w)", TEXT))
     assert len(named) > 20
-    assert [path for path in named if not value(path)] == []
+    assert [path for path in named if not has_value(path)] == []
 
 
 def secrets(part: Any) -> set[str]:
-    """Names of all Secrets that objects name."""
+    """Names of all Secrets that objects refer to."""
     if isinstance(part, list):
         return set().union(*map(secrets, part))
     if not isinstance(part, dict):
@@ -74,7 +74,7 @@ def secrets(part: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("values", VALUES)
-def test_every_secret_is_made(values: str) -> None:
+def test_every_secret_is_created(values: str) -> None:
     named = secrets(template(values))
     assert len(named) > 1
     for name in named:
@@ -82,13 +82,13 @@ def test_every_secret_is_made(values: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", ["laptop", "production"])
-def test_every_secret_of_runs_is_made(overlay: str) -> None:
+def test_every_secret_of_runs_is_created(overlay: str) -> None:
     settings = read_cluster(ROOT / "k8s" / "overlays" / overlay / "cluster.yaml")
     for name in (settings.store_secret, settings.registry_secret):
         assert re.search(rf"-n (kubeflow|\$N) create secret generic {name} ", SHELL), name
 
 
-def test_keys_of_secrets_agree() -> None:
+def test_keys_of_secrets_match_the_chart() -> None:
     text = yaml.safe_dump_all([*template("production"), *template("minimal")])
     assert set(re.findall(r"--from-literal=([\w-]+)=", SHELL)) == {
         "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "uri", "username", "password", "session-key", "key",
@@ -98,7 +98,7 @@ def test_keys_of_secrets_agree() -> None:
         assert key in text, key
 
 
-def test_versions_agree() -> None:
+def test_versions_match_the_chart() -> None:
     image = yaml.safe_load((CHART / "values.yaml").read_text())["registry"]["image"]
     assert f"`{image['repository']}:{image['tag']}`" in TEXT
     kserve = STORAGE_INITIALIZER["image"].split(":v")[1]
@@ -106,7 +106,7 @@ def test_versions_agree() -> None:
     assert TEXT.count(f"--version v{kserve}") == 2
 
 
-def test_addresses_agree() -> None:
+def test_addresses_match_the_chart() -> None:
     registry = one(template("production"), "Service", "lidloop-registry")
     assert registry["spec"]["ports"][0]["port"] == 80
     for overlay in ("laptop", "production"):

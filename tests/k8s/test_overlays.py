@@ -1,4 +1,4 @@
-"""k8s/: every overlay builds, is what Kubernetes takes, and has room for the values that go with it."""
+"""k8s/: every overlay builds, matches the schemas of Kubernetes, and has quota for its values file."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def build(overlay: str) -> list[Object]:
     return kustomize(K8S / "overlays" / overlay)
 
 
-def test_there_is_one_for_a_laptop_and_one_for_production() -> None:
+def test_overlays_exist() -> None:
     assert OVERLAYS == ["laptop", "production"]
 
 
 @every
-def test_schemas(overlay: str) -> None:
+def test_objects_match_the_schemas_of_kubernetes(overlay: str) -> None:
     for item in build(overlay):
         for version in KUBERNETES:
             assert errors(item, version) == []
 
 
 @every
-def test_house_rules(overlay: str) -> None:
+def test_objects_follow_the_project_rules(overlay: str) -> None:
     assert breaches(build(overlay)) == []
 
 
 @every
-def test_the_namespace_enforces_restricted(overlay: str) -> None:
+def test_namespace_enforces_restricted(overlay: str) -> None:
     labels = one(build(overlay), "Namespace")["metadata"]["labels"]
     prefix = "pod-security.kubernetes.io/"
     assert {k: labels[prefix + k] for k in ("enforce", "audit", "warn")} == dict.fromkeys(
@@ -56,7 +56,7 @@ def test_the_namespace_enforces_restricted(overlay: str) -> None:
 
 
 @every
-def test_everything_is_closed(overlay: str) -> None:
+def test_all_traffic_is_denied(overlay: str) -> None:
     objects = build(overlay)
     pod, other = End("lidloop", {"any": "pod"}), End("default", {"a": "b"})
     for port in (53, 443, 8080):
@@ -66,13 +66,13 @@ def test_everything_is_closed(overlay: str) -> None:
 
 
 @every
-def test_nothing_opens_itself_to_the_world(overlay: str) -> None:
+def test_quota_forbids_node_ports_and_load_balancers(overlay: str) -> None:
     hard = one(build(overlay), "ResourceQuota", "lidloop")["spec"]["hard"]
     assert (hard["services.nodeports"], hard["services.loadbalancers"]) == ("0", "0")
 
 
 @every
-def test_training_gives_way(overlay: str) -> None:
+def test_training_has_lower_priority_than_serving(overlay: str) -> None:
     classes = {o["metadata"]["name"]: o for o in build(overlay) if o["kind"] == "PriorityClass"}
     training, serving = classes["lidloop-training"], classes["lidloop-serving"]
     assert training["value"] < 0 < serving["value"]
@@ -83,18 +83,18 @@ def test_training_gives_way(overlay: str) -> None:
 
 
 @every
-def test_gpus(overlay: str) -> None:
+def test_gpu_quota(overlay: str) -> None:
     objects = build(overlay)
     quota = one(objects, "ResourceQuota", "lidloop-gpus")
     assert quota["metadata"]["namespace"] == "kubeflow"
-    # Anything more would refuse KFP's own pods.
+    # A quota of CPU or memory would reject KFP's own pods.
     assert set(quota["spec"]["hard"]) == {"requests.nvidia.com/gpu"}
     assert one(objects, "ResourceQuota", "lidloop")["spec"]["hard"]["requests.nvidia.com/gpu"] == "0"
 
 
 @every
-def test_what_steps_are_given(overlay: str) -> None:
-    """The settings that the pipeline is compiled with fit the overlay's quota, nodes and store."""
+def test_cluster_settings_fit_the_overlay(overlay: str) -> None:
+    """The settings of the compiled pipeline match the overlay's quota, nodes and object store."""
     settings = read_cluster(K8S / "overlays" / overlay / "cluster.yaml")
     quota = one(build(overlay), "ResourceQuota", "lidloop-gpus")["spec"]["hard"]["requests.nvidia.com/gpu"]
     assert settings.accelerator == "nvidia.com/gpu"
@@ -111,7 +111,7 @@ def test_what_steps_are_given(overlay: str) -> None:
 
 
 @every
-def test_the_launcher_of_kfp(overlay: str) -> None:
+def test_settings_of_the_kfp_launcher(overlay: str) -> None:
     """Keys and types that KFP's launcher reads."""
     launcher = one(build(overlay), "ConfigMap", "kfp-launcher")
     assert launcher["metadata"]["namespace"] == "kubeflow"
@@ -127,8 +127,8 @@ def test_the_launcher_of_kfp(overlay: str) -> None:
     assert set(credentials["secretRef"]) == {"secretName", "accessKeyKey", "secretKeyKey"}
 
 
-def test_the_laptop_reaches_its_store() -> None:
-    """KFP closes SeaweedFS to other namespaces; the overlay opens it to serving of the minimal values."""
+def test_laptop_overlay_opens_seaweedfs_to_serving() -> None:
+    """KFP denies other namespaces access to SeaweedFS."""
     objects = [*build("laptop"), *template("minimal")]
     serving = End("lidloop", pods(objects)["InferenceService/lidloop-serving"]["metadata"]["labels"])
     store = End("kubeflow", {"app": "seaweedfs"})
@@ -143,8 +143,8 @@ def test_the_laptop_reaches_its_store() -> None:
 
 
 @every
-def test_trigger_and_exporter_reach_kubeflow_pipelines(overlay: str) -> None:
-    """KFP lets its own namespace in alone; the overlay opens its API to two, and to no other pod."""
+def test_overlay_opens_the_kfp_api_to_trigger_and_exporter_only(overlay: str) -> None:
+    """KFP denies other namespaces access to its API."""
     closed: Object = {
         "kind": "NetworkPolicy",
         "metadata": {"namespace": "kubeflow"},
@@ -181,7 +181,7 @@ def amount(quantity: Any) -> Fraction:
 
 
 def need(spec: Object, kind: str, what: str) -> Fraction:
-    """What a pod counts for: the sum of its containers, or its largest init container where that is more."""
+    """Resources of a pod: the sum of its containers, or its largest init container if that is more."""
     sums = [amount(c["resources"][kind][what]) for c in spec["containers"]]
     first = [amount(c["resources"][kind][what]) for c in spec.get("initContainers", [])]
     return max(sum(sums, Fraction(0)), *first, Fraction(0))
@@ -191,8 +191,8 @@ def need(spec: Object, kind: str, what: str) -> Fraction:
     ("overlay", "values", "serving"),
     [("production", "production", 12), ("laptop", "minimal", 1), ("laptop", "kserve-less", 2)],
 )
-def test_the_quota_has_room(overlay: str, values: str, serving: int) -> None:
-    """For as many serving pods as may be, one more during a rollout, and the registry."""
+def test_quota_suffices(overlay: str, values: str, serving: int) -> None:
+    """For the maximum number of serving pods, one more during a rollout, and the other components."""
     objects = template(values)
     found = pods(objects)
     hard = one(build(overlay), "ResourceQuota", "lidloop")["spec"]["hard"]
@@ -208,7 +208,7 @@ def test_the_quota_has_room(overlay: str, values: str, serving: int) -> None:
 
 
 @every
-def test_no_container_is_too_large(overlay: str) -> None:
+def test_containers_stay_below_the_limit_range(overlay: str) -> None:
     [limit] = one(build(overlay), "LimitRange")["spec"]["limits"]
     for values in ("production", "kserve-less", "minimal"):
         for pod in pods(template(values)).values():
@@ -217,5 +217,5 @@ def test_no_container_is_too_large(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(K8S.rglob("*.yaml")), ids=lambda path: str(path.relative_to(K8S)))
-def test_yaml(path: Path) -> None:
+def test_yaml_style(path: Path) -> None:
     assert slips(path) == []

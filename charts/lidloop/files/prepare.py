@@ -1,8 +1,8 @@
-"""What comes before the registry's server: migrate its tables, write the settings of its authentication.
+"""Init container of the registry: migrates MLflow's tables and writes the settings of its authentication.
 
-Runs in the registry's image as an init container. From the environment: MLFLOW_BACKEND_STORE_URI and
-LIDLOOP_AUTH_DATABASE (URIs), LIDLOOP_DEFAULT_PERMISSION, and MLFLOW_AUTH_CONFIG_PATH, the file to write: it
-holds a password, so it belongs on a memory-backed volume. Running it again changes nothing.
+It runs in the registry's image. Environment variables: MLFLOW_BACKEND_STORE_URI and LIDLOOP_AUTH_DATABASE
+(URIs), LIDLOOP_DEFAULT_PERMISSION, and MLFLOW_AUTH_CONFIG_PATH, the file to write. That file contains a
+password, so it must be on a memory-backed volume. Running it again changes nothing.
 """
 
 import configparser
@@ -15,23 +15,23 @@ from sqlalchemy.exc import SQLAlchemyError
 
 
 def migrate(uri: str) -> None:
-    """Bring the tables of runs and models to this MLflow's version, or make them.
+    """Migrate the tables of runs and models to this MLflow's version, or create them.
 
-    It is ``mlflow db upgrade``, in this process: on a command line the URI would show its password. The
-    server itself migrates the tables of users when it starts.
+    The same as ``mlflow db upgrade``, but in this process, because a command line would expose the password
+    in the URI. The server itself migrates the tables of users when it starts.
     """
     upgrade.main([uri], standalone_mode=False)
 
 
 def write_settings(path: Path, uri: str, permission: str) -> None:
-    """Write the file that MLflow's basic authentication reads, for its owner only."""
+    """Write the settings of MLflow's basic authentication, readable by their owner only."""
     settings = configparser.ConfigParser()
     settings["mlflow"] = {
         "default_permission": permission,
         "database_uri": uri.replace("%", "%%"),
         "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
-        # Checking a password takes a core for a good part of a second, and a client sends it with each of its
-        # dozens of requests. So long may one that was changed still be taken by another worker.
+        # Checking a password takes up to a second of a core, and a client sends it with each of dozens of
+        # requests. For this long, another worker may still accept a password that was changed.
         "auth_cache_ttl_seconds": "10",
     }
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -39,11 +39,11 @@ def write_settings(path: Path, uri: str, permission: str) -> None:
 
 
 def main() -> None:
-    """Do both."""
+    """Migrate, then write the settings; exit with a message if the database fails."""
     try:
         migrate(os.environ["MLFLOW_BACKEND_STORE_URI"])
     except SQLAlchemyError as error:
-        # The driver's own message: SQLAlchemy's may repeat what was sent.
+        # The driver's own message only: SQLAlchemy's may contain statements with their values.
         sys.exit(f"the registry's database cannot be migrated: {getattr(error, 'orig', None) or type(error)}")
     write_settings(
         Path(os.environ["MLFLOW_AUTH_CONFIG_PATH"]),

@@ -13,7 +13,7 @@
 {{- printf "%s-%s" (include "lidloop.fullname" (first .)) (last .) -}}
 {{- end -}}
 
-{{- /* Labels that select a component's pods; they never change. Call with (list . "serving"). */ -}}
+{{- /* Labels that select a component's pods. A Deployment's selector is immutable, so never change them. Call with (list . "serving"). */ -}}
 {{- define "lidloop.selector" -}}
 app.kubernetes.io/name: {{ (first .).Chart.Name }}
 app.kubernetes.io/instance: {{ (first .).Release.Name }}
@@ -65,12 +65,12 @@ runAsNonRoot: true
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 
-{{- /* A number as YAML wrote it: Helm holds 10000000 as 1e+07, which no program reads as a whole number. */ -}}
+{{- /* A number as written in YAML: Helm stores 10000000 as the float 1e+07, which programs do not parse as an integer. */ -}}
 {{- define "lidloop.text" -}}
 {{- if and (kindIs "float64" .) (eq (floor .) .) -}}{{ printf "%.0f" . }}{{- else -}}{{ . }}{{- end -}}
 {{- end -}}
 
-{{- /* Where pods may be placed. Call with .Values.serving. */ -}}
+{{- /* Scheduling of pods: node selector, tolerations, affinity, priority. Call with .Values.serving. */ -}}
 {{- define "lidloop.placement" -}}
 {{- with .nodeSelector }}
 nodeSelector:
@@ -89,7 +89,7 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{- /* Credentials of the object store as environment, the names that S3 clients share. */ -}}
+{{- /* Credentials of the object store as environment variables, by the names that all S3 clients read. */ -}}
 {{- define "lidloop.objectStore.credentials" -}}
 {{- with .Values.objectStore.secret }}
 - name: AWS_ACCESS_KEY_ID
@@ -153,7 +153,7 @@ spec:
           {{- end }}
 {{- end -}}
 
-{{- /* Where the object store is and which CA it is trusted by, as environment of `lidloop store` and MLflow. */ -}}
+{{- /* Endpoint, region and CA of the object store, as environment variables of `lidloop store` and MLflow. */ -}}
 {{- define "lidloop.objectStore.settings" -}}
 {{- with .Values.objectStore.endpoint }}
 - {name: AWS_ENDPOINT_URL, value: {{ . | quote }}}
@@ -164,7 +164,7 @@ spec:
 {{- end }}
 {{- end -}}
 
-{{- /* A Service that only pods and port-forwards reach. Call with (list . "registry" port). */ -}}
+{{- /* A ClusterIP Service. Call with (list . "registry" port). */ -}}
 {{- define "lidloop.service" -}}
 {{- $component := list (index . 0) (index . 1) -}}
 apiVersion: v1
@@ -179,7 +179,7 @@ spec:
     - {name: http, port: {{ last . }}, targetPort: http, protocol: TCP, appProtocol: http}
 {{- end -}}
 
-{{- /* A ServiceAccount without a token. Call with (list . "registry" annotations). */ -}}
+{{- /* A ServiceAccount whose token is not mounted. Call with (list . "registry" annotations). */ -}}
 {{- define "lidloop.serviceAccount" -}}
 {{- $component := list (index . 0) (index . 1) -}}
 apiVersion: v1
@@ -207,7 +207,7 @@ http://{{ include "lidloop.component" (list $root (index . 1)) }}.{{ $root.Relea
       {{- include "lidloop.selector" . | nindent 6 }}
 {{- end -}}
 
-{{- /* Metadata of an object in another namespace; its name says whose it is. Call with (list . "trigger" namespace). */ -}}
+{{- /* Metadata of an object in another namespace. Call with (list . "trigger" namespace). */ -}}
 {{- define "lidloop.metadataIn" -}}
 {{- $component := list (index . 0) (index . 1) -}}
 name: {{ include "lidloop.component" $component }}
@@ -235,7 +235,7 @@ spec:
       {{- include "lidloop.scrape" $root | nindent 6 }}
 {{- end -}}
 
-{{- /* How metrics are scraped. */ -}}
+{{- /* Path and interval of a scrape. */ -}}
 {{- define "lidloop.scrape" -}}
 path: /metrics
 interval: {{ .Values.monitoring.interval }}

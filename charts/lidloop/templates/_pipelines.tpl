@@ -1,11 +1,12 @@
-{{- /* File of the bearer token that Kubeflow Pipelines wants; empty for none, or the one that is found by itself. */ -}}
+{{- /* File of the bearer token for Kubeflow Pipelines; empty for none, and for the ServiceAccount's own, which the client
+finds by itself. */ -}}
 {{- define "lidloop.pipelines.tokenFile" -}}
 {{- if .Values.pipelines.tokenSecret -}}
 /etc/lidloop/pipelines-token/{{ .Values.pipelines.tokenKey }}
 {{- end -}}
 {{- end -}}
 
-{{- /* File of the CA that signs its certificate; empty for public ones. */ -}}
+{{- /* File of the private CA of Kubeflow Pipelines; empty for public CAs. */ -}}
 {{- define "lidloop.pipelines.caFile" -}}
 {{- if .Values.pipelines.caConfigMap -}}/etc/lidloop/pipelines-ca/ca.crt{{- end -}}
 {{- end -}}
@@ -37,7 +38,7 @@
 {{- end }}
 {{- end -}}
 
-{{- /* Binding of a component's ServiceAccount to the Role of its name in the profile. Call with (list . "trigger"). */ -}}
+{{- /* RoleBinding of a component's ServiceAccount to the Role of the same name in the profile. Call with (list . "trigger"). */ -}}
 {{- define "lidloop.pipelines.roleBinding" -}}
 {{- $root := first . -}}
 apiVersion: rbac.authorization.k8s.io/v1

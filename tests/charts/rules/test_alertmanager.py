@@ -1,4 +1,4 @@
-"""charts/lidloop/files/alertmanager.yaml: amtool takes it, and every alert goes where it should."""
+"""charts/lidloop/files/alertmanager.yaml: valid for amtool, and every alert gets the right receivers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ CONFIG: Final = CHART / "files" / "alertmanager.yaml"
 amtool = pytest.mark.skipif(shutil.which("amtool") is None, reason="amtool is not installed")
 
 
-def amtool_says(*arguments: object) -> str:
+def run_amtool(*arguments: object) -> str:
     made = subprocess.run(["amtool", *map(str, arguments)], capture_output=True, text=True)
     assert made.returncode == 0, made.stdout + made.stderr
     return made.stdout
 
 
 @amtool
-def test_amtool_takes_it() -> None:
-    assert "3 receivers" in amtool_says("check-config", CONFIG)
+def test_amtool_accepts_the_configuration() -> None:
+    assert "3 receivers" in run_amtool("check-config", CONFIG)
 
 
 @amtool
@@ -35,29 +35,26 @@ def test_amtool_takes_it() -> None:
         (
             {"severity": "ticket", "lidloop_action": "iterate"},
             "trigger,ticket",
-            "a run, and somebody reads it",
+            "starts a run and is a ticket",
         ),
-        ({"severity": "page"}, "page", "wakes somebody"),
-        ({"severity": "ticket"}, "ticket", "waits"),
-        ({}, "ticket", "an alert of others is not lost"),
+        ({"severity": "page"}, "page", "page"),
+        ({"severity": "ticket"}, "ticket", "ticket"),
+        ({}, "ticket", "alerts without a severity are tickets"),
         ({"severity": "page", "lidloop_action": "iterate"}, "trigger,page", "both"),
         ({"severity": "ticket", "lidloop_action": "other"}, "ticket", "only iterate starts a run"),
     ],
 )
-def test_routes(labels: dict[str, str], receivers: str, why: str) -> None:
+def test_alert_is_routed_to(labels: dict[str, str], receivers: str, why: str) -> None:
     asked = [f"{name}={value}" for name, value in {"alertname": "LidloopX", **labels}.items()]
-    assert amtool_says("config", "routes", "test", f"--config.file={CONFIG}", *asked).strip() == receivers, (
-        why
-    )
+    assert run_amtool("config", "routes", "test", f"--config.file={CONFIG}", *asked).strip() == receivers, why
 
 
 @amtool
-def test_routes_of_our_alerts() -> None:
-    """Each with the labels that its rule gives it."""
+def test_every_alert_of_the_rules_is_routed_by_its_severity() -> None:
     every = {tuple(sorted(rule["labels"].items())) for rule in alerts()}
     for labels in every:
         asked = [f"{name}={value}" for name, value in labels]
-        told = amtool_says("config", "routes", "test", f"--config.file={CONFIG}", *asked).strip()
+        told = run_amtool("config", "routes", "test", f"--config.file={CONFIG}", *asked).strip()
         assert dict(labels)["severity"] == told.rpartition(",")[2]
         assert ("trigger" in told) == (dict(labels).get("lidloop_action") == "iterate")
 
@@ -67,13 +64,13 @@ def config() -> dict[str, Any]:
     return content
 
 
-def test_secrets_are_files() -> None:
+def test_secrets_are_read_from_files() -> None:
     for receiver in config()["receivers"]:
         for hook in receiver["webhook_configs"]:
             assert set(hook["http_config"]["authorization"]) == {"type", "credentials_file"}
 
 
-def test_inhibitions_speak_of_alerts_that_exist() -> None:
+def test_inhibitions_name_existing_alerts() -> None:
     for rule in config()["inhibit_rules"]:
         for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
             name, _, values = matcher.replace("=~", "=").partition("=")
@@ -81,8 +78,8 @@ def test_inhibitions_speak_of_alerts_that_exist() -> None:
                 assert set(values.strip('"').split("|")) <= ALERTS
 
 
-def test_a_drift_is_never_held_back() -> None:
-    """No inhibition keeps an alert that starts a run from the trigger, but a page of the same alert."""
+def test_alerts_that_start_runs_are_not_inhibited() -> None:
+    """Except by a page of the same alert."""
     starting = {rule["alert"] for rule in alerts() if "lidloop_action" in rule["labels"]}
     for rule in config()["inhibit_rules"]:
         named = " ".join(rule["target_matchers"])

@@ -1,5 +1,4 @@
-"""charts/lidloop/files/rules: every alert fires when it should and is silent when it should not (promtool),
-reads only metrics that exist, and leads to a runbook."""
+"""charts/lidloop/files/rules: when alerts fire, that their metrics exist, and that each has a runbook."""
 
 from __future__ import annotations
 
@@ -25,8 +24,8 @@ ALERTS: Final = {
     "LidloopLatencyBudgetBurn", "LidloopServingNotReady", "LidloopServingSaturated", "LidloopRegistryDown",
     "LidloopExporterStale", "LidloopCertificateExpiring", "LidloopStorageFull",
 }  # fmt: skip
-ELSEWHERE: Final = {"up", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
-"""Metrics of others: Prometheus' own, and the kubelet's."""
+FOREIGN: Final = {"up", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
+"""Metrics of Prometheus itself and of the kubelet."""
 
 promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 
@@ -42,13 +41,12 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def key(name: str, labels: dict[str, str]) -> tuple[str, str, str | None]:
-    """What tells rules of one alert apart."""
+    """Identity of a rule among those of the same alert."""
     return name, labels["severity"], labels.get("subject")
 
 
 @promtool
-def test_promtool_takes_them() -> None:
-    """Its linter is silent, too."""
+def test_promtool_and_its_linter_accept_the_rules() -> None:
     made = subprocess.run(
         ["promtool", "check", "rules", "--lint-fatal", *RULES], capture_output=True, text=True
     )
@@ -56,7 +54,7 @@ def test_promtool_takes_them() -> None:
 
 
 @promtool
-def test_they_fire_when_they_should_and_are_silent_when_they_should_not() -> None:
+def test_alerts_fire_when_they_should_and_only_then() -> None:
     with ThreadPoolExecutor() as pool:
         made = pool.map(
             lambda path: subprocess.run(["promtool", "test", "rules", path], capture_output=True, text=True),
@@ -67,8 +65,7 @@ def test_they_fire_when_they_should_and_are_silent_when_they_should_not() -> Non
     assert failed == []
 
 
-def test_every_alert_has_both_cases() -> None:
-    """One where it fires, and one where it is asked for and does not, for each severity."""
+def test_every_rule_has_a_firing_and_a_silent_case() -> None:
     fires, silent = set(), set()
     every = {key(rule["alert"], rule["labels"]) for rule in alerts()}
     for path in TESTS:
@@ -81,11 +78,11 @@ def test_every_alert_has_both_cases() -> None:
     assert silent == every
 
 
-def test_all_that_was_promised_is_there() -> None:
+def test_all_alerts_are_defined() -> None:
     assert {rule["alert"] for rule in alerts()} == ALERTS
 
 
-def test_labels_and_annotations() -> None:
+def test_alerts_have_severity_and_annotations() -> None:
     for rule in alerts():
         assert rule["labels"]["severity"] in ("page", "ticket"), rule
         assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}, rule
@@ -94,59 +91,59 @@ def test_labels_and_annotations() -> None:
     assert starting == {"LidloopTrafficDrift"}
 
 
-def test_every_alert_leads_to_a_runbook_and_every_runbook_to_an_alert() -> None:
+def test_alerts_and_runbooks_match() -> None:
     linked = {rule["alert"]: rule["annotations"]["runbook_url"].rpartition("/")[2] for rule in alerts()}
     assert linked == {name: f"{name}.md" for name in ALERTS}
     assert {path.name for path in RUNBOOKS.glob("Lidloop*.md")} == set(linked.values())
 
 
 @pytest.mark.parametrize("name", sorted(ALERTS))
-def test_runbooks_say_what_they_should(name: str) -> None:
+def test_runbook_has_the_three_sections(name: str) -> None:
     text = (RUNBOOKS / f"{name}.md").read_text()
     assert text.startswith(f"# {name}\n")
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["What it means", "How to look", "What to do"]
 
 
-def test_recorded_names() -> None:
-    """level:metric:operations, and each is used: by a rule or by a dashboard."""
+def test_recorded_series_are_named_by_convention_and_used() -> None:
+    """level:metric:operations; used by a rule or a dashboard."""
     records = [rule["record"] for rule in rules() if "record" in rule]
     assert len(set(records)) == len(records)
     readers = [rule["expr"] for rule in rules()]
     readers += [path.read_text() for path in (CHART / "files" / "dashboards").glob("*.json")]
     for name in records:
         assert re.fullmatch(r"[a-z_]+:lidloop_[a-z_]+:[a-z0-9_]+", name), name
-        assert any(re.search(rf"{name}\b", text) for text in readers), f"nobody reads {name}"
+        assert any(re.search(rf"{name}\b", text) for text in readers), f"{name} is not used"
 
 
-def test_every_metric_exists() -> None:
-    """In docs/METRICS.md, which is made from the code."""
+def test_rules_read_existing_metrics() -> None:
+    """docs/METRICS.md, which is generated from the code, lists them."""
     known = set(re.findall(r"^\| `(lidloop_\w+)`", (ROOT / "docs" / "METRICS.md").read_text(), re.MULTILINE))
     assert len(known) > 30
     own = {rule["record"] for rule in rules() if "record" in rule}
     for rule in rules():
         asked = metrics(rule["expr"])
         assert asked, rule
-        assert asked - own - known - ELSEWHERE == set(), rule
+        assert asked - own - known - FOREIGN == set(), rule
 
 
 def metrics(expr: str) -> set[str]:
-    """Names of the series that an expression reads, without what a histogram adds to its own."""
+    """Names of the series that an expression reads, without the suffixes of histograms."""
     bare = re.sub(r'\{[^}]*\}|"[^"]*"|\b(by|on|ignoring|group_left|without) \([^)]*\)', "", expr)
     found = re.findall(r"\b(?:\w+:)?(?:lidloop_\w+(?::\w+)?|kubelet_\w+|up)\b", bare)
     return {re.sub(r"(_seconds)_(bucket|count|sum)$", r"\1", name) for name in found}
 
 
-def test_what_a_metric_is() -> None:
+def test_metrics_of_an_expression_are_found() -> None:
     expr = (
         'sum by (up) (rate(lidloop_a_seconds_bucket{le="1"}[5m])) and on (lidloop_x) job:lidloop_b:sum > up'
     )
     assert metrics(expr) == {"lidloop_a_seconds", "job:lidloop_b:sum", "up"}
 
 
-def test_the_table_of_alerts_is_up_to_date() -> None:
+def test_table_of_alerts_is_up_to_date() -> None:
     from benchmarks.pages.alerts import PAGE, document
     from benchmarks.pages.alerts import alerts as listed
 
-    assert document(PAGE.read_text(), listed()) == PAGE.read_text(), "run: python benchmarks/pages/alerts.py"
+    assert document(PAGE.read_text(), listed()) == PAGE.read_text(), "run: python -m benchmarks.pages.alerts"
     with pytest.raises(ValueError, match="has no"):
         document("# nothing", [])

@@ -1,4 +1,4 @@
-"""templates/NOTES.txt. Helm shows it only against a cluster; here a template of a copied chart shows it."""
+"""templates/NOTES.txt, rendered by a template of a copied chart: Helm prints it only with a cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ data:
 
 @pytest.fixture(scope="module")
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the chart that shows its notes in a ConfigMap."""
+    """A copy of the chart that renders its notes into a ConfigMap."""
     copy = tmp_path_factory.mktemp("chart") / "lidloop"
     shutil.copytree(CHART, copy)
     notes = copy / "templates" / "NOTES.txt"
@@ -35,7 +35,7 @@ def notes(chart: Path, values: str, changes: dict[str, Any] | None = None) -> st
     return str(one(template(values, changes, chart=chart), "ConfigMap", "notes")["data"]["notes"])
 
 
-def test_kserve(chart: Path) -> None:
+def test_notes_on_kserve(chart: Path) -> None:
     text = notes(chart, "production")
     assert "Serving s3://lidloop/models/lidloop/7 (version 7)" in text
     assert "inferenceservice/lidloop-serving" in text
@@ -45,7 +45,7 @@ def test_kserve(chart: Path) -> None:
     assert "is not a diagnosis" in text
 
 
-def test_trigger_and_exporter(chart: Path) -> None:
+def test_notes_of_trigger_and_exporter(chart: Path) -> None:
     text = notes(chart, "production", {"trigger": {"service": {"port": 81}}})
     assert "service/lidloop-trigger 8090:81" in text
     assert "http://lidloop-exporter.lidloop.svc:9108/metrics" in text
@@ -53,15 +53,15 @@ def test_trigger_and_exporter(chart: Path) -> None:
     assert "metrics" not in notes(chart, "minimal")
 
 
-def test_without_kserve(chart: Path) -> None:
+def test_notes_without_kserve(chart: Path) -> None:
     text = notes(chart, "kserve-less", {"serving": {"service": {"port": 8000}}})
     assert "deployment/lidloop-serving" in text
     assert "service/lidloop-serving 8080:8000" in text
     assert "Bearer $KEY" in text
 
 
-def test_nobody_may_call_yet(chart: Path) -> None:
-    said = "Nobody in the cluster may call it yet: networkPolicy.servingFrom is empty."
+def test_notes_warn_about_an_empty_network_policy(chart: Path) -> None:
+    said = "networkPolicy.servingFrom is empty"
     assert said in notes(chart, "minimal")
     assert said not in notes(chart, "production")
     assert "registry" not in notes(chart, "minimal").lower()

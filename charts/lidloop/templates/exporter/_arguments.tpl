@@ -1,4 +1,4 @@
-{{- /* Arguments of `lidloop exporter`; tests hold them to its command line. */ -}}
+{{- /* Arguments of `lidloop exporter`; tests parse them with its own command line. */ -}}
 {{- define "lidloop.exporter.arguments" -}}
 {{- $exporter := .Values.exporter -}}
 - --host=0.0.0.0

@@ -1,4 +1,4 @@
-{{- /* Environment that the migration and the server share. */ -}}
+{{- /* Environment variables of both the migration and the server. */ -}}
 {{- define "lidloop.registry.environment" -}}
 - {name: HOME, value: /tmp}
 - {name: MLFLOW_DISABLE_TELEMETRY, value: "true"}
@@ -7,7 +7,7 @@
   valueFrom: {secretKeyRef: {name: {{ .Values.registry.database.secret }}, key: {{ .Values.registry.database.key }}}}
 {{- end -}}
 
-{{- /* Host headers that MLflow answers to: the Service by each of its names, the Ingress, and what else is given. */ -}}
+{{- /* Accepted Host headers: all names of the Service, the Ingress' host, and registry.allowedHosts. */ -}}
 {{- define "lidloop.registry.hosts" -}}
 {{- $name := include "lidloop.component" (list . "registry") -}}
 {{- $hosts := list "localhost:*" "127.0.0.1:*" -}}

@@ -1,9 +1,9 @@
-{{- /* Version that the server reports: as given, or the number that the bundle's URI ends in. */ -}}
+{{- /* Version that the server reports: serving.model.version, or the number at the end of the bundle's URI. */ -}}
 {{- define "lidloop.serving.version" -}}
 {{- .Values.serving.model.version | default (regexFind "[0-9]+$" (trimSuffix "/" .Values.serving.model.uri)) -}}
 {{- end -}}
 
-{{- /* The server's container without its name; the same in both modes. */ -}}
+{{- /* The server's container without its name, the same in both modes. */ -}}
 {{- define "lidloop.serving.container" -}}
 {{- $access := .Values.serving.access -}}
 image: {{ include "lidloop.image" (list . .Values.serving.image) }}
@@ -56,7 +56,7 @@ securityContext:
   {{- include "lidloop.containerSecurity" . | nindent 2 }}
 {{- end -}}
 
-{{- /* Mounts of the server's container besides the model. */ -}}
+{{- /* Volume mounts of the server's container, without the model. */ -}}
 {{- define "lidloop.serving.mounts" -}}
 - {name: tmp, mountPath: /tmp}
 {{- if .Values.serving.access.keysSecret }}
@@ -68,7 +68,7 @@ securityContext:
 {{- end -}}
 
 {{- define "lidloop.serving.volumes" -}}
-# Memory: nothing of a picture may reach a disk.
+# In memory: nothing of a picture may be written to disk.
 - name: tmp
   emptyDir: {medium: Memory, sizeLimit: 64Mi}
 {{- with .Values.serving.access.keysSecret }}
@@ -93,18 +93,18 @@ securityContext:
 {{- end }}
 {{- end -}}
 
-{{- /* What the serving pods hold back from a rolling update. */ -}}
+{{- /* Rolling update that never reduces the number of ready pods. */ -}}
 {{- define "lidloop.serving.strategy" -}}
 type: RollingUpdate
 rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
 {{- end -}}
 
-{{- /* Seconds that a pod has to end: draining, what is being worked on, and a margin. */ -}}
+{{- /* Termination grace period in seconds: draining, running requests, and a margin. */ -}}
 {{- define "lidloop.serving.termination" -}}
 {{- add .Values.serving.drainSeconds .Values.serving.graceSeconds 10 -}}
 {{- end -}}
 
-{{- /* Name of the metric that says how busy a pod is: requests running or waiting. */ -}}
+{{- /* Metric of a pod's load: requests running or waiting. */ -}}
 {{- define "lidloop.serving.busy" -}}lidloop_serving_requests_inside{{- end -}}
 
 {{- /* PromQL: requests running or waiting in all pods. */ -}}
@@ -112,7 +112,7 @@ rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
 sum({{ include "lidloop.serving.busy" . }}{namespace="{{ .Release.Namespace }}",pod=~"{{ include "lidloop.component" (list . "serving") }}-.+"})
 {{- end -}}
 
-{{- /* What the world outside may reach. Metrics and probes stay inside. */ -}}
+{{- /* Paths that are published by Ingress and HTTPRoute; metrics and probes are not among them. */ -}}
 {{- define "lidloop.serving.paths" -}}
 /: Exact
 /fhir: Prefix

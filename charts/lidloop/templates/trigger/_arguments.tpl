@@ -1,4 +1,4 @@
-{{- /* Arguments of `lidloop trigger`; tests hold them to its command line. */ -}}
+{{- /* Arguments of `lidloop trigger`; tests parse them with its own command line. */ -}}
 {{- define "lidloop.trigger.arguments" -}}
 - --host=0.0.0.0
 - --port=8090
@@ -30,7 +30,7 @@
 {{- end }}
 {{- end -}}
 
-{{- /* Parameters of every run, as JSON: as given, and the registry of this release unless another is named. */ -}}
+{{- /* Default parameters of runs, as JSON: trigger.parameters, and this release's registry unless they name another. */ -}}
 {{- define "lidloop.trigger.parameters" -}}
 {{- $parameters := .Values.trigger.parameters -}}
 {{- if and .Values.registry.enabled (not $parameters.registry) -}}

@@ -9,8 +9,8 @@ import yaml
 from tests.manifests.render import ROOT, one, template
 
 
-def test_the_role_that_the_docs_give() -> None:
-    """tests/pipelines tries that one on `lidloop deploy`."""
+def test_role_equals_the_documented_one() -> None:
+    """tests/pipelines runs `lidloop deploy` with the documented Role."""
     text = (ROOT / "docs" / "DEPLOY.md").read_text()
     [documented] = [
         found
@@ -22,7 +22,7 @@ def test_the_role_that_the_docs_give() -> None:
     assert role["metadata"]["namespace"] == "lidloop"
 
 
-def test_for_the_steps_of_pipelines() -> None:
+def test_role_is_bound_to_the_service_account_of_pipeline_steps() -> None:
     changes = {"deploy": {"serviceAccount": {"name": "default-editor", "namespace": "team"}}}
     for given, expected in (({}, ("pipeline-runner", "kubeflow")), (changes, ("default-editor", "team"))):
         binding = one(template("production", given), "RoleBinding", "lidloop-deploy")
@@ -31,5 +31,5 @@ def test_for_the_steps_of_pipelines() -> None:
         assert (subject["kind"], subject["name"], subject["namespace"]) == ("ServiceAccount", *expected)
 
 
-def test_off_by_default() -> None:
+def test_role_is_off_by_default() -> None:
     assert not {o["kind"] for o in template("kserve-less")} & {"Role", "RoleBinding"}

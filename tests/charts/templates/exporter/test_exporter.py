@@ -24,14 +24,14 @@ def pod(changes: dict[str, Any] | None = None) -> Object:
 
 
 def arguments(changes: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What its command line says, by lidloop's own parser."""
+    """Parsed arguments of its command line."""
     [container] = pod(changes)["containers"]
     program, *words = [*container["command"], *container["args"]]
     assert program == "lidloop"
     return parse(words)
 
 
-def test_its_command_line_is_lidloops() -> None:
+def test_arguments_are_accepted_by_lidloop_exporter() -> None:
     found = arguments()
     [port] = pod()["containers"][0]["ports"]
     assert (found["host"], found["port"]) == ("0.0.0.0", port["containerPort"])
@@ -42,7 +42,7 @@ def test_its_command_line_is_lidloops() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected", "reason"),
     [
-        ({}, "http://lidloop-registry.lidloop.svc", "the one of this release"),
+        ({}, "http://lidloop-registry.lidloop.svc", "this release's"),
         ({"registry": {"service": {"port": 5000}}}, "http://lidloop-registry.lidloop.svc:5000", "its port"),
         (
             {
@@ -54,18 +54,18 @@ def test_its_command_line_is_lidloops() -> None:
         ),
     ],
 )
-def test_which_registry_it_reads(changes: dict[str, Any], expected: str, reason: str) -> None:
+def test_registry_url(changes: dict[str, Any], expected: str, reason: str) -> None:
     assert arguments(changes)["registry"] == expected, reason
 
 
-def test_it_reads_as_a_user_of_its_own() -> None:
+def test_exporter_has_its_own_registry_user() -> None:
     variables = env(pod()["containers"][0])
     for name, key in (("MLFLOW_TRACKING_USERNAME", "username"), ("MLFLOW_TRACKING_PASSWORD", "password")):
         assert variables[name] == {"secretKeyRef": {"name": "lidloop-registry-reader", "key": key}}
     assert "admin" not in str(variables)
 
 
-def test_keys_of_the_object_store_only_where_runs_are_there() -> None:
+def test_object_store_keys_are_set_only_for_runs() -> None:
     assert not [name for name in env(pod()["containers"][0]) if name.startswith("AWS_")]
     spec = pod(RUNS)
     assert arguments(RUNS)["runs"][1:] == RUNS["exporter"]["runs"]
@@ -79,12 +79,12 @@ def test_keys_of_the_object_store_only_where_runs_are_there() -> None:
 @pytest.mark.parametrize(
     ("changes", "token", "reason"),
     [
-        ({"tokenSecret": "kfp", "tokenKey": "t"}, "/etc/lidloop/pipelines-token/t", "a Secret's"),
-        ({"serviceAccountToken": True}, None, "its own, which is found by itself"),
+        ({"tokenSecret": "kfp", "tokenKey": "t"}, "/etc/lidloop/pipelines-token/t", "from a Secret"),
+        ({"serviceAccountToken": True}, None, "the ServiceAccount's, found by the client itself"),
     ],
 )
-def test_how_it_asks_kubeflow(changes: dict[str, Any], token: str | None, reason: str) -> None:
-    """By the variables that the client reads, with files that are there."""
+def test_credentials_for_kubeflow_pipelines(changes: dict[str, Any], token: str | None, reason: str) -> None:
+    """The variables are those that the client reads, and their files are mounted."""
     given = {"host": "https://kfp.example.org", "namespace": "eyes", "caConfigMap": "ca", **changes}
     spec = pod({"pipelines": given})
     [container] = spec["containers"]
@@ -101,12 +101,12 @@ def test_how_it_asks_kubeflow(changes: dict[str, Any], token: str | None, reason
     assert "pipelines" not in str(pod({"pipelines": given, "exporter": {"pipelines": False}})["volumes"])
 
 
-def test_there_is_one() -> None:
+def test_exporter_runs_once() -> None:
     spec = one(template("production"), "Deployment", "lidloop-exporter")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
-def test_service() -> None:
+def test_service_selects_the_pod() -> None:
     objects = template("production", {"exporter": {"service": {"port": 80}}})
     service = one(objects, "Service", "lidloop-exporter")["spec"]
     template_ = one(objects, "Deployment", "lidloop-exporter")["spec"]["template"]
@@ -115,5 +115,5 @@ def test_service() -> None:
     assert (port["port"], port["targetPort"]) == (80, "http")
 
 
-def test_off_by_default() -> None:
+def test_exporter_is_off_by_default() -> None:
     assert not [o for o in template("minimal") if "exporter" in o["metadata"]["name"]]

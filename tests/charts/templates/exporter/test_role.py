@@ -11,7 +11,7 @@ from tests.manifests.render import one, template
 PROFILE: dict[str, Any] = {"pipelines": {"serviceAccountToken": True, "namespace": "eyes"}}
 
 
-def test_it_may_look_at_runs_of_one_profile() -> None:
+def test_role_allows_reading_runs_of_one_profile() -> None:
     objects = template("production", PROFILE)
     role, binding = (one(objects, kind, "lidloop-exporter") for kind in ("Role", "RoleBinding"))
     assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "eyes"
@@ -25,7 +25,7 @@ def test_it_may_look_at_runs_of_one_profile() -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {**PROFILE, "exporter": {"pipelines": False}}])
-def test_else_nothing(changes: dict[str, Any]) -> None:
+def test_no_role_without_profile_or_pipelines(changes: dict[str, Any]) -> None:
     kinds = {
         o["kind"] for o in template("production", changes) if o["metadata"]["name"] == "lidloop-exporter"
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.manifests.render import one, template
 
 
-def test_it_finds_the_service() -> None:
+def test_monitor_selects_the_service() -> None:
     objects = template("production", {"monitoring": {"interval": "1m"}})
     monitor, service = (one(objects, kind, "lidloop-exporter") for kind in ("ServiceMonitor", "Service"))
     [end] = monitor["spec"]["endpoints"]
@@ -14,5 +14,5 @@ def test_it_finds_the_service() -> None:
     assert monitor["metadata"]["labels"]["release"] == "monitoring"
 
 
-def test_off_by_default() -> None:
+def test_monitor_is_off_by_default() -> None:
     assert not [o for o in template("kserve-less") if o["kind"] == "ServiceMonitor"]

@@ -1,4 +1,4 @@
-"""templates/monitoring/alertmanagerconfig.yaml: which alerts reach the trigger, by Alertmanager itself."""
+"""templates/monitoring/alertmanagerconfig.yaml: which alerts reach the trigger, according to amtool."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def config(changes: dict[str, Any] | None = None) -> Object:
     return one(template("production", changes), "AlertmanagerConfig", "lidloop-trigger")
 
 
-def as_alertmanager_has_it(found: Object, namespace: str = "lidloop") -> Object:
-    """The configuration that the operator makes of it, under a receiver of the hospital's own.
+def as_operator_makes_it(found: Object, namespace: str = "lidloop") -> Object:
+    """Alertmanager configuration that the operator makes of it, below a receiver of the hospital.
 
-    Its names are prefixed there, durations stay, and the route sees alerts of its namespace only.
+    The operator prefixes names and adds a matcher for the namespace.
     """
     [receiver], route = found["spec"]["receivers"], found["spec"]["route"]
     [hook] = receiver["webhookConfigs"]
@@ -67,7 +67,7 @@ def amtool_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if which("amtool") is None:
         pytest.skip("no amtool: apt-get install prometheus-alertmanager")
     path = tmp_path_factory.mktemp("alertmanager") / "config.yaml"
-    path.write_text(yaml.safe_dump(as_alertmanager_has_it(config())))
+    path.write_text(yaml.safe_dump(as_operator_makes_it(config())))
     return path
 
 
@@ -75,25 +75,25 @@ def amtool_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("labels", "receivers", "reason"),
     [
         ("lidloop_action=iterate severity=ticket namespace=lidloop", ["trigger", "people"], "drift"),
-        ("severity=page namespace=lidloop", ["people"], "what no run mends wakes people only"),
+        ("severity=page namespace=lidloop", ["people"], "other alerts go to people only"),
         ("lidloop_action=iterate severity=ticket namespace=other", ["people"], "of another installation"),
         ("lidloop_action=other severity=ticket namespace=lidloop", ["people"], "another action"),
     ],
 )
-def test_who_gets_an_alert(amtool_config: Path, labels: str, receivers: list[str], reason: str) -> None:
+def test_alert_is_routed_to(amtool_config: Path, labels: str, receivers: list[str], reason: str) -> None:
     command = ["amtool", "config", "routes", "test", f"--config.file={amtool_config}", *labels.split()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip().split(",") == receivers, reason
 
 
-def test_alertmanager_takes_it(amtool_config: Path) -> None:
+def test_amtool_accepts_the_configuration(amtool_config: Path) -> None:
     done = subprocess.run(
         ["amtool", "check-config", amtool_config], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_where_and_as_whom() -> None:
+def test_webhook_url_and_credentials() -> None:
     objects = template("production", {"trigger": {"service": {"port": 80}}})
     found = one(objects, "AlertmanagerConfig")
     [hook] = found["spec"]["receivers"][0]["webhookConfigs"]
@@ -102,11 +102,11 @@ def test_where_and_as_whom() -> None:
         "type": "Bearer",
         "credentials": {"name": "lidloop-trigger-alertmanager", "key": "key"},
     }
-    assert hook["httpConfig"]["followRedirects"] is False, "a redirect would carry the key elsewhere"
+    assert hook["httpConfig"]["followRedirects"] is False, "a redirect would send the key elsewhere"
 
 
-def test_fields_of_the_custom_resource() -> None:
-    """No schema of it is at hand; these are its fields as of operator 0.93 (v1alpha1)."""
+def test_fields_exist_in_the_custom_resource() -> None:
+    """No schema is available; these are the fields of operator 0.93 (v1alpha1)."""
     spec = config()["spec"]
     assert set(spec) == {"route", "receivers"}
     assert set(spec["route"]) <= {
@@ -116,6 +116,6 @@ def test_fields_of_the_custom_resource() -> None:
     assert spec["route"]["receiver"] in {r["name"] for r in spec["receivers"]}
 
 
-def test_selected_by_the_operator() -> None:
+def test_operator_selects_it_by_label() -> None:
     assert config()["metadata"]["labels"]["release"] == "monitoring"
     assert not [o for o in template("kserve-less") if o["kind"] == "AlertmanagerConfig"]

@@ -1,4 +1,4 @@
-"""templates/monitoring/dashboards.yaml: the dashboards of files/dashboards, with links of one's own."""
+"""templates/monitoring/dashboards.yaml: the dashboards of files/dashboards with the installation's links."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ def configmaps(changes: dict[str, object] | None = None) -> dict[str, Object]:
     }
 
 
-def test_one_for_each() -> None:
+def test_one_configmap_per_dashboard() -> None:
     assert set(FILES) == {"labels", "models", "serving"}
     assert set(configmaps()) == set(FILES)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_content(name: str) -> None:
-    """Byte for byte, also what Grafana fills in, in double braces."""
+def test_content_is_unchanged_except_links(name: str) -> None:
+    """Also Grafana's own templates in double braces."""
     [(file, content)] = configmaps()[name]["data"].items()
     assert file == f"lidloop-{name}.json"
     there = FILES[name].read_text()
     assert content.strip() == there.replace(f"{EXAMPLE}/runbooks", RUNBOOKS).strip()
     assert json.loads(content)["uid"]
-    assert len(content.encode()) < 1 << 20, "a ConfigMap takes 1 MiB"
+    assert len(content.encode()) < 1 << 20, "the limit of a ConfigMap is 1 MiB"
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_links(name: str) -> None:
-    """Constants of the dashboard, which its links are made of; the registry's is its Ingress."""
+def test_links_are_replaced(name: str) -> None:
+    """They are constants of the dashboard; the registry's default is its Ingress."""
     links = {"runbooks": "https://w.example.org/r/", "runs": "https://s3.example.org/runs"}
     ingress = {"enabled": True, "host": "mlflow.example.org", "tlsSecret": "t"}
     objects = template("production", {"monitoring": {"links": links}, "registry": {"ingress": ingress}})
@@ -58,7 +58,7 @@ def test_links(name: str) -> None:
     assert EXAMPLE not in content
 
 
-def test_found_by_grafanas_sidecar() -> None:
+def test_sidecar_selects_them_by_label() -> None:
     for item in configmaps().values():
         assert item["metadata"]["labels"]["grafana_dashboard"] == "1"
         assert item["metadata"]["annotations"] == {"grafana_folder": "lidloop"}
@@ -68,6 +68,6 @@ def test_found_by_grafanas_sidecar() -> None:
         assert "annotations" not in item["metadata"]
 
 
-def test_off_by_default() -> None:
+def test_dashboards_are_off_by_default() -> None:
     names = {o["metadata"]["name"] for o in template("kserve-less")}
     assert not {name for name in names if "dashboard" in name}

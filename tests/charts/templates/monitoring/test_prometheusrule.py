@@ -1,4 +1,4 @@
-"""templates/monitoring/prometheusrule.yaml: the rules of files/rules, none lost in templates."""
+"""templates/monitoring/prometheusrule.yaml: contains all rules of files/rules unchanged."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def alerts(found: list[Object]) -> list[Object]:
     return [rule for group in found for rule in group["rules"] if "alert" in rule]
 
 
-def test_every_rule_is_there_word_for_word() -> None:
-    """Links to runbooks apart, also what Prometheus fills in."""
+def test_rules_are_unchanged_except_runbook_links() -> None:
+    """Also Prometheus' own templates in double braces."""
     given = [group for path in FILES for group in yaml.safe_load(path.read_text())["groups"]]
     found = groups()
     for one_alert in (*alerts(given), *alerts(found)):
@@ -38,7 +38,7 @@ def test_every_rule_is_there_word_for_word() -> None:
     assert "{{ $labels." in yaml.safe_dump(found)
 
 
-def test_links_to_runbooks() -> None:
+def test_runbook_links_are_replaced() -> None:
     found = alerts(groups({"links": {"runbooks": "https://wiki.example.org/eyes/"}}))
     for alert in found:
         link = alert["annotations"]["runbook_url"]
@@ -50,7 +50,7 @@ def test_links_to_runbooks() -> None:
     )
 
 
-def test_further_labels_of_alerts_take_no_place_of_their_own() -> None:
+def test_additional_labels_do_not_override_labels_of_alerts() -> None:
     plain = alerts(groups())
     more = alerts(groups({"rules": {"alertLabels": {"team": "eyes", "severity": "none"}}}))
     for before, after in zip(plain, more, strict=True):
@@ -58,14 +58,14 @@ def test_further_labels_of_alerts_take_no_place_of_their_own() -> None:
 
 
 @pytest.mark.skipif(which("promtool") is None, reason="no promtool: apt-get install prometheus")
-def test_prometheus_takes_them(tmp_path: Path) -> None:
+def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text(yaml.safe_dump({"groups": groups({"rules": {"alertLabels": {"team": "eyes"}}})}))
     done = subprocess.run(["promtool", "check", "rules", path], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_selected_by_the_operator() -> None:
+def test_operator_selects_it_by_label() -> None:
     rule = one(template("production"), "PrometheusRule")
     assert rule["metadata"]["labels"]["release"] == "monitoring"
     assert not [o for o in template("kserve-less") if o["kind"] == "PrometheusRule"]

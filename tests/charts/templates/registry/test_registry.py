@@ -19,7 +19,7 @@ def pod(changes: dict[str, Any] | None = None) -> Object:
     return spec
 
 
-def test_the_registry_is_behind_its_authentication() -> None:
+def test_registry_requires_authentication() -> None:
     [server] = pod()["containers"]
     assert server["command"] == ["mlflow", "server"]
     assert server["args"][:2] == ["--app-name", "basic-auth"]
@@ -32,7 +32,7 @@ def test_the_registry_is_behind_its_authentication() -> None:
         assert variables[name] == {"secretKeyRef": {"name": "lidloop-registry-admin", "key": key}}
 
 
-def test_databases_and_artifacts() -> None:
+def test_database_and_artifact_settings() -> None:
     spec = pod()
     [migrate], [server] = spec["initContainers"], spec["containers"]
     uri = {"secretKeyRef": {"name": "lidloop-registry-database", "key": "uri"}}
@@ -47,29 +47,29 @@ def test_databases_and_artifacts() -> None:
     assert migrate["image"] == server["image"]
 
 
-def test_users_in_a_database_of_their_own() -> None:
+def test_separate_database_of_users() -> None:
     [migrate] = pod({"registry": {"database": {"authKey": "users"}}})["initContainers"]
     assert env(migrate)["LIDLOOP_AUTH_DATABASE"]["secretKeyRef"]["key"] == "users"
 
 
-def test_the_migration_cannot_reach_the_store_nor_the_server_its_script() -> None:
+def test_migration_has_no_store_keys_and_server_has_no_script() -> None:
     spec = pod()
     assert not [name for name in env(spec["initContainers"][0]) if name.startswith("AWS_")]
     assert "prepare" not in {m["name"] for m in spec["containers"][0]["volumeMounts"]}
 
 
-def test_what_holds_the_password_is_memory() -> None:
+def test_password_file_is_in_memory() -> None:
     [volume] = [v for v in pod()["volumes"] if v["name"] == "auth"]
     assert volume["emptyDir"]["medium"] == "Memory"
 
 
-def test_one_at_a_time() -> None:
+def test_registry_runs_once() -> None:
     spec = one(template("production"), "Deployment", "lidloop-registry")["spec"]
     assert spec["replicas"] == 1
     assert spec["strategy"] == {"type": "Recreate"}
 
 
-def test_the_script_is_the_one_that_is_tested() -> None:
+def test_script_is_the_file_of_the_chart() -> None:
     data = one(template("production"), "ConfigMap", "lidloop-registry")["data"]
     assert data["prepare.py"].strip() == (CHART / "files" / "prepare.py").read_text().strip()
 
@@ -87,7 +87,7 @@ def test_the_script_is_the_one_that_is_tested() -> None:
         ("lidloop-registry.other.svc", False),
     ],
 )
-def test_hosts(host: str, expected: bool) -> None:
+def test_accepted_hosts(host: str, expected: bool) -> None:
     changes = {
         "registry": {
             "allowedHosts": ["more.example.org"],
@@ -98,7 +98,7 @@ def test_hosts(host: str, expected: bool) -> None:
     assert any(fnmatch.fnmatch(host, given) for given in hosts) is expected
 
 
-def test_service_and_ingress() -> None:
+def test_service_and_ingress_lead_to_the_pod() -> None:
     changes = {"registry": {"ingress": {"enabled": True, "host": "r.example.org", "tlsSecret": "t"}}}
     objects = template("production", changes)
     service = one(objects, "Service", "lidloop-registry")
@@ -110,7 +110,7 @@ def test_service_and_ingress() -> None:
     assert (path["path"], path["pathType"]) == ("/", "Prefix")
 
 
-def test_a_private_ca() -> None:
+def test_private_ca_of_the_object_store() -> None:
     [server] = pod()["containers"]
     assert env(server)["AWS_CA_BUNDLE"] == "/etc/lidloop/ca/ca.crt"
     assert "/etc/lidloop/ca" in {m["mountPath"] for m in server["volumeMounts"]}
@@ -118,7 +118,7 @@ def test_a_private_ca() -> None:
     assert "AWS_CA_BUNDLE" not in env(plain)
 
 
-def test_a_private_ca_of_postgres() -> None:
+def test_private_ca_of_postgres() -> None:
     spec = pod({"registry": {"database": {"caConfigMap": "pg"}}})
     for container in (*spec["initContainers"], *spec["containers"]):
         assert "/etc/lidloop/database-ca" in {m["mountPath"] for m in container["volumeMounts"]}
@@ -126,5 +126,5 @@ def test_a_private_ca_of_postgres() -> None:
     assert "database-ca" not in str(pod())
 
 
-def test_serving_alone() -> None:
+def test_minimal_values_have_no_registry() -> None:
     assert not [o for o in template("minimal") if "registry" in o["metadata"]["name"]]

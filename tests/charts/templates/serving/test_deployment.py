@@ -28,14 +28,14 @@ def pod(changes: dict[str, Any] | None = None) -> Object:
     return spec
 
 
-def test_not_on_kserve() -> None:
+def test_no_deployment_on_kserve() -> None:
     names = {o["metadata"]["name"] for o in template("production") if o["kind"] == "Deployment"}
     assert "lidloop-registry" in names
     assert "lidloop-serving" not in names
 
 
 def test_same_container_in_both_modes() -> None:
-    """But for the name, where the model is mounted, and what the two values files say apart."""
+    """Except for the name, the mount of the model, and differences of the two values files."""
     [runtime] = one(template("minimal"), "ServingRuntime")["spec"]["containers"]
     [plain] = pod()["containers"]
     apart = ("name", "volumeMounts", "resources")
@@ -45,8 +45,8 @@ def test_same_container_in_both_modes() -> None:
     assert [m for m in plain["volumeMounts"] if m["name"] != "model"] == runtime["volumeMounts"]
 
 
-def test_the_bundle_is_fetched_whole_or_not_at_all() -> None:
-    """The pull renames what it fetched, so the volume is the parent of the folder that appears."""
+def test_bundle_is_downloaded_into_the_parent_volume() -> None:
+    """`store pull` renames the complete folder into place, so the volume must be its parent."""
     [fetch] = pod()["initContainers"]
     program, group, *arguments = fetch["command"]
     assert (program, group) == ("lidloop", "store")
@@ -65,7 +65,7 @@ def test_the_bundle_is_fetched_whole_or_not_at_all() -> None:
     assert env(pod()["containers"][0])["LIDLOOP_MODEL"] == str(parsed["folder"])
 
 
-def test_the_fetch_knows_the_store() -> None:
+def test_download_uses_the_object_store_settings() -> None:
     changes = {"objectStore": {"region": "eu-1", "caConfigMap": "ca"}}
     [fetch] = pod(changes)["initContainers"]
     variables = env(fetch)
@@ -80,7 +80,7 @@ def test_the_fetch_knows_the_store() -> None:
     assert variables["AWS_SESSION_TOKEN"]["secretKeyRef"]["optional"] is True
 
 
-def test_the_server_has_no_keys_of_the_store() -> None:
+def test_server_has_no_object_store_keys() -> None:
     assert not [name for name in env(pod()["containers"][0]) if name.startswith("AWS_")]
 
 
@@ -88,7 +88,7 @@ def test_the_server_has_no_keys_of_the_store() -> None:
     ("uri", "claim", "path"),
     [("pvc://models/lidloop/3", "models", "lidloop/3"), ("pvc://models", "models", None)],
 )
-def test_a_bundle_on_a_claim(uri: str, claim: str, path: str | None) -> None:
+def test_bundle_on_a_claim_is_mounted(uri: str, claim: str, path: str | None) -> None:
     spec = pod({"serving": {"model": {"uri": uri}}})
     assert "initContainers" not in spec
     [mount] = [m for m in spec["containers"][0]["volumeMounts"] if m["name"] == "model"]
@@ -97,16 +97,16 @@ def test_a_bundle_on_a_claim(uri: str, claim: str, path: str | None) -> None:
     assert volume["persistentVolumeClaim"] == {"claimName": claim, "readOnly": True}
 
 
-def test_a_rollout_takes_no_pod_away() -> None:
+def test_rollout_keeps_all_ready_pods() -> None:
     assert deployment()["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
 
 
-def test_replicas_are_left_to_what_scales() -> None:
+def test_autoscaler_controls_replicas() -> None:
     assert deployment()["spec"]["replicas"] == 2
     assert "replicas" not in deployment({"serving": {"autoscaling": {"kind": "hpa"}}})["spec"]
 
 
-def test_spread() -> None:
+def test_pods_are_spread() -> None:
     keys = [c["topologyKey"] for c in pod()["topologySpreadConstraints"]]
     assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
     for constraint in pod()["topologySpreadConstraints"]:
@@ -114,7 +114,7 @@ def test_spread() -> None:
     assert "topologySpreadConstraints" not in pod({"serving": {"spreadOver": []}})
 
 
-def test_placement() -> None:
+def test_placement_values_reach_the_pod() -> None:
     given: dict[str, Any] = {
         "nodeSelector": {"a": "b"}, "tolerations": [{"key": "k"}], "affinity": {"podAffinity": {}},
         "priorityClassName": "p",

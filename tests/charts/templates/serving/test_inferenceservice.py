@@ -19,7 +19,7 @@ def annotation(item: Object, name: str) -> str:
     return str(item["metadata"]["annotations"]["serving.kserve.io/" + name])
 
 
-def test_model() -> None:
+def test_model_and_runtime() -> None:
     model = service()["spec"]["predictor"]["model"]
     assert model == {
         "modelFormat": {"name": "lidloop", "version": "1"},
@@ -30,11 +30,11 @@ def test_model() -> None:
     }
 
 
-def test_the_mode_is_said() -> None:
+def test_deployment_mode_is_explicit() -> None:
     assert annotation(service(), "deploymentMode") == "Standard"
 
 
-def test_pods_are_those_that_policies_and_budgets_select() -> None:
+def test_policies_and_budgets_select_the_pods() -> None:
     objects = template("production")
     labels = service()["spec"]["predictor"]["labels"]
     for kind in ("PodDisruptionBudget", "PodMonitor"):
@@ -53,7 +53,7 @@ def test_pods_are_those_that_policies_and_budgets_select() -> None:
         ),
     ],
 )  # fmt: skip
-def test_scaling(kind: str, fields: Object) -> None:
+def test_scaling_fields(kind: str, fields: Object) -> None:
     item = service({"serving": {"autoscaling": {"kind": kind}}})
     predictor = item["spec"]["predictor"]
     keys = ("minReplicas", "maxReplicas", "scaleMetric", "scaleMetricType", "scaleTarget", "autoScaling")
@@ -61,7 +61,7 @@ def test_scaling(kind: str, fields: Object) -> None:
     assert annotation(item, "autoscalerClass") == (kind or "none")
 
 
-def test_scaling_by_keda() -> None:
+def test_keda_scales_by_requests_in_progress() -> None:
     item = service()
     [metric] = item["spec"]["predictor"]["autoScaling"]["metrics"]
     assert annotation(item, "autoscalerClass") == "keda"
@@ -74,14 +74,14 @@ def test_scaling_by_keda() -> None:
     }
 
 
-def test_inside_the_cluster_unless_said_otherwise() -> None:
+def test_cluster_local_visibility() -> None:
     label = "networking.kserve.io/visibility"
     minimal = one(template("minimal"), "InferenceService")
     assert minimal["metadata"]["labels"][label] == "cluster-local"
     assert label not in service()["metadata"]["labels"]
 
 
-def test_credentials_come_with_the_account() -> None:
+def test_service_account_has_the_credentials() -> None:
     account = one(template("production"), "ServiceAccount", "lidloop-serving")
     predictor = service()["spec"]["predictor"]
     assert predictor["serviceAccountName"] == account["metadata"]["name"]

@@ -8,7 +8,7 @@ from serving.app import create_app
 from serving.settings import Settings
 from tests.manifests.render import one, template
 
-WATCHED = {"monitoring": {"enabled": True, "labels": {"release": "x"}, "interval": "15s"}}
+MONITORED = {"monitoring": {"enabled": True, "labels": {"release": "x"}, "interval": "15s"}}
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,8 @@ WATCHED = {"monitoring": {"enabled": True, "labels": {"release": "x"}, "interval
         ("production", "PodMonitor", "podMetricsEndpoints", "ServingRuntime"),
     ],
 )
-def test_monitor(values: str, kind: str, ends: str, source: str) -> None:
-    objects = template(values, WATCHED)
+def test_monitor_selects_the_metrics_port(values: str, kind: str, ends: str, source: str) -> None:
+    objects = template(values, MONITORED)
     monitor = one(objects, kind, "lidloop-serving")
     [end] = monitor["spec"][ends]
     assert end == {"port": "metrics", "path": "/metrics", "interval": "15s"}
@@ -33,5 +33,5 @@ def test_monitor(values: str, kind: str, ends: str, source: str) -> None:
         assert [p["name"] for p in found["spec"]["containers"][0]["ports"]] == ["http", end["port"]]
 
 
-def test_off_by_default() -> None:
+def test_monitors_are_off_by_default() -> None:
     assert not {o["kind"] for o in template("kserve-less")} & {"ServiceMonitor", "PodMonitor"}

@@ -1,4 +1,4 @@
-"""templates/serving/ingress.yaml and httproute.yaml: what the world outside may reach."""
+"""templates/serving/ingress.yaml and httproute.yaml: which paths are published."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from serving.app import create_app
 from serving.settings import Settings
 from tests.manifests.render import Object, one, template
 
-KEPT_INSIDE = {"/metrics", "/livez", "/readyz"}
+INTERNAL = {"/metrics", "/livez", "/readyz"}
 HTTP_ROUTE = {
     "serving": {
         "ingress": {"enabled": False},
@@ -35,7 +35,7 @@ def route_paths() -> list[tuple[str, str]]:
 
 
 def reaches(paths: list[tuple[str, str]], path: str) -> bool:
-    """Whether a path is let through."""
+    """True if a path is published."""
     return any(
         path == given or (kind == "Prefix" and path.startswith(given.rstrip("/") + "/"))
         for given, kind in paths
@@ -43,22 +43,22 @@ def reaches(paths: list[tuple[str, str]], path: str) -> bool:
 
 
 @pytest.mark.parametrize("paths", [ingress_paths, route_paths])
-def test_every_route_but_metrics_and_probes(paths: object) -> None:
+def test_all_routes_except_metrics_and_probes_are_published(paths: object) -> None:
     assert callable(paths)
     given = paths()
     routes = {str(route.path) for route in create_app(Settings()).routes}  # type: ignore[attr-defined]
-    assert routes >= KEPT_INSIDE
-    assert {route for route in routes if not reaches(given, route)} == KEPT_INSIDE
+    assert routes >= INTERNAL
+    assert {route for route in routes if not reaches(given, route)} == INTERNAL
 
 
-def test_ingress_is_encrypted() -> None:
+def test_ingress_uses_tls() -> None:
     spec = one(template("kserve-less"), "Ingress")["spec"]
     assert spec["ingressClassName"] == "nginx"
     assert spec["tls"] == [{"hosts": ["ptosis.example.org"], "secretName": "ptosis-tls"}]
     assert [rule["host"] for rule in spec["rules"]] == ["ptosis.example.org"]
 
 
-def test_http_route() -> None:
+def test_http_route_leads_to_the_service() -> None:
     objects = template("kserve-less", HTTP_ROUTE)
     spec = one(objects, "HTTPRoute")["spec"]
     service = one(objects, "Service", "lidloop-serving")
@@ -68,7 +68,7 @@ def test_http_route() -> None:
     assert backend == {"name": service["metadata"]["name"], "port": service["spec"]["ports"][0]["port"]}
 
 
-def test_backend() -> None:
+def test_ingress_leads_to_the_service() -> None:
     objects = template("kserve-less")
     service = one(objects, "Service", "lidloop-serving")
     backends: list[Object] = [

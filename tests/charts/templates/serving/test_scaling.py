@@ -8,17 +8,17 @@ from tests.manifests.render import Object, one, template
 
 
 def scaled(kind: str, **more: Any) -> list[Object]:
-    """Objects of the KServe-less values with something that scales."""
+    """Objects of the values without KServe, with an autoscaler."""
     return template("kserve-less", {"serving": {"autoscaling": {"kind": kind, **more}}})
 
 
-def test_nothing_scales_by_default() -> None:
+def test_no_autoscaler_by_default() -> None:
     for values in ("kserve-less", "production", "minimal"):
         kinds = {o["kind"] for o in template(values)}
         assert not kinds & {"HorizontalPodAutoscaler", "ScaledObject"}, values
 
 
-def test_hpa() -> None:
+def test_hpa_scales_by_cpu() -> None:
     spec = one(scaled("hpa", min=3, max=7, cpuPercent=60), "HorizontalPodAutoscaler")["spec"]
     assert spec["scaleTargetRef"] == {
         "apiVersion": "apps/v1",
@@ -30,7 +30,7 @@ def test_hpa() -> None:
     assert cpu["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}
 
 
-def test_hpa_by_the_servers_own_metric() -> None:
+def test_hpa_scales_by_requests_in_progress() -> None:
     spec = one(scaled("hpa", metricsAdapter=True, requestsInside=2.5), "HorizontalPodAutoscaler")["spec"]
     assert [m["type"] for m in spec["metrics"]] == ["Resource", "Pods"]
     assert spec["metrics"][1]["pods"] == {
@@ -39,7 +39,7 @@ def test_hpa_by_the_servers_own_metric() -> None:
     }
 
 
-def test_scaled_object() -> None:
+def test_scaled_object_queries_prometheus() -> None:
     item = one(scaled("keda", prometheus="http://p:9090", min=2, max=9), "ScaledObject")
     assert item["apiVersion"] == "keda.sh/v1alpha1"
     spec = item["spec"]
@@ -53,7 +53,7 @@ def test_scaled_object() -> None:
     assert "lidloop_serving_requests_inside" in trigger["metadata"]["query"]
 
 
-def test_disruption_budget() -> None:
+def test_disruption_budget_selects_the_pods() -> None:
     objects = template("kserve-less", {"serving": {"disruptionBudget": {"maxUnavailable": "25%"}}})
     spec = one(objects, "PodDisruptionBudget")["spec"]
     assert spec["maxUnavailable"] == "25%"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.manifests.render import one, template
 
 
-def test_service() -> None:
+def test_service_selects_the_pod() -> None:
     objects = template("kserve-less", {"serving": {"service": {"port": 8000, "annotations": {"a": "b"}}}})
     service = one(objects, "Service", "lidloop-serving")
     pod = one(objects, "Deployment", "lidloop-serving")["spec"]["template"]
@@ -17,7 +17,7 @@ def test_service() -> None:
     assert service["metadata"]["annotations"] == {"a": "b"}
 
 
-def test_kserve_makes_its_own() -> None:
+def test_no_service_on_kserve() -> None:
     names = {o["metadata"]["name"] for o in template("production") if o["kind"] == "Service"}
     assert "lidloop-registry" in names
     assert "lidloop-serving" not in names

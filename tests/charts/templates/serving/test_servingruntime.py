@@ -1,4 +1,4 @@
-"""templates/serving/servingruntime.yaml, and the container that both modes share (_container.tpl)."""
+"""templates/serving/servingruntime.yaml, and the container of both modes (_container.tpl)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def container(changes: dict[str, Any] | None = None, values: str = "production")
 
 
 def settings(changes: dict[str, Any] | None = None, values: str = "production") -> Settings:
-    """What the server makes of the container's environment."""
+    """Settings that the server reads from the container's environment."""
     return Settings.read({k: v for k, v in env(container(changes, values)).items() if isinstance(v, str)})
 
 
-def test_as_kserve_wants_it() -> None:
+def test_runtime_meets_the_conventions_of_kserve() -> None:
     runtime = one(template("production"), "ServingRuntime")["spec"]
     assert runtime["protocolVersions"] == ["v2"]
     assert runtime["supportedModelFormats"] == [{"name": "lidloop", "version": "1", "autoSelect": False}]
@@ -36,12 +36,12 @@ def test_as_kserve_wants_it() -> None:
     assert [p["containerPort"] for p in container()["ports"]] == [8080, 9109]
 
 
-def test_not_without_kserve() -> None:
+def test_no_kserve_objects_without_kserve() -> None:
     kinds = {o["kind"] for o in template("kserve-less")}
     assert not kinds & {"ServingRuntime", "InferenceService", "PodMonitor"}
 
 
-def test_probes() -> None:
+def test_probe_paths() -> None:
     probes = {k: container()[f"{k}Probe"]["httpGet"] for k in ("startup", "readiness", "liveness")}
     assert {k: p["path"] for k, p in probes.items()} == {
         "startup": "/readyz",
@@ -51,14 +51,14 @@ def test_probes() -> None:
     assert {p["port"] for p in probes.values()} == {"http"}
 
 
-def test_the_server_listens_where_kubernetes_looks() -> None:
+def test_server_listens_on_the_container_port() -> None:
     found = settings()
     assert found.model == str(MOUNTED)
     assert found.port == container()["ports"][0]["containerPort"]
     assert found.host not in LOOPBACK
 
 
-def test_a_stop_finishes_what_is_being_worked_on() -> None:
+def test_termination_waits_for_running_requests() -> None:
     changes = {"serving": {"drainSeconds": 7, "graceSeconds": 40}}
     predictor = one(template("production", changes), "InferenceService")["spec"]["predictor"]
     assert settings(changes).grace == 40
@@ -69,13 +69,13 @@ def test_a_stop_finishes_what_is_being_worked_on() -> None:
 @pytest.mark.parametrize(
     ("model", "version", "reason"),
     [
-        ({"uri": "s3://bucket/models/lidloop/12"}, "12", "the number that the URI ends in"),
+        ({"uri": "s3://bucket/models/lidloop/12"}, "12", "the number at the end of the URI"),
         ({"uri": "s3://bucket/models/lidloop/12/"}, "12", "with a slash at its end"),
-        ({"uri": "s3://bucket/models/best"}, "", "no number, no version"),
-        ({"uri": "s3://bucket/models/lidloop/12", "version": "3"}, "3", "as given"),
+        ({"uri": "s3://bucket/models/best"}, "", "no number"),
+        ({"uri": "s3://bucket/models/lidloop/12", "version": "3"}, "3", "explicit"),
     ],
 )
-def test_version(model: dict[str, str], version: str, reason: str) -> None:
+def test_reported_version(model: dict[str, str], version: str, reason: str) -> None:
     assert settings({"serving": {"model": model}}).model_version == version, reason
 
 
@@ -114,29 +114,29 @@ GIVEN: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_settings_reach_the_server() -> None:
-    """All that the schema takes, also numbers that Helm would write as 2e+07."""
+def test_all_settings_reach_the_server() -> None:
+    """All that the schema accepts, also numbers that Helm would render as 2e+07."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     assert set(GIVEN) == set(schema["properties"]["serving"]["properties"]["settings"]["properties"])
     found = settings({"serving": {"settings": GIVEN}})
     assert {name: getattr(found, name) for name in GIVEN} == GIVEN
 
 
-def test_every_variable_is_a_setting() -> None:
+def test_every_environment_variable_is_a_setting() -> None:
     known = {PREFIX + field.name.upper() for field in fields(Settings)}
     given = env(container({"serving": {"settings": GIVEN}}))
     assert {name for name in given if name.startswith(PREFIX)} <= known
     assert set(given) - known == {"HOME"}
 
 
-def test_nothing_of_a_picture_on_a_disk() -> None:
+def test_temporary_files_are_in_memory() -> None:
     runtime = one(template("production"), "ServingRuntime")["spec"]
     [tmp] = [v for v in runtime["volumes"] if v["name"] == "tmp"]
     assert tmp["emptyDir"]["medium"] == "Memory"
     assert container()["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-def test_the_metric_that_scales_is_one_that_the_server_has() -> None:
+def test_scaling_metric_exists() -> None:
     changes = {"serving": {"autoscaling": {"kind": "hpa", "metricsAdapter": True}}}
     scaler = one(template("kserve-less", changes), "HorizontalPodAutoscaler")
     [name] = [m["pods"]["metric"]["name"] for m in scaler["spec"]["metrics"] if m["type"] == "Pods"]
@@ -148,11 +148,8 @@ def test_the_metric_that_scales_is_one_that_the_server_has() -> None:
     [
         ({"registry": "r.example.org", "tag": "1.2"}, "r.example.org/lidloop/serving:1.2"),
         ({"registry": ""}, f"lidloop/serving:{__version__}"),
-        (
-            {"registry": "", "digest": "sha256:" + "a" * 64},
-            f"lidloop/serving:{__version__}@sha256:" + "a" * 64,
-        ),
+        ({"registry": "", "digest": DIGEST}, f"lidloop/serving:{__version__}@{DIGEST}"),
     ],
 )
-def test_image(image: dict[str, str], reference: str) -> None:
+def test_image_reference(image: dict[str, str], reference: str) -> None:
     assert container({"serving": {"image": image}})["image"] == reference

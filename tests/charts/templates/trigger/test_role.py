@@ -6,8 +6,8 @@ from tests.charts.templates.trigger.test_trigger import PROFILE
 from tests.manifests.render import one, template
 
 
-def test_what_kubeflow_asks_about_it() -> None:
-    """Runs of one profile: seen and started, never ended or removed."""
+def test_role_allows_starting_and_reading_runs_of_one_profile() -> None:
+    """Not stopping or deleting them."""
     objects = template("production", PROFILE)
     role = one(objects, "Role", "lidloop-trigger")
     assert role["metadata"]["namespace"] == "eyes"
@@ -26,6 +26,6 @@ def test_what_kubeflow_asks_about_it() -> None:
     assert (subject["name"], subject["namespace"]) == ("lidloop-trigger", "lidloop")
 
 
-def test_nothing_where_kubeflow_asks_nothing() -> None:
+def test_no_role_without_profiles() -> None:
     names = {o["metadata"]["name"] for o in template("production") if o["kind"] in ("Role", "RoleBinding")}
     assert names == {"lidloop-deploy"}

@@ -56,14 +56,14 @@ EVERYTHING: dict[str, Any] = {
 
 
 def arguments(changes: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What its command line says, by lidloop's own parser."""
+    """Parsed arguments of its command line."""
     [container] = pod(changes)["containers"]
     program, *words = [*container["command"], *container["args"]]
     assert program == "lidloop"
     return parse(words)
 
 
-def test_its_command_line_is_lidloops() -> None:
+def test_arguments_are_accepted_by_lidloop_trigger() -> None:
     found = arguments()
     [port] = pod()["containers"][0]["ports"]
     assert (found["host"], found["port"]) == ("0.0.0.0", port["containerPort"])
@@ -78,7 +78,7 @@ def test_its_command_line_is_lidloops() -> None:
         assert folder.endswith(place)
 
 
-def test_everything_that_can_be_said() -> None:
+def test_all_values_reach_the_arguments() -> None:
     found, spec = arguments(EVERYTHING), pod(EVERYTHING)
     assert list(found["data"]) == ["s3://lidloop/raw", "s3://clinic"]
     assert found["cooldown"] == "2d"
@@ -97,13 +97,13 @@ def test_everything_that_can_be_said() -> None:
         assert name in (source.get("secretName"), source.get("name"))
 
 
-def test_one_at_a_time() -> None:
-    """Two would not know of each other's runs."""
+def test_trigger_runs_once() -> None:
+    """Two would not share their state."""
     spec = deployment()["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
-def test_what_it_knows_outlives_it() -> None:
+def test_claim_survives_the_release() -> None:
     claim = one(template("production"), "PersistentVolumeClaim", "lidloop-trigger")
     assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
     assert claim["spec"] == {
@@ -114,14 +114,14 @@ def test_what_it_knows_outlives_it() -> None:
     assert state["persistentVolumeClaim"] == {"claimName": claim["metadata"]["name"]}
 
 
-def test_a_claim_that_exists() -> None:
+def test_existing_claim_is_used() -> None:
     objects = template("production", {"trigger": {"persistence": {"existingClaim": "mine"}}})
     assert not [o for o in objects if o["kind"] == "PersistentVolumeClaim"]
     spec = one(objects, "Deployment", "lidloop-trigger")["spec"]["template"]["spec"]
     assert volume(spec, "state")["persistentVolumeClaim"] == {"claimName": "mine"}
 
 
-def test_only_the_state_can_be_written_to() -> None:
+def test_only_state_and_tmp_are_writable() -> None:
     found = mounts(pod(PROFILE))
     assert {path for path, mount in found.items() if not mount.get("readOnly")} == {
         "/var/lib/lidloop",
@@ -132,7 +132,7 @@ def test_only_the_state_can_be_written_to() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected", "reason"),
     [
-        ({}, {"registry": "http://lidloop-registry.lidloop.svc"}, "the registry of this release"),
+        ({}, {"registry": "http://lidloop-registry.lidloop.svc"}, "this release's registry"),
         (
             {"trigger": {"parameters": {"sources": ["ibug:s3://b/afw"], "epochs": 30, "conf": 0.7}}},
             {
@@ -150,7 +150,7 @@ def test_only_the_state_can_be_written_to() -> None:
         ),
     ],
 )
-def test_parameters(changes: dict[str, Any], expected: dict[str, Any], reason: str) -> None:
+def test_default_parameters(changes: dict[str, Any], expected: dict[str, Any], reason: str) -> None:
     objects = template("production", changes)
     data = one(objects, "ConfigMap", "lidloop-trigger")["data"]
     found = json.loads(data["parameters.json"])
@@ -158,8 +158,8 @@ def test_parameters(changes: dict[str, Any], expected: dict[str, Any], reason: s
     assert [type(v) for v in found.values()] == [type(expected[k]) for k in found], reason
 
 
-def test_other_parameters_restart_it() -> None:
-    """It reads them once."""
+def test_changed_parameters_restart_the_pod() -> None:
+    """The trigger reads them only when it starts."""
     stamps = {
         deployment({"trigger": {"parameters": {"epochs": n}}})["spec"]["template"]["metadata"]["annotations"][
             "checksum/parameters"
@@ -169,18 +169,18 @@ def test_other_parameters_restart_it() -> None:
     assert len(stamps) == 2
 
 
-def test_a_token_of_its_own_for_kubeflow_with_profiles() -> None:
+def test_projected_token_for_kubeflow_with_profiles() -> None:
     spec = pod(PROFILE)
     assert spec["automountServiceAccountToken"] is False
     [source] = volume(spec, "pipelines-token")["projected"]["sources"]
     assert source["serviceAccountToken"]["audience"] == "pipelines.kubeflow.org"
     assert mounts(spec)[str(TOKEN.parent)]["readOnly"]
-    assert source["serviceAccountToken"]["path"] == TOKEN.name, "where it is found by itself"
+    assert source["serviceAccountToken"]["path"] == TOKEN.name, "the default path of the client"
     assert arguments(PROFILE)["kfp_token_file"] is None
     assert "pipelines-token" not in str(pod())
 
 
-def test_service() -> None:
+def test_service_selects_the_pod() -> None:
     objects = template("production", {"trigger": {"service": {"port": 80}}})
     service = one(objects, "Service", "lidloop-trigger")["spec"]
     labels = one(objects, "Deployment", "lidloop-trigger")["spec"]["template"]["metadata"]["labels"]
@@ -190,5 +190,5 @@ def test_service() -> None:
     assert (port["port"], port["targetPort"]) == (80, "http")
 
 
-def test_off_by_default() -> None:
+def test_trigger_is_off_by_default() -> None:
     assert not [o for o in template("minimal") if "trigger" in o["metadata"]["name"]]
