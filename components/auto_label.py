@@ -1,4 +1,4 @@
-"""Step auto_label: a model over one shard of the pictures."""
+"""Step auto_label: predict faces on one shard of the pictures."""
 
 from kfp import dsl
 
@@ -13,16 +13,16 @@ def auto_label(
     model: dsl.Input[dsl.Model],
     device: str,
     predictions: dsl.Output[dsl.Dataset],
-):
-    """Predict faces on one shard, well below the threshold at which they become labels.
+) -> None:
+    """Predict faces on one shard, down to confidences well below the threshold for new labels.
 
     Args:
         iteration: number of the iteration, from 0.
-        shard: ``index/count``, the index from 0.
-        dataset: the pictures.
+        shard: ``index/count``, index from 0.
+        dataset: the pictures and their index.
         model: the iteration's model.
-        device: as for training; empty for what there is.
-        predictions: ``faces.parquet`` and the pictures that could not be read.
+        device: as for training; empty takes a GPU if there is one.
+        predictions: ``faces.parquet``, and a list of the pictures that could not be read.
     """
     from pathlib import Path
 

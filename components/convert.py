@@ -1,4 +1,4 @@
-"""Step convert: sources in any mix become one dataset and label version 0."""
+"""Step convert: read sources of any format into one dataset and label version 0."""
 
 from typing import List  # noqa: UP035
 
@@ -17,18 +17,18 @@ def convert(
     pictures: str,
     dataset: dsl.Output[dsl.Dataset],
     labels: dsl.Output[dsl.Dataset],
-):
-    """Read the sources and write the dataset and the labels as given.
+) -> None:
+    """Read the sources and write the dataset and label version 0.
 
     Args:
-        sources: what to read: ``ibug:DIR``, ``dlib:FILE``, ``coco:FILE`` or ``yolo:DIR``, here or in a store.
-        sources_fingerprint: changes when the sources do, so that the cache does not answer for old ones.
-        split: share of the pictures, by group, that is for training.
+        sources: annotations to read, such as ``ibug:DIR`` or ``coco:FILE``, local or in an object store.
+        sources_fingerprint: text that changes when the sources do: part of the cache key.
+        split: share of the pictures for training. Copies of a picture stay on one side.
         keep_splits: keep the splits that the sources give.
-        seed: of the split.
-        pictures: where all runs share theirs, a folder or ``s3://`` address; empty for the dataset's own.
+        seed: random seed of the split.
+        pictures: folder or ``s3://`` address where all runs share pictures; empty keeps them in the dataset.
         dataset: the pictures and their index.
-        labels: label version 0.
+        labels: label version 0, the labels as given.
     """
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Step evaluate: an iteration's model on both yardsticks, and whether to go on."""
+"""Step evaluate: measure an iteration's model and decide whether another iteration follows."""
 
 from typing import List  # noqa: UP035
 
@@ -19,33 +19,36 @@ def evaluate(
     max_loss: float,
     evaluation: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
-    reason: dsl.OutputPath(str),
+    reason: dsl.OutputPath(str),  # type: ignore[valid-type]  # KFP reads the call
     previous: dsl.Input[dsl.Dataset] = None,
 ) -> bool:
-    """Compare the auto-label step's predictions on the validation pictures with the labels.
+    """Compare the predictions on the validation pictures with the labels, and judge the progress.
 
     Args:
         iteration: number of the iteration, from 0.
         dataset: the pictures.
-        gold: label version 0: the human yardstick.
-        labels: the label version that the iteration trained on: the paper's yardstick.
+        gold: label version 0, whose human validation labels are the gold yardstick.
+        labels: the label version that the iteration trained on; the paper yardstick.
         grown: the label version that it made.
-        predictions: those of all shards.
-        min_growth: stop where the labels grow by less, as a fraction.
-        max_loss: stop where gold recall falls, or gold NME rises, by more, as a fraction.
-        evaluation: ``evaluation.json``, with the history of the iterations before, and the predictions.
-        metrics: the gold figures, for KFP's interface.
-        reason: why to go on or stop, in words.
+        predictions: of all shards.
+        min_growth: stop if the labels grow by less than this fraction.
+        max_loss: stop if gold recall falls, or gold NME rises, by more than this fraction.
+        evaluation: ``evaluation.json`` with the history of earlier iterations, and the predictions.
+        metrics: the gold metrics, for KFP's user interface.
+        reason: why the loop continues or stops, one sentence.
         previous: the evaluation of the iteration before.
 
     Returns:
-        Whether another iteration is worth it.
+        True if another iteration follows.
     """
     import json
     import shutil
     from pathlib import Path
 
     from components.step import step
+
+    def copy(source: str, target: str) -> None:
+        link_or_copy(Path(source), Path(target))
 
     with step("evaluate", iteration) as this:
         from lidloop.autolabel.stopping import judge
@@ -63,10 +66,10 @@ def evaluate(
             iteration=iteration,
             previous=None if previous is None else Path(previous.path),
         )
-        # The report shows faces of them, and KFP cannot hand collected artifacts into a branch.
+        # The report shows their faces, and KFP cannot pass collected artifacts into a branch.
         for number, shard in enumerate(predictions):
             target = Path(evaluation.path) / "predictions" / str(number)
-            shutil.copytree(shard.path, target, copy_function=link_or_copy)
+            shutil.copytree(shard.path, target, copy_function=copy)
         history = [entry["gold"]["overall"] for entry in result["iterations"]]
         verdict = judge(
             before.info["total"],
@@ -79,7 +82,7 @@ def evaluate(
     for name, value in history[-1].items():
         if value is not None:
             metrics.log_metric(name, value)
-    # KFP's local cache takes an artifact without a file for one that was lost, and runs the step again.
+    # KFP's local cache runs a step again if one of its artifacts has no file.
     Path(metrics.path).write_text(json.dumps(history[-1]))
     Path(reason).write_text(verdict.reason)
     evaluation.metadata["seconds"] = this.seconds

@@ -1,4 +1,4 @@
-"""The container image in which steps run on a cluster; a local run ignores it."""
+"""Name of the container image of the steps on a cluster; a local run does not use it."""
 
 from lidloop import __version__
 

@@ -1,4 +1,4 @@
-"""Step nms_filter: which predictions become labels."""
+"""Step nms_filter: choose the predictions that become labels."""
 
 from typing import List  # noqa: UP035
 
@@ -18,18 +18,18 @@ def nms_filter(
     retention: str,
     paper_exact: bool,
     grown: dsl.Output[dsl.Dataset],
-):
-    """Write the next label version: the labels that were there, and the predictions that clash with none.
+) -> None:
+    """Write the next label version: the existing labels, and the predictions that overlap none of them.
 
     Args:
         iteration: number of the iteration, from 0.
         dataset: the pictures.
         labels: the label version that the iteration trained on.
-        predictions: those of all shards.
-        conf: least confidence of a new label.
-        iou: a prediction that overlaps a label by more is dropped.
-        retention: ``accumulate`` keeps grown labels for good, ``relabel`` only the human ones.
-        paper_exact: compare predictions with existing labels only, as the reference procedure does.
+        predictions: of all shards.
+        conf: smallest confidence of a new label.
+        iou: a prediction is dropped if its box overlaps a label's box by more than this IoU.
+        retention: ``accumulate`` keeps grown labels; ``relabel`` keeps human labels and grows others anew.
+        paper_exact: compare predictions with existing labels only, not with each other, as the paper does.
         grown: the next label version.
     """
     from pathlib import Path
@@ -47,7 +47,7 @@ def nms_filter(
             Path(grown.path),
             conf=conf,
             iou=iou,
-            retention=retention,
+            retention=retention,  # type: ignore[arg-type]  # checked by RunSettings
             paper_exact=paper_exact,
             iteration=iteration,
         )

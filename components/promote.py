@@ -1,4 +1,4 @@
-"""Step promote: the gold gate decides whether a version becomes the champion."""
+"""Step promote: make a version the champion if it passes the promotion gate."""
 
 from kfp import dsl
 
@@ -14,18 +14,18 @@ def promote(
     registry: str,
     record: dsl.Output[dsl.Artifact],
 ) -> bool:
-    """Let the gate compare a version with the champion, and move the alias if it may.
+    """Compare a version with the champion on gold, and move the alias if the version passes.
 
     Args:
         iteration: number of the iteration, from 0.
         dataset: the pictures.
-        gold: label version 0. With the pictures it measures a champion that another dataset brought forth.
+        gold: label version 0. A champion of another dataset is measured on its labels.
         registered: the record that register wrote.
         registry: folder or address of the registry.
-        record: the same, with this step's time.
+        record: the same, with this step's duration.
 
     Returns:
-        Whether the version is the champion now.
+        True if the version is the champion now.
     """
     import json
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Step register: an iteration's model becomes a version in the registry."""
+"""Step register: register an iteration's model as a version."""
 
 from typing import List  # noqa: UP035
 
@@ -20,21 +20,21 @@ def register(
     run: str,
     record: dsl.Output[dsl.Artifact],
     previous: dsl.Input[dsl.Artifact] = None,
-):
-    """Seal the model with its evaluation and lineage and register it; once, however often the step runs.
+) -> None:
+    """Bundle the model with its evaluation and lineage and register it. Repeated runs register it once.
 
     Args:
         iteration: number of the iteration, from 0.
         dataset: the pictures.
         labels: the label version that the model was trained on.
         model: the iteration's model.
-        predictions: its predictions, for the drift profile.
-        grown: the label version that the iteration made, for what there is to watch.
+        predictions: the model's predictions, for the drift profile.
+        grown: the label version that the iteration made, for the label statistics that are monitored.
         evaluation: the iteration's evaluation.
         registry: folder or address of the registry.
         run: name of the run; empty takes its id on the cluster.
-        record: the version's number, and what every step so far took.
-        previous: the record of the iteration before. A version must be there before its children.
+        record: number of the version, and the duration of every step so far in seconds.
+        previous: the record of the iteration before: a version is registered after its parent.
     """
     import json
     from pathlib import Path

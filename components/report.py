@@ -1,4 +1,4 @@
-"""Step report: the run's page and its figures for programs."""
+"""Step report: write a run's report as HTML and JSON."""
 
 from kfp import dsl
 
@@ -18,21 +18,21 @@ def report(
     stopped_early: str,
     folder: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
-):
+) -> None:
     """Write the report of a run.
 
     Args:
         dataset: the pictures.
-        labels: the newest label version; its ledger tells of all before.
-        evaluation: the newest evaluation, with the history, and the predictions.
-        record: what every step took.
+        labels: the newest label version; its ledger covers all earlier ones.
+        evaluation: the newest evaluation, with its history and the predictions.
+        record: the duration of every step.
         settings: the run's settings, as JSON.
         registry: folder or address of the registry.
         run: name of the run; empty takes its id on the cluster.
         truth: file with the hidden labels of generated faces; empty for other data.
-        stopped_early: why the loop stopped before its last iteration; empty where it did not.
+        stopped_early: reason why the loop stopped before its last iteration; empty if it did not.
         folder: ``report.html``, ``summary.json`` and ``timings.json``.
-        page: ``report.html`` once more, for KFP's interface.
+        page: a copy of ``report.html`` for KFP's user interface.
     """
     import json
     import shutil

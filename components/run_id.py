@@ -1,4 +1,4 @@
-"""Which run a step belongs to, where runs share what a step writes to."""
+"""Name of the run that a step belongs to, and its own folder where runs share a place."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final
 from lidloop.errors import LidloopError
 
 RUN_ID: Final = "LIDLOOP_RUN_ID"
-"""Environment variable with the id of the run, which a cluster sets on every step; another for every run."""
+"""Environment variable with the id of the run; a cluster sets it for every step, different for every run."""
 
 
 def run_name(given: str) -> str:
-    """The run's name in the registry: the one given, else its id on the cluster.
+    """Return the run's name in the registry: the given one, else its id on the cluster.
 
     Raises:
-        LidloopError: where there is neither.
+        LidloopError: if there is neither.
     """
     name = given or os.environ.get(RUN_ID, "")
     if not name:
@@ -23,11 +23,11 @@ def run_name(given: str) -> str:
     return name
 
 
-def own_place(checkpoints: str, iteration: int) -> str | None:
-    """Where an iteration keeps what a killed training needs, folder or ``s3://`` address; None for nowhere.
+def checkpoint_place(checkpoints: str, iteration: int) -> str | None:
+    """Return the folder or ``s3://`` address of an iteration's checkpoints; None for none.
 
-    On a cluster runs share a volume or bucket: each has a place of its own there, so that none resumes
-    another's.
+    On a cluster all runs share a volume or bucket. Each run has its own folder there, so that none resumes
+    the training of another.
     """
     if not checkpoints:
         return None

@@ -1,7 +1,7 @@
-"""What every step does around its one library call: say where it is, take the time, name its error.
+"""Frame of every step: logging with the step's name, duration, and errors as one log line.
 
-A step's log lines look like ``lidloop [train 2] INFO epoch 3 of 10 …``: people read them in a pod's log, and
-the local runner picks them out of the stream.
+A step's log lines look like ``lidloop [train 2] INFO epoch 3 of 10 …``. The local runner parses them out of
+the output of KFP.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from lidloop.errors import LidloopError
+from lidloop.errors import SYSTEM_ERRORS, LidloopError, cause
 
 _LINE: Final = re.compile(r"lidloop \[(?P<step>\w+)(?: (?P<iteration>\d+))?\] (?P<level>[A-Z]+) (?P<text>.*)")
 
@@ -32,7 +32,7 @@ class Line(NamedTuple):
 
 
 def parse_line(line: str) -> Line | None:
-    """Find a step's log line in a line of any stream; None where there is none."""
+    """Parse a step's log line; None if the line is not one."""
     match = _LINE.search(line)
     if match is None:
         return None
@@ -42,7 +42,7 @@ def parse_line(line: str) -> Line | None:
 
 @dataclass
 class Step:
-    """A step at work."""
+    """A running step."""
 
     name: str
     iteration: int | None = None
@@ -50,11 +50,11 @@ class Step:
 
     @property
     def seconds(self) -> float:
-        """Wall time since the step began."""
+        """Wall time since the start of the step, in seconds."""
         return round(time.monotonic() - self.started, 2)
 
     def progress(self, things: str, *, every: float = 2.0) -> Callable[[int, int], None]:
-        """A callback for ``(done, total)`` that logs at most once in ``every`` seconds, and the end."""
+        """Return a callback for ``(done, total)`` that logs every ``every`` seconds at most."""
         said = time.monotonic()
 
         def report(done: int, total: int) -> None:
@@ -74,10 +74,11 @@ class _OneLine(logging.Formatter):
 
 @contextmanager
 def step(name: str, iteration: int | None = None) -> Iterator[Step]:
-    """Run the body as a step.
+    """Run the block as a step.
 
-    The library's log goes to stderr with the step's name in front. An error becomes one line of it. One that
-    a person can put right (``LidloopError``) ends the process with status 1 and without a stack.
+    The library's log goes to stderr with the step's name in front. An error becomes one line of the log. A
+    ``LidloopError`` and a system error (no space, no permission) end the process with status 1 and without a
+    stack trace.
     """
     log = logging.getLogger("lidloop")
     handler = logging.StreamHandler(sys.stderr)
@@ -87,11 +88,14 @@ def step(name: str, iteration: int | None = None) -> Iterator[Step]:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # KFP's own logging turns its chatter on
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # KFP sets the root logger to INFO
     try:
         yield Step(name, iteration)
     except LidloopError as error:
         log.error("%s: %s", type(error).__name__, error)
+        raise SystemExit(1) from error
+    except SYSTEM_ERRORS as error:
+        log.error("%s: %s", type(error).__name__, cause(error))
         raise SystemExit(1) from error
     except Exception as error:
         log.error("%s: %s", type(error).__name__, error)
@@ -103,7 +107,7 @@ def step(name: str, iteration: int | None = None) -> Iterator[Step]:
 
 
 def carry_steps(before: Path | None, iteration: int | None, **seconds: float | None) -> list[dict[str, Any]]:
-    """The timed steps in the record ``before`` (a JSON file, or None), then those of ``seconds``."""
+    """Return the durations in the record ``before`` (a JSON file, or None), then those of ``seconds``."""
     carried: list[dict[str, Any]] = [] if before is None else json.loads(before.read_text())["steps"]
     new = [
         {"step": name, "iteration": iteration, "seconds": float(value)}
@@ -114,15 +118,15 @@ def carry_steps(before: Path | None, iteration: int | None, **seconds: float | N
 
 
 def inference(device: str, shard: int) -> tuple[Literal["onnxruntime", "torch"], str]:
-    """Backend and device on which a shard is predicted, for the ``device`` that training is given.
+    """Return the backend and device that predict a shard, for the ``device`` of training.
 
-    Shards go round the GPUs; without a GPU it is ONNX Runtime on the CPU, the faster of the two there.
+    Shards are assigned to the GPUs in turn. Without a GPU, ONNX Runtime on the CPU is the fastest backend.
     """
     if device == "cpu":
         return "onnxruntime", "cpu"
     try:
         import torch
-    except ModuleNotFoundError:  # the image without training
+    except ModuleNotFoundError:  # an image without torch
         return "onnxruntime", "cpu"
     if not torch.cuda.is_available():
         return "onnxruntime", "cpu"
@@ -131,6 +135,6 @@ def inference(device: str, shard: int) -> tuple[Literal["onnxruntime", "torch"],
 
 
 def plain_number(text: str) -> int | float:
-    """A number in JSON; KFP writes whole ones as ``4.0`` where it puts a parameter into a text."""
+    """Parse a number in JSON: KFP writes the integer 4 as ``4.0`` when it formats a parameter."""
     value = float(text)
     return int(value) if value.is_integer() else value

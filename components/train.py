@@ -1,4 +1,4 @@
-"""Step train: one fine-tune on a label version."""
+"""Step train: fine-tune a model on a label version."""
 
 from kfp import dsl
 
@@ -22,31 +22,31 @@ def train(
     checkpoints: str,
     model: dsl.Output[dsl.Model],
     previous: dsl.Input[dsl.Model] = None,
-):
-    """Fine-tune the base weights, or the previous iteration's model where there is one.
+) -> None:
+    """Fine-tune the base weights, or the previous iteration's model if there is one.
 
     Args:
         iteration: number of the iteration, from 0.
         dataset: the pictures.
         labels: the label version to train on.
-        base_weights: where iteration 0 starts: a path, ``s3://BUCKET/…/NAME.pt``, or a name that Ultralytics
-            publishes.
+        base_weights: weights that iteration 0 starts from: a path, ``s3://BUCKET/…/NAME.pt``, or a name that
+            Ultralytics publishes.
         epochs: passes over the training pictures.
         imgsz: longer side of the network's input in pixels.
         batch: pictures per step, over all GPUs together.
-        device: ``cpu``, ``0``, ``0,1`` …; empty for what there is.
-        workers: processes that load pictures.
-        patience: stop after so many epochs without a better validation; 0 never.
-        seed: of everything random.
-        ignore_unlabelled: no background loss where the model is sure of a face that has no label.
-        checkpoints: folder or ``s3://`` address for what a killed training needs to go on; empty for none
-            that outlives the step.
+        device: ``cpu``, ``0``, ``0,1`` …; empty takes a GPU if there is one.
+        workers: processes that load pictures during training.
+        patience: stop after this many epochs without a better validation; 0 never stops early.
+        seed: random seed.
+        ignore_unlabelled: no background loss where the model is confident of a face without a label.
+        checkpoints: folder or ``s3://`` address of the files from which a killed training is resumed; empty
+            keeps none after the step.
         model: ``model.onnx``, ``weights.pt`` and ``training.json``.
         previous: the model of the iteration before.
     """
     from pathlib import Path
 
-    from components.run_id import own_place
+    from components.run_id import checkpoint_place
     from components.step import step
 
     with step("train", iteration) as this:
@@ -70,6 +70,6 @@ def train(
             iteration=iteration,
             weights=base_weights if previous is None else Path(previous.path),
             settings=settings,
-            checkpoints=own_place(checkpoints, iteration),
+            checkpoints=checkpoint_place(checkpoints, iteration),
         )
     model.metadata["seconds"] = this.seconds

@@ -1,5 +1,6 @@
-"""The served model as KServe's InferenceService: the only place that knows KServe's API.
+"""Deployment of models with KServe; no other package knows KServe's API.
 
-``state`` reads and writes the object's fields (pure), ``api`` talks to the API server, ``rollout`` deploys,
-promotes and rolls back, and ``publish`` puts a registered version where KServe reads it.
+``state`` reads and writes the fields of an InferenceService (pure), ``readiness`` judges its status (pure),
+``api`` calls the API server, ``rollout`` deploys, promotes and rolls back, ``create`` makes a first
+InferenceService, and ``publish`` pushes a registered version to the object store that KServe reads.
 """

@@ -1,6 +1,6 @@
-"""The API server's few answers that a deployment needs, and what its refusals mean.
+"""Client of the Kubernetes API server for InferenceServices, and the meaning of its error statuses.
 
-It takes ``get`` and ``patch`` of InferenceServices, ``get`` of Deployments and HTTPRoutes and, to make a
+It needs ``get`` and ``patch`` of InferenceServices, ``get`` of Deployments and HTTPRoutes and, to create a
 first one, ``create`` of InferenceServices and ServingRuntimes; ``docs/DEPLOY.md`` has the Role.
 """
 
@@ -17,9 +17,9 @@ from typing import Any, Final
 from components.kserve.state import DeployError, Object
 
 MANAGER: Final = "lidloop-deploy"
-"""Our name as the manager of the fields that are ours, for server-side apply."""
+"""Field manager of server-side apply for the fields that ``lidloop deploy`` sets."""
 CREATOR: Final = "lidloop-create"
-"""The manager of all fields of a first InferenceService."""
+"""Field manager of all fields of an InferenceService that ``lidloop deploy --create`` makes."""
 SERVING: Final = "/apis/serving.kserve.io"
 SERVICES: Final = f"{SERVING}/v1beta1", "inferenceservices"
 RUNTIMES: Final = f"{SERVING}/v1alpha1", "servingruntimes"
@@ -30,18 +30,18 @@ _POD: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class Unavailable(DeployError):
-    """An API server that cannot be reached or is not able to answer now; another try may do."""
+    """The API server cannot be reached or cannot answer now; a retry may succeed."""
 
 
 class Changed(DeployError):
-    """An object that somebody else changed since it was read."""
+    """The object was changed by another client since it was read."""
 
 
 class Owned(DeployError):
-    """Fields that another manager owns.
+    """Another field manager owns the fields.
 
     Attributes:
-        managers: their names.
+        managers: names of those managers.
     """
 
     def __init__(self, message: str, managers: frozenset[str]) -> None:
@@ -50,15 +50,15 @@ class Owned(DeployError):
 
 
 class Cluster:
-    """A namespace of a cluster."""
+    """One namespace of a cluster."""
 
     def __init__(self, client: Any, namespace: str) -> None:
-        """Use a ``kubernetes.client.ApiClient``."""
+        """Use a ``kubernetes.client.ApiClient``; ``open`` makes one."""
         self._client, self.namespace = client, namespace
 
     @classmethod
     def open(cls, *, kubeconfig: str = "", context: str = "", namespace: str = "") -> Cluster:
-        """The cluster of a kubeconfig; inside a pod, without one, the pod's own.
+        """Connect to the cluster of a kubeconfig; in a pod without a kubeconfig, to the pod's own cluster.
 
         Args:
             kubeconfig: a file; empty: ``KUBECONFIG``, else ``~/.kube/config``.
@@ -66,7 +66,7 @@ class Cluster:
             namespace: empty: that of the context, else of the pod, else ``lidloop``.
 
         Raises:
-            DeployError: where there is neither, or the client is not installed.
+            DeployError: if there is neither, or the Kubernetes client is not installed.
         """
         try:
             from kubernetes import client, config
@@ -76,7 +76,7 @@ class Cluster:
                 "deploying needs the Kubernetes client: pip install 'lidloop[cluster]'"
             ) from error
         settings = client.Configuration()
-        settings.retries = False  # ours are at the places where a repeated call is safe
+        settings.retries = False  # Rollout retries the calls that are safe to repeat
         try:
             named = kubeconfig or os.environ.get("KUBECONFIG")
             if not named and "KUBERNETES_SERVICE_HOST" in os.environ:
@@ -91,35 +91,35 @@ class Cluster:
                 own = chosen["context"].get("namespace", "")
         except (config.ConfigException, OSError, YAMLError) as error:
             raise DeployError(
-                f"no cluster to deploy to: {error}; name a kubeconfig with --kubeconfig or KUBECONFIG"
+                f"no cluster is configured: {error}; give a kubeconfig with --kubeconfig or KUBECONFIG"
             ) from error
         return cls(client.ApiClient(settings), namespace or own or "lidloop")
 
     def service(self, name: str) -> Object | None:
-        """An InferenceService; None where there is none.
+        """Return an InferenceService; None if it does not exist.
 
         Raises:
-            DeployError: where the cluster has no KServe, or does not answer.
+            DeployError: if the cluster has no KServe, or does not answer.
         """
         return self._get(SERVICES, name, "KServe")
 
     def runtime(self, name: str) -> Object | None:
-        """A ServingRuntime; None where there is none."""
+        """Return a ServingRuntime; None if it does not exist."""
         return self._get(RUNTIMES, name, "KServe")
 
     def deployment(self, name: str) -> Object | None:
-        """A Deployment; None where there is none."""
+        """Return a Deployment; None if it does not exist."""
         return self._get(DEPLOYMENTS, name)
 
     def route(self, name: str) -> Object | None:
-        """An HTTPRoute; None where there is none, or the cluster has no Gateway API."""
+        """Return an HTTPRoute; None if it does not exist, or the cluster has no Gateway API."""
         return self._get(ROUTES, name)
 
     def create(self, item: dict[str, Any], *, dry_run: bool = False) -> Object:
-        """Make an object that is not there.
+        """Create an object.
 
         Raises:
-            DeployError: where it is refused.
+            DeployError: if the API server refuses it.
         """
         kind = SERVICES if item["kind"] == "InferenceService" else RUNTIMES
         return self._call("POST", kind, "", body=item, query=_options(CREATOR, dry_run))
@@ -127,21 +127,23 @@ class Cluster:
     def apply(
         self, document: dict[str, Any], *, seen: Object, dry_run: bool = False, force: bool = False
     ) -> Object:
-        """Apply our fields of an InferenceService; those that we had and that are not in it are removed.
+        """Apply fields of an InferenceService (server-side apply).
+
+        Fields that were applied earlier and are absent now are removed.
 
         Args:
             document: the fields.
-            seen: the object as it was read.
-            dry_run: let the server work out and check the result, and keep nothing.
-            force: take over fields that another manager owns.
+            seen: the object as it was read before.
+            dry_run: the server computes and checks the result, and stores nothing.
+            force: take over fields of other managers.
 
         Raises:
-            Changed: where it is not as it was read any more.
-            Owned: where another manager owns a field that would change.
-            DeployError: where it is refused.
+            Changed: if it was changed since it was read.
+            Owned: if another manager owns a field that would change.
+            DeployError: if the API server refuses it.
         """
         metadata = dict(document["metadata"])
-        if not dry_run:  # a status that changes meanwhile takes nothing from a preview
+        if not dry_run:  # a preview stays valid if the status changes meanwhile
             metadata["resourceVersion"] = seen["metadata"]["resourceVersion"]
         query = [*_options(MANAGER, dry_run), ("force", "true" if force else "false")]
         body = {**document, "metadata": metadata}
@@ -152,7 +154,7 @@ class Cluster:
             return self._call("GET", kind, name)
         except _NotFound as error:
             if needed and not error.named:
-                raise DeployError(f"the cluster has no {kind[1]}: {needed} is not installed there") from error
+                raise DeployError(f"the cluster has no {kind[1]}: {needed} is not installed") from error
             return None
 
     def _call(
@@ -164,7 +166,7 @@ class Cluster:
             "Accept": "application/json",
             "Content-Type": "application/apply-patch+yaml" if patch else "application/json",
         }
-        with _explained(f"{method} {kind[1]} {name}".strip(), self._client.configuration.host):
+        with _translated_errors(f"{method} {kind[1]} {name}".strip(), self._client.configuration.host):
             answer: Object = self._client.call_api(
                 path, method, query_params=list(query), header_params=headers, body=body,
                 response_type="object", auth_settings=["BearerToken"], _return_http_data_only=True,
@@ -185,7 +187,7 @@ def _options(manager: str, dry_run: bool) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def _explained(doing: str, host: str) -> Iterator[None]:
+def _translated_errors(doing: str, host: str) -> Iterator[None]:
     from kubernetes.client import ApiException
     from urllib3.exceptions import HTTPError
 
@@ -199,7 +201,7 @@ def _explained(doing: str, host: str) -> Iterator[None]:
 
 
 def refusal(doing: str, status: int, body: Any) -> DeployError:
-    """What a refusal of the API server means, from its ``Status`` object."""
+    """Return the error that an error status of the API server means, from its ``Status`` object."""
     try:
         said = json.loads(body)
     except (TypeError, ValueError):
@@ -215,21 +217,21 @@ def refusal(doing: str, status: int, body: Any) -> DeployError:
     if status == 404:
         return _NotFound(message, bool(details.get("name")))
     if status == 401:
-        return DeployError("the API server does not know who asks: the credentials are wrong or have expired")
+        return DeployError("the API server rejects the credentials (401): they are wrong or have expired")
     if status == 403:
-        return DeployError(f"{message}; docs/DEPLOY.md has the Role that deploying needs")
+        return DeployError(f"{message}; docs/DEPLOY.md has the Role that `lidloop deploy` needs")
     if status == 409 and owners:
         return Owned(
-            f"{', '.join(sorted(owners))} set the model, too, and would set it back; have it leave the field "
-            "alone, or take it over with --force",
+            f"{', '.join(sorted(owners))} sets the model too, and would reset it; remove the field from its "
+            "configuration, or take it over with --force",
             frozenset(owners),
         )
     if status == 409:
         return Changed(message)
     if status == 429 or status >= 502:
-        return Unavailable(f"the API server is not able to answer now: {message}")
+        return Unavailable(f"the API server cannot answer now: {message}")
     if "canary" in message and "schema" in message:
         return DeployError(
-            "KServe has a canary in Standard mode since 0.20; the one of this cluster is older"
+            "canaries in Standard mode need KServe 0.20 or newer; this cluster has an older one"
         )
     return DeployError(f"the API server refused to {doing}: {message}")

@@ -1,6 +1,6 @@
-"""A first InferenceService where the chart made none, as small as it can safely be.
+"""Minimal InferenceService and ServingRuntime for a cluster without the Helm chart.
 
-The chart makes a better one, with network policies, budgets, scaling and monitoring.
+The chart adds network policies, disruption budgets, scaling and monitoring.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ _CONTAINER = {
 
 
 def serving_runtime(name: str, namespace: str, *, keys: str, image: str = IMAGE) -> dict[str, Any]:
-    """The ServingRuntime: the server's container, with the API keys in the entry ``keys`` of a Secret."""
+    """Return the ServingRuntime, the server's container.
+
+    Args:
+        keys: name of the Secret whose entry ``keys`` holds the API keys.
+    """
     variables = {
         "HOME": "/tmp",  # noqa: S108 - in the container, in memory
         "LIDLOOP_MODEL": "/mnt/models",
@@ -72,11 +76,11 @@ def serving_runtime(name: str, namespace: str, *, keys: str, image: str = IMAGE)
 def inference_service(
     name: str, namespace: str, model: Model, *, service_account: str = "default", replicas: int = 1
 ) -> dict[str, Any]:
-    """The InferenceService, in Standard mode, of the ServingRuntime of its own name.
+    """Return the InferenceService, in Standard mode, for the ServingRuntime of the same name.
 
     Args:
-        service_account: its Secrets hold the object store's keys, as KServe wants them.
-        replicas: pods.
+        service_account: ServiceAccount whose Secrets hold the object store's keys in KServe's format.
+        replicas: number of pods.
     """
     bare: Object = {"metadata": {"name": name, "namespace": namespace}}
     ours = document(bare, State(model))

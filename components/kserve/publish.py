@@ -1,4 +1,4 @@
-"""A registered version's bundle, where KServe reads it."""
+"""Push the bundle of a registered version to the object store that KServe reads."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from components.kserve.state import DeployError, Model
 
 
 def placement(registry: str, version: str, models: str) -> Model:
-    """Where a version belongs: at ``MODELS/VERSION``. Nothing is pushed.
+    """Return the model with its address ``MODELS/VERSION``. Nothing is pushed.
 
     Args:
         registry: folder or address of the registry.
         version: a number, or ``champion``.
-        models: ``s3://BUCKET/PREFIX``, as ``lidloop.storage`` takes it.
+        models: ``s3://BUCKET/PREFIX``, an address for ``lidloop.storage``.
 
     Raises:
-        RegistryError: where there is no such version.
-        StoreError: for an address that cannot be right.
-        DeployError: for a place that KServe does not read.
+        RegistryError: if there is no such version.
+        StoreError: for an invalid address.
+        DeployError: for an address that KServe cannot read.
     """
     from lidloop.registry.registry import Registry
     from lidloop.storage import open_store
 
     if not models.startswith("s3://"):
         raise DeployError(
-            f"KServe reads models from s3://BUCKET/PREFIX, not from {models or 'nowhere'}; "
-            "say where with --models or LIDLOOP_MODELS"
+            f"KServe reads models from s3://BUCKET/PREFIX, not from {models or 'an empty address'}; "
+            "give it with --models or LIDLOOP_MODELS"
         )
     store = open_store(models)
     entry = Registry(registry, create=False).get(version)
@@ -38,20 +38,20 @@ def placement(registry: str, version: str, models: str) -> Model:
 def publish(
     registry: str, model: Model, models: str, *, progress: Callable[[int, int], None] | None = None
 ) -> bool:
-    """Push the bundle to its place, complete or not at all. One that is there stays.
+    """Push the bundle to its address, complete or not at all; skip it if it is stored there already.
 
     Args:
-        registry, models: as ``placement`` takes them.
-        model: what ``placement`` answered.
-        progress: called with bytes done and in all.
+        registry, models: as for ``placement``.
+        model: from ``placement``.
+        progress: called with the bytes done and the total.
 
     Returns:
-        Whether anything had to be pushed.
+        True if anything was pushed.
 
     Raises:
-        RegistryError: where the registry has no such version, or its bundle cannot be read.
-        StoreError: where the store cannot be written to, or holds another bundle there.
-        ModelError: where the bundle is damaged.
+        RegistryError: if the registry has no such version, or its bundle cannot be read.
+        StoreError: if the store cannot be written, or holds another bundle at the address.
+        ModelError: if the bundle is damaged.
     """
     from lidloop.models.bundle_store import held_bundle, push_bundle
     from lidloop.registry.registry import Registry

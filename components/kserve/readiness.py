@@ -1,7 +1,7 @@
-"""How far KServe is with a model: from the InferenceService, its Deployment and its route. Pure.
+"""Readiness of a model from the status of its InferenceService, Deployment and HTTPRoute. Pure.
 
-``Ready`` of an InferenceService is not enough: while a Deployment is being replaced it stays true by its old
-pods. So the Deployment is looked at, too, as ``kubectl rollout status`` does.
+The condition ``Ready`` of an InferenceService is not enough: while a Deployment is replaced, its old pods
+keep the condition true. So the Deployment is checked too, like ``kubectl rollout status`` does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _FAILED: Final = ("BlockedByFailedLoad", "InvalidSpec")
 
 
 class Progress(NamedTuple):
-    """One look: whether it is ready, what a person is told, and why it will not become ready, if so."""
+    """Result of one check: readiness, a text for users, and the reason if it cannot become ready."""
 
     ready: bool
     text: str
@@ -23,10 +23,10 @@ class Progress(NamedTuple):
 
 
 def of_stable(item: Object, deployment: Object | None, model: Model) -> Progress:
-    """How far the stable predictor is."""
+    """Check the stable predictor."""
     status = item.get("status") or {}
     if _behind(item):
-        return Progress(False, "KServe has not looked at the change yet")
+        return Progress(False, "KServe has not processed the change yet")
     failure = _failure(status.get("modelStatus"), deployment, model)
     rolled = _rollout(deployment, model.uri)
     if not rolled.ready:
@@ -41,26 +41,27 @@ def of_stable(item: Object, deployment: Object | None, model: Model) -> Progress
 def of_canary(
     item: Object, deployment: Object | None, route: Object | None, model: Model, percent: int
 ) -> Progress:
-    """How far a canary is; with a share of the traffic, also whether the route gives it that."""
+    """Check a canary; with a share of the traffic, also the weight in its route."""
     if _behind(item):
-        return Progress(False, "KServe has not looked at the change yet")
+        return Progress(False, "KServe has not processed the change yet")
     statuses = (item.get("status") or {}).get("canaryStatuses") or []
-    mine = next((s for s in statuses if s["name"] == canary_name(model)), {})
+    mine: Mapping[str, Any] = next((s for s in statuses if s["name"] == canary_name(model)), {})
     failure = _failure(mine.get("modelStatus"), deployment, model)
     rolled = _rollout(deployment, model.uri)
     if not rolled.ready:
         return rolled._replace(failed=rolled.failed or failure)
     if not mine.get("ready"):
-        return Progress(False, "KServe does not call the canary ready yet", failure)
+        return Progress(False, "KServe does not report the canary as ready yet", failure)
     if percent and weight_of(route, str((deployment or {})["metadata"]["name"])) != percent:
         return Progress(
-            False, "no HTTPRoute gives the canary its share (KServe makes one where its Gateway API is on)"
+            False,
+            "no HTTPRoute gives the canary its share (KServe creates one with its Gateway API on)",
         )
     return Progress(True, rolled.text)
 
 
 def weight_of(route: Object | None, service: str) -> int | None:
-    """Weight of a Service in an HTTPRoute; None where the route does not name it."""
+    """Return the weight of a Service in an HTTPRoute; None if the route does not name it."""
     for rule in ((route or {}).get("spec") or {}).get("rules", []):
         for backend in rule.get("backendRefs", []):
             if backend["name"] == service:
@@ -80,17 +81,19 @@ def _rollout(deployment: Object | None, uri: str) -> Progress:
     status: Mapping[str, Any] = deployment.get("status") or {}
     counts = [int(status.get(key) or 0) for key in ("updatedReplicas", "replicas", "availableReplicas")]
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
-        return Progress(False, "waiting for the Deployment to be looked at")
+        return Progress(False, "waiting for the Deployment controller")
     if _condition(status, "Progressing").get("reason") == "ProgressDeadlineExceeded":
         return Progress(
-            False, "the Deployment is stuck", "the new pods did not become ready in the Deployment's time"
+            False,
+            "the Deployment is stuck",
+            "the new pods did not become ready within the Deployment's deadline",
         )
     text = f"{min(counts[0], counts[2])} of {wanted} new pods ready"
     return Progress(counts[0] >= wanted and counts[1] == counts[0] and counts[2] == counts[1], text)
 
 
 def _failure(status: Mapping[str, Any] | None, deployment: Object | None, model: Model) -> str:
-    """Why a model will not load, by KServe; before the Deployment has changed it speaks of the old one."""
+    """Reason why KServe cannot load a model; until the Deployment changes, it is about the old model."""
     if not status or deployment is None or _source(deployment) != model.uri:
         return ""
     if status.get("transitionStatus") not in _FAILED:

@@ -1,6 +1,6 @@
-"""Deploy, promote and roll back a model on an InferenceService, and wait until it serves.
+"""Deploy, promote and roll back a model on an InferenceService, and wait until it is ready.
 
-A change that does not become ready is undone. A change that somebody else makes meanwhile is never undone.
+A change that does not become ready is undone. A change that another client makes meanwhile is never undone.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from components.kserve.state import (
 )
 
 TRUSTED: Final = frozenset({"helm", CREATOR})
-"""Managers whose fields are taken over without a question: the chart hands the model over to us."""
+"""Field managers whose fields are taken over without ``--force``: the chart leaves the model to this code."""
 EVERY: Final = 2.0
-"""Seconds between two looks."""
+"""Seconds between two checks while waiting."""
 _TRIES: Final = 5
 _END_IT: Final = "`lidloop deploy promote` or `lidloop deploy rollback`"
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long a change may take to become ready.
+class Waiting:
+    """Time-out and progress report while a change becomes ready.
 
     Attributes:
-        seconds: in all.
-        say: told how far it is, whenever that changed.
+        seconds: time-out of each change.
+        report: called with a text whenever the progress changes.
     """
 
     seconds: float = 600.0
-    say: Callable[[str], None] = lambda text: None
+    report: Callable[[str], None] = lambda text: None
 
 
 class Outcome(NamedTuple):
-    """What a command did: whether anything changed, the state now, and a sentence for people."""
+    """Result of a command: True if anything changed, the state afterwards, and a sentence for users."""
 
     changed: bool
     state: State
@@ -63,32 +63,32 @@ class Rollout:
     """Changes of one InferenceService."""
 
     def __init__(
-        self, cluster: Cluster, name: str, *, patience: Patience | None = None, force: bool = False
+        self, cluster: Cluster, name: str, *, waiting: Waiting | None = None, force: bool = False
     ) -> None:
-        """Work on the InferenceService ``name``; ``force`` takes over what other managers own."""
+        """Work on the InferenceService ``name``; ``force`` takes over fields of other managers."""
         self.cluster, self.name = cluster, name
-        self.patience, self.force = patience or Patience(), force
+        self.waiting, self.force = waiting or Waiting(), force
 
     def item(self) -> Object:
-        """The InferenceService.
+        """Return the InferenceService.
 
         Raises:
-            DeployError: where there is none.
+            DeployError: if it does not exist.
         """
         found = self.cluster.service(self.name)
         if found is None:
             raise DeployError(
                 f"there is no InferenceService {self.name} in namespace {self.cluster.namespace}: install "
-                "the chart, or make one with `lidloop deploy --create`"
+                "the chart, or create one with `lidloop deploy --create`"
             )
         return found
 
     def deploy(self, model: Model) -> Outcome:
-        """Let a model serve; nothing happens where it does.
+        """Serve a model in place of the present one; nothing changes if it is served already.
 
         Raises:
-            DeployError: while a canary runs, or where it is refused.
-            NotReady: where it did not become ready; the model before serves again.
+            DeployError: while a canary runs, or if the API server refuses the change.
+            NotReady: if it did not become ready; the previous model is served again.
         """
         item = self.item()
         state, after = planned(item, model)
@@ -101,41 +101,41 @@ class Rollout:
     def create(
         self, model: Model, *, keys: str = "", image: str = IMAGE, service_account: str = "default"
     ) -> Outcome:
-        """Make the InferenceService, and its ServingRuntime where there is none of that name.
+        """Create the InferenceService, and its ServingRuntime if there is none of that name.
 
         Args:
-            model: what it serves.
+            model: the model to serve.
             keys: Secret with the API keys; only for a new ServingRuntime.
-            image: of the server; only for a new ServingRuntime.
-            service_account: of the pods; its Secrets hold the object store's keys.
+            image: image of the server; only for a new ServingRuntime.
+            service_account: ServiceAccount of the pods; its Secrets hold the object store's keys.
 
         Raises:
-            DeployError: where it is refused, or a server would answer everyone.
-            NotReady: where it did not become ready; it stays, to be looked at.
+            DeployError: if the API server refuses it, or the server would have no access control.
+            NotReady: if it did not become ready; the objects stay for inspection.
         """
         for item in self.first(model, keys=keys, image=image, service_account=service_account):
             self.cluster.create(item)
         self._wait(model)
-        return Outcome(True, State(model), f"{model} serves, at a new InferenceService {self.name}")
+        return Outcome(True, State(model), f"{model} serves, at the new InferenceService {self.name}")
 
     def first(self, model: Model, *, keys: str, image: str, service_account: str) -> list[dict[str, Any]]:
-        """The objects that ``create`` makes."""
+        """Return the objects that ``create`` makes."""
         namespace = self.cluster.namespace
         made = [inference_service(self.name, namespace, model, service_account=service_account)]
         if self.cluster.runtime(self.name) is None:
             if not keys:
-                raise DeployError("a new server needs its API keys: name their Secret with --keys-secret")
+                raise DeployError("a new server needs API keys: name their Secret with --keys-secret")
             made.insert(0, serving_runtime(self.name, namespace, keys=keys, image=image))
         return made
 
     def canary(self, model: Model, percent: int) -> Outcome:
-        """Give a model a share of the traffic, 0 to 100, beside the one that serves.
+        """Run a model as canary with a share of the traffic in percent, 0 to 100.
 
-        It gets its share once its pods are ready, which KServe 0.20 itself does not wait for.
+        It gets its share after its pods are ready: KServe 0.20 does not wait for that.
 
         Raises:
-            DeployError: where another canary runs, it serves already, or nothing could split the traffic.
-            NotReady: where it did not become ready; it is gone again.
+            DeployError: if another canary runs, the model is served already, or no route splits the traffic.
+            NotReady: if it did not become ready; the canary is removed.
         """
         item = self.item()
         state, after = planned(item, model, percent=percent)
@@ -143,24 +143,24 @@ class Rollout:
             self._wait(model, percent)
         elif state.canary is None and percent:
             self._see(item, model, percent)
-            dark = replace(after, percent=0)
-            self._change(item, state, dark)
-            self._change(self.item(), dark, after, back=state)
+            unrouted = replace(after, percent=0)
+            self._change(item, state, unrouted)
+            self._change(self.item(), unrouted, after, back=state)
         else:
             self._change(item, state, after)
         share = f"{percent} % of the traffic" if percent else "no traffic"
         where = deployment_of(item, model)
-        return Outcome(after != state, after, f"{model} gets {share}, by itself at Service {where}")
+        return Outcome(after != state, after, f"{model} gets {share}; its own Service is {where}")
 
     def promote(self) -> Outcome:
-        """Let the canary serve: first the stable predictor takes its model, then the canary goes.
+        """Make the canary's model the stable one: change the stable predictor, then remove the canary.
 
-        The canary's own pods could become the stable ones without a restart, but under another Service name,
-        and whoever reaches the server inside the cluster would lose it.
+        The canary's pods could become the stable ones without a restart, but under another Service name, so
+        clients inside the cluster would lose the connection.
 
         Raises:
-            DeployError: where there is no canary.
-            NotReady: where the stable predictor did not become ready; all is as before, canary and all.
+            DeployError: if there is no canary.
+            NotReady: if the stable predictor did not become ready; the state is as before, with the canary.
         """
         item = self.item()
         state = read(item)
@@ -173,11 +173,11 @@ class Rollout:
         return Outcome(True, alone, f"{alone.stable} serves; its canary is gone")
 
     def rollback(self) -> Outcome:
-        """End the canary; without one, let the model before serve again.
+        """Remove the canary; without one, serve the previous model again.
 
         Raises:
-            DeployError: where there is neither.
-            NotReady: where the model before did not become ready; the present one serves on.
+            DeployError: if there is neither.
+            NotReady: if the previous model did not become ready; the present one stays.
         """
         item = self.item()
         state = read(item)
@@ -189,7 +189,7 @@ class Rollout:
         return Outcome(True, after, f"{after.stable} serves again")
 
     def status(self) -> tuple[State, dict[str, Progress]]:
-        """What serves and is tried, and how far the ``stable`` and the ``canary`` are."""
+        """Return the state, and the readiness of ``stable`` and ``canary``."""
         item = self.item()
         state = read(item)
         looks = {"stable": self._see(item, state.stable, None)}
@@ -198,38 +198,38 @@ class Rollout:
         return state, looks
 
     def preview(self, after: State) -> tuple[Object, Object]:
-        """The InferenceService as it is and as it would be, worked out and checked by the server."""
+        """Return the InferenceService before and after a change, which the server computes and checks."""
         item = self.item()
         return item, self._send(item, after, dry_run=True)
 
     def _change(self, item: Object, before: State, after: State, *, back: State | None = None) -> None:
-        """Apply a change, wait for it, and go ``back``, by default to ``before``, where it fails."""
+        """Apply a change and wait for it; if it fails, return to ``back``, by default ``before``."""
         back = back or before
         model, percent = after.stable, None
         if after.stable == before.stable and after.canary is not None:
             model, percent = after.canary, after.percent
-        self._see(item, model, percent)  # who may not look must not begin
+        self._see(item, model, percent)  # fails before the change if the permission to read is missing
         self._apply(item, before, after)
         try:
             self._wait(model, percent)
         except NotReady as error:
-            self.patience.say(f"undoing: {error}")
+            self.waiting.report(f"undoing the change: {error}")
             try:
                 self._apply(self.item(), after, back)
-                self._wait(back.stable, hopeful=True)
+                self._wait(back.stable, ignore_failures=True)
                 now = f"{back.stable} serves as before"
             except NotReady as worse:
-                now = f"{back.stable} is set again but not ready: {worse}"
+                now = f"{back.stable} is set again, but not ready: {worse}"
             except Unavailable as worse:
-                now = f"it could not be undone: {worse}; `lidloop deploy rollback` does it later"
+                now = f"the change could not be undone: {worse}; undo it later with `lidloop deploy rollback`"
             raise NotReady(f"{model} did not become ready ({error}); {now}") from error
 
     def _apply(self, item: Object, expected: State, after: State) -> None:
-        """Apply once more where only others' fields changed meanwhile, such as KServe's status."""
+        """Apply a change; retry if only other fields changed meanwhile, such as KServe's status."""
         for _ in range(_TRIES):
             if read(item) != expected:
                 raise DeployError(
-                    f"InferenceService {self.name} was changed by somebody else meanwhile; look at "
+                    f"InferenceService {self.name} was changed by another client meanwhile; check "
                     "`lidloop deploy status` and try again"
                 )
             try:
@@ -239,11 +239,11 @@ class Rollout:
                 continue
             if read(made) != after:
                 raise DeployError(
-                    f"InferenceService {self.name} did not take what was applied: a webhook, or another "
-                    "manager of the same fields; look at `kubectl get -o yaml --show-managed-fields`"
+                    f"InferenceService {self.name} did not keep the applied fields: a webhook or another "
+                    "manager changed them; check `kubectl get -o yaml --show-managed-fields`"
                 )
             return
-        raise DeployError(f"InferenceService {self.name} changes all the time; try again")
+        raise DeployError(f"InferenceService {self.name} changed during {_TRIES} attempts; try again")
 
     def _send(self, item: Object, after: State, *, dry_run: bool = False) -> Object:
         made = document(item, after)
@@ -254,29 +254,29 @@ class Rollout:
                 raise
         return self.cluster.apply(made, seen=item, dry_run=dry_run, force=True)
 
-    def _wait(self, model: Model, percent: int | None = None, *, hopeful: bool = False) -> None:
+    def _wait(self, model: Model, percent: int | None = None, *, ignore_failures: bool = False) -> None:
         """Wait for the stable model, or with ``percent`` for the canary, to be ready.
 
         Args:
-            hopeful: do not give up for what KServe says of a failure, which may be the one just undone.
+            ignore_failures: do not give up if KServe reports a failure, which may be the one just undone.
         """
-        deadline = time.monotonic() + self.patience.seconds
-        said, failures = "", 0
+        deadline = time.monotonic() + self.waiting.seconds
+        last, failures = "", 0
         while True:
             try:
                 progress = self._look(model, percent)
-            except Unavailable as error:  # the server restarts, or the network: the change is on its way
+            except Unavailable as error:  # a restart or the network: the rollout continues
                 progress = Progress(False, str(error))
             if progress.ready:
                 return
-            failures = failures + 1 if progress.failed and not hopeful else 0
-            if failures == 2:  # once may be what KServe still says of another attempt
+            failures = failures + 1 if progress.failed and not ignore_failures else 0
+            if failures == 2:  # one may still be about an earlier attempt
                 raise NotReady(progress.failed)
-            if progress.text != said:
-                said = progress.text
-                self.patience.say(f"{model}: {said}")
+            if progress.text != last:
+                last = progress.text
+                self.waiting.report(f"{model}: {last}")
             if time.monotonic() >= deadline:
-                raise NotReady(f"{said}, after {self.patience.seconds:.0f} s")
+                raise NotReady(f"{last}, after {self.waiting.seconds:.0f} s")
             time.sleep(EVERY)
 
     def _look(self, model: Model, percent: int | None) -> Progress:
@@ -284,7 +284,7 @@ class Rollout:
         state = read(item)
         if (state.stable if percent is None else state.canary) != model:
             raise DeployError(
-                f"InferenceService {self.name} was changed by somebody else while {model} was waited for"
+                f"InferenceService {self.name} was changed by another client while {model} was rolled out"
             )
         return self._see(item, model, percent)
 
@@ -297,36 +297,36 @@ class Rollout:
 
 
 def planned(item: Object, model: Model, *, percent: int | None = None) -> tuple[State, State]:
-    """What an InferenceService serves, and what it is to serve with a model deployed, or tried as a canary.
+    """Return the state of an InferenceService before and after a model is deployed, or run as a canary.
 
     Raises:
-        DeployError: where that cannot be.
+        DeployError: if the change is not possible.
     """
     state = read(item)
     if percent is None:
         if state.canary is not None:
             raise DeployError(f"a canary, {state.canary}, runs beside {state.stable}; first {_END_IT}")
-        # The address says what is served: marking a model that serves already would restart its pods.
+        # The address decides: changing only the annotations would restart the pods.
         return state, state if _same(state.stable, model) else _next(state, model)
     if not 0 <= percent <= 100:
         raise DeployError(f"a canary's share is 0 to 100 percent, not {percent}")
     if _same(state.stable, model):
-        raise DeployError(f"{model} serves already; a canary is another version")
+        raise DeployError(f"{model} serves already; give another version as the canary")
     if state.canary is not None and not _same(state.canary, model):
         raise DeployError(f"another canary, {state.canary}, runs; first {_END_IT}")
     if percent and is_cluster_local(item):
         raise DeployError(
-            "KServe makes no route to this InferenceService (it is labelled cluster-local), so nothing "
-            f"splits its traffic; --canary 0 runs {canary_name(model)} beside it, at a Service of its own"
+            "KServe creates no route to this InferenceService (it is labelled cluster-local), so its traffic "
+            f"cannot be split; --canary 0 runs {canary_name(model)} with a Service of its own"
         )
     return state, replace(state, canary=model, percent=percent)
 
 
 def promoted(state: State) -> State:
-    """The canary serves, and is no canary any more.
+    """Return the state with the canary as the stable model.
 
     Raises:
-        DeployError: where there is none.
+        DeployError: if there is no canary.
     """
     if state.canary is None:
         raise DeployError(
@@ -337,15 +337,15 @@ def promoted(state: State) -> State:
 
 
 def rolled_back(state: State) -> State:
-    """The canary is gone; without one, the model before serves.
+    """Return the state without the canary; without one, the state with the previous model.
 
     Raises:
-        DeployError: where there is neither.
+        DeployError: if there is neither.
     """
     if state.canary is not None:
         return replace(state, canary=None, percent=0)
     if not state.earlier:
-        raise DeployError(f"nothing is known of a model before {state.stable}; deploy one by its --version")
+        raise DeployError(f"no model before {state.stable} is recorded; deploy one with --version")
     return State(state.earlier[-1], earlier=state.earlier[:-1])
 
 

@@ -1,12 +1,13 @@
-"""Which model an InferenceService serves, and the fields of it that are ours. Pure.
+"""Models of an InferenceService: reading them from its fields, and the fields that set them. Pure.
 
-Ours are ``predictor.model.storageUri``, the variable that tells the server its version, the list ``canary``
-and the annotations ``lidloop/…``; everything else is the chart's. KServe copies an InferenceService's
-annotations to its pods, so ours change only together with the model: else pods would restart for nothing.
+``lidloop deploy`` owns ``predictor.model.storageUri``, the variable with the model's version, the list
+``canary`` and the annotations ``lidloop/…``; the chart owns all other fields. KServe copies an
+InferenceService's annotations to its pods, so the annotations change only together with the model: otherwise
+the pods would restart without need.
 
-In KServe's Standard mode ``canaryTrafficPercent`` is ignored without a word. Since 0.20 the mode has a list
-of its own, ``spec.canary``: each entry becomes a Deployment ``NAME-ENTRY-predictor``, made of the stable
-predictor's fields with the entry's over them, and the HTTPRoute that KServe makes splits the traffic.
+KServe's Standard mode ignores ``canaryTrafficPercent``. Since 0.20 it has the list ``spec.canary``: each
+entry becomes a Deployment ``NAME-ENTRY-predictor`` with the stable predictor's fields, overridden by the
+entry's, and KServe's HTTPRoute splits the traffic.
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ API_VERSION: Final = "serving.kserve.io/v1beta1"
 KIND: Final = "InferenceService"
 PREFIX: Final = "lidloop/"
 SOURCE: Final = "internal.serving.kserve.io/storage-initializer-sourceuri"
-"""Annotation of pods, by KServe: where their model came from."""
+"""Annotation that KServe sets on pods: the address of their model."""
 CLUSTER_LOCAL: Final = ("networking.kserve.io/visibility", "cluster-local")
 VERSION_VARIABLE: Final = "LIDLOOP_MODEL_VERSION"
 CONTAINER: Final = "kserve-container"
-"""Name that KServe gives, and asks of, the server's container."""
+"""Name that KServe requires for the server's container."""
 KEPT: Final = 10
-"""So many earlier models are remembered to go back to."""
+"""Number of earlier models that are recorded for a rollback."""
 
 
 class DeployError(LidloopError):
-    """A deployment that cannot be made, was refused, or did not become ready."""
+    """A deployment that is not possible, was refused, or did not become ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A bundle where KServe reads it.
+    """A bundle in the object store that KServe reads.
 
     Attributes:
-        version: its number in the registry; empty where nothing says it.
+        version: its number in the registry; empty if unknown.
         uri: the bundle's prefix, ``s3://BUCKET/PREFIX``.
-        digest: SHA-256 of ``bundle.json``; empty where nothing says it.
+        digest: SHA-256 of ``bundle.json``; empty if unknown.
     """
 
     version: str
@@ -59,15 +60,15 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What an InferenceService serves.
+    """Models of an InferenceService.
 
     Attributes:
-        stable: the model that serves.
-        canary: the model that is tried beside it, or None.
-        percent: share of the traffic that goes to the canary, 0 to 100.
-        earlier: what was stable before, oldest first.
-        marked: whether ``stable`` was set by us: only then its version is written into the annotations.
-        reported: where it was not, the version that the object tells the server; empty for none.
+        stable: the served model.
+        canary: the model that runs beside it as a canary, or None.
+        percent: share of the traffic of the canary, 0 to 100.
+        earlier: earlier stable models, oldest first.
+        marked: True if ``lidloop deploy`` set ``stable``; only then the annotations hold its version.
+        reported: if it did not, the version in the server's environment variable; empty for none.
     """
 
     stable: Model
@@ -78,7 +79,7 @@ class State:
     reported: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """Return the state as JSON values."""
         return {
             "stable": _plain(self.stable),
             "canary": None if self.canary is None else {**_plain(self.canary), "percent": self.percent},
@@ -87,21 +88,21 @@ class State:
 
 
 def read(item: Object) -> State:
-    """What an InferenceService serves.
+    """Return the state of an InferenceService.
 
     Raises:
-        DeployError: where it is of another kind than the chart makes, or ours in it is damaged.
+        DeployError: if the chart did not make it, or the annotations are damaged.
     """
     name, spec = item["metadata"]["name"], item["spec"]
     uri = spec.get("predictor", {}).get("model", {}).get("storageUri")
     if not uri:
         raise DeployError(
-            f"InferenceService {name} has no predictor.model.storageUri, so it is none of lidloop's chart; "
-            "name another with --name"
+            f"InferenceService {name} has no predictor.model.storageUri, so it is not of lidloop's chart; "
+            "give another with --name"
         )
     notes = item["metadata"].get("annotations") or {}
     marked = notes.get(PREFIX + "uri") == uri
-    # Where somebody else changed the address since, as `helm upgrade` may, what is noted is of another model.
+    # If another client changed the address, as `helm upgrade` may, the annotations are about another model.
     stable = _noted(notes) if marked else Model(_number(uri), uri)
     try:
         earlier = (
@@ -116,7 +117,7 @@ def read(item: Object) -> State:
     entries = spec.get("canary") or []
     if len(entries) > 1 or (entries and not entries[0]["predictor"].get("model", {}).get("storageUri")):
         raise DeployError(
-            f"InferenceService {name} has canaries that lidloop did not make; remove them first"
+            f"InferenceService {name} has canaries that `lidloop deploy` did not make; remove them first"
         )
     if not entries:
         return State(stable, earlier=earlier, marked=marked, reported=reported)
@@ -128,11 +129,11 @@ def read(item: Object) -> State:
 
 
 def document(item: Object, state: State) -> dict[str, Any]:
-    """The fields that are ours, for server-side apply: what is left out here and was ours is removed.
+    """Return the fields for server-side apply; the server removes fields applied earlier and absent now.
 
     Args:
-        item: the InferenceService as it is; a canary is a copy of its model.
-        state: what it is to serve.
+        item: the present InferenceService; a canary is a copy of its model.
+        state: the wanted state.
     """
     metadata = {key: item["metadata"][key] for key in ("name", "namespace")}
     made: dict[str, Any] = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata}
@@ -150,19 +151,19 @@ def document(item: Object, state: State) -> dict[str, Any]:
 
 
 def canary_name(model: Model) -> str:
-    """Name of a canary's predictor: part of the names of its Deployment and Service."""
+    """Name of a canary's predictor, part of the names of its Deployment and Service."""
     return f"v{model.version}"
 
 
 def deployment_of(item: Object, canary: Model | None = None) -> str:
-    """Name of the Deployment, and of the Service, that KServe makes of the stable predictor or a canary."""
+    """Name of the Deployment and Service that KServe creates for the stable predictor or a canary."""
     entry = canary_name(canary) if canary else item["spec"]["predictor"].get("name", "")
     name = item["metadata"]["name"]
     return f"{name}-{entry}-predictor" if entry else f"{name}-predictor"
 
 
 def is_cluster_local(item: Object) -> bool:
-    """Whether KServe makes no route to it, so that nothing splits its traffic."""
+    """True if KServe creates no route to it, so that its traffic cannot be split."""
     label, value = CLUSTER_LOCAL
     return (item["metadata"].get("labels") or {}).get(label) == value
 

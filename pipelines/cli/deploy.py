@@ -1,4 +1,4 @@
-"""``lidloop deploy``: a registered model becomes what KServe serves, and back."""
+"""``lidloop deploy``: serve a registered model with KServe, run it as a canary, promote it, roll back."""
 
 from __future__ import annotations
 
@@ -20,23 +20,25 @@ if TYPE_CHECKING:
 deploy_app = typer.Typer(name="deploy", rich_markup_mode="rich")
 
 _CLUSTER = "The cluster"
-_NEW = "Where there is none yet"
+_NEW = "If there is no InferenceService yet"
 
 Name = Annotated[
     str,
-    typer.Option("--name", envvar="LIDLOOP_SERVICE", help="The InferenceService.", rich_help_panel=_CLUSTER),
+    typer.Option(
+        "--name", envvar="LIDLOOP_SERVICE", help="Name of the InferenceService.", rich_help_panel=_CLUSTER
+    ),
 ]
 Namespace = Annotated[
     str,
     typer.Option(
-        "--namespace", "-n", envvar="LIDLOOP_NAMESPACE", help="Its namespace.",
+        "--namespace", "-n", envvar="LIDLOOP_NAMESPACE", help="Namespace of the InferenceService.",
         show_default="that of the context, else lidloop", rich_help_panel=_CLUSTER,
     ),
 ]  # fmt: skip
 Kubeconfig = Annotated[
     str,
     typer.Option(
-        "--kubeconfig", help="File that says how to reach the cluster.",
+        "--kubeconfig", help="Kubeconfig file of the cluster.",
         show_default="KUBECONFIG, else ~/.kube/config, or a pod's own", rich_help_panel=_CLUSTER,
     ),
 ]  # fmt: skip
@@ -50,11 +52,14 @@ Context = Annotated[
     ),
 ]
 Timeout = Annotated[
-    float, typer.Option("--timeout", min=1, help="Seconds that a change may take to become ready.")
+    float, typer.Option("--timeout", min=1, help="Seconds within which a change must become ready.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Take over the model from other managers than helm.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Take over the model from field managers other than Helm.")
+]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would change, checked by the server; change nothing.")
+    bool,
+    typer.Option("--dry-run", help="Show what would change, as checked by the API server; change nothing."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 SERVICE = "lidloop-serving"
@@ -64,7 +69,7 @@ SERVICE = "lidloop-serving"
 def deploy_command(
     context: typer.Context,
     version: Annotated[
-        str, typer.Option("--version", metavar="V|champion", help="A version's number, or champion.")
+        str, typer.Option("--version", metavar="V|champion", help="Number of a version, or champion.")
     ] = "champion",
     canary: Annotated[
         int | None,
@@ -73,13 +78,16 @@ def deploy_command(
             min=0,
             max=100,
             metavar="PERCENT",
-            help="Run it beside what serves, with this share of the traffic.",
+            help="Run it as a canary beside the served model, with this share of the traffic.",
         ),
     ] = None,
     models: Annotated[
         str,
         typer.Option(
-            "--models", envvar="LIDLOOP_MODELS", metavar="s3://…", help="Where bundles go, by version."
+            "--models",
+            envvar="LIDLOOP_MODELS",
+            metavar="s3://…",
+            help="Prefix of the bundles in the object store; each version has its own below it.",
         ),
     ] = "",
     registry: Where = DEFAULT_REGISTRY,
@@ -94,28 +102,30 @@ def deploy_command(
     create: Annotated[
         bool,
         typer.Option(
-            "--create", help="Make a small InferenceService; the chart's is better.", rich_help_panel=_NEW
+            "--create",
+            help="Create a minimal InferenceService; prefer the Helm chart's.",
+            rich_help_panel=_NEW,
         ),
     ] = False,
     keys_secret: Annotated[
-        str, typer.Option(help="Secret with the server's API keys, in its entry keys.", rich_help_panel=_NEW)
+        str, typer.Option(help="Secret whose entry keys holds the server's API keys.", rich_help_panel=_NEW)
     ] = "",
-    image: Annotated[str, typer.Option(help="The server's image.", rich_help_panel=_NEW)] = IMAGE,
+    image: Annotated[str, typer.Option(help="Image of the server.", rich_help_panel=_NEW)] = IMAGE,
     service_account: Annotated[
         str, typer.Option(help="ServiceAccount with the object store's Secret.", rich_help_panel=_NEW)
     ] = "default",
 ) -> None:
-    """Let KServe serve the champion, or another version; try one beside it; go back.
+    """Serve the champion or another version with KServe, at once or as a canary.
 
-    Its bundle is pushed to MODELS/VERSION, where it is not there yet, and becomes the storageUri of the
-    InferenceService. The command waits until the new pods are ready. What does not become ready is undone.
-    Deploying what serves already changes nothing.
+    The bundle is pushed to MODELS/VERSION, unless it is there already, and becomes the storageUri of the
+    InferenceService. The command waits until the new pods are ready; a change that does not become ready is
+    undone. Deploying the served version again changes nothing.
 
     [bold]Examples[/bold]
 
     $ lidloop deploy --models s3://hospital/models/lidloop --registry https://mlflow.hospital.example
 
-    A tenth of the traffic first, and all of it when it has proved itself:
+    A tenth of the traffic first, all of it later:
 
     $ lidloop deploy --version 8 --canary 10 --models s3://hospital/models/lidloop
 
@@ -130,7 +140,7 @@ def deploy_command(
     new = {"keys": keys_secret, "image": image, "service_account": service_account}
     there = rollout.cluster.service(name) if create else rollout.item()
     model = placement(registry, version, models)
-    # What cannot be is refused before anything is pushed.
+    # An impossible change fails here, before anything is pushed.
     if there is None:
         first = rollout.first(model, **new)
         if dry_run:
@@ -143,7 +153,7 @@ def deploy_command(
             _preview(rollout, after)
             return
     pushed = publish(registry, model, models)
-    rollout.patience.say(f"{model}: {'pushed to' if pushed else 'in the store already,'} {model.uri}")
+    rollout.waiting.report(f"{model}: {'pushed to' if pushed else 'is in the store already:'} {model.uri}")
     if there is None:
         outcome = rollout.create(model, **new)
     elif canary is None:
@@ -164,7 +174,7 @@ def promote_command(
     kubeconfig: Kubeconfig = "",
     kube_context: Context = "",
 ) -> None:
-    """Let the canary serve everyone."""
+    """Serve the canary's model to everyone."""
     from components.kserve.rollout import promoted
     from components.kserve.state import read
 
@@ -186,7 +196,7 @@ def rollback_command(
     kubeconfig: Kubeconfig = "",
     kube_context: Context = "",
 ) -> None:
-    """End the canary; without one, let the model before serve again. The registry's champion stays."""
+    """Remove the canary; without one, serve the previous model again. The registry's champion stays."""
     from components.kserve.rollout import rolled_back
     from components.kserve.state import read
 
@@ -205,7 +215,7 @@ def status_command(
     kubeconfig: Kubeconfig = "",
     kube_context: Context = "",
 ) -> None:
-    """Show what serves, what is tried beside it, what was before, and whether it is ready."""
+    """Show the served model, the canary and earlier models, and if they are ready."""
     rollout = _rollout(name, namespace, kubeconfig, kube_context, 1.0, False)
     state, looks = rollout.status()
     ready = {which: {"ready": look.ready, "text": look.failed or look.text} for which, look in looks.items()}
@@ -227,7 +237,7 @@ def _rollout(
     name: str, namespace: str, kubeconfig: str, context: str, timeout: float, force: bool
 ) -> Rollout:
     from components.kserve.api import Cluster
-    from components.kserve.rollout import Patience, Rollout
+    from components.kserve.rollout import Rollout, Waiting
 
     console = Console(stderr=True)
 
@@ -235,7 +245,7 @@ def _rollout(
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     cluster = Cluster.open(kubeconfig=kubeconfig, context=context, namespace=namespace)
-    return Rollout(cluster, name, patience=Patience(seconds=timeout, say=say), force=force)
+    return Rollout(cluster, name, waiting=Waiting(seconds=timeout, report=say), force=force)
 
 
 def _tell(outcome: Outcome, as_json: bool) -> None:
@@ -251,13 +261,13 @@ def _preview(rollout: Rollout, after: Any) -> None:
 
 def _show_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     lines = list(
-        difflib.unified_diff(_lines(before), _lines(after), "as it is", "as it would be", lineterm="", n=3)
+        difflib.unified_diff(_lines(before), _lines(after), "now", "after the change", lineterm="", n=3)
     )
     typer.echo("\n".join(lines) if lines else "nothing would change")
 
 
 def _lines(item: Mapping[str, Any]) -> list[str]:
-    """An object as people write it: without what the server keeps for itself."""
+    """Lines of an object's YAML, without the fields that the API server adds."""
     if not item:
         return []
     kept = ("name", "namespace", "labels", "annotations")

@@ -1,4 +1,4 @@
-"""Every step is a small file over one library call, importable without what the library needs."""
+"""Every step is a small file around one library call that imports without the library's dependencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps' Dockerfile and what both images are built with: rules that hold without building them."""
+"""Rules of the steps' Dockerfile and of both images' tools, checked without a build."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ STEPS = read(FILE.read_text())
 SERVING = read((ROOT / "serving" / "Dockerfile").read_text())
 
 
-def test_it_keeps_the_rules() -> None:
+def test_the_dockerfile_keeps_the_rules() -> None:
     assert problems(STEPS, ("cpu", "gpu")) == []
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_reports_nothing() -> None:
     hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
     if hadolint is None:
         pytest.skip("there is no hadolint for this platform")
@@ -33,8 +33,8 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 
 @pytest.mark.parametrize("target", ["cpu", "gpu"])
-def test_kfp_gives_the_command(target: str) -> None:
-    """On one machine KFP gives it as arguments, which an entry point would take for its own."""
+def test_there_is_no_entry_point(target: str) -> None:
+    """KFP's local runner passes the command as arguments, which would go to an entry point."""
     assert "ENTRYPOINT" not in {name for name, _ in STEPS.image(target)}
 
 
@@ -42,7 +42,7 @@ def test_the_tag_is_the_version() -> None:
     assert ("ARG", f"VERSION={IMAGE.rpartition(':')[2]}") in STEPS.image("gpu")
 
 
-def test_only_the_gpu_image_trains() -> None:
+def test_only_the_gpu_image_has_torch() -> None:
     extras = {
         name: set(re.findall(r"--extra (\w+)", " ".join(value for _, value in STEPS.stages[name].body)))
         for name in ("cpu-dependencies", "gpu-dependencies")
@@ -57,7 +57,7 @@ def test_both_images_have_the_same_base_and_tools() -> None:
     assert STEPS.stages["tools"].body == SERVING.stages["dependencies"].body[:common]
 
 
-def test_what_is_copied_is_not_ignored() -> None:
+def test_copied_files_are_in_the_build_context() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     for dockerfile in (STEPS, SERVING):
         for stage in dockerfile.stages.values():
@@ -68,8 +68,8 @@ def test_what_is_copied_is_not_ignored() -> None:
     assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
 
 
-def test_what_builds_is_as_locked() -> None:
-    """`make build-requirements.txt` writes it from uv.lock; no other file may come in its place."""
+def test_build_requirements_are_those_of_the_lock_file() -> None:
+    """`make build-requirements.txt` writes the file from uv.lock; hashes must match."""
     lock = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     locked = {package["name"]: package for package in lock}
     text = (ROOT / "build-requirements.txt").read_text()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
@@ -35,7 +36,7 @@ def test_log_lines_carry_the_step_and_can_be_parsed(capsys: pytest.CaptureFixtur
     assert parse_line(line) == Line("train", 3, "INFO", "two lines 1")
 
 
-def test_what_a_person_can_put_right_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lidloop_error_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught, step("train", 0):
         raise TrainingError("no labelled face;\ngive more pictures")
     assert caught.value.code == 1
@@ -43,20 +44,31 @@ def test_what_a_person_can_put_right_is_one_line_and_status_1(capsys: pytest.Cap
     assert line == Line("train", 0, "ERROR", "TrainingError: no labelled face; give more pictures")
 
 
-def test_another_error_is_named_and_keeps_its_stack(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_system_error_is_one_line_with_advice_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, step("convert"):
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/x")
+    assert caught.value.code == 1
+    line = parse_line(capsys.readouterr().err.strip())
+    assert line is not None
+    assert line.level == "ERROR"
+    assert "/data/x" in line.text
+    assert "full" in line.text
+
+
+def test_another_error_is_logged_and_raised(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyError), step("evaluate", 1):
         raise KeyError("gold")
     assert "lidloop [evaluate 1] ERROR KeyError: 'gold'" in capsys.readouterr().err
 
 
-def test_logging_is_as_before_afterwards(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logging_is_restored_after_the_step(capsys: pytest.CaptureFixture[str]) -> None:
     before = (LOG.level, LOG.propagate, list(LOG.handlers))
     with step("report"):
         assert LOG.level == logging.INFO
     assert (LOG.level, LOG.propagate, list(LOG.handlers)) == before
 
 
-def test_progress_says_the_end_and_little_before(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_logs_the_end_and_not_every_call(capsys: pytest.CaptureFixture[str]) -> None:
     with step("convert") as this:
         report = this.progress("pictures", every=3600)
         for done in range(1, 101):
@@ -87,7 +99,7 @@ def test_plain_number(text: str, number: float) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "", "0"])
 def test_inference_needs_no_torch(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The image without training has none."""
+    """The image without training has no torch."""
     monkeypatch.setitem(sys.modules, "torch", None)
     assert inference(device, 3) == ("onnxruntime", "cpu")
 
@@ -95,7 +107,7 @@ def test_inference_needs_no_torch(device: str, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("device", "shard", "expected"), [("", 3, "0"), ("0,1", 0, "0"), ("0,1", 1, "1"), ("2,5", 4, "2")]
 )
-def test_shards_go_round_the_gpus(
+def test_shards_are_assigned_to_the_gpus_in_turn(
     device: str, shard: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch = pytest.importorskip("torch")
@@ -103,7 +115,7 @@ def test_shards_go_round_the_gpus(
     assert inference(device, shard) == ("torch", expected)
 
 
-def test_without_a_gpu_it_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_gpu_the_cpu_predicts(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert inference("", 0) == ("onnxruntime", "cpu")

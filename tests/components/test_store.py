@@ -1,4 +1,4 @@
-"""Steps as a cluster runs them: sources, base weights and pictures in an object store, here a real one."""
+"""Steps with sources, base weights and pictures in an object store (a real S3 server)."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tests.servers.buckets import Bucket
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What TMPDIR names in a pod."""
+    """Folder that TMPDIR names in a pod."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
 
-def test_iterations_move_labels_and_not_pictures(
+def test_steps_share_pictures_and_checkpoints_in_a_store(
     bucket: Bucket,
     drawn: tuple[Dataset, LabelVersion],
     scratch: Path,
@@ -59,7 +59,7 @@ def test_iterations_move_labels_and_not_pictures(
     assert not list(Path(converted.path).rglob("*.jpg"))
     stored = bucket.keys()
     assert sum(key.startswith("pictures/") for key in stored) == len(opened.records)
-    assert not list(scratch.iterdir()), "what was downloaded of the sources is gone"
+    assert not list(scratch.iterdir()), "downloaded sources are removed"
 
     def fine_tune() -> None:
         train.python_func(
@@ -72,7 +72,7 @@ def test_iterations_move_labels_and_not_pictures(
 
     def preempt(self: Checkpoints, trainer: Any) -> None:
         keep(self, trainer)
-        raise RuntimeError("the node is gone")
+        raise RuntimeError("the node was preempted")
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError):
         patch.setattr(Checkpoints, "keep", preempt)
@@ -83,7 +83,7 @@ def test_iterations_move_labels_and_not_pictures(
     assert names == {f"checkpoints/4f1c/iteration-0/{n}" for n in ("settings.json", "best.pt", "last.pt")}
     fine_tune()
     info = json.loads((Path(model.path) / "training.json").read_text())
-    assert info["resumed"], "another pod goes on from what the store has"
+    assert info["resumed"], "another pod resumes from the checkpoint in the store"
     assert info["base_weights"]["name"] == "base.pt"
 
     for copies in scratch.iterdir():

@@ -36,7 +36,7 @@ def changed(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return made
 
 
-def test_ready() -> None:
+def test_a_complete_rollout_is_ready() -> None:
     assert of_stable(ITEM, DEPLOYMENT, MODEL).ready
     assert of_canary(ITEM, DEPLOYMENT, ROUTE, MODEL, 10).ready
 
@@ -44,23 +44,38 @@ def test_ready() -> None:
 @pytest.mark.parametrize(
     ("item", "deployment", "text", "why"),
     [
-        (changed(ITEM, "status", {}), DEPLOYMENT, "KServe has not looked", "a new InferenceService"),
-        (changed(ITEM, "metadata/generation", 6), DEPLOYMENT, "KServe has not looked", "Ready is of before"),
+        (changed(ITEM, "status", {}), DEPLOYMENT, "KServe has not", "a new InferenceService"),
+        (changed(ITEM, "metadata/generation", 6), DEPLOYMENT, "KServe has not", "Ready is outdated"),
         (ITEM, None, "waiting for KServe", "no Deployment yet"),
-        (ITEM, changed(DEPLOYMENT, "spec/template/metadata", {}), "waiting for KServe", "of another model"),
-        (ITEM, changed(DEPLOYMENT, "metadata/generation", 4), "to be looked at", "its status is of before"),
-        (ITEM, changed(DEPLOYMENT, "status/updatedReplicas", 1), "1 of 3 new pods", "old pods still serve"),
-        (ITEM, changed(DEPLOYMENT, "status/replicas", 4), "3 of 3 new pods", "an old pod still ends"),
-        (ITEM, changed(DEPLOYMENT, "status/availableReplicas", 2), "2 of 3 new pods", "one just started"),
+        (
+            ITEM,
+            changed(DEPLOYMENT, "spec/template/metadata", {}),
+            "waiting for KServe",
+            "Deployment of another model",
+        ),
+        (
+            ITEM,
+            changed(DEPLOYMENT, "metadata/generation", 4),
+            "Deployment controller",
+            "its status is outdated",
+        ),
+        (ITEM, changed(DEPLOYMENT, "status/updatedReplicas", 1), "1 of 3 new pods", "old pods still run"),
+        (ITEM, changed(DEPLOYMENT, "status/replicas", 4), "3 of 3 new pods", "an old pod still terminates"),
+        (
+            ITEM,
+            changed(DEPLOYMENT, "status/availableReplicas", 2),
+            "2 of 3 new pods",
+            "one pod is not ready yet",
+        ),
         (
             changed(ITEM, "status/conditions", []),
             DEPLOYMENT,
             "no condition Ready",
-            "the route is missing, say",
+            "no condition at all",
         ),
     ],
 )
-def test_not_ready(item: Any, deployment: Any, text: str, why: str) -> None:
+def test_an_incomplete_rollout_is_not_ready(item: Any, deployment: Any, text: str, why: str) -> None:
     progress = of_stable(item, deployment, MODEL)
     assert not progress.ready, why
     assert text in progress.text
@@ -71,17 +86,17 @@ def test_not_ready(item: Any, deployment: Any, text: str, why: str) -> None:
     ("item", "deployment", "failed", "why"),
     [
         (changed(ITEM, "status/modelStatus", BLOCKED), changed(DEPLOYMENT, "status/updatedReplicas", 1),
-         "no such bucket", "KServe says so"),
+         "no such bucket", "KServe reports it"),
         (changed(ITEM, "status/modelStatus", BLOCKED),
-         changed(DEPLOYMENT, "spec/template/metadata/annotations", {SOURCE: "s3://b/1"}), "", "of the old"),
+         changed(DEPLOYMENT, "spec/template/metadata/annotations", {SOURCE: "s3://b/1"}), "", "the old one"),
         (changed(ITEM, "status/modelStatus", {"transitionStatus": "InProgress"}),
-         changed(DEPLOYMENT, "status/updatedReplicas", 1), "", "it still loads"),
+         changed(DEPLOYMENT, "status/updatedReplicas", 1), "", "the model is still loading"),
         (ITEM, changed(DEPLOYMENT, "status/conditions",
                        [{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]),
-         "in the Deployment's time", "Kubernetes has given up"),
+         "deadline", "Kubernetes reports it"),
     ],
 )  # fmt: skip
-def test_failed(item: Any, deployment: Any, failed: str, why: str) -> None:
+def test_a_failure_is_reported_with_its_reason(item: Any, deployment: Any, failed: str, why: str) -> None:
     progress = of_stable(item, deployment, MODEL)
     assert not progress.ready
     assert (failed in progress.failed) if failed else not progress.failed, why
@@ -90,17 +105,19 @@ def test_failed(item: Any, deployment: Any, failed: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("item", "route", "percent", "ready", "why"),
     [
-        (changed(ITEM, "status/canaryStatuses", []), ROUTE, 10, False, "KServe does not know it yet"),
+        (changed(ITEM, "status/canaryStatuses", []), ROUTE, 10, False, "KServe has no status of it"),
         (ITEM, None, 10, False, "no route"),
-        (ITEM, changed(ROUTE, "spec/rules", []), 10, False, "a route without it"),
+        (ITEM, changed(ROUTE, "spec/rules", []), 10, False, "the route does not name it"),
         (ITEM, ROUTE, 20, False, "another share"),
         (ITEM, None, 0, True, "without a share no route is needed"),
     ],
 )
-def test_canary(item: Any, route: Any, percent: int, ready: bool, why: str) -> None:
+def test_a_canary_is_ready_when_the_route_gives_it_its_share(
+    item: Any, route: Any, percent: int, ready: bool, why: str
+) -> None:
     assert of_canary(item, DEPLOYMENT, route, MODEL, percent).ready is ready, why
 
 
-def test_a_weight_that_is_not_said_is_one() -> None:
+def test_a_backend_without_a_weight_has_weight_one() -> None:
     assert weight_of({"spec": {"rules": [{"backendRefs": [{"name": "a"}]}]}}, "a") == 1
     assert weight_of(ROUTE, "a") is None

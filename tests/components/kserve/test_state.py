@@ -16,7 +16,7 @@ versions = st.integers(1, 999).map(lambda k: Model(str(k), f"s3://b/models/{k}",
 
 
 def item(uri: str = ONE.uri, **annotations: str) -> dict[str, Any]:
-    """An InferenceService as the chart makes it."""
+    """Return an InferenceService as the chart makes it."""
     return {
         "metadata": {"name": "s", "namespace": "n", "annotations": annotations},
         "spec": {
@@ -32,7 +32,7 @@ def item(uri: str = ONE.uri, **annotations: str) -> dict[str, Any]:
 
 
 def applied(there: dict[str, Any], state: State) -> dict[str, Any]:
-    """What the object is once ours was applied to it, where nobody else owns any of it."""
+    """Return the object after server-side apply of the state, without other field managers."""
     ours, made = document(there, state), copy.deepcopy(there)
     notes = made["metadata"]["annotations"]
     for key in [key for key in notes if key.startswith(PREFIX)]:
@@ -56,7 +56,7 @@ def applied(there: dict[str, Any], state: State) -> dict[str, Any]:
     percent=st.integers(0, 100),
     earlier=st.lists(versions, max_size=KEPT),
 )
-def test_what_is_written_is_read(
+def test_a_state_is_read_as_it_was_written(
     stable: Model, canary: Model | None, percent: int, earlier: list[Model]
 ) -> None:
     state = State(stable, canary, percent if canary else 0, tuple(earlier))
@@ -64,7 +64,7 @@ def test_what_is_written_is_read(
 
 
 @given(deployed=st.lists(versions, min_size=1, max_size=2 * KEPT))
-def test_as_many_ways_back_as_are_kept(deployed: list[Model]) -> None:
+def test_rollback_goes_back_as_many_models_as_are_recorded(deployed: list[Model]) -> None:
     there = item("s3://b/models/0")
     line = [read(there).stable]
     for model in deployed:
@@ -75,7 +75,7 @@ def test_as_many_ways_back_as_are_kept(deployed: list[Model]) -> None:
     for model in line[:-1][::-1][:KEPT]:
         there = applied(there, rolled_back(read(there)))
         assert read(there).stable == model
-    with pytest.raises(DeployError, match="nothing is known"):
+    with pytest.raises(DeployError, match="no model before"):
         rolled_back(read(there))
 
 
@@ -83,18 +83,18 @@ def test_as_many_ways_back_as_are_kept(deployed: list[Model]) -> None:
     ("uri", "version", "why"),
     [
         ("s3://b/models/7", "7", "the last part is a number"),
-        ("s3://b/models/7/", "7", "a slash at the end means nothing"),
-        ("s3://b/models/v7", "", "not a number of the registry"),
-        ("pvc://claim/7", "7", "wherever it is"),
+        ("s3://b/models/7/", "7", "a final slash is ignored"),
+        ("s3://b/models/v7", "", "not a version number"),
+        ("pvc://claim/7", "7", "any scheme"),
     ],
 )
-def test_a_model_that_nobody_noted(uri: str, version: str, why: str) -> None:
+def test_without_annotations_the_version_comes_from_the_address(uri: str, version: str, why: str) -> None:
     state = read(item(uri))
     assert (state.stable, state.marked) == (Model(version, uri), False), why
     assert "annotations" not in document(item(uri), state)["metadata"]
 
 
-def test_notes_of_another_model_are_not_believed() -> None:
+def test_annotations_of_another_model_are_ignored() -> None:
     there = applied(item(), State(TWO, earlier=(ONE,)))
     there["spec"]["predictor"]["model"]["storageUri"] = THREE.uri
     state = read(there)
@@ -110,7 +110,7 @@ def test_a_canary_is_a_copy_of_the_model_with_another_address() -> None:
     assert model["modelFormat"] == {"name": "lidloop"}
     assert model["storageUri"] == TWO.uri
     assert model["env"] == [{"name": "OTHER", "value": "x"}, {"name": "LIDLOOP_MODEL_VERSION", "value": "2"}]
-    assert there == item(), "what was read stays as it is"
+    assert there == item(), "the input is not changed"
 
 
 def test_names_of_deployments() -> None:
@@ -118,14 +118,14 @@ def test_names_of_deployments() -> None:
     assert deployment_of(there) == "s-predictor"
     assert deployment_of(there, TWO) == "s-v2-predictor"
     there["spec"]["predictor"]["name"] = "v1"
-    assert deployment_of(there) == "s-v1-predictor", "somebody promoted it KServe's way"
+    assert deployment_of(there) == "s-v1-predictor", "a named predictor"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda i: i["spec"]["predictor"].pop("model"), "none of lidloop's chart"),
-        (lambda i: i["spec"].update(canary=[{}, {}]), "canaries that lidloop did not make"),
+        (lambda i: i["spec"]["predictor"].pop("model"), "not of lidloop's chart"),
+        (lambda i: i["spec"].update(canary=[{}, {}]), "canaries that .* did not make"),
         (
             lambda i: i["metadata"]["annotations"].update(
                 {PREFIX + "uri": ONE.uri, PREFIX + "earlier": "no list"}
@@ -134,7 +134,7 @@ def test_names_of_deployments() -> None:
         ),
     ],
 )
-def test_what_cannot_be_read(change: Any, message: str) -> None:
+def test_an_unknown_or_damaged_object_is_rejected(change: Any, message: str) -> None:
     there = item()
     change(there)
     with pytest.raises(DeployError, match=message):
@@ -151,20 +151,22 @@ def test_what_cannot_be_read(change: Any, message: str) -> None:
         (State(ONE), TWO, 101, "0 to 100 percent"),
     ],
 )
-def test_plans_that_cannot_be(state: State, model: Model, percent: int | None, message: str) -> None:
+def test_impossible_changes_are_rejected(
+    state: State, model: Model, percent: int | None, message: str
+) -> None:
     with pytest.raises(DeployError, match=message):
         planned(applied(item(), state), model, percent=percent)
 
 
-def test_promotion() -> None:
+def test_promotion_makes_the_canary_stable() -> None:
     assert promoted(State(ONE, TWO, 10)) == State(TWO, earlier=(ONE,))
     half = State(TWO, TWO, 10, earlier=(ONE,))
-    assert promoted(half) == State(TWO, earlier=(ONE,)), "stopped between its two steps, it goes on"
+    assert promoted(half) == State(TWO, earlier=(ONE,)), "an interrupted promotion is completed"
     with pytest.raises(DeployError, match="no canary runs"):
         promoted(State(ONE))
 
 
-def test_json() -> None:
+def test_a_state_is_json() -> None:
     made = State(ONE, TWO, 10, earlier=(THREE,)).to_dict()
     assert json.loads(json.dumps(made))["canary"] == {
         "version": "2",

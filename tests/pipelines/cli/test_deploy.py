@@ -1,7 +1,7 @@
-"""`lidloop deploy` from the command line to an API server: a mock's, and a live one's where there is one.
+"""`lidloop deploy` against a mock of the Kubernetes API server, and a real one if a kubeconfig is given.
 
-A stand-in does what KServe's controller does. The object store is a folder under an s3:// name: a real S3
-server has its own tests.
+A stand-in plays KServe's controller. The object store is a folder under an s3:// name; tests with a real S3
+server are elsewhere.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NAME = "lidloop-serving"
 
 
 class Bucket(LocalStore):
-    """A folder that stands in for a bucket."""
+    """A folder in place of a bucket."""
 
     def __init__(self, root: Path, address: str) -> None:
         super().__init__(root)
@@ -56,7 +56,7 @@ class Bucket(LocalStore):
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry of three versions; the second is the champion."""
+    """Return a registry of three versions; version 2 is the champion."""
     folder = tmp_path_factory.mktemp("registry")
     known = Registry(folder / "registry")
     for iteration in range(3):
@@ -113,7 +113,7 @@ def mock(api: kube_api.KubeApi, tmp_path: Path) -> Place:
 
 @pytest.fixture(scope="module")
 def live_server() -> tuple[Any, Path, bool]:
-    """A client of the live server that may do everything, its kubeconfig, and whether it knows HTTPRoutes."""
+    """Return an administrator's client of the real server, its kubeconfig, and True if it has HTTPRoutes."""
     if not os.environ.get(VARIABLE):
         pytest.skip(f"{VARIABLE} names no kubeconfig of a cluster to test on")
     config = Path(os.environ[VARIABLE])
@@ -124,7 +124,7 @@ def live_server() -> tuple[Any, Path, bool]:
 
 @pytest.fixture
 def live(live_server: tuple[Any, Path, bool], tmp_path: Path) -> Iterator[Place]:
-    """A namespace on the live server, removed afterwards; who deploys has the Role of docs/DEPLOY.md."""
+    """Yield a namespace of the real server; the deployer has the Role of docs/DEPLOY.md."""
     client, config, has_routes = live_server
     core, rbac = kubernetes.client.CoreV1Api(client), kubernetes.client.RbacAuthorizationV1Api(client)
     namespace = f"lidloop-test-{secrets.token_hex(4)}"
@@ -155,14 +155,14 @@ def live(live_server: tuple[Any, Path, bool], tmp_path: Path) -> Iterator[Place]
 
 @pytest.fixture(params=["mock", "live"])
 def place(request: pytest.FixtureRequest) -> Place:
-    """Both servers, one after the other."""
+    """Each of the two API servers."""
     found: Place = request.getfixturevalue(request.param)
     return found
 
 
 @pytest.fixture
 def kserve(place: Place, chart_made: dict[str, Any]) -> Iterator[KServe]:
-    """An InferenceService of the chart's, serving version 1, and the stand-in at work."""
+    """Yield the running stand-in, with the chart's InferenceService serving version 1."""
     place.call("POST", SERVICES, body=chart_made)
     with KServe(place).running() as standin:
         yield standin
@@ -170,7 +170,7 @@ def kserve(place: Place, chart_made: dict[str, Any]) -> Iterator[KServe]:
 
 @pytest.fixture
 def lidloop_(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs `lidloop deploy …` against a place."""
+    """Return a function that runs `lidloop deploy …` in a namespace."""
     app = typer.Typer()
     register(app)
     monkeypatch.setattr(lidloop.storage, "open_store", lambda address: Bucket(tmp_path / "bucket", address))
@@ -193,19 +193,19 @@ def _client(config: Path) -> Any:
 
 
 def done(result: Result) -> str:
-    """What a command said that went well."""
+    """Return the output of a command that succeeded."""
     assert result.exit_code == 0, (result.output, result.exception)
     return result.output
 
 
 def refused(result: Result) -> str:
-    """The message of a command that did not."""
+    """Return the message of a command that failed with a LidloopError."""
     assert isinstance(result.exception, LidloopError), (result.output, result.exception)
     return str(result.exception)
 
 
 def serves(place: Place) -> dict[str, Any]:
-    """The model of the InferenceService, and its canary's, by what a person would look at."""
+    """Return address and version of the InferenceService's model, and its canary."""
     spec = place.service()["spec"]
     notes = place.service()["metadata"]["annotations"]
     model = spec["predictor"]["model"]
@@ -218,7 +218,7 @@ def serves(place: Place) -> dict[str, Any]:
     return found
 
 
-def test_deploy(
+def test_deploy_changes_the_model_and_no_other_field(
     place: Place, kserve: KServe, lidloop_: Callable[..., Result], registry: Path, tmp_path: Path
 ) -> None:
     before = place.service()
@@ -239,17 +239,19 @@ def test_deploy(
     assert item["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
 
 
-def test_again_changes_nothing(place: Place, kserve: KServe, lidloop_: Callable[..., Result]) -> None:
+def test_deploying_the_served_model_again_changes_nothing(
+    place: Place, kserve: KServe, lidloop_: Callable[..., Result]
+) -> None:
     done(lidloop_(place))
     before = place.service()["metadata"]
     said = done(lidloop_(place, "--json"))
-    assert "in the store already" in said
+    assert "is in the store already" in said
     assert json.loads(said[said.index("{") :])["changed"] is False
     assert place.service()["metadata"]["generation"] == before["generation"]
     assert place.service()["metadata"]["annotations"] == before["annotations"]
 
 
-def test_what_the_chart_serves_already_is_left_alone(
+def test_deploying_the_model_of_the_chart_changes_nothing(
     place: Place, kserve: KServe, lidloop_: Callable[..., Result]
 ) -> None:
     assert "version 1 serves already" in done(lidloop_(place, "--version", "1"))
@@ -279,7 +281,7 @@ def test_canary_promote_rollback(place: Place, kserve: KServe, lidloop_: Callabl
     assert serves(place) == {"uri": "/3", "version": "3"}
     assert "version 2 serves again" in done(lidloop_(place, "rollback"))
     assert "version 1 serves again" in done(lidloop_(place, "rollback"))
-    assert "nothing is known of a model before version 1" in refused(lidloop_(place, "rollback"))
+    assert "no model before version 1" in refused(lidloop_(place, "rollback"))
     assert serves(place) == {"uri": "/1", "version": "1"}
 
 
@@ -290,12 +292,12 @@ def test_a_canary_is_rolled_back(place: Place, kserve: KServe, lidloop_: Callabl
     after = place.service()
     assert after["spec"] == before["spec"]
     assert after["metadata"]["annotations"] == before["metadata"]["annotations"], (
-        "no pod has restarted for it"
+        "unchanged, so no pod restarts"
     )
 
 
 @pytest.mark.parametrize("words", [(), ("--canary", "0")], ids=["deploy", "canary"])
-def test_what_never_becomes_ready_is_undone(
+def test_a_model_that_does_not_become_ready_is_undone(
     words: tuple[str, ...], place: Place, kserve: KServe, lidloop_: Callable[..., Result]
 ) -> None:
     before = place.service()
@@ -308,7 +310,7 @@ def test_what_never_becomes_ready_is_undone(
     assert after["metadata"]["annotations"] == before["metadata"]["annotations"]
 
 
-def test_what_cannot_be_loaded_is_undone_at_once(
+def test_a_model_that_cannot_be_loaded_is_undone_at_once(
     place: Place, kserve: KServe, lidloop_: Callable[..., Result]
 ) -> None:
     kserve.broken[f"{MODELS}/2"] = "the bundle's digest is wrong"
@@ -326,7 +328,9 @@ def test_a_promotion_that_fails_leaves_the_canary(
     assert serves(place) == {"uri": "/1", "version": None, "canary": ("/2", 0)}
 
 
-def test_dry_run(place: Place, kserve: KServe, lidloop_: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_difference_and_changes_nothing(
+    place: Place, kserve: KServe, lidloop_: Callable[..., Result], tmp_path: Path
+) -> None:
     before = place.service()["metadata"]["generation"]
     said = done(lidloop_(place, "--dry-run"))
     assert f"-      storageUri: {MODELS}/1" in said
@@ -334,11 +338,13 @@ def test_dry_run(place: Place, kserve: KServe, lidloop_: Callable[..., Result], 
     assert f"+    {PREFIX}version: '2'" in said
     assert "managedFields" not in said
     assert place.service()["metadata"]["generation"] == before
-    assert not (tmp_path / "bucket").exists(), "nothing is pushed either"
+    assert not (tmp_path / "bucket").exists(), "nothing is pushed"
     assert "nothing would change" in done(lidloop_(place, "--dry-run", "--version", "1"))
 
 
-def test_no_service(mock: Place, lidloop_: Callable[..., Result], tmp_path: Path) -> None:
+def test_without_an_inference_service_nothing_is_pushed(
+    mock: Place, lidloop_: Callable[..., Result], tmp_path: Path
+) -> None:
     said = refused(lidloop_(mock))
     assert f"there is no InferenceService {NAME} in namespace lidloop" in said
     assert "--create" in said
@@ -346,12 +352,12 @@ def test_no_service(mock: Place, lidloop_: Callable[..., Result], tmp_path: Path
     assert "--keys-secret" in refused(lidloop_(mock, "--create"))
 
 
-def test_create(mock: Place, lidloop_: Callable[..., Result]) -> None:
+def test_create_makes_runtime_and_service_once(mock: Place, lidloop_: Callable[..., Result]) -> None:
     words = ("--create", "--keys-secret", "lidloop-keys", "--service-account", "lidloop-serving")
     assert "+kind: ServingRuntime" in done(lidloop_(mock, *words, "--dry-run"))
     assert mock.service() is None
     with KServe(mock).running():
-        assert "at a new InferenceService" in done(lidloop_(mock, *words))
+        assert "at the new InferenceService" in done(lidloop_(mock, *words))
         item = mock.service()
         assert item["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
         runtime = mock.call("GET", ("/apis/serving.kserve.io/v1alpha1", "servingruntimes"), NAME)
@@ -386,7 +392,7 @@ def test_a_canary_gets_its_share_when_it_is_ready(
     assert shares == [(0, False), (10, True)]
 
 
-def test_without_a_route_a_share_is_undone(
+def test_a_canary_without_a_route_is_undone(
     mock: Place, chart_made: dict[str, Any], lidloop_: Callable[..., Result]
 ) -> None:
     mock.call("POST", SERVICES, body=chart_made)
@@ -397,7 +403,7 @@ def test_without_a_route_a_share_is_undone(
     assert serves(mock) == {"uri": "/1", "version": None}
 
 
-def test_a_share_of_a_service_inside_the_cluster_is_refused(
+def test_a_canary_share_of_a_cluster_local_service_is_rejected(
     mock: Place, chart_made: dict[str, Any], lidloop_: Callable[..., Result]
 ) -> None:
     labels = {"networking.kserve.io/visibility": "cluster-local"}
@@ -407,7 +413,7 @@ def test_a_share_of_a_service_inside_the_cluster_is_refused(
 
 @pytest.fixture
 def ready(mock: Place, chart_made: dict[str, Any]) -> Iterator[KServe]:
-    """The same as ``kserve``, on the mock only: for moods that a live server cannot be put into."""
+    """Like ``kserve``, on the mock only: for failures that a real server does not produce on demand."""
     mock.call("POST", SERVICES, body=chart_made)
     with KServe(mock).running() as standin:
         yield standin
@@ -416,12 +422,12 @@ def ready(mock: Place, chart_made: dict[str, Any]) -> Iterator[KServe]:
 @pytest.mark.parametrize(
     ("verb", "resource", "why"),
     [
-        ("get", "inferenceservices", "nothing can be read"),
-        ("patch", "inferenceservices", "nothing can be changed"),
-        ("get", "deployments", "readiness could not be seen, so nothing is begun"),
+        ("get", "inferenceservices", "the service cannot be read"),
+        ("patch", "inferenceservices", "the service cannot be changed"),
+        ("get", "deployments", "readiness cannot be read"),
     ],
 )
-def test_forbidden(
+def test_missing_permissions_change_nothing(
     verb: str, resource: str, why: str, api: kube_api.KubeApi, mock: Place, chart_made: dict[str, Any],
     lidloop_: Callable[..., Result],
 ) -> None:  # fmt: skip
@@ -434,7 +440,9 @@ def test_forbidden(
     assert serves(mock) == {"uri": "/1", "version": None}, why
 
 
-def test_unreachable(mock: Place, tmp_path: Path, lidloop_: Callable[..., Result]) -> None:
+def test_an_unreachable_api_server_is_named(
+    mock: Place, tmp_path: Path, lidloop_: Callable[..., Result]
+) -> None:
     config = yaml.safe_load(mock.kubeconfig.read_text())
     config["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:1"
     mock.kubeconfig.write_text(yaml.safe_dump(config))
@@ -444,29 +452,29 @@ def test_unreachable(mock: Place, tmp_path: Path, lidloop_: Callable[..., Result
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda api, config: api.kubeconfig(config, token="wrong"), "does not know who asks"),
-        (lambda api, config: api.absent.add("inferenceservices"), "KServe is not installed there"),
-        (lambda api, config: setattr(api, "broken", 9), "is not able to answer now"),
-        (lambda api, config: config.write_text("clusters: ["), "no cluster to deploy to"),
-        (lambda api, config: config.unlink(), "no cluster to deploy to"),
+        (lambda api, config: api.kubeconfig(config, token="wrong"), "(401)"),
+        (lambda api, config: api.absent.add("inferenceservices"), "KServe is not installed"),
+        (lambda api, config: setattr(api, "broken", 9), "cannot answer now"),
+        (lambda api, config: config.write_text("clusters: ["), "no cluster is configured"),
+        (lambda api, config: config.unlink(), "no cluster is configured"),
     ],
     ids=["wrong token", "no KServe", "503", "broken kubeconfig", "no kubeconfig"],
 )
-def test_servers_that_do_not_help(
+def test_errors_of_cluster_and_kubeconfig_are_named(
     prepare: Any, message: str, api: kube_api.KubeApi, mock: Place, lidloop_: Callable[..., Result]
 ) -> None:
     prepare(api, mock.kubeconfig)
     assert message in refused(lidloop_(mock))
 
 
-def test_a_server_that_is_away_while_waiting(
+def test_waiting_survives_a_restart_of_the_api_server(
     api: kube_api.KubeApi,
     mock: Place,
     ready: KServe,
     lidloop_: Callable[..., Result],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The change is made; a server that restarts meanwhile must not end the wait for it."""
+    """The change was applied: a restart of the server must not end the wait."""
     apply = api.apply
 
     def then_away(*arguments: Any) -> Any:
@@ -475,11 +483,11 @@ def test_a_server_that_is_away_while_waiting(
         return answer
 
     monkeypatch.setattr(api, "apply", then_away)
-    assert "is not able to answer now" in done(lidloop_(mock))
+    assert "cannot answer now" in done(lidloop_(mock))
     assert serves(mock)["uri"] == "/2"
 
 
-def test_a_server_that_is_away_for_good(
+def test_an_api_server_that_stays_away_is_reported(
     api: kube_api.KubeApi,
     mock: Place,
     ready: KServe,
@@ -497,16 +505,16 @@ def test_a_server_that_is_away_for_good(
     said = refused(lidloop_(mock, timeout=1))
     api.broken = 0
     assert "version 2 did not become ready" in said
-    assert "it could not be undone: the API server is not able to answer now" in said
+    assert "the change could not be undone: the API server cannot answer now" in said
 
 
-def test_somebody_elses_field_is_not_taken(
+def test_fields_of_another_manager_need_force(
     mock: Place, chart_made: dict[str, Any], lidloop_: Callable[..., Result]
 ) -> None:
     mock.call("POST", SERVICES, body=chart_made, manager="argocd-controller")
     with KServe(mock).running():
         said = refused(lidloop_(mock))
-        assert "argocd-controller set the model" in said
+        assert "argocd-controller sets the model" in said
         assert serves(mock) == {"uri": "/1", "version": None}
         done(lidloop_(mock, "--force"))
         assert serves(mock) == {"uri": "/2", "version": "2"}
@@ -520,14 +528,14 @@ def test_a_status_that_changes_meanwhile_is_no_conflict(
     assert serves(mock) == {"uri": "/2", "version": "2"}
 
 
-def test_two_at_once(
+def test_a_concurrent_deployment_is_reported_and_not_undone(
     api: kube_api.KubeApi,
     mock: Place,
     ready: KServe,
     lidloop_: Callable[..., Result],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another deployment comes in between: it is reported, and not undone."""
+    """Another client changes the object between the change and the wait."""
     apply = api.apply
 
     def overtaken(key: Any, *arguments: Any) -> Any:
@@ -536,18 +544,18 @@ def test_two_at_once(
         return answer
 
     monkeypatch.setattr(api, "apply", overtaken)
-    assert "was changed by somebody else" in refused(lidloop_(mock))
+    assert "was changed by another client" in refused(lidloop_(mock))
     assert serves(mock)["uri"] == "/9"
 
 
-def test_what_is_not_taken_is_said(
+def test_fields_changed_by_a_webhook_are_reported(
     api: kube_api.KubeApi,
     mock: Place,
     ready: KServe,
     lidloop_: Callable[..., Result],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A server that answers with another model than was applied, as with a webhook of its own mind."""
+    """The server answers with another model than applied, as a mutating webhook may."""
     apply = api.apply
 
     def other(key: Any, body: Any, *rest: Any) -> Any:
@@ -555,11 +563,12 @@ def test_what_is_not_taken_is_said(
         return apply(key, body, *rest)
 
     monkeypatch.setattr(api, "apply", other)
-    assert "did not take what was applied" in refused(lidloop_(mock))
+    assert "did not keep the applied fields" in refused(lidloop_(mock))
 
 
-def test_after_helm_set_the_model_back(mock: Place, ready: KServe, lidloop_: Callable[..., Result]) -> None:
-    """What is noted of another model is not believed."""
+def test_annotations_are_ignored_after_helm_resets_the_model(
+    mock: Place, ready: KServe, lidloop_: Callable[..., Result]
+) -> None:
     done(lidloop_(mock))
     values = {"storageUri": f"{MODELS}/1", "env": [{"name": "LIDLOOP_MODEL_VERSION", "value": "1"}]}
     mock.call("PATCH", SERVICES, NAME, {"spec": {"predictor": {"model": values}}})
@@ -583,19 +592,19 @@ def test_an_old_kserve_has_no_canary(
         )
 
     monkeypatch.setattr(api, "apply", old)
-    assert "since 0.20" in refused(lidloop_(mock, "--canary", "10"))
+    assert "KServe 0.20" in refused(lidloop_(mock, "--canary", "10"))
 
 
-def test_where_bundles_go(mock: Place, ready: KServe, lidloop_: Callable[..., Result]) -> None:
+def test_address_and_version_are_checked(mock: Place, ready: KServe, lidloop_: Callable[..., Result]) -> None:
     assert "KServe reads models from s3://" in refused(lidloop_(mock, "--models", "runs/models"))
     assert "no version '9'" in refused(lidloop_(mock, "--version", "9"))
 
 
-def test_the_step(
+def test_the_deploy_step(
     registry: Path, ready: KServe, mock: Place, lidloop_: Callable[..., Result], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """The component runs as it would in a pod, but for the pod's own access."""
+    """The component runs as in a pod, with a kubeconfig instead of the pod's own access."""
     from components.deploy import deploy
 
     monkeypatch.setenv("KUBECONFIG", str(mock.kubeconfig))
