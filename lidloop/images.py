@@ -1,12 +1,14 @@
-"""Pictures from disk or memory as upright RGB arrays, refused before they can do harm.
+"""Read image files as upright RGB arrays; size and format are checked before a pixel is decoded.
 
-The EXIF orientation is applied, so a pixel of the array is a pixel as a person sees it. OpenCV decodes;
-Pillow reads the header, so that size and format are known before a pixel is decoded.
+Formats are told by content. The EXIF orientation is applied, so a pixel of the array is a pixel as a person
+sees it. Pillow reads headers, libjpeg-turbo decodes JPEG (``lidloop.jpeg``), libheif HEIC (``lidloop.heic``)
+and OpenCV the rest.
 """
 
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from lidloop import heic, jpeg
 from lidloop.errors import ImageError, ImageSizeError
+from lidloop.jpeg import Damage
 
 MAX_PIXELS: Final = 80_000_000
-"""Largest picture read by default, in pixels: 240 MB decoded."""
+"""Default limit of an image's size in pixels: 240 MB decoded."""
 
 FORMATS: Final[dict[str, tuple[str, ...]]] = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -27,19 +31,24 @@ FORMATS: Final[dict[str, tuple[str, ...]]] = {
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
 }
-"""Picture formats that are read, by content, and the endings under which folders are searched for them."""
+"""Formats of data sets, and the endings under which folders are searched for them. ``decode`` also reads
+HEIC, which is not one of them, because Ultralytics cannot train on it."""
 
 SUFFIXES: Final[frozenset[str]] = frozenset(s for group in FORMATS.values() for s in group)
 
-MAX_SCANS: Final = 100
-"""Most scans of a JPEG; encoders write about ten."""
-
 _ORIENTATION: Final = 0x0112
+_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 
 
 class Header(NamedTuple):
-    """What a picture's header says: format (a key of ``FORMATS``), size in pixels after orientation, the
-    EXIF orientation 1…8 (1: upright as stored), and whether a PNG is animated."""
+    """Header of an image file.
+
+    Attributes:
+        format: a key of ``FORMATS``.
+        width, height: in pixels, after orientation.
+        orientation: EXIF orientation 1…8 that has to be applied (1: upright as stored).
+        animated: True for a PNG or WebP of several frames.
+    """
 
     format: str
     width: int
@@ -48,20 +57,132 @@ class Header(NamedTuple):
     animated: bool = False
 
 
-def _header(image: Image.Image) -> Header:
+class Decoded(NamedTuple):
+    """A decoded image.
+
+    Attributes:
+        pixels: (h, w, 3) uint8 RGB, upright.
+        width, height: of the upright image in the file, in pixels. Larger than ``pixels`` where these were
+            decoded at a reduced scale.
+        factor: pixels of the file per pixel of ``pixels``, 1 or more.
+        offset: (x, y) in pixels of the file that is added when coordinates are converted; see ``to_file``.
+        animated: True if the file holds several frames, of which this is the first.
+        damage: None if no sign of damage was found, for which JPEG only is searched.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    factor: float = 1.0
+    offset: tuple[float, float] = (0.0, 0.0)
+    animated: bool = False
+    damage: Damage | None = None
+
+    def to_file(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Convert (..., 2) coordinates of ``pixels`` to pixels of the file, pixel centres being whole."""
+        converted: NDArray[np.float64] = (xy + 0.5) * self.factor - 0.5 + np.array(self.offset)
+        return converted
+
+    def from_file(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Inverse of ``to_file``."""
+        converted: NDArray[np.float64] = (xy + 0.5 - np.array(self.offset)) / self.factor - 0.5
+        return converted
+
+
+def read_header(path: Path) -> Header:
+    """Read format, upright size and orientation of an image without decoding it.
+
+    Raises:
+        ImageError: for a file that is missing or not an image.
+    """
+    with _open(path, str(path)) as image:
+        return _header(image)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of the upright image, in pixels, from its header.
+
+    Raises:
+        ImageError: for a file that is missing or not an image.
+    """
+    header = read_header(path)
+    return header.width, header.height
+
+
+def decode_header(data: bytes, *, where: str) -> Header:
+    """``read_header`` of an image in memory; ``where`` names it in errors."""
+    with _open(io.BytesIO(data), where) as image:
+        return _header(image)
+
+
+def read_rgb(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Read an image: 8 bits, RGB, EXIF orientation applied; alpha is dropped, grey becomes RGB.
+
+    Args:
+        path: a JPEG, PNG, BMP, WebP or TIFF file.
+        max_pixels: limit of its size; checked before decoding.
+
+    Returns:
+        (height, width, 3) pixels, those of ``cv2.imread`` with the channels in RGB order.
+
+    Raises:
+        ImageSizeError: for more pixels than ``max_pixels``.
+        ImageError: for a file that is missing, unreadable or cut short.
+    """
+    return decode_rgb(read_bytes(path), where=str(path), max_pixels=max_pixels)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read an image file as it is.
+
+    Raises:
+        ImageError: for a file that is missing or cannot be read.
+    """
     try:
-        orientation = int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:
-        # A damaged EXIF block is no reason to lose the picture; Pillow raises many kinds here.
-        orientation = 1
-    if not 1 <= orientation <= 8:
-        orientation = 1
-    width, height = image.size
-    if orientation >= 5 and image.format != "TIFF":  # Pillow turns a TIFF's size by itself
-        width, height = height, width
-    kind = "JPEG" if image.format == "MPO" else str(image.format)
-    animated = kind == "PNG" and bool(getattr(image, "is_animated", False))
-    return Header(kind, width, height, orientation, animated)
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder, not a picture") from None
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error}") from error
+
+
+def decode_rgb(data: bytes, *, where: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """``read_rgb`` of an image in memory; ``where`` names it in errors."""
+    if heic.is_heic(data):
+        raise ImageError(f"{where} is a HEIC file; save it as JPEG or PNG")
+    return decode(data, where=where, max_pixels=max_pixels).pixels
+
+
+def decode(data: bytes, *, where: str, max_pixels: int = MAX_PIXELS, max_reduced_pixels: int = 0) -> Decoded:
+    """Decode an image in memory, with what a caller has to know about its file.
+
+    Args:
+        data: a file of a format in ``FORMATS``, or HEIC.
+        where: its name in errors.
+        max_pixels: limit of the decoded size, in pixels.
+        max_reduced_pixels: a JPEG above ``max_pixels`` and up to this is decoded at the largest number of
+            eighths of its size that is within ``max_pixels``.
+
+    Raises:
+        ImageSizeError: for more pixels than are allowed; checked before decoding.
+        ImageError: for a file that is unreadable or cut short.
+    """
+    if heic.is_heic(data):
+        _check_size(heic.size(data, where=where), where, max_pixels)
+        pixels = heic.decode(data, where=where)
+        return Decoded(pixels, pixels.shape[1], pixels.shape[0])
+    header = decode_header(data, where=where)
+    if header.format == "JPEG" and max_pixels < header.width * header.height <= max_reduced_pixels:
+        eighths = _eighths(header, max_pixels)
+    else:
+        eighths = jpeg.FULL_SCALE
+        _check_size((header.width, header.height), where, max_pixels)
+    if header.format == "JPEG":
+        return _decode_jpeg(data, header, where, eighths)
+    pixels = _decode_other(data, header, where)
+    return Decoded(pixels, pixels.shape[1], pixels.shape[0], animated=header.animated)
 
 
 def _open(file: Path | io.BytesIO, where: str) -> Image.Image:
@@ -80,111 +201,107 @@ def _open(file: Path | io.BytesIO, where: str) -> Image.Image:
         raise ImageError(f"{where} cannot be read: {error}") from error
 
 
-def _check_size(header: Header, where: str, max_pixels: int) -> None:
-    if header.width * header.height > max_pixels:
-        raise ImageSizeError(
-            f"{where} is too large: {header.width} x {header.height} pixels, the limit is {max_pixels}"
-        )
+def _header(image: Image.Image) -> Header:
+    try:
+        orientation = int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        # A damaged EXIF block is no reason to lose the image; Pillow raises many kinds here.
+        orientation = 1
+    if not 1 <= orientation <= 8:
+        orientation = 1
+    width, height = image.size
+    if orientation >= 5 and image.format != "TIFF":  # Pillow turns a TIFF's size by itself
+        width, height = height, width
+    kind = "JPEG" if image.format == "MPO" else str(image.format)
+    animated = kind in ("PNG", "WEBP") and bool(getattr(image, "is_animated", False))
+    return Header(kind, width, height, orientation, animated)
 
 
-def read_header(path: Path) -> Header:
-    """Read format, upright size and orientation of a picture without decoding it.
-
-    Raises:
-        ImageError: for a file that is missing or not a picture.
-    """
-    with _open(path, str(path)) as image:
-        return _header(image)
+def _check_size(size: tuple[int, int], where: str, max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise ImageSizeError(f"{where} is too large: {width} x {height} pixels, the limit is {max_pixels}")
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of the upright picture, in pixels, from its header.
-
-    Raises:
-        ImageError: for a file that is missing or not a picture.
-    """
-    header = read_header(path)
-    return header.width, header.height
-
-
-def _check_scans(data: bytes, kind: str, where: str) -> None:
-    """A progressive JPEG may hold its picture in any number of scans, and each costs a pass over all pixels:
-    ten megabytes of tiny ones would keep a decoder busy for hours."""
-    if kind == "JPEG" and (scans := data.count(b"\xff\xda")) > MAX_SCANS:
-        raise ImageError(
-            f"{where} has {scans} scans, the limit is {MAX_SCANS}: it would take too long to decode"
-        )
+def _eighths(header: Header, max_pixels: int) -> int:
+    """Largest scale in eighths at which an image is within ``max_pixels``; 1 where none is."""
+    for eighths in range(jpeg.FULL_SCALE - 1, 1, -1):
+        width, height = (-(-side * eighths // jpeg.FULL_SCALE) for side in (header.width, header.height))
+        if width * height <= max_pixels:
+            return eighths
+    return 1
 
 
-def _seems_complete(data: bytes, kind: str) -> bool:
-    """Whether the end of the file is there, as far as its bytes tell; False where they do not."""
-    if kind == "JPEG":
-        # Behind a start of scan FF D9 can only be the end: coded data has 00 or a restart behind FF.
-        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-    if kind == "PNG":
-        return b"IEND" in data[-64:]
-    return False
+def _decode_jpeg(data: bytes, header: Header, where: str, eighths: int) -> Decoded:
+    stored, damage = jpeg.decode(data, where=where, eighths=eighths)
+    pixels = np.ascontiguousarray(_upright(stored, header.orientation))
+    width, height = header.width, header.height
+    if eighths == jpeg.FULL_SCALE:
+        return Decoded(pixels, width, height, damage=damage)
+    factor = jpeg.FULL_SCALE / eighths
+    # The reduced size is rounded up at the end of stored rows and columns, which turning moves to the front.
+    left = width - pixels.shape[1] * factor if header.orientation in (2, 3, 6, 7) else 0.0
+    top = height - pixels.shape[0] * factor if header.orientation in (3, 4, 7, 8) else 0.0
+    return Decoded(pixels, width, height, factor, (left, top), damage=damage)
 
 
-def decode_header(data: bytes, *, where: str) -> Header:
-    """``read_header`` of a picture in memory; ``where`` names it in errors."""
-    with _open(io.BytesIO(data), where) as image:
-        return _header(image)
+def _upright(stored: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Apply an EXIF orientation (EXIF 2.32, tag 274)."""
+    if orientation >= 5:
+        stored = stored.swapaxes(0, 1)
+    flip_x, flip_y = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    return stored[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
 
 
-def decode_rgb(data: bytes, *, where: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode a picture in memory; ``where`` names it in errors. Otherwise as ``read_rgb``."""
-    with _open(io.BytesIO(data), where) as image:
-        header = _header(image)
-        _check_size(header, where, max_pixels)
-        _check_scans(data, header.format, where)
-        if not _seems_complete(data, header.format):
-            # OpenCV fills what is missing with grey and says nothing; Pillow refuses.
+def _decode_other(data: bytes, header: Header, where: str) -> NDArray[np.uint8]:
+    """Decode PNG, BMP, WebP or TIFF, upright."""
+    if header.format == "PNG":
+        _check_png(data, where)
+    else:
+        # OpenCV fills missing rows with grey without an error; Pillow raises one.
+        with _open(io.BytesIO(data), where) as image:
             try:
                 image.load()
             except Exception as error:
                 raise ImageError(f"{where} is damaged or cut short: {error}") from error
-        if header.format == "TIFF" and header.orientation >= 5:
-            # OpenCV 5.0 refuses a TIFF that lies on its side.
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            if header.format == "TIFF" and header.orientation >= 5:
+                # OpenCV 5.0 refuses a TIFF that lies on its side.
+                return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    flags = cv2.IMREAD_COLOR_RGB
+    if header.format != "TIFF":  # else Pillow and OpenCV may disagree about a damaged EXIF block
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        pixels: Any = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+        pixels: Any = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error as error:
         raise ImageError(f"{where} cannot be decoded: {error}") from error
     if pixels is None:
         raise ImageError(f"{where} is damaged: OpenCV cannot decode it")
     rgb: NDArray[np.uint8] = pixels
-    return rgb
+    return rgb if header.format == "TIFF" else np.ascontiguousarray(_upright(rgb, header.orientation))
 
 
-def read_rgb(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Read a picture: 8 bits, RGB, EXIF orientation applied; alpha is dropped, grey becomes RGB.
-
-    Args:
-        path: a JPEG, PNG, BMP, WebP or TIFF file.
-        max_pixels: refuse larger pictures; checked before decoding.
-
-    Returns:
-        (height, width, 3) pixels, those of ``cv2.imread`` with the channels in RGB order.
+def _check_png(data: bytes, where: str) -> None:
+    """Check the chunks of a PNG up to IEND: OpenCV does not compare all checksums.
 
     Raises:
-        ImageSizeError: for more pixels than ``max_pixels``.
-        ImageError: for a file that is missing, unreadable or cut short.
+        ImageError: for a chunk that is cut short or does not match its checksum.
     """
-    return decode_rgb(read_bytes(path), where=str(path), max_pixels=max_pixels)
+    at = len(_PNG_SIGNATURE)
+    view = memoryview(data)
+    while True:
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        kind = data[at + 4 : at + 8]
+        if len(kind) < 4 or end > len(data):
+            raise ImageError(f"{where} is damaged or cut short: the PNG ends within a chunk")
+        # An upper-case first letter: decoding needs the chunk. Others are metadata.
+        if kind[:1].isupper() and zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(
+            data[end - 4 : end], "big"
+        ):
+            raise ImageError(f"{where} is damaged: the checksum of the PNG's chunk {_name(kind)} is wrong")
+        if kind == b"IEND":
+            return
+        at = end
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read a picture's file as it is.
-
-    Raises:
-        ImageError: for a file that is missing or cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path} is a folder, not a picture") from None
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error}") from error
+def _name(kind: bytes) -> str:
+    return kind.decode("ascii", "backslashreplace")

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lidloop.errors import ImageError, ImageSizeError
-from lidloop.images import MAX_SCANS, decode_header, decode_rgb, image_size, read_header, read_rgb
+from lidloop.images import decode_header, decode_rgb, image_size, read_header, read_rgb
+from lidloop.jpeg import MAX_SCANS
 
 W, H = 48, 32
 
