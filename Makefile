@@ -46,9 +46,7 @@ closed-loop: .venv/ready  ## traffic shifts, an alert starts a run, its champion
 
 docs: .venv/ready  ## figures and tables under docs/ that need no measuring
 	$(RUN) python -m benchmarks.pages
-	$(RUN) python -m benchmarks.pages.chart
 	$(RUN) python -m charts.dashboards
-	$(RUN) python -m benchmarks.pages.alerts
 
 clean:
 	rm -rf .venv .uv .tools runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,13 +1,12 @@
-"""How many pictures a second are auto-labelled and filtered, against the paper's procedure done plainly?
+"""Auto-labelling and filtering in pictures per second, against the paper's procedure in plain code.
 
 Both sides get the same pictures, labels, weights and input size, start by loading the model, and end with
-label files on disk; they take turns, and the median of each counts. In paper-exact mode both must keep the
-same labels. ``python -m benchmarks.auto_label --model DIR --json OUT``.
+label files on disk. They alternate, and the median of each counts. In paper-exact mode both must keep the
+same labels.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import os
@@ -21,7 +20,16 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import REAL_FACES, Row, Say, from_environment, quiet, sample_ibug, show
+from benchmarks.common import (
+    NO_TARGET,
+    REAL_FACES,
+    Progress,
+    Row,
+    at_least,
+    no_progress,
+    path_from_environment,
+    sample_ibug,
+)
 from benchmarks.paper_procedure import PaperResult, predict_and_filter
 from lidloop.autolabel.predict import predict_shard
 from lidloop.autolabel.refine import refine
@@ -38,17 +46,17 @@ CONF: Final = 0.7
 IOU: Final = 0.3
 TARGET: Final = 2.0
 BOX_TOLERANCE_PX: Final = 0.05
-"""Two runtimes and two ways to round to text; a wrong scale or padding is off by far more."""
+"""Covers rounding of two runtimes and of two text formats; a wrong scale or padding is off by far more."""
 FLIP_MARGIN: Final = 1e-4
-"""A score or IoU this close to its threshold may fall on either side of it."""
+"""A score or IoU this close to its threshold may be above it on one side and below it on the other."""
 
 
 class Disagreement(RuntimeError):
-    """The two sides do not keep the same labels."""
+    """Raised when the two sides do not keep the same labels."""
 
 
-def ours(dataset: Dataset, labels: LabelVersion, model: Path, out: Path) -> LabelVersion:
-    """Auto-label and filter with lidloop in paper-exact mode; ``out`` must be empty."""
+def run_lidloop(dataset: Dataset, labels: LabelVersion, model: Path, out: Path) -> LabelVersion:
+    """Auto-label and filter with lidloop in paper-exact mode, into the empty folder ``out``."""
     shard = predict_shard(dataset, model, out / "predictions")
     iteration = json.loads((model / "training.json").read_text())["iteration"]
     return refine(
@@ -56,13 +64,13 @@ def ours(dataset: Dataset, labels: LabelVersion, model: Path, out: Path) -> Labe
     )
 
 
-def theirs(
+def run_paper(
     dataset: Dataset, labels: LabelVersion, model: Path, out: Path, imgsz: int, *, all_cores: bool = False
 ) -> PaperResult:
-    """The paper's procedure on the same; ``out`` must be empty.
+    """Auto-label and filter with the paper's procedure, into the empty folder ``out``.
 
     Args:
-        all_cores: give Ultralytics every core, of which it leaves one idle by itself.
+        all_cores: give Ultralytics every core; by default it leaves one idle.
     """
     from ultralytics.utils import torch_utils
 
@@ -81,18 +89,19 @@ def theirs(
 def compare(
     dataset: Dataset, base: LabelVersion, grown: LabelVersion, added: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """Hold the labels that lidloop added to ``base`` against the lines that the paper's procedure added.
+    """Compare the labels that lidloop added to ``base`` with the lines that the paper's procedure added.
 
     Args:
-        grown: lidloop's label version. added: lines by picture, each ended by its confidence.
+        grown: lidloop's label version.
+        added: lines by picture, each with its confidence at the end.
 
     Returns:
-        Pictures and labels compared, the largest difference of a box corner, a point (in pixels) and a score,
-        and the ``flips``: labels that only one side kept, with a score or IoU within ``FLIP_MARGIN`` of its
-        threshold.
+        Number of pictures and labels compared, the largest difference of a box corner, a point (in pixels)
+        and a score, and ``flips``: labels that only one side kept, with a score or IoU within ``FLIP_MARGIN``
+        of its threshold.
 
     Raises:
-        Disagreement: for any other label that only one side kept, or where there is nothing to compare.
+        Disagreement: for any other label that only one side kept, or if no label was kept.
     """
     ledger = grown.ledger().to_pylist()
     scores = {(row["image"], row["line"]): row["confidence"] for row in ledger if row["line"] >= 0}
@@ -129,7 +138,7 @@ def compare(
     if unknown:
         raise Disagreement(f"the paper's procedure labelled {unknown[0]}, which is not in the dataset")
     if not pairs:
-        raise Disagreement("neither side keeps a label, which proves nothing: give a model that finds faces")
+        raise Disagreement("neither side keeps a label, so nothing is compared: use a model that finds faces")
     if worst["max_point_px"] > BOX_TOLERANCE_PX:
         raise Disagreement(f"kept points differ by up to {worst['max_point_px']:.3f} px")
     return {"pictures": len(dataset.records), "kept_by_both": pairs, **worst, "flips": flips}
@@ -163,10 +172,10 @@ def _pair(a: NDArray[np.float64], b: NDArray[np.float64]) -> list[tuple[int, int
 
 
 def breakdown(dataset: Dataset, labels: LabelVersion, model: Path, out: Path) -> dict[str, float]:
-    """Seconds of each part of lidloop's work, done one after the other. ``network`` is the backbone and the
-    scores; ``decode`` holds the boxes and points where faces are.
+    """Seconds of each part of lidloop's work, run one after the other.
 
-    In a real run the pictures are read while the network works, so the parts add up to more than that takes.
+    ``network`` is the backbone and the scores; ``decode`` includes the boxes and points of the found faces.
+    A real run reads pictures while the network works, so the parts add up to more than its time.
     """
     seconds = dict.fromkeys(("load", "read_and_prepare", "network", "decode", "filter_and_write"), 0.0)
     detector = _clocked(seconds, "load", lambda: load_detector(model))
@@ -199,41 +208,42 @@ def _clocked(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:
 
 def measure(
     dataset: Dataset, labels: LabelVersion, model: Path, work: Path, *, imgsz: int, repeat: int,
-    say: Say = quiet,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:  # fmt: skip
-    """Time both sides in turns on one dataset and compare what they keep.
+    """Time both sides alternately on one dataset and compare the labels that they keep.
 
     Args:
-        model: a model folder whose ``training.json`` says ``imgsz``. work: an empty folder.
+        model: a model folder whose ``training.json`` names ``imgsz``.
+        work: an empty folder.
 
     Raises:
         Disagreement: see ``compare``.
     """
-    say("warming up")
+    progress("warming up")
     few, few_labels = first_pictures(dataset, labels, 8, work / "few")
-    ours(few, few_labels, model, work / "warm-ours")
-    theirs(few, few_labels, model, work / "warm-theirs", imgsz)
+    run_lidloop(few, few_labels, model, work / "warm-ours")
+    run_paper(few, few_labels, model, work / "warm-theirs", imgsz)
     mine: list[float] = []
     other: list[float] = []
     halves: list[tuple[float, float]] = []
     for k in range(repeat):
-        say(f"round {k + 1} of {repeat}: the paper's procedure")
+        progress(f"round {k + 1} of {repeat}: the paper's procedure")
         gc.collect()
         start = time.perf_counter()
-        plain = theirs(dataset, labels, model, work / f"theirs-{k}", imgsz)
+        plain = run_paper(dataset, labels, model, work / f"theirs-{k}", imgsz)
         other.append(time.perf_counter() - start)
         halves.append((plain.predict_seconds, plain.filter_seconds))
-        say(f"round {k + 1} of {repeat}: lidloop")
+        progress(f"round {k + 1} of {repeat}: lidloop")
         gc.collect()
         start = time.perf_counter()
-        grown = ours(dataset, labels, model, work / f"ours-{k}")
+        grown = run_lidloop(dataset, labels, model, work / f"ours-{k}")
         mine.append(time.perf_counter() - start)
         agreement = compare(dataset, labels, grown, plain.added)
-    say("the paper's procedure with every core")
+    progress("the paper's procedure with every core")
     start = time.perf_counter()
-    theirs(dataset, labels, model, work / "theirs-all-cores", imgsz, all_cores=True)
+    run_paper(dataset, labels, model, work / "theirs-all-cores", imgsz, all_cores=True)
     all_cores = time.perf_counter() - start
-    say("parts of lidloop's time")
+    progress("parts of lidloop's time")
     n = len(dataset.records)
     return {
         "pictures": n, "imgsz": imgsz, "repeat": repeat,
@@ -250,7 +260,7 @@ def measure(
 def first_pictures(
     dataset: Dataset, labels: LabelVersion, count: int, out: Path
 ) -> tuple[Dataset, LabelVersion]:
-    """A dataset of the first pictures of another, linked, and their labels."""
+    """Make a dataset of the first ``count`` pictures of another, as links, with their labels."""
     records = dataset.records[:count]
     root = out / "dataset"
     (root / "images").mkdir(parents=True)
@@ -261,7 +271,7 @@ def first_pictures(
 
 
 def model_at(weights: Path, imgsz: int, out: Path) -> Path:
-    """A model folder of ``weights`` whose input is ``imgsz`` pixels; its ONNX file is exported anew."""
+    """Make a model folder of ``weights`` with an ONNX file exported for an input of ``imgsz`` pixels."""
     out.mkdir(parents=True)
     (out / "weights.pt").symlink_to(weights.resolve())
     export_onnx(out, imgsz=imgsz)
@@ -271,17 +281,17 @@ def model_at(weights: Path, imgsz: int, out: Path) -> Path:
 
 def run(
     *, model: Path | None = None, drawn: bool | None = None, pictures: int = 200, imgsz: int = 640,
-    repeat: int = 3, seed: int = 0, say: Say = quiet,
+    repeat: int = 3, seed: int = 0, progress: Progress = no_progress,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure on real pictures where ``LIDLOOP_300W`` names some, else on drawn ones.
+    """Measure on real pictures if ``LIDLOOP_300W`` names some, else on drawn ones.
 
     Args:
-        model: a model folder; by default the demo weights, which know drawn faces only.
-        drawn: draw the pictures; by default where there are no real ones, or no model that knows such.
-        pictures: how many, about: annotations that share a picture count as one picture.
+        model: a model folder; by default the demo weights, which were trained on drawn faces only.
+        drawn: True to draw the pictures; by default if there are no real ones, or no model trained on them.
+        pictures: number of pictures or real annotations; annotations may share a picture.
 
     Raises:
-        Disagreement: where the two sides keep different labels.
+        Disagreement: if the two sides keep different labels.
     """
     from lidloop.data.convert import convert
     from lidloop.demo import demo_weights
@@ -290,20 +300,21 @@ def run(
     weights = demo_weights() if model is None else model / "weights.pt"
     with tempfile.TemporaryDirectory(prefix="lidloop-bench-") as name:
         work = Path(name)
-        say("making the dataset")
+        progress("making the dataset")
         if drawn is None:
-            drawn = model is None or not _real_there()
+            drawn = model is None or not os.environ.get(REAL_FACES)
         if drawn:
             write_faces_folder(work / "source", images=pictures, seed=1000 + seed, hide=0.3)
             source, data = f"yolo:{work / 'source'}", "drawn faces, 30 % of the labels hidden"
         else:
-            real = from_environment(REAL_FACES, "real pictures")
+            real = path_from_environment(REAL_FACES, "real pictures")
             count = sample_ibug(real, work / "source", annotations=pictures, seed=seed)
             source, data = f"ibug:{work / 'source'}", f"{count} annotations drawn from {REAL_FACES}"
         dataset, labels = convert([source], work / "dataset", work / "labels-v0", seed=seed)
-        say("exporting the model")
+        progress("exporting the model")
         folder = model_at(weights, imgsz, work / "model")
-        report = measure(dataset, labels, folder, work / "work", imgsz=imgsz, repeat=repeat, say=say)
+        place = work / "work"
+        report = measure(dataset, labels, folder, place, imgsz=imgsz, repeat=repeat, progress=progress)
     return {
         "question": "auto-label and filter, pictures per second", "data": data,
         "weights": "committed demo weights" if model is None else "a model given by --model or --run",
@@ -311,59 +322,17 @@ def run(
     }  # fmt: skip
 
 
-def _real_there() -> bool:
-    return bool(os.environ.get(REAL_FACES)) and Path(os.environ[REAL_FACES]).exists()
-
-
 def rows(report: Mapping[str, Any]) -> list[Row]:
-    """The lines of the table."""
-    mine = f"{report['lidloop_per_second']:.2f} pictures/s"
+    """Rows of the table."""
+    lidloop = f"{report['lidloop_per_second']:.2f} pictures/s"
     all_cores = report["pictures"] / report["paper_all_cores_seconds"]
     return [
         Row(
-            "Auto-label + filter, same labels kept", mine, f"{report['paper_per_second']:.2f} pictures/s",
-            f"{report['ratio']:.2f}×", f"≥ {report['target']:g}×", report["ratio"] >= report["target"],
+            "Auto-label + filter, same labels kept", lidloop, f"{report['paper_per_second']:.2f} pictures/s",
+            f"{report['ratio']:.2f}×", *at_least(report["ratio"], report["target"], f"{report['target']:g}×"),
         ),
         Row(
-            "The same, Ultralytics given every core (it leaves one idle by itself)", mine,
-            f"{all_cores:.2f} pictures/s", f"{report['ratio_all_cores']:.2f}×", "–", None,
+            "The same, Ultralytics given every core (by default it leaves one idle)", lidloop,
+            f"{all_cores:.2f} pictures/s", f"{report['ratio_all_cores']:.2f}×", *NO_TARGET,
         ),
     ]  # fmt: skip
-
-
-def notes(report: Mapping[str, Any]) -> list[str]:
-    """What a reader must know beside the table."""
-    same, parts = report["agreement"], report["parts"]
-    shares = ", ".join(f"{name.replace('_', ' ')} {value:.2f} s" for name, value in parts.items())
-    flips = len(same["flips"])
-    return [
-        f"{report['pictures']} pictures at {report['imgsz']} px ({report['data']}; {report['weights']}); "
-        f"median of {report['repeat']} rounds in turns; model loading and writing included on both sides.",
-        f"Kept by both: {same['kept_by_both']} labels on the same pictures; largest difference "
-        f"{same['max_box_px']:.4f} px of a box, {same['max_point_px']:.4f} px of a point, "
-        f"{same['max_score']:.1e} of a score; {flips} kept by one side only, within {FLIP_MARGIN:g} of a "
-        "threshold.",
-        f"Where lidloop's time goes, one part after the other: {shares}. The paper's procedure: predict "
-        f"{report['paper_predict_seconds']:.2f} s, filter {report['paper_filter_seconds']:.2f} s.",
-    ]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.auto_label", description=__doc__)
-    parser.add_argument("--model", type=Path, help="a model folder; default: the demo weights")
-    parser.add_argument("--drawn", action=argparse.BooleanOptionalAction, help="draw the pictures")
-    parser.add_argument("--pictures", type=int, default=200)
-    parser.add_argument("--imgsz", type=int, default=640)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="where to write the result")
-    given = parser.parse_args()
-    report = run(
-        model=given.model, drawn=given.drawn, pictures=given.pictures, imgsz=given.imgsz,
-        repeat=given.repeat, seed=given.seed, say=print,
-    )  # fmt: skip
-    show(report, rows(report), notes(report), json_file=given.json, word="against")
-
-
-if __name__ == "__main__":
-    main()

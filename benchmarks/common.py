@@ -1,18 +1,16 @@
-"""What the measurements share: reasons to skip, samples of real pictures, and where it was measured."""
+"""Shared by the measurements: paths, rows of the table, skipping, samples of real pictures, the machine."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from lidloop.files import write_atomic
 from lidloop.images import SUFFIXES
 from lidloop.machine import cpus
 
@@ -28,69 +26,76 @@ LIBRARIES: Final = ("lidloop", "ultralytics", "torch", "onnxruntime", "opencv-py
 
 os.environ.setdefault("YOLO_VERBOSE", "False")  # read when Ultralytics is imported
 
-Say = Callable[[str], None]
-"""Called with what a measurement does now."""
+Progress = Callable[[str], None]
+"""Called with a short text at each stage of a measurement."""
 
 
 class Skipped(Exception):
-    """A measurement that cannot be made here; the message says what it needs."""
+    """Raised by a measurement that cannot be made on this machine; the message says what it needs."""
 
 
 class Row(NamedTuple):
-    """One line of the table; ``met`` is None where there is no target."""
+    """One row of the table; ``met`` is None if there is no target."""
 
     question: str
-    ours: str
-    theirs: str
+    lidloop: str
+    baseline: str
     ratio: str
     target: str
     met: bool | None
 
 
-def quiet(_: str) -> None:
-    """A ``Say`` that says nothing."""
+NO_TARGET: Final = ("–", None)
+"""Last two fields of a row without a target."""
 
 
-def from_environment(name: str, what: str) -> Path:
-    """The path that an environment variable names.
+def at_most(value: float, limit: float, shown: str) -> tuple[str, bool]:
+    """Last two fields of a row whose target is an upper limit, shown as ``≤ shown``."""
+    return f"≤ {shown}", value <= limit
+
+
+def at_least(value: float, limit: float, shown: str) -> tuple[str, bool]:
+    """Last two fields of a row whose target is a lower limit, shown as ``≥ shown``."""
+    return f"≥ {shown}", value >= limit
+
+
+def below(value: float, limit: float, shown: str) -> tuple[str, bool]:
+    """Last two fields of a row whose value must be below a limit, shown as ``< shown``."""
+    return f"< {shown}", value < limit
+
+
+def no_progress(_: str) -> None:
+    """A ``Progress`` that does nothing."""
+
+
+def path_from_environment(name: str, content: str) -> Path:
+    """Return the path that an environment variable names.
+
+    Args:
+        content: what is to be found there, for the message.
 
     Raises:
-        Skipped: where it is not set, or nothing is there.
+        Skipped: if the variable is not set, or the path does not exist.
     """
     value = os.environ.get(name)
     if not value:
-        raise Skipped(f"needs {what}: set {name}")
+        raise Skipped(f"needs {content}: set {name}")
     path = Path(value)
     if not path.exists():
-        raise Skipped(f"needs {what}, but there is nothing at the place that {name} names")
+        raise Skipped(f"needs {content}, but the path that {name} names does not exist")
     return path
 
 
-def show(
-    report: Mapping[str, Any], rows: Sequence[Row], notes: Sequence[str], *, json_file: Path | None, word: str
-) -> None:
-    """Print a benchmark's rows and notes; write its report where a file is named.
-
-    Args:
-        word: between ours and theirs: ``against``, or ``of`` for a share.
-    """
-    for row in rows:
-        print(f"{row.question}: {row.ours} {word} {row.theirs}, {row.ratio}, target {row.target}")
-    print("\n".join(notes))
-    if json_file:
-        write_atomic(json_file, json.dumps(report, indent=1))
-
-
 def sample_ibug(folder: Path, out: Path, *, annotations: int, seed: int) -> int:
-    """Link a random choice of the ``.pts`` files under ``folder``, and their pictures, into ``out``.
+    """Link a random sample of the ``.pts`` files under ``folder``, and their pictures, into ``out``.
 
     Returns:
-        How many there are, fewer than asked for where the folder holds fewer.
+        Number of annotations linked, fewer than asked for if the folder holds fewer.
 
     Raises:
-        Skipped: where it holds none with its picture.
+        Skipped: if the folder holds no annotation with its picture.
     """
-    found = [(pts, picture) for pts in sorted(folder.rglob("*.pts")) if (picture := _picture(pts))]
+    found = [(pts, picture) for pts in sorted(folder.rglob("*.pts")) if (picture := picture_of(pts))]
     if not found:
         raise Skipped(f"{folder.name} holds no .pts file with its picture")
     chosen = random.Random(seed).sample(found, min(annotations, len(found)))
@@ -102,12 +107,13 @@ def sample_ibug(folder: Path, out: Path, *, annotations: int, seed: int) -> int:
     return len(chosen)
 
 
-def _picture(pts: Path) -> Path | None:
+def picture_of(pts: Path) -> Path | None:
+    """The picture beside a ``.pts`` file; None if there is none."""
     return next((p for s in sorted(SUFFIXES) if (p := pts.with_suffix(s)).exists()), None)
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores that may be used, system, and the versions of what was measured."""
+    """Processor, usable cores, operating system, and versions of Python and of ``LIBRARIES``."""
     versions = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:

@@ -1,14 +1,13 @@
-"""What does detection cost, against the whole network alone, and what do INT8 and OpenVINO give?
+"""Time of detection against the bare network, and the gain by INT8 and OpenVINO.
 
-The yardstick is a bare forward pass of the whole network on ONNX Runtime with its default options, on pixels
-that are ready. Against it stands all of detection, from a decoded picture to faces: scaling, the network in
-parts, non-maximum suppression, points. All take turns on the same pictures, one at a time, and the median
-counts. ``python -m benchmarks.detection --model DIR --json OUT``.
+The baseline is a bare forward pass of the whole network on ONNX Runtime with default options, on prepared
+pixels. It is compared with all of detection, from a decoded picture to faces: scaling, the split network,
+non-maximum suppression, points. All run alternately on the same pictures, one at a time; the median counts.
 """
 
 from __future__ import annotations
 
-import argparse
+import importlib.util
 import json
 import tempfile
 import time
@@ -20,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.auto_label import model_at
-from benchmarks.common import Row, Say, quiet, show
+from benchmarks.common import NO_TARGET, Progress, Row, at_most, no_progress
 from lidloop.data.convert import convert
 from lidloop.demo import demo_weights
 from lidloop.detection.detector import Detector, Image, as_input, load_detector
@@ -30,26 +29,26 @@ from lidloop.synthetic import write_faces_folder
 from lidloop.training.quantise import try_int8
 
 TARGET: Final = 0.7
-"""Of the bare forward pass. The service may take 0.85 of it over HTTP, and does more than detect."""
+"""Share of the bare forward pass. The service, which does more, may take 0.85 of it over HTTP."""
 
 CONF: Final = 0.25
 REST: Final = 0.1
-"""Seconds between turns: threads of ONNX Runtime's default options go on spinning for a while."""
+"""Seconds between calls: with default options ONNX Runtime's threads go on spinning for a while."""
 
 BARE: Final = "bare"
 DEMO_IMGSZ: Final = 256
 
 _NAMES: Final = {
-    "parts": "Detection, network in parts",
+    "parts": "Detection, split network",
     "whole": "Detection, whole network",
-    "int8": "Detection, network in parts, INT8",
-    "openvino": "Detection, network in parts, OpenVINO",
+    "int8": "Detection, split network, INT8",
+    "openvino": "Detection, split network, OpenVINO",
     "openvino_whole": "Detection, whole network, OpenVINO",
 }
 
 
 def bare(model: Path, images: Sequence[Image], detector: Detector) -> list[Callable[[], Any]]:
-    """A bare forward pass for each picture: whole network, default options, pixels ready."""
+    """A forward pass for each picture: whole network, default options, prepared pixels."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -61,14 +60,14 @@ def bare(model: Path, images: Sequence[Image], detector: Detector) -> list[Calla
 
 
 def measure(
-    model: Path, images: Sequence[Image], *, repeat: int, openvino: bool, say: Say = quiet
+    model: Path, images: Sequence[Image], *, repeat: int, openvino: bool, progress: Progress = no_progress
 ) -> dict[str, Any]:
-    """Time all ways in turns, one picture each, and hold their faces against the whole network's.
+    """Time all variants alternately, one picture each, and compare their faces with the whole network's.
 
     Args:
         model: a model folder with an INT8 variant.
-        repeat: turns per picture.
-        openvino: whether to measure OpenVINO too.
+        repeat: calls per picture.
+        openvino: True to measure OpenVINO, too.
     """
     detectors = {
         "parts": load_detector(model),
@@ -88,8 +87,8 @@ def measure(
         },
     }
     seconds: dict[str, list[float]] = {name: [] for name in work}
-    for turn in range(-1, repeat):  # the first warms up and does not count
-        say(f"round {turn + 1} of {repeat}")
+    for turn in range(-1, repeat):  # the first round warms up and does not count
+        progress(f"round {turn + 1} of {repeat}")
         for k in range(len(images)):
             for name, calls in work.items():
                 time.sleep(REST)
@@ -111,8 +110,8 @@ def measure(
 def _apart(
     detector: Detector, images: Sequence[Image], reference: Sequence[Sequence[Face]]
 ) -> dict[str, Any]:
-    """Pictures with another number of faces than the reference, and in the others the largest and the median
-    distance of a point in pixels."""
+    """Number of pictures with another number of faces than the reference, and the largest and median distance
+    of a point in the other pictures, in pixels."""
     found = [detector.detect([image], conf=CONF)[0] for image in images]
     pairs = [
         (a, b)
@@ -130,15 +129,15 @@ def _apart(
 
 def run(
     *, model: Path | None = None, imgsz: int = 640, pictures: int = 6, repeat: int = 8, judged: int = 300,
-    seed: int = 0, say: Say = quiet,
+    seed: int = 0, progress: Progress = no_progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure on drawn pictures.
 
     Args:
         model: a model folder; by default the demo weights.
-        imgsz: side of the square input that is timed.
-        pictures: how many are timed. judged: how many calibrate and judge INT8, at the size that the model
-            was trained at.
+        imgsz: side of the square input that is timed, in pixels.
+        pictures: number of pictures that are timed.
+        judged: number of pictures that calibrate and evaluate INT8.
     """
     weights = demo_weights() if model is None else model / "weights.pt"
     trained_at = (
@@ -146,23 +145,18 @@ def run(
     )
     with tempfile.TemporaryDirectory(prefix="lidloop-bench-") as name:
         work = Path(name)
-        say("drawing pictures")
+        progress("drawing pictures")
         timed = write_faces_folder(work / "timed", images=pictures, seed=3000 + seed, size=(imgsz, imgsz))
         images = [read_rgb(path) for path in sorted((timed / "images").rglob("*.jpg"))]
         source = write_faces_folder(work / "judged", images=judged, seed=4000 + seed)
         dataset, gold = convert([f"yolo:{source}"], work / "dataset", work / "labels-v0", keep_splits=True)
         verdicts = {}
         for size in dict.fromkeys((trained_at, imgsz)):
-            say(f"quantising at {size} px and judging on gold")
+            progress(f"quantising at {size} px and evaluating on gold")
             folder = model_at(weights, size, work / f"model-{size}")
             verdicts[str(size)] = try_int8(folder, dataset, gold, work / f"tried-{size}")
-        try:
-            import openvino  # noqa: F401
-        except ImportError:
-            there = False
-        else:
-            there = True
-        report = measure(work / f"tried-{imgsz}", images, repeat=repeat, openvino=there, say=say)
+        openvino = importlib.util.find_spec("openvino") is not None
+        report = measure(work / f"tried-{imgsz}", images, repeat=repeat, openvino=openvino, progress=progress)
     return {
         "question": "detection against the bare whole network", "imgsz": imgsz,
         "weights": "committed demo weights" if model is None else "a model given by --model or --run",
@@ -171,68 +165,12 @@ def run(
 
 
 def rows(report: Mapping[str, Any]) -> list[Row]:
-    """The lines of the table."""
-    theirs = f"{report['ms'][BARE]:.1f} ms, the whole network alone"
-    lines = []
-    for name, ratio in report["ratio"].items():
-        target = report["target"] if name == "parts" else None
-        lines.append(
-            Row(
-                _NAMES[name], f"{report['ms'][name]:.1f} ms", theirs, f"{ratio:.2f}×",
-                "–" if target is None else f"≤ {target:g}×", None if target is None else ratio <= target,
-            )
-        )  # fmt: skip
-    return lines
-
-
-def notes(report: Mapping[str, Any]) -> list[str]:
-    """What a reader must know beside the table."""
-    apart, ms = report["apart"], report["ms"]
-    off = "; ".join(
-        f"{name.replace('_', ' ')} {values['max_px']:.4f} px"
-        for name, values in apart.items()
-        if name != "int8" and values["max_px"] is not None
-    )
-    small = apart["int8"]
+    """Rows of the table."""
     return [
-        f"{report['pictures']} drawn pictures of {report['imgsz']} × {report['imgsz']} px, {report['faces']} "
-        f"faces ({report['weights']}); one picture at a time, median of {report['repeat']} turns each. "
-        "Detection counts from the decoded picture to faces; the whole network alone gets pixels that are "
-        "ready, on ONNX Runtime with default options.",
-        f"With the same options, the network in parts takes {ms['parts'] / ms['whole']:.2f} of the whole "
-        "network's time. The rest of the difference is that lidloop's threads do not spin while they wait, "
-        "which shows where cores are shared.",
-        f"Largest distance of a point from the whole network's: {off}.",
-        *(_verdict(tried, size) for size, tried in report["int8"].items()),
-        f"With INT8, {small['other_counts']} of the pictures timed have another number of faces; half of the "
-        f"points of the others move by less than {small['median_px'] or 0:.2f} px.",
-    ]
-
-
-def _verdict(tried: Mapping[str, Any], imgsz: str) -> str:
-    verdict = "accepted" if tried["accepted"] else "refused"
-    return (
-        f"INT8 at {imgsz} px is {verdict} on {tried['gold']['faces']} gold faces (drawn; "
-        f"{tried['calibration_pictures']} pictures calibrate): {'; '.join(tried['reasons'])}."
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__)
-    parser.add_argument("--model", type=Path, help="a model folder; default: the demo weights")
-    parser.add_argument("--imgsz", type=int, default=640)
-    parser.add_argument("--pictures", type=int, default=6)
-    parser.add_argument("--repeat", type=int, default=8)
-    parser.add_argument("--judged", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="where to write the result")
-    given = parser.parse_args()
-    report = run(
-        model=given.model, imgsz=given.imgsz, pictures=given.pictures, repeat=given.repeat,
-        judged=given.judged, seed=given.seed, say=print,
-    )  # fmt: skip
-    show(report, rows(report), notes(report), json_file=given.json, word="against")
-
-
-if __name__ == "__main__":
-    main()
+        Row(
+            _NAMES[name], f"{report['ms'][name]:.1f} ms", f"{report['ms'][BARE]:.1f} ms, the bare network",
+            f"{ratio:.2f}×",
+            *(at_most(ratio, report["target"], f"{report['target']:g}×") if name == "parts" else NO_TARGET),
+        )
+        for name, ratio in report["ratio"].items()
+    ]  # fmt: skip

@@ -1,31 +1,28 @@
-"""How much faster is the vectorised filter than Python loops over boxes?
+"""Time of the vectorised filter against Python loops over boxes.
 
-Both sides start from boxes in memory in the form that suits them (dictionaries of tuples, arrays) and end
-with the kept predictions. ``python -m benchmarks.filter --images 100000 --json OUT``.
+Both sides start from boxes in memory in the form that suits them (arrays, dictionaries of tuples) and end
+with the kept predictions.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common import NO_TARGET, Row, at_least
 from benchmarks.paper_procedure import Box, filter_by_priority, filter_predictions
 from lidloop.autolabel.priority_nms import KEPT, priority_nms, priority_order
-from lidloop.files import write_atomic
 
 T = TypeVar("T")
 
 
 class Boxes(NamedTuple):
-    """Boxes of many pictures as columns, and the same as plain Python objects."""
+    """Boxes of many pictures as arrays, and the same as plain Python objects."""
 
     image: NDArray[np.int64]
     boxes: NDArray[np.float64]
@@ -37,8 +34,8 @@ class Boxes(NamedTuple):
 def generate(images: int, seed: int) -> tuple[Boxes, Boxes]:
     """Draw labels (3 a picture on average) and predictions (4 on average) in pictures of 640 × 480 pixels.
 
-    A prediction repeats a label of its picture, a little off (6 of 10), repeats another prediction (1 of
-    10), or is a new face.
+    Of ten predictions, six are a label of their picture with an error, one is another prediction with an
+    error, and three are new faces.
     """
     rng = np.random.default_rng(seed)
     label_image = np.repeat(np.arange(images), rng.poisson(3, images))
@@ -74,7 +71,7 @@ def _both(image: NDArray[np.int64], boxes: NDArray[np.float64], score: NDArray[n
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, tuple[float, float]]:
-    """The result, and seconds by the clock and of the processor."""
+    """Return the result of ``work``, and its wall time and processor time in seconds."""
     gc.collect()
     start = time.perf_counter(), time.process_time()
     result = work()
@@ -89,19 +86,20 @@ def _same(kept: dict[str, list[int]], keep: NDArray[np.bool_], predictions: Boxe
 
 
 def run(*, images: int = 100_000, iou: float = 0.3, seed: int = 0, repeat: int = 9) -> dict[str, Any]:
-    """Time both ways side by side, alternating, and compare what they keep.
+    """Time both sides alternately, and compare what they keep.
 
     Args:
-        images: how many pictures. iou: the filter's threshold. seed: of the boxes.
-        repeat: timings of each way, alternating; the best of each counts, as other work on the
-            machine can only add to a timing.
+        images: number of pictures.
+        iou: the filter's threshold.
+        seed: seed of the boxes.
+        repeat: timings of each side; the best of each counts, since other work on the machine only adds time.
 
     Returns:
-        Seconds and ratios by the clock, ratios of processor time, and counts, for
-        ``paper_exact`` and for the full ``priority`` filter.
+        Seconds, ratios of wall time and of processor time, and counts, for ``paper_exact`` and for the full
+        ``priority`` filter.
 
     Raises:
-        RuntimeError: where the two ways do not keep the same predictions.
+        RuntimeError: if the two sides do not keep the same predictions.
     """
     labels, predictions = generate(images, seed)
     points = np.zeros((len(predictions.image), 51, 3))
@@ -159,25 +157,17 @@ def run(*, images: int = 100_000, iou: float = 0.3, seed: int = 0, repeat: int =
     return report
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.filter", description=__doc__)
-    parser.add_argument("--images", type=int, default=100_000)
-    parser.add_argument("--iou", type=float, default=0.3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--repeat", type=int, default=9)
-    parser.add_argument("--json", type=Path, help="where to write the result")
-    given = parser.parse_args()
-    report = run(images=given.images, iou=given.iou, seed=given.seed, repeat=given.repeat)
-    for name in ("paper_exact", "priority"):
-        row = report[name]
-        print(
-            f"{name}: {report['images']} pictures, loops {row['plain_seconds']:.3f} s, "
-            f"lidloop {row['lidloop_seconds']:.4f} s, {row['ratio']:.0f} times "
-            f"({row['cpu_ratio']:.0f} in processor time); {row['kept']} kept by both"
-        )
-    if given.json:
-        write_atomic(given.json, json.dumps(report, indent=1))
-
-
-if __name__ == "__main__":
-    main()
+def rows(report: Mapping[str, Any]) -> list[Row]:
+    """Rows of the table."""
+    lines = []
+    for name, variant in (("paper_exact", "as the paper filters"), ("priority", "priority NMS")):
+        figures, target = report[name], report["target"]
+        limit = at_least(figures["ratio"], target, f"{target:g}×") if name == "paper_exact" else NO_TARGET
+        lines.append(
+            Row(
+                f"Filter alone, {variant}, {report['images']:,} pictures",
+                f"{figures['lidloop_seconds']:.3f} s", f"{figures['plain_seconds']:.2f} s",
+                f"{figures['ratio']:.0f}×", *limit,
+            )
+        )  # fmt: skip
+    return lines

@@ -1,6 +1,6 @@
-"""Pictures as they should not be: damaged, disguised, swollen. For tests and for ``make soak``.
+"""Malformed pictures for ``make soak`` and tests: damaged, mislabelled, oversized.
 
-Every mutation is drawn from a seed, so that one that does harm can be drawn again.
+Every mutation is drawn from a seed, so that a harmful one can be reproduced.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TYPES: Final = ("image/jpeg", "image/png", "application/dicom", "multipart/form-
 
 
 class Mutation(NamedTuple):
-    """A picture gone wrong: how, its bytes, and the content type it claims."""
+    """A malformed picture: description, bytes, and the content type that it is sent with."""
 
     name: str
     data: bytes
@@ -31,7 +31,7 @@ Change = Callable[[bytes, Rng], bytes]
 
 
 def mutations(photo: np.ndarray, *, number: int, seed: int = 0) -> Iterator[Mutation]:
-    """Draw so many mutations of a picture: (h, w, 3) uint8 RGB."""
+    """Draw ``number`` mutations of a picture, (h, w, 3) uint8 RGB."""
     rng = np.random.default_rng([20240407, seed])
     seeds = _seeds(photo)
     kinds = list(_CHANGES)
@@ -48,7 +48,7 @@ def mutations(photo: np.ndarray, *, number: int, seed: int = 0) -> Iterator[Muta
 
 
 def _seeds(photo: np.ndarray) -> dict[str, bytes]:
-    """What is mutated: every sub-kind of picture that a camera, a scanner or an attacker may make."""
+    """Encodings of the picture that are mutated, by name: all variants that the decoder distinguishes."""
     picture = Image.fromarray(photo)
     small = picture.resize((picture.width // 4, picture.height // 4))
     deep = cv2.imencode(".png", photo[::4, ::4, ::-1].astype(np.uint16) * 257)[1].tobytes()
@@ -59,7 +59,7 @@ def _seeds(photo: np.ndarray) -> dict[str, bytes]:
         "JPEG": _save(picture, "JPEG"),
         "JPEG, progressive": _save(small, "JPEG", progressive=True),
         "JPEG, CMYK": _save(small.convert("CMYK"), "JPEG"),
-        "JPEG, on its side": _save(small, "JPEG", exif=exif),
+        "JPEG, EXIF orientation": _save(small, "JPEG", exif=exif),
         "JPEG, two pictures": _save(small, "MPO", save_all=True, append_images=[small]),
         "PNG": _save(small, "PNG"),
         "PNG, 16 bits": deep,
@@ -75,12 +75,12 @@ def _save(picture: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def _flip(data: bytes, rng: Rng) -> bytes:
-    """Some bits anywhere."""
+    """Flip bits anywhere."""
     return _flipped(data, rng, 0, len(data))
 
 
 def _flip_head(data: bytes, rng: Rng) -> bytes:
-    """Some bits where formats keep their structure."""
+    """Flip bits at the beginning, where formats keep their structure."""
     return _flipped(data, rng, 2, min(600, len(data)))
 
 
@@ -97,25 +97,25 @@ def _truncate(data: bytes, rng: Rng) -> bytes:
 
 
 def _cut(data: bytes, rng: Rng) -> bytes:
-    """A piece taken out of the middle."""
+    """Remove a part."""
     a, b = sorted(int(v) for v in rng.integers(0, len(data) + 1, 2))
     return data[:a] + data[b:]
 
 
 def _double(data: bytes, rng: Rng) -> bytes:
-    """A piece that stands in it many times."""
+    """Repeat a part many times."""
     a = int(rng.integers(0, len(data) + 1))
     return data[:a] + data[a : a + 200] * int(rng.integers(2, 60)) + data[a:]
 
 
 def _junk(data: bytes, rng: Rng) -> bytes:
-    """Random bytes behind a true beginning."""
+    """Keep the beginning, then random bytes."""
     keep = int(rng.integers(0, 40))
     return data[:keep] + rng.integers(0, 256, int(rng.integers(0, 5000)), dtype=np.uint8).tobytes()
 
 
 def _giant(data: bytes, rng: Rng) -> bytes:
-    """A header that promises another size, mostly a giant one."""
+    """Change the size in the header, mostly to a huge one."""
     width, height = (int(v) for v in rng.choice([0, 1, 255, 5001, 30_000, 65_535], 2))
     if data.startswith(b"\x89PNG"):
         head = data[12:16] + struct.pack(">II", width, height) + data[24:29]
@@ -127,7 +127,7 @@ def _giant(data: bytes, rng: Rng) -> bytes:
 
 
 def _bloat(data: bytes, rng: Rng) -> bytes:
-    """Headers of up to a few megabytes: comments, application segments, compressed text."""
+    """Add headers of up to a few megabytes: comments, application segments, compressed text."""
     size = int(rng.choice([100, 60_000, 3_000_000]))
     if data.startswith(b"\x89PNG"):
         text = b"zTXtx\0\0" + zlib.compress(bytes(size * 10))
@@ -140,13 +140,13 @@ def _bloat(data: bytes, rng: Rng) -> bytes:
 
 
 def _scans(data: bytes, rng: Rng) -> bytes:
-    """The last scan of a JPEG over and over."""
+    """Repeat the last scan of a JPEG many times."""
     last = data.rfind(b"\xff\xda")
     return data[:-2] + data[last:-2] * int(rng.integers(2, 3000)) + data[-2:] if last > 0 else data
 
 
 def _disguise(data: bytes, rng: Rng) -> bytes:
-    """The first bytes of another format."""
+    """Replace the first bytes by those of another format."""
     heads = (
         b"\xff\xd8\xff\xe0",
         b"\x89PNG\r\n\x1a\n",
@@ -161,12 +161,12 @@ def _disguise(data: bytes, rng: Rng) -> bytes:
 
 
 def _whole(data: bytes, rng: Rng) -> bytes:
-    """As it is."""
+    """Unchanged."""
     return data
 
 
 def _inflate(data: bytes, rng: Rng) -> bytes:
-    """A PNG whose pixels are one value: a few kilobytes that become up to 100 megapixels."""
+    """Make a PNG of one colour: a few kilobytes that decode to up to 100 megapixels."""
     side = int(rng.choice([100, 2000, 4900, 10_000]))
     rows = zlib.compress(bytes(side * ((side + 7) // 8 + 1)), 9)
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)

@@ -1,37 +1,34 @@
-"""What does a finished run cost beside training: share of the wall time, and disk per label version?
-
-``python -m benchmarks.overhead RUN_DIR --json OUT``.
-"""
+"""Cost of a finished run besides training: share of the wall time, and disk space of each label version."""
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.common import Row, Skipped, show
+from benchmarks.common import NO_TARGET, Row, Skipped, at_most
+from benchmarks.pages.markdown import megabytes, percent
 from lidloop.errors import DatasetError
 from lidloop.report.data import read_json, read_timings
 
 TIME_TARGET: Final = 0.10
 DISK_TARGET: Final = 0.02
-_BLOCK: Final = 512  # what st_blocks counts in
+_BLOCK: Final = 512  # unit of st_blocks, in bytes
 
 
 class Meter:
-    """Counts what files and folders take on disk; a file with several hard links counts where first met."""
+    """Adds up the disk space of files and folders; a file with several hard links counts once."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[int, int]] = set()
 
     def add(self, paths: Iterable[Path]) -> dict[str, int]:
-        """Measure files, and folders with all that is in them.
+        """Measure files, and folders with their content. Symbolic links are not followed.
 
         Returns:
-            ``files``; ``bytes``, their apparent size and that of the folders; ``blocks``, what they occupy.
-            Symbolic links are not followed. What was counted before counts nothing.
+            ``files``: their number; ``bytes``: apparent size of files and folders; ``blocks``: space that
+            they occupy, in bytes. What an earlier call counted is left out.
         """
         total = {"files": 0, "bytes": 0, "blocks": 0}
         for path in paths:
@@ -48,10 +45,10 @@ class Meter:
 
 
 def disk(run_dir: Path) -> dict[str, Any]:
-    """Bytes of the pictures, of what each label version adds, and of everything else in a run's folder.
+    """Bytes of the pictures, of the files that each label version adds, and of all else in a run's folder.
 
     Raises:
-        DatasetError: where the run's dataset or label versions are not there.
+        DatasetError: if the run's dataset or label versions are missing.
     """
     summary = read_json(run_dir / "summary.json", "summary")
     dataset = run_dir / summary["paths"]["dataset"]
@@ -80,7 +77,7 @@ def disk(run_dir: Path) -> dict[str, Any]:
 
 
 def _by_kind(run_dir: Path) -> dict[str, list[Path]]:
-    """Everything in a run's folder: by artifact for what steps wrote, by name for the rest."""
+    """Paths in a run's folder: by artifact for outputs of steps, by name for the rest."""
     kinds: dict[str, list[Path]] = {}
     for path in run_dir.iterdir():
         if path.name != "steps":
@@ -93,11 +90,11 @@ def _by_kind(run_dir: Path) -> dict[str, list[Path]]:
 
 
 def time_shares(run_dir: Path) -> dict[str, Any]:
-    """Seconds of a run in all, of its steps, and of training.
+    """Seconds of a whole run, of its steps, and of training.
 
-    The wall time is that from the begin of the run to the end of its last step, where it was started once and
-    the files say when; else it is the sum of the steps, which leaves out what lies between them.
-    Training is what ``training.json`` says: not the start of its process.
+    The wall time is from the start of the run to the end of its last step if it was started once and its
+    files have their original times; else it is the sum of the steps, without the time between them.
+    Training is the time in ``training.json``, without the start of the process.
 
     Raises:
         DatasetError: for a run without timings, or without a training among them.
@@ -126,14 +123,14 @@ def _wall(run_dir: Path, steps: float) -> tuple[float, str]:
     starts = sum(line.startswith("==== ") for line in log.read_text().splitlines()) if log.exists() else 0
     if starts == 1 and begun.exists():
         wall = ended.stat().st_mtime - begun.stat().st_mtime
-        # Files copied from elsewhere may have lost their times.
+        # Copied files may have lost their original times.
         if wall >= 0.9 * steps:
             return wall, "begin to end of the run"
     return steps, "sum of the steps: " + (f"the run was started {starts} times" if starts > 1 else "no times")
 
 
 def _training_seconds(run_dir: Path) -> dict[int, float]:
-    """Seconds of the fine-tunes by iteration; those of a resumed one, which do not say all, are left out."""
+    """Seconds of the fine-tunes by iteration, without resumed ones, whose seconds are incomplete."""
     seconds: dict[int, float] = {}
     for file in sorted((run_dir / "steps").rglob("training.json")):
         info = read_json(file, "training")
@@ -143,7 +140,7 @@ def _training_seconds(run_dir: Path) -> dict[int, float]:
 
 
 def newest_model(run_dir: Path) -> Path | None:
-    """The model folder of a run's last iteration, where there is one."""
+    """The model folder of a run's last iteration; None if there is none."""
     found = {}
     for file in sorted((run_dir / "steps").rglob("training.json")):
         if (file.parent / "weights.pt").exists():
@@ -151,11 +148,12 @@ def newest_model(run_dir: Path) -> Path | None:
     return found[max(found)] if found else None
 
 
-def run(run_dir: Path | None) -> dict[str, Any]:
+def run(*, run_dir: Path | None = None) -> dict[str, Any]:
     """Measure a finished run.
 
     Raises:
-        Skipped: where there is none. DatasetError: where its files are damaged or gone.
+        Skipped: if there is none.
+        DatasetError: if its files are damaged or missing.
     """
     if run_dir is None:
         raise Skipped("needs a finished run: give --run DIR")
@@ -174,67 +172,29 @@ def run(run_dir: Path | None) -> dict[str, Any]:
 
 
 def rows(report: Mapping[str, Any]) -> list[Row]:
-    """The lines of the table."""
+    """Rows of the table."""
     time, space, targets = report["time"], report["disk"], report["targets"]
     lines = [
         Row(
             "Everything but training, share of a run's wall time",
             f"{time['wall_seconds'] - time['training_seconds']:.0f} s",
             f"{time['wall_seconds']:.0f} s in all",
-            _percent(time["share"]), f"≤ {_percent(targets['time'])}", time["share"] <= targets["time"],
+            percent(time["share"]), *at_most(time["share"], targets["time"], percent(targets["time"])),
         )
     ]  # fmt: skip
-    for name, unit, target in (("share", "bytes", targets["disk"]), ("share_blocks", "blocks", None)):
-        if space[name] is None:
+    for name, unit, kind in (
+        ("share", "bytes", "apparent size"),
+        ("share_blocks", "blocks", "blocks occupied"),
+    ):
+        share, target = space[name], targets["disk"]
+        if share is None:
             continue
         largest = max(v[unit] for v in space["label_versions"] if v["version"] > 0)
-        what = "apparent size" if unit == "bytes" else "blocks occupied"
         lines.append(
             Row(
-                f"Disk that an iteration's labels add, {what}, the largest", _megabytes(largest),
-                f"{_megabytes(space['pictures'][unit])} of pictures", _percent(space[name]),
-                "–" if target is None else f"≤ {_percent(target)}",
-                None if target is None else space[name] <= target,
+                f"Disk that an iteration's labels add, {kind}, the largest", megabytes(largest),
+                f"{megabytes(space['pictures'][unit])} of pictures", percent(share),
+                *(at_most(share, target, percent(target)) if name == "share" else NO_TARGET),
             )
         )  # fmt: skip
     return lines
-
-
-def notes(report: Mapping[str, Any]) -> list[str]:
-    """What a reader must know beside the table."""
-    time, space = report["time"], report["disk"]
-    steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in time["steps"].items())
-    versions = ", ".join(f"v{v['version']} {_megabytes(v['bytes'])}" for v in space["label_versions"])
-    other = ", ".join(f"{name} {_megabytes(size['bytes'])}" for name, size in space["other"].items())
-    return [
-        f"{report['data']}. Wall time: {time['wall_from']}; training: {time['training_from']}. Counting the "
-        f"whole train steps as training, the share is {_percent(time['share_beside_train_steps'])}. "
-        f"Steps: {steps}.",
-        f"Label versions (text and ledger, files with several hard links counted once): {versions}. "
-        f"Not labels, and not in that share: {other}.",
-    ]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1e6:.2f} MB"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
-    parser.add_argument("run", type=Path, nargs="?", help="folder of a finished run")
-    parser.add_argument("--json", type=Path, help="where to write the result")
-    given = parser.parse_args()
-    try:
-        report = run(given.run)
-    except Skipped as reason:
-        print(f"skipped: {reason}")
-        return
-    show(report, rows(report), notes(report), json_file=given.json, word="of")
-
-
-if __name__ == "__main__":
-    main()

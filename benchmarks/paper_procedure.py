@@ -1,9 +1,9 @@
-"""The procedure of arXiv 2404.05348 done plainly: Ultralytics over the folder, then Python loops over boxes.
+"""The procedure of arXiv 2404.05348 in plain code: Ultralytics on the folder, then Python loops over boxes.
 
-This is what lidloop is measured against, written as a reader of the paper would: predict with
-``save_txt``, read the text files, and append to a picture's labels every predicted line whose box has
-no IoU above the threshold with a label that was there before. Written to be fair: a loop ends at the
-first overlap, the corners of a box are computed once, and files are read once.
+The baseline of lidloop's measurements, as a reader of the paper would write it: predict with ``save_txt``,
+read the text files, and append to a picture's labels every predicted line whose box has no IoU above the
+threshold with an existing label. It is written to be fair: a loop ends at the first overlap, the corners of
+a box are computed once, and files are read once.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def box_iou(a: Box, b: Box) -> float:
 def filter_predictions(
     labels: Mapping[str, Sequence[Box]], predictions: Mapping[str, Sequence[Box]], *, iou: float = 0.3
 ) -> dict[str, list[int]]:
-    """The paper's filter: a prediction stays unless it overlaps a label that was there before.
+    """The paper's filter: keep a prediction unless it overlaps an existing label.
 
     Returns:
-        For every picture, the positions of the predictions that stay.
+        Positions of the kept predictions by picture.
     """
     kept: dict[str, list[int]] = {}
     for image, boxes in predictions.items():
@@ -55,9 +55,9 @@ def filter_by_priority(
     *,
     iou: float = 0.3,
 ) -> dict[str, list[int]]:
-    """lidloop's priority NMS as plain loops: also drops what overlaps a more confident prediction kept.
+    """lidloop's priority NMS as plain loops: also drop what overlaps a kept prediction of higher confidence.
 
-    Equal scores go by position.
+    Ties are broken by position.
     """
     kept: dict[str, list[int]] = {}
     for image, boxes in predictions.items():
@@ -77,7 +77,7 @@ def filter_by_priority(
 
 
 class PaperResult(NamedTuple):
-    """Label lines added by picture stem, and the seconds of the two halves."""
+    """Added label lines by picture stem, and the seconds of prediction and of the filter."""
 
     added: dict[str, list[str]]
     predict_seconds: float
@@ -101,16 +101,18 @@ def predict_and_filter(
 
     Args:
         weights: a YOLO pose model that Ultralytics opens (``.pt`` or exported).
-        image_dir: the pictures. labels_dir: their YOLO pose text files ``<stem>.txt``, which may be absent.
+        image_dir: folder of the pictures.
+        labels_dir: folder of their YOLO pose text files ``<stem>.txt``, which may be missing.
         work: folder for Ultralytics' text files.
-        out: where the merged text files are written, one for every picture; nowhere by default.
-        conf: least confidence of a prediction. iou: largest IoU with an existing label.
-        imgsz: side in pixels of the network's input. batch: pictures at a time; Ultralytics' own default
-            for a folder is 1.
-        device: as Ultralytics takes it.
+        out: folder for the merged text files, one for every picture; by default none are written.
+        conf: lowest confidence of a prediction.
+        iou: largest IoU with an existing label.
+        imgsz: side of the network's input in pixels.
+        batch: pictures at a time; Ultralytics' default for a folder is 1.
+        device: device in Ultralytics' notation.
 
     Raises:
-        FileExistsError: where ``work`` holds results of an earlier run, to which Ultralytics would append.
+        FileExistsError: if ``work`` holds results of an earlier run, to which Ultralytics would append.
     """
     from ultralytics import YOLO, settings
 
@@ -123,7 +125,7 @@ def predict_and_filter(
         source=str(image_dir), save_txt=True, save_conf=True, conf=conf, imgsz=imgsz, batch=batch,
         device=device, project=str(work.resolve()), name="paper", stream=True, verbose=False,
     )  # fmt: skip
-    for _ in results:  # stream=True, or the pictures of the whole folder would stay in memory
+    for _ in results:  # with stream=True pictures do not stay in memory
         pass
     predicted = time.perf_counter()
     added = _filter_folder(work / "paper" / "labels", labels_dir, image_dir, iou, out)
@@ -153,6 +155,6 @@ def _lines(path: Path) -> list[str]:
 
 
 def _box(line: str) -> Box:
-    """Normalised corners of a YOLO line. IoU does not change with the picture's size."""
+    """Normalised corners of a YOLO line. IoU does not depend on the picture's size."""
     _, cx, cy, w, h = (float(field) for field in line.split(maxsplit=5)[:5])
     return cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2

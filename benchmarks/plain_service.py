@@ -1,7 +1,7 @@
-"""Ultralytics behind a minimal BentoML service: what ``lidloop serve`` is measured against.
+"""Ultralytics in a minimal BentoML service: the baseline of ``lidloop serve``.
 
-``PLAIN_WEIGHTS`` and ``PLAIN_IMGSZ`` say which model. Nothing is left out that would make it slower: it
-answers boxes, scores and points, measures nothing and checks nothing.
+``PLAIN_WEIGHTS`` and ``PLAIN_IMGSZ`` name the model. It answers boxes, scores and points, and does nothing
+else that takes time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Servers as processes, a client that costs little, and a model and a picture for them."""
+"""Servers as processes, a light HTTP client, and a model and a picture to measure them with."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from lidloop.models.bundle import seal
 from lidloop.synthetic import draw_face, write_faces_folder
 
 CANTHAL_PX = 150.0
-"""The demo weights know faces of up to 256 pixels: a larger one they do not find at 640."""
+"""The demo weights were trained on faces of up to 256 pixels, and find no larger one at 640."""
 
 
 def sealed_demo(place: Path, imgsz: int) -> Path:
-    """A bundle of the demo weights whose input is ``imgsz`` pixels."""
+    """Make a bundle of the demo weights with an input of ``imgsz`` pixels."""
     faces = write_faces_folder(place / "faces", images=20, seed=11, size=(240, 180), workers=1)
     dataset, labels = convert([f"yolo:{faces}"], place / "dataset", place / "labels", keep_splits=True)
     model = model_at(demo_weights(), imgsz, place / "model")
-    (model / "weights.pt").unlink()  # a link, which a bundle does not take
+    (model / "weights.pt").unlink()  # a link, which a bundle rejects
     shutil.copyfile(demo_weights(), model / "weights.pt")
     return seal(
         model,
@@ -55,7 +55,7 @@ def sealed_demo(place: Path, imgsz: int) -> Path:
 
 
 def drawn_photo(side: int) -> bytes:
-    """A JPEG of one drawn face, ``side`` pixels square."""
+    """Encode a square JPEG of one drawn face with a side of ``side`` pixels."""
     canthal = CANTHAL_PX * side / 640
     image = draw_face(seed=3, size=(side, side), canthal_px=canthal, ptosis=(0.6, 0.0)).image
     return cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
@@ -65,8 +65,9 @@ class Server:
     """A running server.
 
     Attributes:
-        port: where it listens on 127.0.0.1. process: its first process. seconds: from its start until it
-            was ready.
+        port: its port on 127.0.0.1.
+        process: its main process.
+        seconds: time from its start until it was ready.
     """
 
     def __init__(self, port: int, process: subprocess.Popen[bytes], seconds: float, log: Path) -> None:
@@ -74,12 +75,12 @@ class Server:
 
     @property
     def rss(self) -> int:
-        """Memory in bytes, of all its processes."""
+        """Resident memory of all its processes, in bytes."""
         top = psutil.Process(self.process.pid)
         return sum(process.memory_info().rss for process in (top, *top.children(recursive=True)))
 
     def log(self) -> str:
-        """What it wrote."""
+        """Its output."""
         return self._log.read_text(errors="replace")
 
 
@@ -88,10 +89,10 @@ def running(command: list[str], ready: str, environment: Mapping[str, str] | Non
     """Start a server, wait until ``GET ready`` answers 200, and stop it at the end.
 
     Args:
-        command: ``{port}`` in it stands for the port.
+        command: program and arguments; ``{port}`` is replaced by a free port.
 
     Raises:
-        RuntimeError: where it ends, or is not ready within two minutes; holds what it wrote.
+        RuntimeError: if it exits, or is not ready within two minutes; contains its output.
     """
     port = _free_port()
     with tempfile.TemporaryDirectory() as place:
@@ -120,13 +121,13 @@ def running(command: list[str], ready: str, environment: Mapping[str, str] | Non
 
 
 def lidloop_serve(bundle: Path) -> list[str]:
-    """Command of the service on a bundle."""
+    """Command that serves a bundle."""
     program = str(Path(sys.executable).with_name("lidloop"))
     return [program, "serve", "--model", str(bundle), "--port", "{port}", "--audit", os.devnull]
 
 
 def plain_serve() -> list[str]:
-    """Command of the plain service."""
+    """Command that starts the plain service."""
     program = str(Path(sys.executable).with_name("bentoml"))
     return [program, "serve", "benchmarks.plain_service:Plain", "--host", "127.0.0.1", "--port", "{port}"]
 
@@ -149,7 +150,7 @@ def _answers(port: int, path: str) -> bool:
 
 
 class Answer(NamedTuple):
-    """Status and body of an answer, seconds it took, and how long the server asks to wait."""
+    """Status and body of an answer, its time in seconds, and the seconds of Retry-After."""
 
     status: int
     body: bytes
@@ -158,7 +159,7 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """One connection that is kept, and posts one body."""
+    """Posts the same body again and again over one connection."""
 
     def __init__(self, port: int, path: str, body: bytes, content_type: str) -> None:
         self._port, self._path, self._body = port, path, body
@@ -166,7 +167,7 @@ class Client:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def post(self) -> Answer:
-        """Send it once more."""
+        """Send the body and read the answer."""
         start = time.perf_counter()
         self._connection.request("POST", self._path, self._body, self._headers)
         response = self._connection.getresponse()
@@ -180,7 +181,7 @@ class Client:
 
 
 def form(field: str, data: bytes) -> tuple[bytes, str]:
-    """A multipart form with one file, and its content type."""
+    """Encode a multipart form with one file; return it and its content type."""
     head = f'--x\r\nContent-Disposition: form-data; name="{field}"; filename="a.jpg"\r\n'
     return head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + data + b"\r\n--x--\r\n", (
         "multipart/form-data; boundary=x"
@@ -188,13 +189,13 @@ def form(field: str, data: bytes) -> tuple[bytes, str]:
 
 
 def throughput(make: Any, *, clients: int, seconds: float) -> dict[str, float]:
-    """So many clients ask without a pause; one that is told to wait does.
+    """Measure throughput with clients that send without a pause, except for Retry-After.
 
     Args:
-        make: makes a ``Client``.
+        make: returns a new ``Client``.
 
     Returns:
-        ``per_second`` answers of 200, and the share that was ``refused``.
+        ``per_second``: answers of 200; ``refused``: share of the other answers.
     """
     end = time.perf_counter() + seconds
     counts: list[tuple[int, int]] = []

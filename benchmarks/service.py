@@ -1,14 +1,13 @@
-"""How fast is the service over HTTP, against the whole network alone and against Ultralytics behind BentoML?
+"""Latency, throughput, start and size of the service, against the bare network and Ultralytics with BentoML.
 
-One picture with one drawn face, batch 1, on this machine's CPU. The yardsticks are a bare forward pass of the
-whole network on ONNX Runtime with its default options, on pixels that are ready; and ``YOLO.predict`` behind
-a minimal BentoML service (``benchmarks/plain_service.py``). They take turns, and medians count. The service
-does more than both: it decodes, detects, measures, checks and writes down.
+One picture with one drawn face, batch 1, on this machine's CPU. The baselines are a bare forward pass of the
+whole network on ONNX Runtime with default options, on prepared pixels, and ``YOLO.predict`` in a minimal
+BentoML service (``benchmarks/plain_service.py``). All run alternately, and medians count. The service does
+more than both: it decodes, detects, measures, checks the picture's quality and writes the audit log.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.common import Row, Say, Skipped, quiet
+from benchmarks.common import Progress, Row, Skipped, at_least, at_most, below, no_progress
 from benchmarks.detection import bare
 from benchmarks.servers import (
     Client,
@@ -46,29 +45,30 @@ COLD_TARGET: Final = 5.0
 SIZE_TARGET: Final = 700
 CLIENTS: Final = 8
 
-_REST: Final = 0.1  # threads of ONNX Runtime's default options go on spinning for a while
+_REST: Final = 0.1  # seconds; with default options ONNX Runtime's threads go on spinning for a while
 
 
 def run(
     *, imgsz: int = 640, rounds: int = 15, each: int = 4, seconds: float = 15.0, starts: int = 3,
-    size: bool = True, say: Say = quiet,
+    size: bool = True, progress: Progress = no_progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure.
 
     Args:
         imgsz: side of the network's input and of the picture, in pixels.
-        rounds: turns of the latency measurement. each: requests per turn.
-        seconds: length of a throughput measurement; there are two of each.
+        rounds: rounds of the latency measurement.
+        each: requests of each side in a round.
+        seconds: length of a throughput measurement; there are two for each side.
         starts: cold starts.
-        size: whether to install the serving environment and weigh it.
+        size: True to install the serving environment and measure its size.
     """
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        say("exporting the model")
+        progress("exporting the model")
         bundle, photo = sealed_demo(place, imgsz), drawn_photo(imgsz)
         cold = []
         for k in range(starts):
-            say(f"cold start {k + 1} of {starts}")
+            progress(f"cold start {k + 1} of {starts}")
             with running(lidloop_serve(bundle), "/readyz") as server:
                 cold.append(server.seconds)
         plain = {"PLAIN_WEIGHTS": str(demo_weights()), "PLAIN_IMGSZ": str(imgsz)}
@@ -81,13 +81,13 @@ def run(
                 "imgsz": imgsz,
                 "bytes": len(photo),
                 "faces": faces,
-                **_latency(bundle, photo, ours, theirs, rounds, each, say),
-                **_throughput(photo, ours, theirs, seconds, say),
+                **_latency(bundle, photo, ours, theirs, rounds, each, progress),
+                **_throughput(photo, ours, theirs, seconds, progress),
                 "rss_mb": round(ours.rss / 1e6),
                 "plain_rss_mb": round(theirs.rss / 1e6),
                 "cold": {"seconds": [round(s, 2) for s in cold], "plain": round(theirs.seconds, 2)},
             }
-        say("installing the serving environment")
+        progress("installing the serving environment")
         report["size_mb"] = environment_size(place / "venv") if size else None
     return report
 
@@ -101,7 +101,11 @@ def _theirs(server: Server, photo: bytes) -> Client:
 
 
 def _faces(ours: Server, theirs: Server, photo: bytes) -> int:
-    """How many faces both find: without one, nothing is measured."""
+    """Number of faces that both servers find.
+
+    Raises:
+        RuntimeError: if one does not answer, if they differ, or if there is no face.
+    """
     found = []
     for client in (_ours(ours, photo), _theirs(theirs, photo)):
         answer = client.post()
@@ -110,25 +114,25 @@ def _faces(ours: Server, theirs: Server, photo: bytes) -> int:
         document = json.loads(answer.body)
         found.append(len(document["faces"] if isinstance(document, dict) else document))
     if found[0] != found[1] or not found[0]:
-        raise RuntimeError(f"the two find {found} faces")
+        raise RuntimeError(f"the two servers find {found} faces")
     return found[0]
 
 
 def _latency(
-    bundle: Path, photo: bytes, ours: Server, theirs: Server, rounds: int, each: int, say: Say
+    bundle: Path, photo: bytes, ours: Server, theirs: Server, rounds: int, each: int, progress: Progress
 ) -> dict[str, Any]:
     image = decode_rgb(photo, where="the picture")
     (forward,) = bare(bundle, [image], load_detector(bundle, whole=True))
     clients = _ours(ours, photo), _theirs(theirs, photo)
-    ways: dict[str, Callable[[], Any]] = {
+    calls: dict[str, Callable[[], Any]] = {
         "bare": forward,
         "service": clients[0].post,
         "plain": clients[1].post,
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(-1, rounds):  # the first warms up and does not count
-        say(f"latency, round {turn + 1} of {rounds}")
-        for name, call in ways.items():
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(-1, rounds):  # the first round warms up and does not count
+        progress(f"latency, round {turn + 1} of {rounds}")
+        for name, call in calls.items():
             time.sleep(_REST)
             for _ in range(each):
                 start = time.perf_counter()
@@ -144,12 +148,14 @@ def _latency(
     }
 
 
-def _throughput(photo: bytes, ours: Server, theirs: Server, seconds: float, say: Say) -> dict[str, Any]:
+def _throughput(
+    photo: bytes, ours: Server, theirs: Server, seconds: float, progress: Progress
+) -> dict[str, Any]:
     made = {"service": lambda: _ours(ours, photo), "plain": lambda: _theirs(theirs, photo)}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in made}
     for turn in (1, 2):
         for name, make in made.items():
-            say(f"throughput of {name}, turn {turn} of 2")
+            progress(f"throughput of {name}, turn {turn} of 2")
             found[name].append(throughput(make, clients=CLIENTS, seconds=seconds))
     rate = {name: sum(t["per_second"] for t in turns) / len(turns) for name, turns in found.items()}
     return {
@@ -161,77 +167,44 @@ def _throughput(photo: bytes, ours: Server, theirs: Server, seconds: float, say:
 
 
 def environment_size(place: Path) -> int:
-    """Megabytes of a fresh environment with only the extra ``serve``, as ``du`` counts them.
+    """Disk usage in megabytes of a fresh environment with only the extra ``serve``.
 
     Raises:
-        Skipped: where there is no uv.
+        Skipped: if uv is not installed.
     """
     uv = shutil.which("uv") or ".uv/bin/uv"
     if not Path(uv).exists():
         raise Skipped("needs uv")
-    command = [uv, "sync", "--frozen", "--no-dev", "--extra", "serve", "--quiet"]
+    command = [uv, "sync", "--frozen", "--no-dev", "--extra", "serve", "--no_progress"]
     subprocess.run(command, check=True, env=os.environ | {"UV_PROJECT_ENVIRONMENT": str(place)})
     return sum(path.lstat().st_blocks * 512 for path in place.rglob("*")) // 1_000_000
 
 
 def rows(report: Mapping[str, Any]) -> list[Row]:
-    """Lines of the table."""
+    """Rows of the table."""
     ms, ratio, rate = report["ms"], report["ratio"], report["per_second"]
-    cold = median(report["cold"]["seconds"])
+    cold, size = median(report["cold"]["seconds"]), report["size_mb"]
     lines = [
         Row(
-            f"Service over HTTP, {report['imgsz']} px, p50, against the whole network alone",
+            f"Service over HTTP, {report['imgsz']} px, p50, against the bare network",
             f"{ms['service']:.0f} ms", f"{ms['bare']:.0f} ms", f"{ratio['bare']:.2f}×",
-            f"≤ {LATENCY_TARGET}×", ratio["bare"] <= LATENCY_TARGET,
+            *at_most(ratio["bare"], LATENCY_TARGET, f"{LATENCY_TARGET}×"),
         ),
         Row(
             "The same against Ultralytics behind BentoML", f"{ms['service']:.0f} ms", f"{ms['plain']:.0f} ms",
-            f"{ratio['plain']:.2f}×", f"≤ {PLAIN_TARGET}×", ratio["plain"] <= PLAIN_TARGET,
+            f"{ratio['plain']:.2f}×", *at_most(ratio["plain"], PLAIN_TARGET, f"{PLAIN_TARGET}×"),
         ),
         Row(
             f"Answers per second, {report['clients']} clients", f"{rate['service']:.1f}/s",
-            f"{rate['plain']:.1f}/s", f"{report['throughput_ratio']:.1f}×", f"≥ {THROUGHPUT_TARGET}×",
-            report["throughput_ratio"] >= THROUGHPUT_TARGET,
+            f"{rate['plain']:.1f}/s", f"{report['throughput_ratio']:.1f}×",
+            *at_least(report["throughput_ratio"], THROUGHPUT_TARGET, f"{THROUGHPUT_TARGET}×"),
         ),
         Row(
             "Cold start until ready", f"{cold:.1f} s", f"{report['cold']['plain']:.1f} s", "–",
-            f"< {COLD_TARGET:g} s", cold < COLD_TARGET,
+            *below(cold, COLD_TARGET, f"{COLD_TARGET:g} s"),
         ),
     ]  # fmt: skip
-    if report["size_mb"] is not None:
-        size = report["size_mb"]
-        lines.append(
-            Row("Serving environment", f"{size} MB", "–", "–", f"< {SIZE_TARGET} MB", size < SIZE_TARGET)
-        )
+    if size is not None:
+        target = below(size, SIZE_TARGET, f"{SIZE_TARGET} MB")
+        lines.append(Row("Serving environment", f"{size} MB", "–", "–", *target))
     return lines
-
-
-def notes(report: Mapping[str, Any]) -> list[str]:
-    """What to know beside the table."""
-    p90 = report["p90_ms"]
-    return [
-        f"{report['requests']} requests each, in turns; one JPEG of {report['bytes']:,} bytes with "
-        f"{report['faces']} drawn face; p90: service {p90['service']:.0f} ms, network alone "
-        f"{p90['bare']:.0f} ms, Ultralytics {p90['plain']:.0f} ms.",
-        f"With {report['clients']} clients that ask without a pause, {report['refused']:.0%} of what was "
-        "sent to the service was refused with 503, and the client waited as it was told; only answers "
-        "count. The plain service lets all wait.",
-        f"Memory: service {report['rss_mb']} MB, plain service {report['plain_rss_mb']} MB.",
-    ]
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=__doc__)
-    parser.add_argument("--imgsz", type=int, default=640)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--no-size", action="store_true")
-    given = parser.parse_args()
-    report = run(imgsz=given.imgsz, rounds=given.rounds, size=not given.no_size, say=print)
-    print(json.dumps(report, indent=1))
-    for row in rows(report):
-        print(*row, sep=" | ")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,12 @@
-"""How many epochs to a given gold NME, with lidloop's sigma recipe and with Ultralytics' default sigma?
+"""Epochs to a given gold NME with lidloop's sigma recipe and with Ultralytics' default sigma.
 
-Same pictures, start, seed and settings; only the OKS sigma of the keypoint loss differs. The recipe trains
-for E epochs, and the gold NME after its last epoch is the target. The default then trains for F × E epochs,
-in one training with the schedule of that length, and is judged after every epoch.
-``python -m benchmarks.sigma --json OUT``.
+Pictures, start weights, seed and settings are the same; only the OKS sigma of the keypoint loss differs. The
+recipe trains for E epochs, and the gold NME after its last epoch is the target. The default then trains for
+F × E epochs, in one training with the schedule of that length, and is evaluated after every epoch.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -19,14 +17,15 @@ from typing import Any, Final
 from benchmarks.common import (
     BASE_WEIGHTS,
     REAL_FACES,
+    Progress,
     Row,
-    Say,
     Skipped,
-    from_environment,
-    quiet,
+    at_least,
+    no_progress,
+    path_from_environment,
     sample_ibug,
-    show,
 )
+from benchmarks.pages.markdown import percent
 from lidloop.autolabel.predict import predict
 from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.detection.detector import Detector, torch_network
@@ -35,12 +34,12 @@ from lidloop.training.fine_tune import SIGMA_RECIPE, ULTRALYTICS_DEFAULT, TrainS
 
 FACTOR: Final = 5
 SCORE: Final = 0.05
-"""From which a prediction counts. Lower than elsewhere: after an epoch or two few scores are high yet, and
-what is asked is where the points are."""
+"""Lowest score of a prediction that counts. It is lower than elsewhere since scores are still low after one
+or two epochs, and only the points are compared."""
 
 
 def gold(dataset: Dataset, labels: LabelVersion, checkpoint: Path, imgsz: int) -> dict[str, Any]:
-    """Gold figures of a checkpoint's averaged weights: NME (a fraction, or None) and faces found."""
+    """Gold figures of a checkpoint's averaged weights: NME (a fraction, or None), matched and all faces."""
     detector = Detector(torch_network(checkpoint, "cpu"), imgsz=imgsz, iteration=0, digest="")
     records = dataset.split("val")
     found, _ = predict(dataset, detector, records)
@@ -51,7 +50,7 @@ def gold(dataset: Dataset, labels: LabelVersion, checkpoint: Path, imgsz: int) -
 
 @contextmanager
 def checkpoints_kept(out: Path) -> Iterator[None]:
-    """While the block runs, copy the checkpoint of every epoch of any training to ``out/<epoch>.pt``."""
+    """Copy the checkpoint of every epoch of any training within the block to ``out/<epoch>.pt``."""
     from ultralytics.utils.callbacks.base import default_callbacks
 
     out.mkdir(parents=True)
@@ -81,15 +80,18 @@ def curve(
 
 
 def first_epoch(figures: list[dict[str, Any]], target: float) -> int | None:
-    """The first epoch whose NME is at most the target; None where none is."""
+    """The first epoch whose NME is at most the target; None if there is none."""
     return next((f["epoch"] for f in figures if f["nme"] is not None and f["nme"] <= target), None)
 
 
 def verdict(recipe: list[dict[str, Any]], default: list[dict[str, Any]], factor: int) -> dict[str, Any]:
-    """Target, ratio of epochs and whether that ratio is only a lower bound.
+    """Compare the NME of the default, epoch by epoch, with that of the recipe after its last epoch.
+
+    Returns:
+        ``ratio`` of epochs, ``at_least`` True if that is only a lower bound, and what it was computed from.
 
     Raises:
-        RuntimeError: where the recipe ends without a defined NME.
+        RuntimeError: if the recipe ends without a defined NME.
     """
     epochs, target = recipe[-1]["epoch"], recipe[-1]["nme"]
     if target is None:
@@ -104,20 +106,21 @@ def verdict(recipe: list[dict[str, Any]], default: list[dict[str, Any]], factor:
 
 def run(
     *, annotations: int = 320, imgsz: int = 192, epochs: int = 2, factor: int = FACTOR, batch: int = 8,
-    seed: int = 0, source: str = "lfpw", say: Say = quiet,
+    seed: int = 0, source: str = "lfpw", progress: Progress = no_progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Train both on a sample of real pictures.
 
     Args:
-        annotations: how many ``.pts`` files; a fifth of them is for validation.
-        epochs: E. factor: the default gets so many times E.
+        annotations: number of ``.pts`` files; a fifth of them is for validation.
+        epochs: epochs of the recipe.
+        factor: the default trains for so many times ``epochs``.
         source: folder under ``LIDLOOP_300W``.
 
     Raises:
         Skipped: without ``LIDLOOP_300W`` or ``LIDLOOP_BASE_WEIGHTS``.
     """
-    real = from_environment(REAL_FACES, "real pictures") / source
-    weights = from_environment(BASE_WEIGHTS, "weights that do not know the landmarks yet")
+    real = path_from_environment(REAL_FACES, "real pictures") / source
+    weights = path_from_environment(BASE_WEIGHTS, "weights that were not trained on these landmarks")
     if not real.is_dir():
         raise Skipped(f"needs the folder {source} under {REAL_FACES}")
     from lidloop.data.convert import convert
@@ -131,10 +134,10 @@ def run(
         dataset, labels = convert(
             [f"ibug:{work / 'source'}"], work / "dataset", work / "labels-v0", seed=seed
         )
-        say(f"lidloop's recipe, {epochs} epochs")
+        progress(f"lidloop's recipe, {epochs} epochs")
         recipe = curve(dataset, labels, weights, work / "recipe", sigma=SIGMA_RECIPE, settings=settings,
                        epochs=epochs)  # fmt: skip
-        say(f"the default sigma, {factor * epochs} epochs")
+        progress(f"the default sigma, {factor * epochs} epochs")
         default = curve(dataset, labels, weights, work / "default", sigma=ULTRALYTICS_DEFAULT,
                         settings=settings, epochs=factor * epochs)  # fmt: skip
     return {
@@ -147,57 +150,13 @@ def run(
 
 
 def rows(report: Mapping[str, Any]) -> list[Row]:
-    """The line of the table."""
-    reached, most = report["reached"], report["default_epochs"]
-    other = f"not within {most} epochs" if reached is None else f"{reached} epochs"
+    """Rows of the table."""
+    reached, target = report["reached"], report["target"]
+    default = f"not within {report['default_epochs']} epochs" if reached is None else f"{reached} epochs"
     return [
         Row(
-            f"Epochs to a gold NME of {report['target_nme']:.1%}".replace("%", " %"),
-            f"{report['epochs']} epochs", other,
-            f"{'> ' if report['at_least'] else ''}{report['ratio']:g}×", f"≥ {report['target']:g}×",
-            report["ratio"] >= report["target"],
+            f"Epochs to a gold NME of {percent(report['target_nme'])}", f"{report['epochs']} epochs", default,
+            f"{'> ' if report['at_least'] else ''}{report['ratio']:g}×",
+            *at_least(report["ratio"], target, f"{target:g}×"),
         )
     ]  # fmt: skip
-
-
-def notes(report: Mapping[str, Any]) -> list[str]:
-    """What a reader must know beside the table."""
-    last = report["default"][-1]
-    found = f"{last['matched']} of {last['faces']} faces found"
-    return [
-        f"Trained on {report['train_pictures']} pictures at {report['imgsz']} px, judged on "
-        f"{report['val_pictures']} ({report['data']}); only the keypoint loss's OKS sigma differs. Both "
-        "schedules (learning rate, mosaic, the recipe's sigma) span their own number of epochs. NME is over "
-        "the faces found, and reaching the target does not ask how many those are.",
-        f"Gold NME after the last epoch: recipe {_percent(report['recipe'][-1]['nme'])} after "
-        f"{report['epochs']}, default {_percent(last['nme'])} after {last['epoch']} ({found}). The default, "
-        f"epoch by epoch: {', '.join(_percent(f['nme']) for f in report['default'])}.",
-    ]
-
-
-def _percent(value: float | None) -> str:
-    return "undefined" if value is None else f"{100 * value:.1f} %"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sigma", description=__doc__)
-    parser.add_argument("--annotations", type=int, default=320)
-    parser.add_argument("--imgsz", type=int, default=192)
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--factor", type=int, default=FACTOR)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--source", default="lfpw", help=f"folder under {REAL_FACES}")
-    parser.add_argument("--json", type=Path, help="where to write the result")
-    given = vars(parser.parse_args())
-    out = given.pop("json")
-    try:
-        report = run(**given, say=print)
-    except Skipped as reason:
-        print(f"skipped: {reason}")
-        return
-    show(report, rows(report), notes(report), json_file=out, word="against")
-
-
-if __name__ == "__main__":
-    main()

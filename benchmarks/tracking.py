@@ -1,14 +1,12 @@
-"""What does it cost a request that its faces are counted for drift?
+"""Time that counting faces for drift adds to a request.
 
-One app, in this process, answers the same picture with and without the sliding window, one request after the
-other in turns of two whose order alternates. A pair gives a ratio, and the median of all pairs counts, so
-that what else the machine does falls on both sides. The window is full, as it is on any day but the first.
+One app, in this process, answers the same picture with and without the sliding window, in pairs of requests
+whose order alternates. A pair gives a ratio, and the median of all pairs counts, so that other load of the
+machine affects both sides. The window is full.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import random
 import tempfile
@@ -19,33 +17,36 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.common import Row, Say, quiet
+from benchmarks.common import Progress, Row, at_most, no_progress
 from benchmarks.servers import drawn_photo, sealed_demo
 
 TARGET: Final = 1.02
 _WINDOW: Final = 100
-_HERE: Final = ("127.0.0.1", 50000)
+_CLIENT: Final = ("127.0.0.1", 50000)
 _RESAMPLED: Final = 1000
 
 
-def run(*, imgsz: int = 640, pairs: int = 400, warm: int = 20, say: Say = quiet) -> dict[str, Any]:
+def run(
+    *, imgsz: int = 640, pairs: int = 400, warm: int = 20, progress: Progress = no_progress
+) -> dict[str, Any]:
     """Measure.
 
     Args:
         imgsz: side of the network's input and of the picture, in pixels.
-        pairs: requests of each kind. warm: requests before the first that counts.
+        pairs: requests of each kind.
+        warm: requests before the first that counts.
     """
     from serving.app import create_app
     from serving.settings import Settings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it would rather have another httpx
+        warnings.simplefilter("ignore")  # Starlette warns about the version of httpx
         from starlette.testclient import TestClient
     with tempfile.TemporaryDirectory() as temporary:
-        say("exporting the model")
+        progress("exporting the model")
         bundle, photo = sealed_demo(Path(temporary), imgsz), drawn_photo(imgsz)
         settings = Settings(model=str(bundle), audit=os.devnull, window=_WINDOW)
-        with TestClient(create_app(settings), base_url="http://127.0.0.1:8000", client=_HERE) as client:
+        with TestClient(create_app(settings), base_url="http://127.0.0.1:8000", client=_CLIENT) as client:
             metrics = client.app.state.runtime.metrics  # type: ignore[attr-defined]
             tracked, untracked = metrics.faces, _without_window(metrics)
 
@@ -63,7 +64,7 @@ def run(*, imgsz: int = 640, pairs: int = 400, warm: int = 20, say: Say = quiet)
             found = _faces_of(client, metrics, ask)
             for _ in range(2 * _WINDOW):
                 tracked(*found)
-            seconds = _pairs(ask, tracked, untracked, pairs, say)
+            seconds = _pairs(ask, tracked, untracked, pairs, progress)
             own = _own_seconds(tracked, untracked, found)
     ratios = [on / off for on, off in seconds]
     low, high = _interval(ratios)
@@ -89,31 +90,27 @@ def _without_window(metrics: Any) -> Callable[..., None]:
 
 
 def _faces_of(client: Any, metrics: Any, ask: Callable[..., float]) -> tuple[Any, int, int]:
-    """What the app tells its metrics about the picture."""
-    told: list[tuple[Any, int, int]] = []
-    ask(lambda found, width, height: told.append((found, width, height)))
-    return told[0]
+    """Arguments that the app passes to its metrics for the picture."""
+    passed: list[tuple[Any, int, int]] = []
+    ask(lambda found, width, height: passed.append((found, width, height)))
+    return passed[0]
 
 
 def _pairs(
-    ask: Callable[..., float], tracked: Any, untracked: Any, pairs: int, say: Say
+    ask: Callable[..., float], tracked: Any, untracked: Any, pairs: int, progress: Progress
 ) -> list[tuple[float, float]]:
     seconds = []
     for k in range(pairs):
         if k % 50 == 0:
-            say(f"pair {k + 1} of {pairs}")
-        if k % 2:
-            off = ask(untracked)
-            on = ask(tracked)
-        else:
-            on = ask(tracked)
-            off = ask(untracked)
-        seconds.append((on, off))
+            progress(f"pair {k + 1} of {pairs}")
+        order = (tracked, untracked) if k % 2 == 0 else (untracked, tracked)
+        found = {id(faces): ask(faces) for faces in order}
+        seconds.append((found[id(tracked)], found[id(untracked)]))
     return seconds
 
 
 def _own_seconds(tracked: Any, untracked: Any, found: tuple[Any, int, int], calls: int = 300) -> float:
-    """Time of the counting alone, the median of calls."""
+    """Seconds of the counting alone, from the medians of ``calls`` calls."""
 
     def each(faces: Any) -> float:
         times = []
@@ -134,38 +131,12 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def rows(report: Mapping[str, Any]) -> list[Row]:
-    """Lines of the table."""
+    """Rows of the table."""
     ms, ratio = report["ms"], report["ratio"]
     return [
         Row(
             f"A request with drift tracking against one without, {report['imgsz']} px",
-            f"{ms['with']:.1f} ms", f"{ms['without']:.1f} ms", f"{ratio:.3f}×", f"≤ {report['target']}×",
-            ratio <= report["target"],
+            f"{ms['with']:.1f} ms", f"{ms['without']:.1f} ms", f"{ratio:.3f}×",
+            *at_most(ratio, report["target"], f"{report['target']}×"),
         )
     ]  # fmt: skip
-
-
-def notes(report: Mapping[str, Any]) -> list[str]:
-    """What to know beside the table."""
-    low, high = report["interval"]
-    return [
-        f"{report['pairs']} pairs in alternating order, the median of their ratios; 95 % of resampled ones "
-        f"lie from {low:.3f} to {high:.3f}. Here theirs is the same service without the window.",
-        f"The counting alone takes {report['own_ms']:.2f} ms a picture with one face.",
-    ]
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tracking", description=__doc__)
-    parser.add_argument("--imgsz", type=int, default=640)
-    parser.add_argument("--pairs", type=int, default=400)
-    given = parser.parse_args()
-    report = run(imgsz=given.imgsz, pairs=given.pairs, say=print)
-    print(json.dumps(report, indent=1))
-    for row in rows(report):
-        print(*row, sep=" | ")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""``make closed-loop``: close the loop, and say what happened when."""
+"""Run the closed loop and write its page: ``make closed-loop``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from lidloop.files import write_atomic
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.closed_loop", description=__doc__)
-    parser.add_argument("--docs", type=Path, default=Path("docs"), help="where the time-line and its page go")
-    parser.add_argument("--work", type=Path, help="an empty folder to keep; a temporary one by default")
+    parser.add_argument("--docs", type=Path, default=Path("docs"), help="folder of the page and its figures")
+    parser.add_argument("--work", type=Path, help="an empty folder for all files; by default a temporary one")
     given = parser.parse_args(arguments)
     try:
         with tempfile.TemporaryDirectory(prefix="lidloop-closed-loop-") as temporary:
-            report = run(given.work or Path(temporary), say=lambda text: print(text, flush=True))
+            report = run(given.work or Path(temporary), progress=lambda text: print(text, flush=True))
     except (NotSeen, Skipped) as error:
         sys.exit(f"closed-loop: {error}")
     entry = {"measured": datetime.now(UTC).date().isoformat(), "machine": machine(), "report": report}

@@ -1,18 +1,17 @@
-"""``docs/reports/CLOSED_LOOP.md`` and its figure, from ``closed-loop.json``."""
+"""Write ``docs/reports/CLOSED_LOOP.md`` and its figure from ``closed-loop.json``."""
 
 from __future__ import annotations
 
 import json
-import string
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.common import DATA, FIGURES, REPORTS
+from benchmarks.pages.markdown import render as render_markdown
 from lidloop.files import write_atomic
 from lidloop.report.figures import render
 
-TEMPLATE: Final = Path(__file__).with_suffix(".md")
 STORED: Final = "closed-loop.json"
 FIGURE: Final = "closed-loop.png"
 
@@ -24,40 +23,23 @@ _LINES: Final = 4
 
 
 def closed_loop_page(docs: Path) -> Path | None:
-    """Write the page and its figure; None where the loop was not closed yet."""
+    """Write the page and its figure; None if ``closed-loop.json`` does not exist."""
     stored = docs / DATA / STORED
     if not stored.exists():
         return None
     entry = json.loads(stored.read_text())
     write_atomic(docs / FIGURES / FIGURE, figure(entry["report"]))
-    page = docs / REPORTS / "CLOSED_LOOP.md"
-    write_atomic(page, text(entry))
-    return page
+    write_atomic(docs / REPORTS / "CLOSED_LOOP.md", page(entry))
+    return docs / REPORTS / "CLOSED_LOOP.md"
 
 
-def text(entry: Mapping[str, Any]) -> str:
-    """The page.
+def page(entry: Mapping[str, Any]) -> str:
+    """The page's Markdown.
 
     Args:
-        entry: ``measured`` (date), ``machine`` and ``report``, what ``run.run`` returns.
+        entry: ``measured`` (date), ``machine``, and ``report`` from ``run.run``.
     """
-    report = entry["report"]
-    events = [f"| {event['at']:.0f} s | {event['text']} |" for event in report["events"]]
-    names = {"nme_mean": "NME", "lid_error_mean": "lid-opening error", "recall": "recall"}
-    first, second = report["first"], report["second"]
-    gates = [f"- {reason}" for reason in second["gate"]["reasons"]]
-    statuses = ", ".join(f"{status}: {n:,}" for status, n in report["statuses"].items())
-    return string.Template(TEMPLATE.read_text()).substitute(
-        events="\n".join(events), gates="\n".join(gates), statuses=statuses, measured=entry["measured"],
-        cpu=entry["machine"]["cpu"], cores=entry["machine"]["cores"],
-        first=first["version"], second=second["version"],
-        gold="; ".join(f"{name} {100 * second['gold'][key]:.1f} %" for key, name in names.items()),
-        grown=second["grown"], iteration=second["iteration"], hold=report["hold"],
-        sent=sum(report["statuses"].values()),
-        **{key: report[key] for key in ("labelled", "traffic", "window", "threshold", "per_second", "imgsz",
-                                        "epochs", "iterations", "runs")},
-        hide=f"{100 * report['hide']:.0f} %",
-    )  # fmt: skip
+    return render_markdown("closed_loop/page.md.j2", **entry)
 
 
 def figure(report: Mapping[str, Any]) -> bytes:

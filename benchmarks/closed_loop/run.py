@@ -25,7 +25,7 @@ from benchmarks.closed_loop.watchers import (
     need_programs,
     prometheus_command,
 )
-from benchmarks.common import Say, quiet
+from benchmarks.common import Progress, no_progress
 from benchmarks.servers import Server, running
 from lidloop.demo import demo_weights
 from lidloop.registry.registry import Registry
@@ -44,7 +44,7 @@ _CALM_LOOKS: Final = 10
 
 def run(
     work: Path, *, labelled: int = 300, traffic: int = 200, hide: float = 0.4, imgsz: int = 256,
-    epochs: int = 3, iterations: int = 2, per_second: float = 4.0, say: Say = quiet,
+    epochs: int = 3, iterations: int = 2, per_second: float = 4.0, progress: Progress = no_progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Close the loop once.
 
@@ -60,7 +60,7 @@ def run(
         NotSeen: where a step of the loop did not follow.
     """
     need_programs()
-    time = Timeline(say)
+    time = Timeline(progress)
     registry = work / "registry"
     folders = write_populations(work / "faces", labelled=labelled, traffic=traffic, hide=hide)
     time.event(
@@ -83,7 +83,7 @@ def run(
             try:
                 report = _watch(time, pieces, sent, folders, registry, first)
             except BaseException:
-                say(pieces.logs())
+                progress(pieces.logs())
                 raise
     return {
         "labelled": labelled, "traffic": traffic, "hide": hide, "imgsz": imgsz, "epochs": epochs,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from benchmarks.common import Say
+from benchmarks.common import Progress
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class NotSeen(Exception):
 class Timeline:
     """Seconds count from its making."""
 
-    say: Say
+    progress: Progress
     started: float = field(default_factory=time.monotonic)
     events: list[dict[str, Any]] = field(default_factory=list)
     drift: list[dict[str, Any]] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Timeline:
         """Something happened."""
         at = round(self.now, 1)
         self.events.append({"at": at, "name": name, "text": text})
-        self.say(f"[{at:6.1f} s] {text}")
+        self.progress(f"[{at:6.1f} s] {text}")
 
     def sample(self, psi: Mapping[str, float], version: str) -> None:
         """A look at the drift of traffic, by feature, against the profile of ``version``."""

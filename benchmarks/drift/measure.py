@@ -1,9 +1,8 @@
-"""How many faces does it take until a shift is seen, with at most one false alarm in a hundred days?
+"""Number of faces until a shift is detected, with at most one false alarm in a hundred days.
 
 ``python -m benchmarks.drift.measure`` writes ``docs/reports/DRIFT.md`` and its figures; about ten minutes on
-two cores. All faces are drawn, from fixed seeds, and the network is the committed demo one. With
-``LIDLOOP_300W`` set, human labels of real faces are measured, too. ``--page`` writes the page anew from the
-last figures.
+two cores. All faces are drawn, from fixed seeds, and the network is the committed demo model. With
+``LIDLOOP_300W`` set, human labels of real faces are measured, too.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ import numpy as np
 from scipy.stats import beta
 
 from benchmarks.auto_label import model_at
-from benchmarks.common import DATA, REAL_FACES, REPORTS, Say, Skipped, from_environment, machine
-from benchmarks.drift import page as drift_page
+from benchmarks.common import REAL_FACES, Progress, Skipped, machine, path_from_environment
 from benchmarks.drift.faces import (
     CHANGED,
     DRAWN,
@@ -35,6 +33,7 @@ from benchmarks.drift.faces import (
     scattered,
     sizes_of,
 )
+from benchmarks.drift.page import STORED, drift_page
 from benchmarks.drift.windows import RULES, Pool, edges_of, false_alarms, pool, power
 from lidloop.demo import demo_weights
 from lidloop.detection.detector import load_detector
@@ -51,23 +50,23 @@ from lidloop.landmarks import LEFT_EYE, RIGHT_EYE
 
 IMGSZ: Final = 256
 CHECKS: Final = 24
-"""Checks of traffic a day: one an hour, each of a window of faces that no other holds."""
+"""Checks of traffic a day: one an hour, each on a window of its own faces."""
 DAILY: Final = 0.01
 ALPHA: Final = DAILY / CHECKS
 SEEN: Final = 0.9
-"""Share of windows with an alarm from which a shift counts as seen."""
+"""Share of windows with an alarm from which a shift counts as detected."""
 PIXELS: Final = (1, 2, 3, 5)
 NOISE: Final = 4.0
-"""Error of a model in px a point where models are drawn, on faces of some 100 px between the outer canthi."""
+"""Error of a simulated model in px a point, on faces of some 100 px between the outer canthi."""
 
 
-def run(*, quick: bool = False, say: Say = print) -> dict[str, Any]:
-    """Measure everything; ``quick`` only proves that all of it runs."""
+def run(*, quick: bool = False, progress: Progress = print) -> dict[str, Any]:
+    """Measure all parts; with ``quick``, at sizes that only prove that all runs."""
     traffic = measure_traffic(
         unshifted=60 if quick else 320,
         shifted=20 if quick else 120,
         windows=200 if quick else 10_000,
-        say=say,
+        progress=progress,
     )
     faces = 120 if quick else 2000
     report = {
@@ -77,22 +76,22 @@ def run(*, quick: bool = False, say: Say = print) -> dict[str, Any]:
         "checks": CHECKS,
         "seen": SEEN,
         "traffic": traffic,
-        "labels": measure_labels(people(faces, seed=1), windows=50 if quick else 400, say=say),
-        "corrupted": measure_corrupted(people(faces, seed=2), repeat=5 if quick else 100, say=say),
+        "labels": measure_labels(people(faces, seed=1), windows=50 if quick else 400, progress=progress),
+        "corrupted": measure_corrupted(people(faces, seed=2), repeat=5 if quick else 100, progress=progress),
     }
     try:
-        folder = from_environment(REAL_FACES, "real faces with annotations")
+        folder = path_from_environment(REAL_FACES, "real faces with annotations")
     except Skipped as reason:
-        say(f"real faces: skipped, {reason}")
+        progress(f"real faces: skipped, {reason}")
         return report
     with tempfile.TemporaryDirectory() as place:
-        report["real"] = measure_real(folder, Path(place), windows=50 if quick else 400, say=say)
+        report["real"] = measure_real(folder, Path(place), windows=50 if quick else 400, progress=progress)
     return report
 
 
-def measure_traffic(*, unshifted: int, shifted: int, windows: int, say: Say) -> dict[str, Any]:
-    """Pictures as a server sees them: what the demo network finds, against what it found before."""
-    say(f"traffic: drawing {unshifted} pictures")
+def measure_traffic(*, unshifted: int, shifted: int, windows: int, progress: Progress) -> dict[str, Any]:
+    """Shifts of traffic: faces found by the demo network in changed pictures against those in others."""
+    progress(f"traffic: drawing {unshifted} pictures")
     images = list(drawn(unshifted, seed=31, options=USUAL))
     with tempfile.TemporaryDirectory() as place:
         detector = load_detector(model_at(demo_weights(), IMGSZ, Path(place) / "model"))
@@ -107,15 +106,15 @@ def measure_traffic(*, unshifted: int, shifted: int, windows: int, say: Say) -> 
             "reference_pictures": reference,
             "faces_per_picture": base.faces,
             "windows": windows,
-            "false_alarms": _false_alarms(base, reference, disjoint, windows, say),
+            "false_alarms": _false_alarms(base, reference, disjoint, windows, progress),
             "power": {},
         }
         pools: dict[str, LabelSet] = {}
         for name, change in CHANGED.items():
-            say(f"traffic: {name}")
+            progress(f"traffic: {name}")
             pools[name] = found(detector, [change(image) for image in images[:shifted]])
         for k, (name, options) in enumerate(DRAWN.items()):
-            say(f"traffic: {name}")
+            progress(f"traffic: {name}")
             pools[name] = found(detector, list(drawn(shifted, seed=41 + k, options=options)))
     for name, labels in pools.items():
         other = pool(labels, sizes_of(labels), edges, shape=shape)
@@ -123,9 +122,9 @@ def measure_traffic(*, unshifted: int, shifted: int, windows: int, say: Say) -> 
     return result
 
 
-def measure_labels(labels: LabelSet, *, windows: int, say: Say) -> dict[str, Any]:
-    """People's labels against labels of the same people that were changed, as between label versions."""
-    say("labels: moved, lowered, scattered")
+def measure_labels(labels: LabelSet, *, windows: int, progress: Progress) -> dict[str, Any]:
+    """Changed labels against human labels of as many other faces, as between label versions."""
+    progress("labels: moved, lowered, scattered")
     half = len(labels) // 2
     shape = fit_shape(labels.points[:half])
     edges = edges_of(labels, sizes_of(labels), shape=shape, but=(PER_IMAGE, CONFIDENCE, RESIDUAL))
@@ -148,12 +147,12 @@ def measure_labels(labels: LabelSet, *, windows: int, say: Say) -> dict[str, Any
     return result
 
 
-def measure_corrupted(labels: LabelSet, *, repeat: int, say: Say) -> dict[str, Any]:
-    """A model that was trained on shifted points, before the gate and the guard ``disagreement``.
+def measure_corrupted(labels: LabelSet, *, repeat: int, progress: Progress) -> dict[str, Any]:
+    """A model trained on shifted points, judged by the promotion gate and by the guard ``disagreement``.
 
-    The champion and the candidate err by the same noise, each its own; the candidate's also by the shift.
+    Champion and candidate have independent noise of nearly the same size; the candidate's points are shifted.
     """
-    say("a corrupted iteration: the gate and the guard")
+    progress("a corrupted iteration: the gate and the guard")
     rng = np.random.default_rng(5)
     counts = [n for n in (MIN_FACES, 50, 100, 200, 400) if n <= len(labels)]
     result: dict[str, Any] = {"noise_px": NOISE, "faces": counts, "pixels": [0, *PIXELS]}
@@ -177,9 +176,9 @@ def measure_corrupted(labels: LabelSet, *, repeat: int, say: Say) -> dict[str, A
     return result
 
 
-def measure_real(folder: Path, place: Path, *, windows: int, say: Say) -> dict[str, Any]:
-    """People's labels of real faces: one source against another, and changed labels."""
-    say("real faces: converting")
+def measure_real(folder: Path, place: Path, *, windows: int, progress: Progress) -> dict[str, Any]:
+    """Human labels of real faces: one source against another, and changed labels."""
+    progress("real faces: converting")
     sets, sizes = real(folder, place)
     result: dict[str, Any] = {"faces": {name: len(labels) for name, labels in sets.items()}, "power": {}}
     first = max(sets, key=lambda name: len(sets[name]))
@@ -189,24 +188,24 @@ def measure_real(folder: Path, place: Path, *, windows: int, say: Say) -> dict[s
     half = len(base) // 2
     grid = [50, 100, 200, 300, 400]
     result |= {"reference": first, "reference_pictures": half}
-    result["false_alarms"] = _false_alarms(base, half, [n for n in grid if n <= half], 50 * windows, say)
+    result["false_alarms"] = _false_alarms(base, half, [n for n in grid if n <= half], 50 * windows, progress)
     others = {f"source {name}": labels for name, labels in sets.items() if name != first}
     for change, name in ((moved, "whole face moved"), (lowered, "upper lids lowered")):
         others |= {f"{name}, {pixels} px": change(sets[first], pixels) for pixels in PIXELS}
     for name, labels in others.items():
-        say(f"real faces: {name}")
+        progress(f"real faces: {name}")
         other = pool(labels, sizes, edges, shape=shape)
         result["power"][name] = _power(base, other, half, grid, windows)
     return result
 
 
 def _false_alarms(
-    base: Pool, reference: int, grid: Sequence[int], windows: int, say: Say
+    base: Pool, reference: int, grid: Sequence[int], windows: int, progress: Progress
 ) -> list[dict[str, Any]]:
-    """By window size: share of windows with an alarm, and of days with one, with its 95 % upper bound."""
+    """Share of windows with an alarm by window size, and of days with one, with its 95 % upper bound."""
     rows = []
     for n in grid:
-        say(f"false alarms: windows of {n} pictures")
+        progress(f"false alarms: windows of {n} pictures")
         rates = false_alarms(base, reference=reference, n=n, windows=windows, alpha=ALPHA, seed=n)
         entry: dict[str, Any] = {"pictures": n, "faces": n * base.faces, "rules": {}}
         for rule, rate in rates.items():
@@ -222,7 +221,7 @@ def _false_alarms(
 def _power(
     base: Pool, other: Pool, reference: int, grid: Sequence[int], windows: int, *, alpha: float = ALPHA
 ) -> dict[str, Any]:
-    """Share of windows with an alarm by size, and the smallest size at which nine of ten have one."""
+    """Share of windows with an alarm by window size, and the smallest size at which nine of ten have one."""
     curve = [
         {
             "pictures": n,
@@ -241,7 +240,7 @@ def _predicted(points: Floats, noise: float, rng: np.random.Generator) -> Floats
 
 
 def _gold(predicted: Floats, truth: Floats) -> Mapping[str, float]:
-    """What the gate reads, all faces found."""
+    """Gold figures that the gate reads, with all faces matched."""
     lids = [metrics.lid_opening_error(predicted, truth, eye) for eye in (LEFT_EYE, RIGHT_EYE)]
     return {
         "faces": len(truth), "matched": len(truth), "recall": 1.0,
@@ -252,19 +251,13 @@ def _gold(predicted: Floats, truth: Floats) -> Mapping[str, float]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift.measure", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: proof that all runs, no figures")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, which only prove that all runs")
     parser.add_argument("--out", type=Path, help="where to write; default: docs, or runs/bench with --quick")
-    parser.add_argument("--page", action="store_true", help="only write the page, from the last figures")
     given = parser.parse_args(arguments)
     out = given.out or (Path("runs/bench") if given.quick else Path("docs"))
-    stored = out / DATA / "drift.json"
-    if given.page:
-        report = json.loads(stored.read_text())
-    else:
-        report = run(quick=given.quick, say=lambda text: print(text, flush=True))
-        write_atomic(stored, json.dumps(report, indent=1) + "\n")
-    drift_page.write(report, out)
-    print(f"written: {out / REPORTS / 'DRIFT.md'}")
+    report = run(quick=given.quick, progress=lambda text: print(text, flush=True))
+    write_atomic(out / STORED, json.dumps(report, indent=1) + "\n")
+    print(f"written: {drift_page(out)}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Windows of faces and the alarms that they raise, many at once: everything is counts by bin.
+"""Alarms of many windows of faces at once, computed from counts by bin.
 
-A pool holds, for each picture, how many of its values fall into each bin of each feature. A window is a
-choice of pictures, so its histograms are sums, and thousands of windows are one matrix product.
+A pool holds, for each picture, the number of its values in each bin of each feature. A window is a choice of
+pictures, so its histograms are sums, and thousands of windows are one matrix product.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from lidloop.labels import Floats, LabelSet
 CONVENTION_VALUES: Final = 200
 RULES: Final = {
     "convention": f"PSI above {DEFAULT.shifted} on {CONVENTION_VALUES} values or more",
-    "psi": f"PSI above what chance exceeds (`psi_limit`), on {MIN_VALUES} values or more",
+    "psi": f"PSI above the limit for chance (`psi_limit`), on {MIN_VALUES} values or more",
     "ks": "Kolmogorov-Smirnov with Holm's correction, on the same bins",
-    "bare": f"PSI above {DEFAULT.shifted} on any number of values, as often done",
+    "bare": f"PSI above {DEFAULT.shifted} on any number of values, as is common",
 }
 
 Edges = Mapping[str, Sequence[float]]
@@ -30,7 +30,12 @@ Edges = Mapping[str, Sequence[float]]
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """``counts`` (pictures, features, bins) of the pictures of one kind."""
+    """Counts of values in the pictures of one kind.
+
+    Attributes:
+        names: the features.
+        counts: (pictures, features, bins).
+    """
 
     names: tuple[str, ...]
     counts: Floats
@@ -40,7 +45,7 @@ class Pool:
 
     @property
     def faces(self) -> float:
-        """Faces in a picture, on average."""
+        """Mean number of faces in a picture."""
         at = self.names.index("box_size")
         return float(self.counts[:, at].sum() / len(self))
 
@@ -48,7 +53,7 @@ class Pool:
 def edges_of(
     labels: LabelSet, sizes: Mapping[str, tuple[int, int]], *, shape: Shape | None, but: Sequence[str] = ()
 ) -> dict[str, list[float]]:
-    """Bins of every feature: tenths of these faces."""
+    """Bin edges of every feature not in ``but``: tenths of these faces."""
     found = features(labels, sizes, shape=shape)
     return {
         name: decile_edges(values[~np.isnan(values)])
@@ -73,11 +78,12 @@ def pool(
 
 
 def alarms(reference: Floats, current: Floats, *, alpha: float) -> dict[str, Floats]:
-    """Which features raise an alarm, by rule: (windows, features, bins) twice to (windows, features) bools.
+    """Alarms by rule, as (windows, features) arrays of bools.
 
     Args:
-        reference, current: histograms.
-        alpha: chance that a window without any shift raises one by chance, over all features.
+        reference: (windows, features, bins) histograms of the reference.
+        current: the same of the windows.
+        alpha: nominal chance of a false alarm in a window, over all features.
     """
     n, m = reference.sum(axis=-1), current.sum(axis=-1)
     count = reference.shape[1]
@@ -100,20 +106,20 @@ def alarms(reference: Floats, current: Floats, *, alpha: float) -> dict[str, Flo
 
 
 def _factors(alpha: float, bins_at_most: int) -> Floats:
-    """``psi_limit`` over (1 / n + 1 / m), by degrees of freedom."""
+    """``psi_limit`` divided by (1 / n + 1 / m), by degrees of freedom."""
     ones = [[1] * (free + 1) for free in range(1, bins_at_most)]
     factors = [psi_limit(counts, counts, alpha=alpha) * len(counts) / 2 for counts in ones]
     return np.array([0.0, *factors, 0.0])  # the last one is for -1: bins that are empty in both
 
 
 def choose(size: int, n: int, windows: int, rng: np.random.Generator) -> Floats:
-    """(windows, size) 0 or 1: ``n`` pictures of a pool without repetition, in each window."""
+    """Choose ``n`` pictures of a pool without repetition for each window, as (windows, size) ones."""
     order = rng.random((windows, size)).argsort(axis=1)
     return (order < n).astype(np.float64)
 
 
 def histograms(chosen: Floats, pictures: Pool) -> Floats:
-    """(windows, features, bins) of choices of pictures."""
+    """Histograms (windows, features, bins) of choices of pictures."""
     flat = pictures.counts.reshape(len(pictures), -1)
     return (chosen @ flat).reshape(len(chosen), *pictures.counts.shape[1:])
 
@@ -121,7 +127,7 @@ def histograms(chosen: Floats, pictures: Pool) -> Floats:
 def false_alarms(
     unshifted: Pool, *, reference: int, n: int, windows: int, alpha: float, seed: int
 ) -> dict[str, float]:
-    """Share of windows with an alarm where reference and window are drawn anew, disjoint, from one pool."""
+    """Share of windows with an alarm by rule; reference and window are drawn, disjoint, from one pool."""
     rng = np.random.default_rng(seed)
     raised = dict.fromkeys(RULES, 0)
     for start in range(0, windows, 2000):
@@ -137,9 +143,9 @@ def false_alarms(
 def power(
     unshifted: Pool, shifted: Pool, *, reference: int, n: int, windows: int, alpha: float, seed: int
 ) -> dict[str, Any]:
-    """Share of windows of shifted pictures with an alarm by rule, and the features that raise most.
+    """Share of windows of shifted pictures with an alarm by rule, and the features with most alarms.
 
-    Pictures of a window may repeat: there may be fewer shifted ones than it has.
+    Pictures of a window may repeat, since it may need more than there are.
     """
     rng = np.random.default_rng(seed)
     first = histograms(choose(len(unshifted), reference, windows, rng), unshifted)

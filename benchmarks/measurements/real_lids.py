@@ -1,7 +1,7 @@
-"""Lid points that people set on real faces, against the margins found in the pixels.
+"""Lid points that people set on real faces, compared with the margins found in the pixels.
 
-The landmarks that the second look starts from are the human ones with errors, so the margins owe the human
-lids nothing but their neighbourhood. Nothing of the pictures leaves this module but figures.
+The measurement starts from the human landmarks with random errors, so that the margins depend on the human
+lid points only by their approximate position. Only figures leave this module, nothing of the pictures.
 """
 
 from __future__ import annotations
@@ -13,35 +13,36 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.common import picture_of
 from lidloop.data.formats.ibug import parse
 from lidloop.data.formats.records import Unusable
 from lidloop.eyes.margins import Margins, heights_at, margins_from_landmarks
 from lidloop.eyes_training.face_samples import perturb
-from lidloop.images import SUFFIXES, read_rgb
+from lidloop.images import read_rgb
 from lidloop.labels import Face, Floats, box_of
 from lidloop.landmarks import LEFT_EYE, RIGHT_EYE, Eye, outer_canthal_distance
 from lidloop.screening.ptosis import measure_face
 
 REAL_CANTHAL_PX: Final = 90.0
-"""Smaller faces are left out: most pictures of the set are small."""
+"""Smallest outer-canthal distance of a measured face; most pictures of the set are small."""
 REAL_ERROR: Final = 0.025
 """Mean error of the landmarks, over the outer-canthal distance."""
 
 
 def quantiles(values: Sequence[float | None]) -> list[float] | None:
-    """Median and 90th percentile in per cent; None where nothing was measured."""
+    """Median and 90th percentile in per cent; None if nothing was measured."""
     known = [100 * value for value in values if value is not None]
     return [round(float(np.quantile(known, q)), 3) for q in (0.5, 0.9)] if known else None
 
 
 def share(flags: Iterable[bool]) -> float:
-    """Share of true ones, 0 of none."""
+    """Share of true values; 0 for none."""
     values = list(flags)
     return round(sum(values) / len(values), 4) if values else 0.0
 
 
 def distance_to(point: Floats, curve: Floats) -> float:
-    """Shortest distance of a point (2,) to a line through (n, 2)."""
+    """Shortest distance of a point (2,) to a polyline (n, 2)."""
     start, step = curve[:-1], np.diff(curve, axis=0)
     along = ((point - start) * step).sum(axis=1) / np.maximum((step**2).sum(axis=1), 1e-12)
     nearest = start + np.clip(along, 0, 1)[:, None] * step
@@ -92,7 +93,7 @@ def _annotated(folder: Path, faces: int, seed: int) -> Iterator[tuple[Path, Floa
     random.Random(seed).shuffle(files)
     given = 0
     for pts in files:
-        picture = next((p for s in sorted(SUFFIXES) if (p := pts.with_suffix(s)).exists()), None)
+        picture = picture_of(pts)
         try:
             points = np.asarray(parse(pts.read_text()))
         except Unusable:
@@ -112,7 +113,7 @@ def _lid_distance(points: Floats, eye: Eye, margins: Margins) -> float:
 
 
 def _offset(points: Floats, eye: Eye, margins: Margins, *, upper: bool) -> float:
-    """Mean height of a margin above the human points of its lid, negative below; NaN beyond the canthi."""
+    """Mean height of a margin above the human points of its lid; negative below, NaN beyond the canthi."""
     across = points[RIGHT_EYE.outer, :2] - points[LEFT_EYE.outer, :2]
     down = np.array([-across[1], across[0]]) / np.linalg.norm(across)
     heights = [heights_at(margins, points[pair[0 if upper else 1], :2], down) for pair in eye.lid_pairs]
@@ -121,7 +122,7 @@ def _offset(points: Floats, eye: Eye, margins: Margins, *, upper: bool) -> float
 
 
 def _outwards(points: Floats, eye: Eye, canthus: Floats, index: int) -> float:
-    """How far a canthus lies beyond the human one, away from the middle of the eye."""
+    """Distance of a canthus beyond the human one, away from the middle of the eye."""
     axis = points[eye.outer, :2] - points[eye.inner, :2]
     away = axis if index == eye.outer else -axis
     return float((canthus - points[index, :2]) @ away / np.linalg.norm(axis))

@@ -1,88 +1,77 @@
-"""Regenerates what needs no measuring under ``docs/``: ``python -m benchmarks.pages``, or ``make docs``.
+"""Write all generated pages under ``docs`` that need no measurement: ``python -m benchmarks.pages``.
 
-Every page has its figures beside it as JSON, and is made from them alone.
+``make docs`` runs this. The figures of a page are stored as JSON below ``docs/reports/data``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 from benchmarks.closed_loop.page import closed_loop_page
-from benchmarks.common import DATA, REPORTS
-from benchmarks.measurements import page as measured
-from benchmarks.pages import benchmarks as render
+from benchmarks.common import DATA, DOCS, REPORTS
+from benchmarks.drift.page import drift_page
+from benchmarks.pages import benchmarks, sections
 from benchmarks.pages.images import images_page
+from benchmarks.pages.markdown import render
 from benchmarks.pages.metrics import metrics_page
 from benchmarks.pages.protocols import protocols_page
-from benchmarks.scale import page as scaled
+from benchmarks.results import write_results
 from lidloop.files import write_atomic
 
-
-def benchmarks_page(docs: Path) -> Path | None:
-    """Write ``BENCHMARKS.md`` from ``benchmarks.json``; None where nothing was measured yet."""
-    stored = docs / DATA / "benchmarks.json"
-    if not stored.exists():
-        return None
-    page = docs / REPORTS / "BENCHMARKS.md"
-    write_atomic(page, render.page(json.loads(stored.read_text())))
-    return page
+ENTRIES: Final = {"measurements": "MEASUREMENTS.md", "scale": "SCALE.md"}
+"""Pages about one measurement, from ``NAME/page.md.j2``."""
 
 
-def measurements_page(docs: Path) -> Path | None:
-    """Write ``MEASUREMENTS.md`` from ``benchmarks.json``; None where nothing was measured yet."""
-    stored = docs / DATA / "benchmarks.json"
-    entry = json.loads(stored.read_text())["benchmarks"].get("measurements", {}) if stored.exists() else {}
-    if "report" not in entry:
-        return None
-    page = docs / REPORTS / "MEASUREMENTS.md"
-    write_atomic(page, measured.page(entry))
-    return page
+def write_benchmark_pages(docs: Path) -> list[Path]:
+    """Write ``BENCHMARKS.md`` and the pages about one measurement from ``benchmarks.json``, if any."""
+    stored = _stored(docs)
+    if stored is None:
+        return []
+    texts = {"BENCHMARKS.md": benchmarks.page(stored)}
+    for name, page in ENTRIES.items():
+        entry = stored["benchmarks"].get(name, {})
+        if "report" in entry:
+            texts[page] = render(f"{name}/page.md.j2", **{"quick": False, **entry})
+    for page, text in texts.items():
+        write_atomic(docs / REPORTS / page, text)
+    return [docs / REPORTS / page for page in texts]
 
 
-def scale_page(docs: Path) -> Path | None:
-    """Write ``SCALE.md`` from ``benchmarks.json``; None where nothing was measured yet."""
-    stored = docs / DATA / "benchmarks.json"
-    entry = json.loads(stored.read_text())["benchmarks"].get("scale", {}) if stored.exists() else {}
-    if "report" not in entry:
-        return None
-    page = docs / REPORTS / "SCALE.md"
-    write_atomic(page, scaled.page(entry))
-    return page
+def _stored(docs: Path) -> dict[str, Any] | None:
+    file = docs / DATA / "benchmarks.json"
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def results_page(docs: Path) -> Path | None:
-    """Write ``RESULTS.md`` from ``results.json``; None where no run's figures are kept there.
-
-    A review that a person wrote (``review.json``) is read again, too.
-    """
-    from benchmarks.results import write_results
-
+    """Write ``RESULTS.md`` from ``results.json`` and ``review.json``; None if the former does not exist."""
     stored = docs / DATA / "results.json"
     return write_results(stored, docs) if stored.exists() else None
 
 
-PAGES = (
+PAGES: Final[tuple[Callable[[Path], Path | list[Path] | None], ...]] = (
     closed_loop_page,
-    benchmarks_page,
-    measurements_page,
-    scale_page,
+    drift_page,
+    write_benchmark_pages,
     results_page,
     images_page,
     protocols_page,
     metrics_page,
+    sections.write_all,
 )
-"""What needs no run joins here. The README's picture needs one: ``python -m benchmarks.picture RUN_DIR``."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
-    parser.add_argument("--docs", type=Path, default=Path("docs"))
+    parser.add_argument("--docs", type=Path, default=DOCS)
     docs = parser.parse_args(arguments).docs
     for make in PAGES:
-        page = make(docs)
-        print(f"{make.__name__}: {'nothing to make it from' if page is None else page}")
+        made = make(docs)
+        paths = made if isinstance(made, list) else [made] if made else []
+        print(f"{make.__name__}: {', '.join(map(str, paths)) or 'no figures stored'}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""``docs/METRICS.md``: every metric, from the descriptions that the code itself gives to Prometheus."""
+"""Write ``docs/METRICS.md``: all metrics, from the descriptions that the code gives to Prometheus."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from benchmarks.pages.markdown import NONE, render, table
 from lidloop.exporter.families import BY_NAME, FAMILIES, LABELS
 from lidloop.files import write_atomic
-
-TEMPLATE: Final = Path(__file__).with_suffix(".md")
 
 SERVING_LABELS: Final[dict[str, str]] = {
     "route": "the path's pattern: `/v1/screen`, `/v2/models/{name}/infer`, …",
@@ -26,11 +25,11 @@ SERVING_LABELS: Final[dict[str, str]] = {
     "feature": "a feature of `lidloop.drift`: `box_size`, `yaw`, …",
     "bin": "`0`, `1`, …: bins of the reference profile, tenths of the reference",
 }
-"""Labels of the service by name, and which values they take."""
+"""Values of the service's labels by label."""
 
 
 class Row(NamedTuple):
-    """A family as the page shows it."""
+    """A metric family as the page shows it."""
 
     name: str
     kind: str
@@ -39,7 +38,7 @@ class Row(NamedTuple):
 
 
 def exporter_rows(part: str) -> list[Row]:
-    """Families of a part of the exporter's."""
+    """Families of one part of the exporter."""
     return [Row(f.full_name, f.kind, f.labels, f.help) for f in FAMILIES[part]]
 
 
@@ -64,7 +63,7 @@ def trigger_rows() -> list[Row]:
 
 
 def _declared(registry: Any) -> Iterator[Row]:
-    # The client keeps label names for itself until there is a sample.
+    # The Prometheus client has no public attribute for label names before there is a sample.
     for collector in registry._collector_to_names:
         for family in collector.describe():
             total = "_total" if family.type == "counter" else ""
@@ -79,23 +78,24 @@ def _collected(families: Sequence[Any]) -> Iterator[Row]:
 
 def metrics_page(docs: Path) -> Path:
     """Write ``METRICS.md``."""
-    parts = [f"### {part}\n\n{_table(exporter_rows(part))}" for part in FAMILIES]
-    own = [f"| `{name}` | {meaning} |" for name, meaning in LABELS.items()]
+    own = {f"`{name}`": values for name, values in LABELS.items()}
     for family in BY_NAME.values():
-        own += [f"| `{k}` of `{family.full_name}` | {v} |" for k, v in (family.values or {}).items()]
-    text = TEMPLATE.read_text()
-    for mark, content in {
-        "@exporter@": "\n\n".join(parts),
-        "@exporter-labels@": _two("label", own),
-        "@serving@": _table(serving_rows()),
-        "@trigger@": _table(trigger_rows()),
-        "@trigger-labels@": _two("label", [f"| `{k}` | {v} |" for k, v in _trigger_labels().items()]),
-        "@serving-labels@": _two("label", [f"| `{k}` | {v} |" for k, v in SERVING_LABELS.items()]),
-    }.items():
-        text = text.replace(mark, content)
-    page = docs / "METRICS.md"
-    write_atomic(page, text)
-    return page
+        own |= {
+            f"`{label}` of `{family.full_name}`": values for label, values in (family.values or {}).items()
+        }
+    write_atomic(
+        docs / "METRICS.md",
+        render(
+            "pages/metrics.md.j2",
+            exporter={part: _families(exporter_rows(part)) for part in FAMILIES},
+            exporter_labels=_labels(own),
+            serving=_families(serving_rows()),
+            serving_labels=_labels({f"`{name}`": values for name, values in SERVING_LABELS.items()}),
+            trigger=_families(trigger_rows()),
+            trigger_labels=_labels({f"`{name}`": values for name, values in _trigger_labels().items()}),
+        ),
+    )
+    return docs / "METRICS.md"
 
 
 def _trigger_labels() -> dict[str, str]:
@@ -110,13 +110,15 @@ def _trigger_labels() -> dict[str, str]:
     }
 
 
-def _table(rows: Sequence[Row]) -> str:
-    lines = ["| metric | type | labels | |", "| --- | --- | --- | --- |"]
-    for row in rows:
-        labels = ", ".join(f"`{label}`" for label in row.labels) or "–"
-        lines.append(f"| `{row.name}` | {row.kind} | {labels} | {row.help.replace('|', '&#124;')} |")
-    return "\n".join(lines)
+def _families(rows: Sequence[Row]) -> str:
+    return table(
+        ("metric", "type", "labels", "description"),
+        (
+            (f"`{row.name}`", row.kind, ", ".join(f"`{label}`" for label in row.labels) or NONE, row.help)
+            for row in rows
+        ),
+    )
 
 
-def _two(head: str, lines: Sequence[str]) -> str:
-    return "\n".join([f"| {head} | values |", "| --- | --- |", *lines])
+def _labels(values: Mapping[str, str]) -> str:
+    return table(("label", "values"), values.items())

@@ -1,61 +1,33 @@
-"""Writes the tables of docs/PIPELINE.md from the code: settings of a cluster, parameters of the pipeline."""
+"""Tables of the pipeline: settings of a cluster, and parameters of a run."""
 
 from __future__ import annotations
 
 import inspect
 import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from benchmarks.pages.markdown import table
 from pipelines.cluster import Toleration, describe
 from pipelines.kfp_import import import_kfp
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "PIPELINE.md"
-_MARK: Final = "<!-- {}: python -m benchmarks.pages.pipeline writes what follows -->"
-_END: Final = "<!-- end of {} -->"
+
+def settings() -> str:
+    """Settings of a cluster as a Markdown table."""
+    rows = ((f"`{name}`", _shown(default), description) for name, default, description in describe())
+    return table(("setting", "default", "description"), rows)
 
 
-def main() -> None:
-    """Write the page's tables anew."""
-    PAGE.write_text(with_tables(PAGE.read_text()))
-
-
-def with_tables(page: str) -> str:
-    """The page with its tables as the code has them.
-
-    Raises:
-        ValueError: where the page lacks the marks that a table stands between.
-    """
-    for name, rows in (("settings", _settings()), ("parameters", _parameters())):
-        begin, end = _MARK.format(name), _END.format(name)
-        before, found, rest = page.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not (found and closed):
-            raise ValueError(f"the page lacks {begin} or {end}")
-        page = "\n".join([before + begin, *rows, end + after])
-    return page
-
-
-def _settings() -> Iterator[str]:
-    yield "| setting | default | |"
-    yield "| --- | --- | --- |"
-    for name, default, meaning in describe():
-        yield f"| `{name}` | {_shown(default)} | {meaning} |"
-
-
-def _parameters() -> Iterator[str]:
+def parameters() -> str:
+    """Parameters of the compiled pipeline as a Markdown table."""
     import_kfp()
     from pipelines.refinement import build_pipeline, parameter_texts
 
-    function = build_pipeline(1).pipeline_func
     texts = parameter_texts()
-    yield "| parameter | default | |"
-    yield "| --- | --- | --- |"
-    for name, parameter in inspect.signature(function).parameters.items():
-        default = "" if parameter.default is inspect.Parameter.empty else _shown(parameter.default)
-        yield f"| `{name}` | {default} | {texts[name]} |"
+    rows = (
+        (f"`{name}`", "" if parameter.default is parameter.empty else _shown(parameter.default), texts[name])
+        for name, parameter in inspect.signature(build_pipeline(1).pipeline_func).parameters.items()
+    )
+    return table(("parameter", "default", "description"), rows)
 
 
 def _shown(value: Any) -> str:
@@ -67,7 +39,3 @@ def _shown(value: Any) -> str:
     if value in ("", [], {}):
         return ""
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,10 +1,9 @@
-"""``docs/PROTOCOLS.md``: code tables and whole examples, made by the code that answers with them."""
+"""Write ``docs/PROTOCOLS.md``: tables of codes and two examples, from the code of the service."""
 
 from __future__ import annotations
 
 import io
 import json
-import string
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.pages.markdown import render
 from lidloop.files import write_atomic
 from lidloop.screening.ptosis import measure_face
 from lidloop.screening.screen import ModelInfo, Screening
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from serving.protocols.codes import Code
 
 MODEL: Final = ModelInfo("lidloop", "7", 3, "5f" * 32)
-TEMPLATE: Final = Path(__file__).with_suffix(".md")
-WIDTH: Final = 140
-"""Of a line of an example."""
 REQUEST: Final = "0b7c4a8e-3f6d-4c1b-9a52-6d1f0e7b8c93"
 ISSUED: Final = datetime(2026, 1, 5, 10, 15, tzinfo=UTC)
 
 
 def drawn_screening(**options: Any) -> tuple[Picture, Screening]:
-    """A drawn face whose right upper lid hangs, measured at its true landmarks and pupils: what a perfect
-    detector would have led to. ``options`` go to ``measure_face``."""
+    """Measure a drawn face with ptosis of the right eye at its true landmarks and pupils.
+
+    Args:
+        options: arguments of ``measure_face``.
+    """
     picture = draw_face(seed=3, size=(640, 560), canthal_px=220.0, ptosis=(0.6, 0.0))
     face = picture.faces[0]
     mirrored = bool(options.get("mirrored"))
@@ -45,13 +45,13 @@ def drawn_screening(**options: Any) -> tuple[Picture, Screening]:
 
 
 def dicom_photograph(image: NDArray[np.uint8], *, frame: bytes | None = None, **attributes: Any) -> bytes:
-    """A photograph as a DICOM file, VL Photographic Image Storage unless told otherwise.
+    """Encode a photograph as a DICOM file, by default VL Photographic Image Storage.
 
     Args:
         image: (h, w, 3) uint8 RGB.
-        frame: Pixel Data, compressed as ``TransferSyntaxUID`` says; without it the pixels are stored as they
-            are.
-        attributes: added by keyword, also of the file meta information; None takes one away.
+        frame: Pixel Data, compressed according to ``TransferSyntaxUID``; without it the pixels are stored
+            uncompressed.
+        attributes: set by keyword, also those of the file meta information; None removes one.
     """
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.encaps import encapsulate
@@ -88,8 +88,8 @@ def dicom_photograph(image: NDArray[np.uint8], *, frame: bytes | None = None, **
     return out.getvalue()
 
 
-def protocols_page(docs: Path) -> Path:
-    """Write ``PROTOCOLS.md``, and beside it the local code system as a FHIR resource."""
+def protocols_page(docs: Path) -> list[Path]:
+    """Write ``PROTOCOLS.md``, and below ``protocols`` the local code system and an example of each report."""
     from pydicom.datadict import dictionary_description
 
     from serving.protocols import codes, fhir
@@ -99,39 +99,33 @@ def protocols_page(docs: Path) -> Path:
     bundle = fhir.bundle(screening, request_id=REQUEST, issued=ISSUED, subject="Patient/example")
     source = photograph.read(dicom_photograph(picture.image, TimezoneOffsetFromUTC="+0000"))
     report = structured_report.report(screening, source, request_id=REQUEST, issued=ISSUED)
-    page = string.Template(TEMPLATE.read_text()).substitute(
-        classes="\n".join(f"- {name} (`{uid}`)" for uid, name in photograph.CLASSES.items()),
-        syntaxes="\n".join(
-            f"| {syntax.name} | `{uid}` | {', '.join(syntax.photometric)} |"
-            for uid, syntax in photograph.SYNTAXES.items()
-        ),
+    page = render(
+        "pages/protocols.md.j2",
+        photograph=photograph,
+        codes=codes,
+        standard=_standard(),
         read=", ".join(dictionary_description(keyword) for keyword in photograph.WANTED),
-        standard="\n".join(
-            f"| {what} | {'<br>'.join(map(_named, items))} |" for what, items in _standard().items()
-        ),
-        system=codes.SYSTEMS[codes.LOCAL],
-        designator=codes.LOCAL,
-        local="\n".join(
-            f"| `{value}` | {codes.local(value).meaning} | {text} |"
-            for value, text in codes.DEFINITIONS.items()
-        ),
-        bundle=_layout(json.loads(bundle.model_dump_json())),
         series=structured_report.SERIES_NUMBER,
-        report="\n".join(report_tree(report)),
     )
-    system = json.loads(fhir.code_system().model_dump_json())
-    write_atomic(docs / "protocols" / "code-system.json", _layout(system) + "\n")
-    write_atomic(docs / "PROTOCOLS.md", page)
-    return docs / "PROTOCOLS.md"
+    texts = {
+        "PROTOCOLS.md": page,
+        "protocols/code-system.json": _json(fhir.code_system()),
+        "protocols/bundle.json": _json(bundle),
+        "protocols/report.txt": "\n".join(report_tree(report)) + "\n",
+    }
+    for name, text in texts.items():
+        write_atomic(docs / name, text)
+    return [docs / name for name in texts]
 
 
 def _standard() -> dict[str, list[Code]]:
+    """Codes of standard code systems, by their use."""
     from serving.protocols import codes
 
     return {
         "PFH of the right and of the left eye": list(codes.PFH_OF_SIDE.values()),
         "finding of a flagged eye": [codes.PTOSIS],
-        "certainty of that, in DICOM": [codes.SUSPECTED],
+        "its certainty, in DICOM": [codes.SUSPECTED],
         "eyes, in FHIR": [*codes.EYES.values(), codes.BOTH_EYES],
         "eyes, in DICOM": [codes.EYE, *codes.LATERALITY.values(), codes.BILATERAL],
         "error band": [codes.UNCERTAINTY],
@@ -143,30 +137,12 @@ def _standard() -> dict[str, list[Code]]:
     }
 
 
-def _named(code: Code) -> str:
-    return f"{code.scheme} `{code.value}` {code.meaning}"
-
-
-def _layout(value: Any, indent: int = 0, lead: int = 0) -> str:
-    """JSON with one line for whatever fits into one. ``lead`` is what stands before it in its line."""
-    flat = json.dumps(value, ensure_ascii=False)
-    if indent + lead + len(flat) <= WIDTH or not isinstance(value, (dict, list)):
-        return flat
-    deeper = indent + 1
-    if isinstance(value, dict):
-        names = [json.dumps(key) + ": " for key in value]
-        parts = [
-            name + _layout(item, deeper, len(name)) for name, item in zip(names, value.values(), strict=True)
-        ]
-    else:
-        parts = [_layout(item, deeper) for item in value]
-    opening, closing = "{}" if isinstance(value, dict) else "[]"
-    inner = ",\n".join(" " * deeper + part for part in parts)
-    return f"{opening}\n{inner}\n{' ' * indent}{closing}"
+def _json(resource: Any) -> str:
+    return json.dumps(json.loads(resource.model_dump_json()), indent=1, ensure_ascii=False) + "\n"
 
 
 def report_tree(file: bytes) -> Iterator[str]:
-    """A structured report as lines of text: what names it, then its content tree."""
+    """List a structured report as lines of text: its top-level attributes, then its content tree."""
     import pydicom
 
     document = pydicom.dcmread(io.BytesIO(file))

@@ -1,8 +1,7 @@
-"""What label versions, ledgers, predictions and the filter cost for each picture, measured at two sizes.
+"""Cost for each picture of label versions, ledgers, predictions and the filter, measured at two sizes.
 
-``python -m benchmarks.scale.measure PICTURES`` measures one size in a process of its own, since
-memory is
-measured by its largest extent, and prints JSON. The pictures themselves are not needed and not there.
+``python -m benchmarks.scale.measure PICTURES`` measures one size in a process of its own, since memory is
+measured by the process's peak, and prints JSON. The pictures themselves are not needed and do not exist.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from lidloop.data.tables import write_faces
 from lidloop.labels import HUMAN, LabelSet
 
 LABELLED, FOUND = 0.7, 1.2
-"""Shares of pictures: with a human label, and with a prediction; some have two."""
+"""Human labels and predictions for each picture; a picture may have several predictions."""
 
 
 def faces(rng: np.random.Generator, ids: list[str], image: Any, origin: int) -> LabelSet:
-    """Faces in pictures of 640 × 480 pixels: boxes of 40 to 160 px, 51 points anywhere in them."""
+    """Random faces in pictures of 640 × 480 pixels: boxes of 40 to 160 px with 51 points in them."""
     n = len(image)
     side = rng.uniform(40, 160, (n, 2))
     corner = rng.uniform(0, 1, (n, 2)) * ((640, 480) - side)
@@ -46,7 +45,7 @@ def measure(pictures: int, *, seed: int = 0) -> dict[str, float]:
     """Write a dataset's index, its labels and an iteration's predictions, and filter them.
 
     Returns:
-        Seconds, bytes and counts of it all; ``memory_bytes`` is the process's largest extent.
+        Seconds, bytes and counts; ``memory_bytes`` is the peak memory of the process.
     """
     rng = np.random.default_rng(seed)
     ids = [f"{k:09d}" for k in range(pictures)]
@@ -92,13 +91,13 @@ def measure(pictures: int, *, seed: int = 0) -> dict[str, float]:
 
 
 def slopes(small: dict[str, float], large: dict[str, float]) -> dict[str, float]:
-    """Figures for each picture more, which leaves out what does not grow."""
+    """Figures per additional picture, without the constant part."""
     more = large["pictures"] - small["pictures"]
     return {key: (large[key] - small[key]) / more for key in large if key != "pictures"}
 
 
 def run(*, sizes: tuple[int, int] = (5_000, 50_000)) -> dict[str, Any]:
-    """Measure both sizes, each in a process of its own."""
+    """Measure two sizes, each in a process of its own."""
     rows = []
     for size in sizes:
         command = [sys.executable, "-m", "benchmarks.scale.measure", str(size)]

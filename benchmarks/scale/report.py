@@ -1,10 +1,8 @@
-"""What does the loop cost at 10^5, 10^7 and 10^9 pictures, and what stops it first?
+"""Cost of the loop at 10^5, 10^7 and 10^9 pictures, and its first limits.
 
-A model on paper from figures for each picture, and a simulation of auto-labelling's shards on GPUs that are
-taken away now and then. Figures are measured (now, or in ``docs/reports/data/benchmarks.json``) or assumed;
-each says which.
-``python -m benchmarks --only scale`` writes them down, ``python -m benchmarks.pages`` makes
-``docs/reports/SCALE.md``.
+A model computed from figures for each picture, and a simulation of auto-labelling's shards on preemptible
+GPUs. Every figure is either measured (now, or in ``docs/reports/data/benchmarks.json``) or assumed, and names
+its source.
 """
 
 from __future__ import annotations
@@ -17,24 +15,24 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from benchmarks.common import Say, Skipped, quiet
+from benchmarks.common import NO_TARGET, Progress, Row, Skipped, no_progress
 from benchmarks.scale import measure as scale_measure
 
 PICTURES: Final = (10**5, 10**7, 10**9)
 FLEET: Final = {10**5: 1, 10**7: 8, 10**9: 64}
-"""GPUs that auto-label at a time. Training is one pod and takes at most ``TRAINERS`` of them."""
+"""GPUs that auto-label in parallel. Training is one pod and takes at most ``TRAINERS`` of them."""
 TRAINERS: Final = 8
 ITERATIONS, EPOCHS, TRAIN_SHARE = 4, 10, 0.8
 CORES: Final = 16
-"""Cores of a step's pod beside the GPUs, and of the pod that converts."""
+"""Cores of a pod with GPUs, and of the pod that converts."""
 POD_BYTES: Final = 64 * 2**30
 SHARDS: Final = 1000
 SHARD_SECONDS: Final = 1200.0
-"""What a shard should take: long beside a pod's start, short beside the time until a GPU is taken away."""
+"""Time of a shard: long against a pod's start, short against the time until a GPU is taken away."""
 
 
 class Assumed(NamedTuple):
-    """A figure that was not measured, and where it is from."""
+    """A figure that was not measured, and its source."""
 
     value: float
     unit: str
@@ -67,14 +65,19 @@ ASSUMED: Final = {
 
 @dataclass(frozen=True)
 class Figures:
-    """Measured figures; for each picture unless the name says otherwise, seconds of one core or process.
+    """Measured figures, for each picture unless stated otherwise, in seconds of one core or process.
 
     Attributes:
-        picture_bytes: a picture as stored. version_bytes: label text and ledger of a version.
-        predictions_bytes: an iteration's predictions. files: label files that a version writes.
-        decode: reading and preparing for the network. convert: reading a source. filter: the filter with
-            reading and writing. filter_bytes: its memory. evaluate: for each validation picture.
-        fixed: seconds of an iteration's other steps, whatever the number of pictures.
+        picture_bytes: size of a picture as stored.
+        version_bytes: label text and ledger of a version.
+        predictions_bytes: predictions of an iteration.
+        files: number of label files that a version writes.
+        decode: reading a picture and preparing it for the network.
+        convert: converting a source.
+        filter: the filter with reading and writing.
+        filter_bytes: memory of the filter.
+        evaluate: evaluating a validation picture.
+        fixed: seconds of an iteration's other steps, independent of the number of pictures.
         model_bytes: an iteration's model, as artifact and in the registry.
     """
 
@@ -92,13 +95,13 @@ class Figures:
 
 
 def figures(measured: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[Figures, dict[str, str]]:
-    """Join what was measured now with what ``benchmarks.json`` holds.
+    """Combine what was measured now with the content of ``benchmarks.json``.
 
     Returns:
-        The figures, and where each is from.
+        The figures, and the source of each.
 
     Raises:
-        Skipped: where a measurement that this needs was not made yet.
+        Skipped: if a measurement that this needs is not stored.
     """
     try:
         label, overhead = stored["auto_label"], stored["overhead"]
@@ -130,8 +133,8 @@ def figures(measured: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[Fig
     return given, {key: source for key, (_, source) in rows.items()}
 
 
-def on_paper(pictures: int, gpus: int, given: Figures) -> dict[str, Any]:
-    """The model: seconds of each step of a run, GPU hours, bytes, and what is over its limit."""
+def computed(pictures: int, gpus: int, given: Figures) -> dict[str, Any]:
+    """Compute seconds of each step of a run, GPU hours, bytes, and which needs exceed their limit."""
     a = {key: entry.value for key, entry in ASSUMED.items()}
     rate = min(a["infer_per_second"], CORES / given.decode / min(gpus, 8))
     train = pictures * TRAIN_SHARE * EPOCHS / (a["train_per_second"] * min(gpus, TRAINERS))
@@ -146,12 +149,10 @@ def on_paper(pictures: int, gpus: int, given: Figures) -> dict[str, Any]:
     }
     convert = pictures * given.convert / CORES + pictures / a["put_per_second"]
     seconds = {"convert, pictures to the store": convert, **{k: v * ITERATIONS for k, v in iteration.items()}}
-    turns = math.ceil(pictures / (rate * SHARD_SECONDS * gpus))  # all GPUs end together
-    shards = min(SHARDS // gpus * gpus, turns * gpus)
+    rounds = math.ceil(pictures / (rate * SHARD_SECONDS * gpus))  # so that all GPUs end together
+    shards = min(SHARDS // gpus * gpus, rounds * gpus)
     labels = pictures * (given.version_bytes + given.predictions_bytes) + given.model_bytes
-    pulls = (
-        2 * pictures * given.picture_bytes
-    )  # by the trainer and, together, by the shards; kept for all epochs
+    pulls = 2 * pictures * given.picture_bytes  # by the trainer, which keeps them, and by all shards together
     needs = {
         "memory of the filter": (pictures * given.filter_bytes, a["pod_bytes"]),
         "shards of 20 minutes": (pictures / (rate * SHARD_SECONDS), a["shards"]),
@@ -172,14 +173,14 @@ def on_paper(pictures: int, gpus: int, given: Figures) -> dict[str, Any]:
 
 
 def simulate(pictures: int, gpus: int, shards: int, rate: float, *, seed: int = 0) -> dict[str, float]:
-    """Auto-label once: shards go to the next free GPU; one whose GPU is taken away starts again.
+    """Simulate auto-labelling once: shards go to the next free GPU, and start again if it is taken away.
 
     Args:
         rate: pictures per second of one GPU.
 
     Returns:
-        ``seconds`` until the last shard is done, ``gpu_hours`` held, ``lost`` starts that came to nothing,
-        and ``share`` of the held time that labelled.
+        ``seconds`` until the last shard is done, ``gpu_hours`` held, ``lost`` starts, and the ``share`` of
+        the held time that labelled.
     """
     a = {key: entry.value for key, entry in ASSUMED.items()}
     rng = np.random.default_rng(seed)
@@ -188,7 +189,7 @@ def simulate(pictures: int, gpus: int, shards: int, rate: float, *, seed: int = 
     free = [0.0] * gpus
     held = useful = last = 0.0
     lost = 0
-    queue = [(0.0, float(seconds)) for seconds in work[::-1]]  # when it may start, what it takes
+    queue = [(0.0, float(seconds)) for seconds in work[::-1]]  # earliest start, duration
     while queue:
         ready, seconds = queue.pop()
         start = max(heapq.heappop(free), ready)
@@ -208,27 +209,31 @@ def simulate(pictures: int, gpus: int, shards: int, rate: float, *, seed: int = 
 
 
 def run(
-    *, stored: Mapping[str, Any], sizes: tuple[int, int] = (5_000, 50_000), seed: int = 0, say: Say = quiet
+    *,
+    stored: Mapping[str, Any],
+    sizes: tuple[int, int] = (5_000, 50_000),
+    seed: int = 0,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Measure what is missing, and work out the three sizes.
+    """Measure labels, ledger and filter, and compute the cost of the three sizes.
 
     Args:
         stored: the measurements of ``benchmarks.json``, by name.
-        sizes: numbers of pictures of ``scale_measure``.
+        sizes: the two numbers of pictures to measure with.
 
     Raises:
-        Skipped: where ``stored`` lacks a measurement.
+        Skipped: if ``stored`` lacks a measurement.
     """
-    figures({"per_picture": dict.fromkeys(_EACH, 1.0)}, stored)  # what is missing is said before measuring
-    say(f"labels, ledger and filter of {sizes[0]:,} and {sizes[1]:,} pictures")
+    figures({"per_picture": dict.fromkeys(_EACH, 1.0)}, stored)  # raises Skipped before measuring
+    progress(f"labels, ledger and filter of {sizes[0]:,} and {sizes[1]:,} pictures")
     measured = scale_measure.run(sizes=sizes)
     given, sources = figures(measured, stored)
     rows = []
     for pictures in PICTURES:
-        paper = on_paper(pictures, FLEET[pictures], given)
-        rate = paper["label_per_second"] / paper["gpus"]
-        paper["simulated"] = simulate(pictures, paper["gpus"], paper["shards"], rate, seed=seed)
-        rows.append(paper)
+        cost = computed(pictures, FLEET[pictures], given)
+        rate = cost["label_per_second"] / cost["gpus"]
+        cost["simulated"] = simulate(pictures, cost["gpus"], cost["shards"], rate, seed=seed)
+        rows.append(cost)
     return {
         "question": "cost at scale",
         "seed": seed,
@@ -245,3 +250,14 @@ _EACH: Final = (
     "text_bytes", "ledger_bytes", "predictions_bytes", "files_written", "filter_seconds", "open_seconds",
     "memory_bytes",
 )  # fmt: skip
+
+
+def rows(report: Mapping[str, Any]) -> list[Row]:
+    """Rows of the table of all measurements."""
+    return [
+        Row(
+            f"Computed: a run of {row['pictures']:,} pictures on {row['gpus']} GPU{'s' * (row['gpus'] != 1)}",
+            f"{row['run_per_second']:.1f} pictures/s", "–", f"{row['gpu_hours']:,.0f} GPU hours", *NO_TARGET,
+        )
+        for row in report["rows"]
+    ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""lidloop and the paper's procedure keep the same labels, and a difference between them is seen."""
+"""lidloop and the paper's procedure keep the same labels, and a difference between them is detected."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import auto_label as bench
+from benchmarks.pages.benchmarks import notes
 from lidloop.data.dataset import Dataset, LabelVersion
 
 pytest.importorskip("ultralytics")
@@ -18,7 +19,7 @@ IMGSZ = 256
 
 @dataclass(frozen=True)
 class Both:
-    """Eight drawn pictures, their labels, and what each side made of them."""
+    """Eight drawn pictures, their labels, and the labels that each side added."""
 
     dataset: Dataset
     base: LabelVersion
@@ -37,8 +38,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def both(drawn: tuple[Dataset, LabelVersion], model: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
     place = tmp_path_factory.mktemp("both")
     dataset, base = bench.first_pictures(*drawn, 8, place / "few")
-    grown = bench.ours(dataset, base, model, place / "ours")
-    return Both(dataset, base, grown, bench.theirs(dataset, base, model, place / "theirs", IMGSZ).added)
+    grown = bench.run_lidloop(dataset, base, model, place / "ours")
+    return Both(dataset, base, grown, bench.run_paper(dataset, base, model, place / "theirs", IMGSZ).added)
 
 
 def test_both_keep_the_same_labels(both: Both) -> None:
@@ -73,21 +74,21 @@ def _point_moved(line: str) -> str:
         pytest.param(lambda lines: [_point_moved(lines[0]), *lines[1:]], "points differ", id="a point off"),
     ],
 )
-def test_a_difference_is_seen(both: Both, change, message: str) -> None:
+def test_a_difference_is_detected(both: Both, change, message: str) -> None:
     image = next(name for name, lines in both.added.items() if lines)
     added = {**both.added, image: change(both.added[image])}
     with pytest.raises(bench.Disagreement, match=message):
         bench.compare(both.dataset, both.base, both.grown, added)
 
 
-def test_a_label_of_another_picture_is_seen(both: Both) -> None:
+def test_a_label_of_an_unknown_picture_is_detected(both: Both) -> None:
     added = {**both.added, "elsewhere": next(iter(both.added.values()))}
     with pytest.raises(bench.Disagreement, match="elsewhere"):
         bench.compare(both.dataset, both.base, both.grown, added)
 
 
-def test_agreeing_on_nothing_proves_nothing(both: Both) -> None:
-    with pytest.raises(bench.Disagreement, match="proves nothing"):
+def test_no_kept_label_is_an_error(both: Both) -> None:
+    with pytest.raises(bench.Disagreement, match="neither side keeps"):
         bench.compare(both.dataset, both.base, both.base, {})
 
 
@@ -114,7 +115,7 @@ def test_pairs_are_the_closest_and_each_box_once() -> None:
     assert bench._pair(a, np.zeros((0, 4))) == []
 
 
-def test_measuring_gives_what_the_table_shows(both: Both, model: Path, tmp_path: Path) -> None:
+def test_a_measurement_has_rows_and_notes(both: Both, model: Path, tmp_path: Path) -> None:
     dataset, base = bench.first_pictures(both.dataset, both.base, 2, tmp_path / "two")
     report = bench.measure(dataset, base, model, tmp_path / "work", imgsz=IMGSZ, repeat=1)
     assert report["ratio"] == report["paper_seconds"][0] / report["lidloop_seconds"][0]
@@ -125,4 +126,4 @@ def test_measuring_gives_what_the_table_shows(both: Both, model: Path, tmp_path:
     first, second = bench.rows(report)
     assert first.met is (report["ratio"] >= 2)
     assert second.met is None
-    assert "2 pictures at 256 px" in bench.notes(report)[0]
+    assert "2 pictures at 256 px" in notes("auto_label", report)

@@ -1,17 +1,18 @@
-"""What ``make bench`` and ``make docs`` write."""
-
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as main
 from benchmarks.common import DATA, REPORTS, Skipped, machine, sample_ibug
-from benchmarks.pages import __main__ as docs
-from benchmarks.pages import benchmarks as render
+from benchmarks.pages.benchmarks import page
+from benchmarks.registry import MEASUREMENTS
 
 FILTER = {
     "images": 100, "labels": 3, "predictions": 4, "repeat": 1, "target": 50.0,
@@ -25,83 +26,103 @@ def _stored(**entry) -> dict:
     return {"benchmarks": {"filter": {"measured": "2026-01-01", "machine": MACHINE, **entry}}}
 
 
-def test_the_page_has_every_measurement_and_its_machine() -> None:
-    text = render.page(_stored(report=FILTER))
-    assert (
-        "| Filter alone, as the paper filters, 100 pictures | 0.010 s | 0.60 s | 60× | ≥ 50× | met |" in text
-    )
+def test_page_of_figures_with_and_without_a_target() -> None:
+    text = page(_stored(report=FILTER))
+    assert "100 pictures | 0.010 s | 0.60 s | 60× | ≥ 50× | met |" in text
     assert "| 30× | – | – |" in text
-    assert "2026-01-01, A | B, 2 cores, python 3.11." in text
     assert "| `sigma` | – | – | – | – | not measured yet |" in text
-    table = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in table} == {7}
 
 
-def test_a_missed_target_is_shown_as_missed() -> None:
+def test_a_missed_target_is_shown() -> None:
     slow = {**FILTER, "paper_exact": {**FILTER["paper_exact"], "ratio": 49.9}}
-    assert "| 50× | ≥ 50× | **missed** |" in render.page(_stored(report=slow))
+    assert "| 50× | ≥ 50× | **missed** |" in page(_stored(report=slow))
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "shown"),
     [({"skipped": "needs a|b"}, "skipped: needs a\\|b"), ({"failed": "OSError"}, "failed: OSError")],
 )
-def test_reasons_are_on_the_page(entry: dict, said: str) -> None:
-    assert f"| `filter` | – | – | – | – | {said} |" in render.page(_stored(**entry))
+def test_reasons_of_missing_figures_are_shown(entry: dict, shown: str) -> None:
+    assert f"| `filter` | – | – | – | – | {shown} |" in page(_stored(**entry))
 
 
-def _skip(_) -> dict:
+def _skip(*, run_dir: Path | None) -> dict:
     raise Skipped("needs pictures")
 
 
-def _break(_) -> dict:
-    raise OSError("/a/private/place")
+def _fail() -> dict:
+    raise OSError("/a/private/path")
 
 
-def test_one_that_breaks_does_not_stop_the_others() -> None:
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Replace the ``run`` functions of measurements."""
+
+    def replace_runs(**runs: Callable[..., dict]) -> None:
+        for name, run in runs.items():
+            monkeypatch.setitem(MEASUREMENTS, name, replace(MEASUREMENTS[name], run=run))
+
+    return replace_runs
+
+
+def test_a_failed_measurement_does_not_stop_the_others(fake: Callable[..., None]) -> None:
     console = Console(record=True, width=100, force_terminal=False)
-    chosen = {"overhead": _break, "sigma": _skip, "filter": lambda say: FILTER}
-    result, broken = main.measure_all(chosen, {}, console)
-    assert broken == ["overhead"]
+    fake(sigma=_fail, overhead=_skip, filter=lambda: FILTER)
+    result, failed = main.measure_all(["sigma", "overhead", "filter"], {}, console, context={"run_dir": None})
+    assert failed == ["sigma"]
     entries = result["benchmarks"]
-    assert entries["overhead"]["failed"] == "OSError"
+    assert entries["sigma"]["failed"] == "OSError"
     assert "private" not in json.dumps(result)
-    assert entries["sigma"]["skipped"] == "needs pictures"
+    assert entries["overhead"]["skipped"] == "needs pictures"
     assert entries["filter"]["report"] == FILTER
     assert entries["filter"]["machine"]["cores"] >= 1
-    assert "sigma: skipped, needs pictures" in console.export_text()
+    assert "overhead: skipped, needs pictures" in console.export_text()
 
 
-@pytest.mark.parametrize("now", [_skip, _break])
-def test_earlier_figures_stay_where_there_are_no_new_ones(now) -> None:
+@pytest.mark.parametrize("now", [_fail, lambda: _skip(run_dir=None)], ids=["failed", "skipped"])
+def test_earlier_figures_are_kept_if_there_are_no_new_ones(fake: Callable[..., None], now: Any) -> None:
     before = _stored(report=FILTER)
-    result, _ = main.measure_all({"filter": now}, before, Console(quiet=True))
+    fake(filter=now)
+    result, _ = main.measure_all(["filter"], before, Console(quiet=True), context={})
     assert result["benchmarks"] == before["benchmarks"]
 
 
-def test_a_quick_filter_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["--quick", "--only", "filter", "--only", "overhead", "--out", str(tmp_path)]) == 0
+def test_quick_measurements_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["--quick", "--only", "filter", "--only", "overhead", "--out", str(tmp_path)]
+    assert main.main(command) == 0
     stored = json.loads((tmp_path / DATA / "benchmarks.json").read_text())
     assert stored["benchmarks"]["filter"]["report"]["images"] == 2000
     assert "needs a finished run" in stored["benchmarks"]["overhead"]["skipped"]
-    text = (tmp_path / REPORTS / "BENCHMARKS.md").read_text()
-    assert "Quick sizes" in text
+    assert "Quick sizes" in (tmp_path / REPORTS / "BENCHMARKS.md").read_text()
     assert "Filter alone" in capsys.readouterr().out
-    (tmp_path / REPORTS / "BENCHMARKS.md").unlink()
-    docs.main(["--docs", str(tmp_path)])
-    assert (tmp_path / REPORTS / "BENCHMARKS.md").read_text() == text
 
 
-def test_a_broken_measurement_is_an_exit_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main.filter, "run", lambda **options: _break(None))
-    assert main.main(["--quick", "--only", "filter", "--out", str(tmp_path)]) == 1
+def test_sizes_are_set_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["--only", "filter", "--out", str(tmp_path), "--set", "images=300", "--set"]
+    assert main.main([*command, "repeat=1"]) == 0
+    report = json.loads((tmp_path / DATA / "benchmarks.json").read_text())["benchmarks"]["filter"]["report"]
+    assert (report["images"], report["repeat"]) == (300, 1)
+    for wrong in ("size=1", "repeat"):
+        with pytest.raises(SystemExit):
+            main.main([*command, wrong])
+        assert wrong.partition("=")[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ratio", "strict", "status"), [(49.0, False, 0), (49.0, True, 1), (60.0, True, 0)])
+def test_exit_status_of_missed_targets(
+    fake: Callable[..., None], tmp_path: Path, ratio: float, strict: bool, status: int
+) -> None:
+    fake(
+        filter=lambda images=0, repeat=0: {**FILTER, "paper_exact": {**FILTER["paper_exact"], "ratio": ratio}}
+    )
+    command = ["--quick", "--only", "filter", "--out", str(tmp_path)]
+    assert main.main([*command, "--strict"] if strict else command) == status
+
+
+def test_a_failed_measurement_is_an_exit_status(fake: Callable[..., None], tmp_path: Path) -> None:
+    fake(sigma=lambda **sizes: _fail())
+    assert main.main(["--only", "sigma", "--out", str(tmp_path)]) == 1
     assert "failed: OSError" in (tmp_path / REPORTS / "BENCHMARKS.md").read_text()
-
-
-def test_docs_without_figures_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    docs.main(["--docs", str(tmp_path)])
-    assert "benchmarks_page: nothing to make it from" in capsys.readouterr().out
-    assert not (tmp_path / REPORTS).exists()
 
 
 def test_a_sample_is_linked_and_the_same_for_a_seed(tmp_path: Path) -> None:

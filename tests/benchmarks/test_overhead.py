@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import overhead as bench
 from benchmarks.common import Skipped
+from benchmarks.pages.benchmarks import notes
 from lidloop.errors import DatasetError
 
 
@@ -78,7 +79,7 @@ def test_the_share_is_that_of_the_largest_version(run_dir: Path) -> None:
     assert space["share_blocks"] == blocks / space["pictures"]["blocks"]
 
 
-def test_models_are_reported_apart(run_dir: Path) -> None:
+def test_models_are_counted_separately(run_dir: Path) -> None:
     other = bench.disk(run_dir)["other"]
     assert other["train: model"]["files"] == 2
     assert other["train: model"]["bytes"] > 50_000
@@ -90,7 +91,7 @@ def test_labels_of_another_dataset_are_not_counted(run_dir: Path) -> None:
     assert [v["version"] for v in bench.disk(run_dir)["label_versions"]] == [0, 1, 2]
 
 
-def test_a_run_without_its_pictures_is_refused(run_dir: Path) -> None:
+def test_a_run_without_its_pictures_is_an_error(run_dir: Path) -> None:
     os.rename(run_dir / "steps" / "pipeline-1" / "convert", run_dir / "gone")
     with pytest.raises(DatasetError, match="dataset is gone"):
         bench.disk(run_dir)
@@ -102,7 +103,7 @@ def test_time_is_wall_time_less_the_fine_tune(run_dir: Path) -> None:
     assert time["training_seconds"] == 80
     assert time["share"] == pytest.approx(0.2)
     assert time["share_beside_train_steps"] == pytest.approx(0.1)
-    assert not bench.rows(bench.run(run_dir))[0].met
+    assert not bench.rows(bench.run(run_dir=run_dir))[0].met
 
 
 @pytest.mark.parametrize("why", ["started twice", "copied without times"])
@@ -134,14 +135,14 @@ def test_the_newest_model_is_that_of_the_last_iteration(run_dir: Path) -> None:
 
 def test_without_a_run_it_is_skipped(tmp_path: Path) -> None:
     with pytest.raises(Skipped, match="--run DIR"):
-        bench.run(None)
+        bench.run()
     with pytest.raises(Skipped, match="no finished run"):
-        bench.run(tmp_path)
+        bench.run(run_dir=tmp_path)
 
 
-def test_lines_and_notes_name_the_figures(run_dir: Path) -> None:
-    report = bench.run(run_dir)
+def test_rows_and_notes_have_the_figures(run_dir: Path) -> None:
+    report = bench.run(run_dir=run_dir)
     _, size, blocks = bench.rows(report)
     assert size.met is (report["disk"]["share"] <= 0.02)
     assert blocks.met is None
-    assert "train: model 0.0" in bench.notes(report)[1]
+    assert "train: model 0.0" in notes("overhead", report)

@@ -63,7 +63,7 @@ def docs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results.write_results(run / "summary.json", tmp_path_factory.mktemp("docs")).parents[1]
 
 
-def test_the_page_is_the_summary(run: Path, docs: Path) -> None:
+def test_the_page_has_the_figures_of_the_summary(run: Path, docs: Path) -> None:
     page = (docs / REPORTS / "RESULTS.md").read_text()
     summary = json.loads((run / "summary.json").read_text())
     grown = summary["growth"]
@@ -80,20 +80,18 @@ def test_the_page_is_the_summary(run: Path, docs: Path) -> None:
     assert all(cv2.imread(str(docs / FIGURES / "results" / name)) is not None for name in written)
 
 
-def test_gold_is_told_by_source_where_there_are_several(docs: Path) -> None:
+def test_gold_by_source_if_there_are_several(docs: Path) -> None:
     summary = json.loads((docs / DATA / "results.json").read_text())
-    assert results.source_table(summary) == [], "one source is what the tables above say"
+    assert results.by_source(summary) == []
     (row,) = summary["iterations"]
     (figures,) = row["by_source"]["gold"].values()
     row["by_source"]["gold"] = {"near": figures, "far": figures | {"faces": 3, "nme": 0.0816, "recall": None}}
-    lines = results.source_table(summary)
-    assert [line.split(" | ")[:3] for line in lines[-3:-1]] == [
-        ["| near", "0 ★", str(figures["faces"])], ["| far", "0 ★", "3"]
-    ]  # fmt: skip
-    assert "| – | 8.16 |" in lines[-2]
+    text = results.page(summary, None)
+    assert f"| near | 0 ★ | {figures['faces']} |" in text
+    assert "| far | 0 ★ | 3 | – | 8.16 |" in text
 
 
-def test_no_place_on_a_disk_and_no_face_gets_onto_the_page(run: Path, docs: Path) -> None:
+def test_no_path_and_no_face_is_published(run: Path, docs: Path) -> None:
     page = (docs / REPORTS / "RESULTS.md").read_text()
     assert "/home/" not in page
     assert str(run.parent) not in page
@@ -109,30 +107,20 @@ def test_the_same_run_gives_the_same_bytes(run: Path, docs: Path, tmp_path: Path
         assert file.read_bytes() == (tmp_path / file.relative_to(docs)).read_bytes()
 
 
-def test_the_page_can_be_made_again_without_the_run(docs: Path, tmp_path: Path) -> None:
+def test_the_page_can_be_written_from_the_stored_figures(docs: Path, tmp_path: Path) -> None:
     shutil.copytree(docs, tmp_path / "docs")
     (tmp_path / "docs" / REPORTS / "RESULTS.md").unlink()
     again = results.write_results(tmp_path / "docs" / DATA / "results.json", tmp_path / "docs")
     assert again.read_bytes() == (docs / REPORTS / "RESULTS.md").read_bytes()
 
 
-def test_every_table_is_regular(docs: Path) -> None:
-    page = (docs / REPORTS / "RESULTS.md").read_text()
-    for block in re.findall(r"(?:^\|.*\n)+", page, re.M):
-        assert len({line.count(" | ") for line in block.splitlines()}) == 1, block
-
-
-def test_the_review_is_told(run: Path, tmp_path: Path) -> None:
+def test_a_review_is_shown(run: Path, tmp_path: Path) -> None:
     review = {"reviewed": 100, "wrong": 1, "wrong_ids": ["a:1"], "notes": "cut face", "hardware": "2 cores"}
     write_atomic(tmp_path / DATA / "review.json", json.dumps(review))
     page = results.write_results(run / "summary.json", tmp_path).read_text()
     assert "**1 of 100** random grown labels were wrong" in page
     for text in ("`a:1`", "cut face", "Hardware: 2 cores."):
         assert text in page
-
-
-def test_without_a_review_the_page_says_so(docs: Path) -> None:
-    assert "Nobody has looked" in (docs / REPORTS / "RESULTS.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -145,12 +133,12 @@ def test_without_a_review_the_page_says_so(docs: Path) -> None:
     ],
     ids=["no-count", "too-many", "none-reviewed", "ids-disagree"],
 )
-def test_a_review_that_contradicts_itself_is_refused(review: dict[str, Any]) -> None:
+def test_a_review_that_contradicts_itself_is_rejected(review: dict[str, Any]) -> None:
     with pytest.raises(DatasetError, match="count again"):
-        results.review_text(review)
+        results.checked(review)
 
 
-def test_the_grid_shows_the_reports_labels(run: Path, tmp_path: Path) -> None:
+def test_the_grid_shows_grown_labels(run: Path, tmp_path: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
     n = results.write_grid(run, tmp_path / "grid.jpg", count=3)
     assert n == min(3, summary["versions"][-1]["grown"])
@@ -162,5 +150,5 @@ def test_the_grid_shows_the_reports_labels(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "shown_as"), [("ibug:/a/b/afw", "ibug:afw"), ("coco:x/y.json", "coco:y.json"), ("/a/b", "b")]
 )
-def test_sources_lose_their_place(spec: str, shown_as: str) -> None:
+def test_sources_are_shown_without_their_folder(spec: str, shown_as: str) -> None:
     assert results.source_name(spec) == shown_as

@@ -1,5 +1,3 @@
-"""The comparison of sigmas: who reached what when, and what it needs."""
-
 from __future__ import annotations
 
 import os
@@ -32,24 +30,24 @@ def test_ratio_of_epochs(default, reached, ratio, met) -> None:
     assert row.ratio == (f"> {ratio}×" if reached is None else f"{ratio}×")
 
 
-def test_a_recipe_that_learned_nothing_is_no_target() -> None:
+def test_a_recipe_that_finds_no_face_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="finds no face"):
         bench.verdict(_curve(0.4, None), _curve(0.3), 5)
 
 
 @pytest.mark.parametrize("missing", ["LIDLOOP_300W", "LIDLOOP_BASE_WEIGHTS"])
-def test_it_says_what_it_needs(missing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_inputs_are_named(missing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("LIDLOOP_300W", "LIDLOOP_BASE_WEIGHTS"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.delenv(missing)
     with pytest.raises(Skipped, match=f"set {missing}"):
         bench.run()
     monkeypatch.setenv(missing, str(tmp_path / "nothing"))
-    with pytest.raises(Skipped, match=f"the place that {missing} names"):
+    with pytest.raises(Skipped, match=f"the path that {missing} names"):
         bench.run()
 
 
-def test_every_epoch_is_judged(drawn: tuple[Dataset, LabelVersion], tmp_path: Path) -> None:
+def test_every_epoch_is_evaluated(drawn: tuple[Dataset, LabelVersion], tmp_path: Path) -> None:
     pytest.importorskip("ultralytics")
     from ultralytics.utils.callbacks.base import default_callbacks
 

@@ -1,5 +1,3 @@
-"""The comparison of what training does with faces that nobody labelled."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -14,7 +12,7 @@ from lidloop.demo import demo_weights
 from lidloop.training.fine_tune import TrainSettings
 
 
-def test_arm_counts_what_the_filter_grew(drawn: tuple[Dataset, LabelVersion], tmp_path: Path) -> None:
+def test_grown_labels_are_counted(drawn: tuple[Dataset, LabelVersion], tmp_path: Path) -> None:
     pytest.importorskip("ultralytics")
     settings = TrainSettings(epochs=1, imgsz=128, batch=8, device="cpu", lr=1e-4)
     record = drawn[0].records[0].id
@@ -29,7 +27,7 @@ def test_arm_counts_what_the_filter_grew(drawn: tuple[Dataset, LabelVersion], tm
 
 
 @pytest.mark.parametrize(
-    ("truth", "ours"),
+    ("truth", "shown"),
     [
         (None, "20 (gold NME 12.3 %, lid error 3.2 %, recall –)"),
         (
@@ -37,21 +35,21 @@ def test_arm_counts_what_the_filter_grew(drawn: tuple[Dataset, LabelVersion], tm
             "20, 19 right, of 30 hidden (gold NME 12.3 %, lid error 3.2 %, recall –)",
         ),
     ],
-    ids=["real faces: nobody knows", "drawn faces"],
+    ids=["real faces: unknown", "drawn faces"],
 )
-def test_rows_hold_both_arms_against_each_other(truth: dict | None, ours: str) -> None:
+def test_rows_compare_both_sides(truth: dict | None, shown: str) -> None:
     def result(unlabelled: str, grown: int) -> dict:
         return {"epochs": 5, "unlabelled": unlabelled, "grown": {"train": grown, "val": 2}, "nme": 0.1234,
                 "lid_error": 0.0321, "recall": None, "truth": truth}  # fmt: skip
 
     report = {"kind": "drawn", "results": [result("ignored", 18), result("punished", 8)]}
     (row,) = bench.rows(report)
-    assert row.ours == ours
-    assert row.theirs.startswith("10")
+    assert row.lidloop == shown
+    assert row.baseline.startswith("10")
     assert row.ratio == "2.00×"
 
 
-def test_without_real_pictures_it_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_real_pictures_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LIDLOOP_300W", raising=False)
     with pytest.raises(Skipped, match="LIDLOOP_300W"):
         bench.run_real()

@@ -1,4 +1,4 @@
-"""The measurements of the exporter and of drift tracking run, and their figures mean what they say."""
+"""The measurements of the exporter and of drift tracking run, and their rows compare with the targets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from benchmarks import exporter, tracking
-from benchmarks.pages import benchmarks as render
 
 SCRAPED = {
     "iterations": 100, "labels": 100_000, "scrapes": 60,
@@ -50,12 +49,3 @@ def test_tracking_is_measured() -> None:
 )
 def test_targets(report: dict[str, Any], rows: Any, change: dict[str, Any], met: bool) -> None:
     assert [row.met for row in rows(report | change)] == [met]
-
-
-def test_the_page_shows_them() -> None:
-    entry = {"measured": "2026-01-05", "machine": {"cpu": "c", "cores": 2, "versions": {"python": "3"}}}
-    page = render.page(
-        {"benchmarks": {"exporter": entry | {"report": SCRAPED}, "tracking": entry | {"report": TRACKED}}}
-    )
-    assert "| Scrape of the exporter, p95, 100 iterations of 100,000 labels | 200 ms | 4.0 s | 20× |" in page
-    assert "lie from 1.001 to 1.007" in page.replace("\n", " ")

@@ -1,5 +1,3 @@
-"""Tables of how far measurements are off."""
-
 from __future__ import annotations
 
 import json
@@ -8,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.common import DATA, REAL_FACES
+from benchmarks.common import REAL_FACES
 from benchmarks.measurements import measure as measurements
-from benchmarks.measurements import page as measurements_page
 from benchmarks.measurements import real_lids
 from benchmarks.measurements.measure import (
     EyeError,
@@ -21,15 +18,11 @@ from benchmarks.measurements.measure import (
     perturbed,
     severity_table,
 )
-from benchmarks.pages import __main__ as docs
-from benchmarks.pages import benchmarks as render
+from benchmarks.pages.markdown import render
 from lidloop.eyes.margins import margins_from_landmarks
 from lidloop.eyes.network import info
-from lidloop.files import write_atomic
 from lidloop.landmarks import LEFT_EYE
 from lidloop.synthetic import draw_face
-
-MACHINE = {"cpu": "C", "cores": 2, "system": "linux", "versions": {"python": "3.11"}}
 
 
 @pytest.fixture(scope="module")
@@ -49,31 +42,10 @@ def error(**change) -> EyeError:
     return EyeError(**{**plain, **change})
 
 
-def test_a_run_makes_figures_that_are_json_and_a_page_of_them(report: dict, tmp_path: Path) -> None:
+def test_a_report_is_json_and_renders(report: dict) -> None:
     stored = json.loads(json.dumps(report, allow_nan=False))
-    entry = {"measured": "2026-01-01", "machine": MACHINE, "report": stored}
-    write_atomic(tmp_path / DATA / "benchmarks.json", json.dumps({"benchmarks": {"measurements": entry}}))
-    page = docs.measurements_page(tmp_path)
-    text = page.read_text()
-    assert text == measurements_page.page(entry)
-    for name in (
-        "degree of ptosis",
-        "size",
-        "roll",
-        "blur",
-        "glasses",
-        "demo model",
-        "error band",
-        "quality",
-    ):
-        assert name in text
-    assert "Not measured: set `LIDLOOP_300W`" in text
-    assert "not patients" in text
-    for table in text.split("\n\n"):
-        widths = {row.count("|") for row in table.splitlines() if row.startswith("|")}
-        assert len(widths) <= 1
-    lines = render.page({"benchmarks": {"measurements": entry}})
-    assert "| Second look at both eyes of a face |" in lines
+    assert render("measurements/page.md.j2", measured="2026-01-01", quick=True, report=stored)
+    assert [row.met is not None for row in measurements.rows(stored)] == [True] * 3
 
 
 def test_every_sweep_has_its_groups(report: dict) -> None:
@@ -84,20 +56,14 @@ def test_every_sweep_has_its_groups(report: dict) -> None:
     assert [entry["group"] for entry in report["severity"]][-1] == "all"
 
 
-def test_no_page_without_figures(tmp_path: Path) -> None:
-    assert docs.measurements_page(tmp_path) is None
-    write_atomic(tmp_path / DATA / "benchmarks.json", '{"benchmarks": {"measurements": {"skipped": "why"}}}')
-    assert docs.measurements_page(tmp_path) is None
-
-
-def test_measured_seeds_are_of_no_training() -> None:
-    """Training, calibration and its check have a million seeds of faces each; measured ones start later."""
+def test_measured_seeds_were_not_trained_on() -> None:
+    """Training, calibration and its check use a million seeds each, all below the measured ones."""
     used = (info()["training"]["seed"], info()["calibration"]["seed"], info()["unseen"]["seed"])
     assert max(used) * 1_000_000 + 999_999 < measurements.SEED
 
 
 @pytest.mark.parametrize("severity", measurements.SEVERITIES)
-def test_faces_have_the_degree_they_are_counted_under(severity: str) -> None:
+def test_faces_have_the_asked_degree(severity: str) -> None:
     for seed in range(3):
         asked = base_face(measurements.SEED + seed, severity, "right")
         found = errors_of(asked, severity, perturbed)
@@ -106,7 +72,7 @@ def test_faces_have_the_degree_they_are_counted_under(severity: str) -> None:
         assert found[1].severity == severity
 
 
-def test_lines_count_what_is_withheld_and_why() -> None:
+def test_withheld_measurements_are_counted_by_reason() -> None:
     hidden = error(pfh=None, mrd1=None, withheld={"pfh": "blurred", "mrd1": "blurred"}, method="landmarks")
     found = line("x", [error(), error(pfh=0.003), hidden, hidden])
     assert found["pfh"] == [0.2, 0.28]
@@ -122,7 +88,7 @@ def test_severities_are_split_by_side() -> None:
     }  # fmt: skip
 
 
-def test_bands_hold_what_they_say() -> None:
+def test_shares_within_the_band() -> None:
     table = band_table([error(mm={"pfh": (off, 0.2)}) for off in (0.1, -0.3, 0.5, -0.2)])
     assert len(table) == 1
     assert (table[0]["inside"], table[0]["inside_twice"], table[0]["band_mm"]) == (0.5, 0.75, 0.2)
@@ -136,7 +102,7 @@ def test_scales_are_counted_once_a_face() -> None:
 
 
 def annotated(folder: Path, count: int) -> None:
-    """Drawn faces in the form of the real ones: they show that the reading and the figures are right."""
+    """Write drawn faces in the format of the real ones."""
     import cv2
 
     for k in range(count):
@@ -157,7 +123,7 @@ def test_real_faces_are_compared_with_their_human_lids(tmp_path: Path) -> None:
     assert abs(lids["below"]) < 0.4
 
 
-def test_distance_to_a_curve() -> None:
+def test_distance_to_a_polyline() -> None:
     curve = np.array([[0.0, 0], [10, 0], [10, 10]])
     assert real_lids.distance_to(np.array([5.0, 3]), curve) == pytest.approx(3)
     assert real_lids.distance_to(np.array([-3.0, -4]), curve) == pytest.approx(5)
