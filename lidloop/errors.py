@@ -53,6 +53,7 @@ class OccupiedError(LidloopError):
 SYSTEM_ERRORS: Final = (OSError, UnicodeError, OverflowError, RecursionError, MemoryError)
 """Errors of the operating system and of Python's limits that depend on the input, not on the code."""
 
+_OF_PATHLIB: Final = ("Symlink loop from ", "Could not determine home directory")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM})
 _ADVICE: Final = {
@@ -101,15 +102,24 @@ def doing(what: str, error: type[LidloopError] = LidloopError) -> Iterator[None]
     """
     try:
         yield
-    except SYSTEM_ERRORS as caught:
+    except (*SYSTEM_ERRORS, RuntimeError) as caught:
+        if not is_system_error(caught):
+            raise
         raise error(f"cannot {what}: {cause(caught)}") from caught
+
+
+def is_system_error(error: BaseException) -> bool:
+    """True for ``SYSTEM_ERRORS``, and for what pathlib raises in their place for links and home folders."""
+    return isinstance(error, SYSTEM_ERRORS) or (
+        isinstance(error, RuntimeError) and str(error).startswith(_OF_PATHLIB)
+    )
 
 
 def cause(error: BaseException) -> str:
     """Cause of a system error and what to do about it, in one line.
 
     Args:
-        error: one of ``SYSTEM_ERRORS``; the text of any other error is repeated.
+        error: one that ``is_system_error``; the text of any other error is repeated.
     """
     if isinstance(error, UnicodeDecodeError):
         return (
@@ -146,14 +156,18 @@ def _cause_of_os_error(error: OSError) -> str:
     return text if name is None else f"{path}: {text}"
 
 
-def one_line(text: str) -> str:
-    """Text safe for one line of a terminal or log.
+def printable(text: str) -> str:
+    """Text with the characters escaped that could not be printed in a line or would change what is around.
 
-    Control characters (line breaks and terminal escapes among them), bytes of a file name that are no text,
-    and characters that change the direction of writing are shown as escapes; a word of more than 300
-    characters keeps its beginning and end.
+    These are control characters (line breaks and terminal escapes among them), characters that change the
+    direction of writing, and bytes of a file name that are no text.
     """
-    text = _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def one_line(text: str) -> str:
+    """``printable`` text in which a word of more than 300 characters keeps only its beginning and end."""
+    text = printable(text)
     return " ".join(_shortened(word) for word in text.split(" ")) if len(text) > _LONGEST_WORD else text
 
 

@@ -24,6 +24,11 @@ def expand_user(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def absolute_place(place: str) -> str:
+    """Path or address as text, a path made absolute and its ``~`` expanded; an address stays as it is."""
+    return place if "://" in place else str(expand_user(place).resolve())
+
+
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write ``data`` under a temporary name beside ``path`` and rename it into place.
 

@@ -1,4 +1,4 @@
-"""``lidloop exporter``."""
+"""``lidloop exporter``: Prometheus metrics of a registry and its runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
-from lidloop.cli.registry import DEFAULT_REGISTRY
+from lidloop.cli.console import say
+from lidloop.cli.options import DEFAULT_REGISTRY
+from lidloop.cli.paths import place
 from lidloop.errors import LidloopError
 
-_READ = "What is read"
-_SHOWN = "What is shown"
+_READ = "Sources"
+_SHOWN = "Metrics"
 
 
 def exporter(
@@ -21,6 +23,7 @@ def exporter(
         str,
         typer.Option(
             envvar="LIDLOOP_REGISTRY",
+            parser=place,
             metavar="DIR|URI",
             help="Folder of the registry, or sqlite:///FILE, or http(s)://SERVER.",
             rich_help_panel=_READ,
@@ -30,10 +33,10 @@ def exporter(
         list[str] | None,
         typer.Option(
             envvar="LIDLOOP_RUNS",
+            parser=place,
             metavar="DIR|s3://…|kubeflow[:URL]",
-            help="Where runs are: a folder that holds their folders (what --out named), the pipeline's "
-            "prefix in Kubeflow's bucket for what their ledgers say, Kubeflow's API for how they ended. May "
-            "be repeated.",
+            help="Place of the runs: a folder that holds their folders (their --out), the pipeline's prefix "
+            "in Kubeflow's bucket for their ledgers, Kubeflow's API for how they ended. May be repeated.",
             show_default="no runs",
             rich_help_panel=_READ,
         ),
@@ -59,7 +62,7 @@ def exporter(
             envvar="LIDLOOP_EXPORTER_ITERATIONS",
             min=1,
             max=1000,
-            help="How many iterations have series, the newest ones.",
+            help="Number of iterations that have series: the newest ones.",
             rich_help_panel=_SHOWN,
         ),
     ] = 100,
@@ -84,15 +87,15 @@ def exporter(
         ),
     ] = 9108,
 ) -> None:
-    """Tell Prometheus what the registry and the runs say about labels and models.
+    """Export metrics of the registry's models and the runs' labels for Prometheus.
 
-    It answers /metrics, /livez and /readyz; docs/METRICS.md lists the metrics. The registry and the runs are
-    read in the background, and a scrape is answered from memory: where one is down, its last figures stay
+    It serves /metrics, /livez and /readyz; docs/METRICS.md lists the metrics. The registry and the runs are
+    read in the background, and a scrape is answered from memory: where a source is down, its last values stay
     and lidloop_exporter_source_timestamp_seconds says how old they are.
 
     Credentials come from the environment only: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or
     MLFLOW_TRACKING_TOKEN), and for a bucket AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a file of theirs.
-    Reading is all that it needs to be allowed.
+    They need read permission only.
 
     [bold]Examples[/bold]
 
@@ -118,5 +121,5 @@ def exporter(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with made:
-        typer.echo(f"http://{f'[{host}]' if ':' in host else host}:{made.port}/metrics")
+        say(f"http://{f'[{host}]' if ':' in host else host}:{made.port}/metrics")
         stop.wait()

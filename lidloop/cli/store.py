@@ -1,8 +1,9 @@
-"""``lidloop store``: raw datasets in, bundles out, and what is where."""
+"""``lidloop store``: download datasets and bundles, upload bundles, list an address."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,85 +14,83 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.table import Table
 
-from lidloop.errors import StoreError
+from lidloop.cli.console import add_row, console, new_table, progress, say
+from lidloop.cli.options import AsJson
+from lidloop.cli.paths import optional_place, path, place
+from lidloop.errors import StoreError, doing
 from lidloop.models.bundle import Bundle
 from lidloop.models.bundle_store import Held, NotABundle, held_bundle, is_unfinished, pull_bundle, push_bundle
-from lidloop.storage import Bytes, Item, Store, open_store, pull
+from lidloop.storage import Item, Store, open_store, pull
 
 store_app = typer.Typer(
     name="store",
     no_args_is_help=True,
-    help="Raw datasets in, bundles out: folders and any S3 server.\n\n"
+    help="Download datasets and bundles, upload bundles: folders and any S3 server.\n\n"
     "An address is a folder or s3://BUCKET/PREFIX. The server is AWS_ENDPOINT_URL_S3, or "
     "?endpoint=https://HOST:PORT at the end of the address; a CA of your own is AWS_CA_BUNDLE or "
     "&ca_bundle=FILE. Keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or the file "
     "that AWS_SHARED_CREDENTIALS_FILE names; never part of an address. More: docs/STORAGE.md.",
 )
 
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="A folder, or s3://BUCKET/PREFIX.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Address = Annotated[
+    str, typer.Argument(parser=place, metavar="ADDRESS", help="A folder, or s3://BUCKET/PREFIX.")
+]
 
 
 @store_app.command("pull")
 def pull_command(
     address: Address,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to fill or bring up to date.")],
+    folder: Annotated[
+        Path, typer.Argument(parser=path, metavar="DIR", help="Folder to fill or bring up to date.")
+    ],
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace files that were changed here, or came from elsewhere."),
+        typer.Option(
+            "--overwrite",
+            help="Replace files that were changed here, or came from elsewhere, and another bundle.",
+        ),
     ] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove files of an earlier pull that are gone from the store.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Download a dataset, or a bundle, to a folder: only what is missing or has changed.
+    """Download a dataset, or a bundle, to a folder: only files that are missing or have changed.
 
-    Killed or cut off, the same command goes on where it was. Every file is checked (size, and SHA-256 where
-    the store knows it) before it takes its place. A prefix with bundle.json in it is a bundle: it is verified
-    as a whole and there whole or not at all.
+    After a kill or a lost connection, the same command resumes. Every file is checked (size, and SHA-256
+    where the store knows it) before it gets its name. A prefix with bundle.json in it is a bundle: its folder
+    appears complete and verified, or not at all.
 
     Example: lidloop store pull s3://hospital/raw/300w data/300w
     """
     store = open_store(address)
     held = held_bundle(store)
-    with _bar("download") as progress:
+    with doing(f"pull {store} to {folder}"), progress("download", unit="bytes") as update:
         if held or is_unfinished(store):
-            bundle = pull_bundle(store, folder, overwrite=overwrite, progress=progress)
+            bundle = pull_bundle(store, folder, overwrite=overwrite, progress=update)
             answer: dict[str, Any] = {"address": str(store), "bundle": str(folder), "digest": bundle.digest}
         else:
-            pulled = pull(store, folder, overwrite=overwrite, prune=prune, progress=progress)
+            pulled = pull(store, folder, overwrite=overwrite, prune=prune, progress=update)
             answer = asdict(pulled)
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
     elif held:
         size = decimal(held.bytes)
-        typer.echo(f"bundle of run {held.run}, iteration {held.iteration}, {size}, verified: {folder}")
+        say(f"bundle of run {held.run}, iteration {held.iteration}, {size}, verified: {folder}")
     else:
-        typer.echo(
+        say(
             f"{pulled.files} files, {decimal(pulled.bytes)}: {pulled.downloaded} downloaded "
             f"({decimal(pulled.downloaded_bytes)}), {pulled.unchanged} unchanged: {folder}"
         )
         if pulled.removed:
-            typer.echo(f"{len(pulled.removed)} files that are gone from the store were removed")
+            say(f"{len(pulled.removed)} files that are no longer in the store were removed")
         if pulled.left_over:
             first = pulled.left_over[0]
-            typer.echo(
-                f"{len(pulled.left_over)} files are gone from the store and still here ({first} …); --prune "
-                "removes those that were not changed"
+            say(
+                f"{len(pulled.left_over)} files are no longer in the store but still here ({first} …); "
+                "--prune removes the unchanged ones"
             )
 
 
@@ -99,31 +98,44 @@ def pull_command(
 def push_command(
     bundle: Annotated[
         str,
-        typer.Argument(metavar="BUNDLE", help="A bundle's folder; with --registry, a version or 'champion'."),
+        typer.Argument(
+            parser=place,
+            metavar="BUNDLE",
+            help="A bundle's folder; with --registry, a version or 'champion'.",
+        ),
     ],
     address: Address,
     registry: Annotated[
         str,
-        typer.Option("--registry", metavar="DIR|URI", help="Registry that BUNDLE names a version of."),
+        typer.Option(
+            "--registry",
+            parser=optional_place,
+            metavar="DIR|URI",
+            help="Registry that BUNDLE names a version of.",
+        ),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Upload a bundle to a prefix of its own; readers see all of it or nothing.
 
-    bundle.json goes last. Pushing the same bundle again completes it or changes nothing; another bundle under
-    the same prefix is refused, so give each version its own.
+    bundle.json is uploaded last. Pushing the same bundle again completes it or changes nothing; another
+    bundle under the same prefix is rejected, so give each version its own.
 
     Example: lidloop store push champion s3://hospital/models/lidloop/7 --registry runs/mine/registry
     """
     store = open_store(address)
-    with _bundle(bundle, registry) as opened, _bar("upload") as progress:
-        pushed = push_bundle(opened, store, progress=progress)
+    with (
+        doing(f"push to {store}"),
+        _bundle(bundle, registry) as opened,
+        progress("upload", unit="bytes") as update,
+    ):
+        pushed = push_bundle(opened, store, progress=update)
     if as_json:
         typer.echo(json.dumps(asdict(pushed), indent=1))
     elif pushed.uploaded:
-        typer.echo(f"{len(pushed.uploaded)} files of {decimal(pushed.bytes)} in all: {store}")
+        say(f"{len(pushed.uploaded)} files of {decimal(pushed.bytes)} in all: {store}")
     else:
-        typer.echo(f"it was there already: {store}")
+        say(f"already complete: {store}")
 
 
 @store_app.command("list")
@@ -132,13 +144,13 @@ def list_command(
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="All levels, not only this one.")
     ] = False,
-    start_after: Annotated[str, typer.Option(metavar="KEY", help="Go on after this key.")] = "",
+    start_after: Annotated[str, typer.Option(metavar="KEY", help="Continue after this key.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Stop after so many.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """List what lies at an address, and which prefixes are complete bundles.
+    """List the objects at an address, and which prefixes are complete bundles.
 
-    A long list ends after --limit lines and says how to go on.
+    A long list ends after --limit lines and prints how to continue.
 
     Example: lidloop store list s3://hospital/models/lidloop
     """
@@ -153,23 +165,22 @@ def list_command(
         typer.echo(json.dumps(answer, indent=1))
         return
     if not found:
-        typer.echo(f"nothing lies {'after that' if start_after else 'at ' + str(store)}")
+        say(f"there is nothing {'after that key' if start_after else 'at ' + str(store)}")
         return
-    table = Table("key", "size", "what")
-    table.columns[1].justify = "right"
+    table = new_table("key", "size", "what", right=("size",))
     for item, look in zip(found, bundles, strict=True):
         if isinstance(look, Held):
             what = f"bundle: run {look.run}, iteration {look.iteration}"
-            table.add_row(escape(item.key), decimal(look.bytes), escape(what))
+            add_row(table, item.key, decimal(look.bytes), what)
         else:
-            table.add_row(escape(item.key), "" if item.is_prefix else decimal(item.size), look)
-    Console().print(table)
+            add_row(table, item.key, "" if item.is_prefix else decimal(item.size), look)
+    console().print(table)
     if more:
-        typer.echo(f"there is more; go on with --start-after '{found[-1].key}'")
+        say(f"there is more; continue with --start-after {shlex.quote(found[-1].key)}")
 
 
 def _look(store: Store, item: Item) -> Held | str:
-    """What is under a prefix, as far as bundles go: one, or a few words."""
+    """Bundle under a prefix, or a few words about what is there instead."""
     if not item.is_prefix:
         return ""
     try:
@@ -198,18 +209,3 @@ def _bundle(name: str, registry: str) -> Iterator[Bundle]:
 
     with tempfile.TemporaryDirectory() as temporary:
         yield Registry(registry, create=False).download(name, Path(temporary) / "bundle")
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[Bytes]:
-    """A progress bar of bytes on stderr that vanishes when it is done."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

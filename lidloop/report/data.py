@@ -8,10 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from lidloop.errors import DatasetError
+from lidloop.errors import DatasetError, doing
 from lidloop.evaluation import promotion_gate as gate
 
 FORMAT: Final = 1
+SUMMARY: Final = "summary.json"
+RUN: Final = "run.json"
+"""What the local runner writes into a run's folder first."""
 STEPS: Final = ("train", "autolabel", "filter", "evaluate", "register")
 YARDSTICKS: Final = ("gold", "paper")
 
@@ -59,6 +62,59 @@ def metrics_of(entry: Mapping[str, Any]) -> dict[str, float | None]:
     return {m.key: entry.get(m.source) for m in METRICS}
 
 
+class RunPaths(NamedTuple):
+    """Folders and files that a finished run's report is made of; None or empty for what it did not have."""
+
+    dataset: Path
+    labels: Path
+    evaluation: Path
+    timings: Path | None
+    truth: Path | None
+    predictions: list[Path]
+
+
+def read_summary(run_dir: Path) -> dict[str, Any]:
+    """Read ``summary.json`` of a run's folder.
+
+    Raises:
+        DatasetError: where the folder is missing or holds no run, the run has not finished, or the file is
+            damaged.
+    """
+    if not run_dir.is_dir():
+        raise DatasetError(f"{run_dir} is not a folder; give the folder of a run, which was its --out")
+    if not (run_dir / SUMMARY).exists():
+        if (run_dir / RUN).exists():
+            raise DatasetError(
+                f"the run in {run_dir} has not finished, so it has no {SUMMARY} yet; the same `lidloop run` "
+                "command continues it"
+            )
+        raise DatasetError(
+            f"{run_dir} holds no run: it has neither {RUN} nor {SUMMARY}; give the folder of a run, which "
+            "was its --out"
+        )
+    return read_json(run_dir / SUMMARY, "summary")
+
+
+def run_paths(run_dir: Path, summary: Mapping[str, Any]) -> RunPaths:
+    """Folders and files that a run's summary names, as paths from here.
+
+    Raises:
+        DatasetError: for a summary that does not name its dataset, labels and evaluation.
+    """
+    paths = summary.get("paths")
+    needed = ("dataset", "labels", "evaluation")
+    if not isinstance(paths, dict) or not all(isinstance(paths.get(k), str) and paths[k] for k in needed):
+        raise DatasetError(f'{run_dir / SUMMARY} does not name its folders under "paths"; run the loop again')
+    return RunPaths(
+        dataset=run_dir / paths["dataset"],
+        labels=run_dir / paths["labels"],
+        evaluation=run_dir / paths["evaluation"],
+        timings=run_dir / paths["timings"] if paths.get("timings") else None,
+        truth=run_dir / paths["truth"] if paths.get("truth") else None,
+        predictions=[run_dir / p for p in paths.get("predictions") or []],
+    )
+
+
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON object.
 
@@ -66,9 +122,10 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         DatasetError: where it is missing, damaged or not an object.
     """
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"cannot read the {what} {path}: {error}") from error
+        with doing(f"read the {what} {path}", DatasetError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DatasetError(f"the {what} {path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise DatasetError(f"the {what} {path} is not a JSON object")
     return content

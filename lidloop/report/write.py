@@ -22,7 +22,6 @@ from lidloop.labels import HUMAN, Floats, LabelSet, concat
 from lidloop.report import data, ledger, page, pictures
 from lidloop.synthetic.write import read_truth
 
-SUMMARY: Final = "summary.json"
 REPORT: Final = "report.html"
 
 
@@ -116,7 +115,7 @@ def write_report(
     chosen = options or Options()
     write_atomic(out / REPORT, page.render(read.summary, _pictures(read, chosen), faces=chosen.faces))
     text = json.dumps(read.summary, indent=1, allow_nan=False, ensure_ascii=False)
-    write_atomic(out / SUMMARY, text + "\n")
+    write_atomic(out / data.SUMMARY, text + "\n")
     return read.summary
 
 
@@ -129,23 +128,17 @@ def regenerate(run_dir: Path, *, options: Options | None = None) -> Path:
     Raises:
         DatasetError: where there is no summary, or a folder it names is gone.
     """
-    summary = data.read_json(run_dir / SUMMARY, "summary")
-    paths = summary.get("paths")
-    if not isinstance(paths, dict) or not all(paths.get(k) for k in ("dataset", "labels", "evaluation")):
-        raise DatasetError(f'{run_dir / SUMMARY} does not name its folders under "paths"; run the loop again')
-
-    def at(key: str) -> Path | None:
-        return run_dir / paths[key] if paths.get(key) else None
-
+    summary = data.read_summary(run_dir)
+    paths = data.run_paths(run_dir, summary)
     write_report(
-        run_dir / paths["dataset"],
-        run_dir / paths["labels"],
-        run_dir / paths["evaluation"],
+        paths.dataset,
+        paths.labels,
+        paths.evaluation,
         run_dir,
         run=str(summary.get("run", run_dir.name)),
-        predictions=[run_dir / p for p in paths.get("predictions") or []],
-        timings=at("timings"),
-        truth=at("truth"),
+        predictions=paths.predictions,
+        timings=paths.timings,
+        truth=paths.truth,
         arguments=summary.get("settings"),
         champion=summary.get("champion"),
         model_versions={int(k): str(v) for k, v in (summary.get("model_versions") or {}).items()},

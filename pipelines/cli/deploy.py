@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 
 from components.kserve.create import IMAGE
-from lidloop.cli.registry import DEFAULT_REGISTRY, Where
+from lidloop.cli.options import DEFAULT_REGISTRY, RegistryPlace
 
 if TYPE_CHECKING:
     from components.kserve.rollout import Outcome, Rollout
@@ -90,7 +90,7 @@ def deploy_command(
             help="Prefix of the bundles in the object store; each version has its own below it.",
         ),
     ] = "",
-    registry: Where = DEFAULT_REGISTRY,
+    registry: RegistryPlace = DEFAULT_REGISTRY,
     dry_run: DryRun = False,
     timeout: Timeout = 600.0,
     force: Force = False,

@@ -24,7 +24,7 @@ from tests.serving.conftest import Photo, free_port
 MEGABYTES = 700
 LOADED = """
 import lidloop.cli.main
-lidloop.cli.main._join_others()
+lidloop.cli.main.add_other_commands()
 import serving.app, serving.cli.screen, serving.service, serving.preload, uvicorn
 serving.preload.warm_formats()
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,14 @@ def test_other_limits_are_named(work: object, words: str) -> None:
         assert callable(work)
         next(work()) if hasattr(result := work(), "__next__") else result
     assert words in str(caught.value)
+
+
+def test_a_loop_of_links_is_named_as_pathlib_raises_it(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(LidloopError, match="loop"), doing("read the labels"):
+        (tmp_path / "loop").resolve(strict=True)
+    with pytest.raises(RuntimeError, match="a bug"), doing("read"):
+        raise RuntimeError("a bug stays visible as one")
 
 
 def test_other_errors_and_our_own_pass_unchanged() -> None:

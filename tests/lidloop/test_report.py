@@ -556,7 +556,8 @@ def test_a_damaged_picture_is_said_not_hidden(
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda r: (r / "summary.json").unlink(), "cannot read the summary"),
+        (lambda r: (r / "summary.json").unlink(), "holds no run"),
+        (lambda r: (r / "summary.json").rename(r / "run.json"), "has not finished"),
         (lambda r: (r / "summary.json").write_text("{}"), "does not name its folders"),
         (lambda r: (r / "timings.json").write_text('{"steps": [{"step": 1}]}'), "timings.json: expected"),
         (lambda r: (r / "drawn" / "truth.json").write_text('{"images": [1]}'), "truth.json"),
@@ -567,7 +568,16 @@ def test_a_damaged_picture_is_said_not_hidden(
             "not a finished label version",
         ),
     ],
-    ids=["no-summary", "empty-summary", "timings", "truth", "strange-truth", "no-evaluation", "no-version"],
+    ids=[
+        "no-summary",
+        "unfinished",
+        "empty-summary",
+        "timings",
+        "truth",
+        "strange-truth",
+        "no-evaluation",
+        "no-version",
+    ],
 )
 def test_bad_input_is_named(
     made: Made, summary: dict[str, Any], tmp_path: Path, damage: Any, message: str

@@ -46,7 +46,7 @@ for name in {heavy!r}:
     sys.modules[name] = None
 from lidloop.cli import main as cli
 from typer.testing import CliRunner
-cli._join_others()
+cli.add_other_commands()
 result = CliRunner().invoke(cli.app, ["detect", "--help"])
 assert result.exit_code == 0, result.output
 """

@@ -1,0 +1,74 @@
+"""``lidloop evaluate``: figures of a model on annotated images."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lidloop.cli.console import add_row, console, new_table, progress, say
+from lidloop.cli.options import DEFAULT_REGISTRY, AsJson, Model, RegistryPlace, Sources, model_folder
+from lidloop.errors import doing
+
+
+def evaluate(
+    source: Sources,
+    model: Model = "champion",
+    registry: RegistryPlace = DEFAULT_REGISTRY,
+    sigma: Annotated[float | None, typer.Option(help="OKS sigma of pose AP; default 1/51.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on annotated images: precision, recall, AP, NME and lid-opening error.
+
+    All images of the sources are used. For a model that was trained on some of them, give others.
+
+    Example: lidloop evaluate --model champion --source ibug:300w/ibug
+    """
+    from lidloop.autolabel.predict import VAL_FLOOR, predict
+    from lidloop.data.convert import convert as convert_sources
+    from lidloop.detection.detector import load_detector
+    from lidloop.evaluation.evaluate import DEFAULT_SIGMA
+    from lidloop.evaluation.evaluate import evaluate as compute
+
+    sigma = DEFAULT_SIGMA if sigma is None else sigma
+    with (
+        model_folder(model, registry) as folder,
+        doing("evaluate the model"),
+        tempfile.TemporaryDirectory() as temporary,
+    ):
+        detector = load_detector(folder)
+        place = Path(temporary)
+        with progress("converted") as update:
+            dataset, labels = convert_sources(
+                source, place / "dataset", place / "labels", split=0.0, progress=update
+            )
+        with progress("predicted") as update:
+            found, failures = predict(dataset, detector, dataset.records, floor=VAL_FLOOR, progress=update)
+        sources = {record.id: record.source for record in dataset.records}
+        report = json.loads((dataset.root / "convert-report.json").read_text(encoding="utf-8"))
+        rejects = [
+            {"source": row["source"], **reject} for row in report["sources"] for reject in row["rejects"]
+        ]
+        result = compute(found, labels.labels(dataset), sources=sources, sigma=sigma).to_dict()
+    if as_json:
+        unused = {"rejects": rejects, "unreadable": failures}
+        typer.echo(json.dumps({"model": detector.digest, **unused, **result}, indent=1))
+        return
+    if rejects or failures:
+        say(
+            f"not counted: {len(rejects)} annotations that cannot be used, {len(failures)} images that "
+            "cannot be read; --json names them",
+            err=True,
+        )
+    _print_metrics(result)
+
+
+def _print_metrics(result: dict[str, Any]) -> None:
+    columns = {"all": result["overall"], **result["by_source"]}
+    table = new_table("metric", *columns)
+    for name in result["overall"]:
+        add_row(table, name, *("–" if m[name] is None else f"{m[name]:.4g}" for m in columns.values()))
+    console().print(table)

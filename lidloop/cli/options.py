@@ -1,0 +1,71 @@
+"""Options that several commands share, and the model that ``--model`` and ``--registry`` name."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from lidloop.cli.paths import place
+from lidloop.errors import doing
+
+DEFAULT_REGISTRY: Final = "runs/registry"
+
+RegistryPlace = Annotated[
+    str,
+    typer.Option(
+        "--registry",
+        envvar="LIDLOOP_REGISTRY",
+        parser=place,
+        metavar="DIR|URI",
+        help="Folder of the registry, or sqlite:///FILE, or http(s)://SERVER.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Sources = Annotated[
+    list[str],
+    typer.Option(
+        "--source",
+        "-s",
+        help="Annotations: ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR; DIR and FILE may be s3://… "
+        "May be repeated and mixed.",
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        parser=place,
+        metavar="DIR|FILE.onnx|champion|VERSION",
+        help="A bundle or model folder, an .onnx file, 'champion' or a version's number in the registry.",
+    ),
+]
+
+
+@contextmanager
+def model_folder(model: str, registry: str) -> Iterator[Path]:
+    """Yield the folder of a model: a path as it is, a version downloaded from the registry and verified.
+
+    Args:
+        model: value of ``--model``. Anything that exists, or has a slash in it, is a path.
+        registry: value of ``--registry``.
+
+    Raises:
+        RegistryError: where the registry has no such version, or cannot be reached.
+        ModelError: for a damaged bundle.
+    """
+    path = Path(model)
+    if path.exists() or len(path.parts) > 1:
+        yield path
+        return
+    from lidloop.registry.registry import Registry
+
+    with tempfile.TemporaryDirectory() as temporary:
+        with doing(f"download the model {model}"):
+            bundle = Registry(registry, create=False).download(model, Path(temporary) / "bundle")
+        yield bundle.root
