@@ -108,7 +108,7 @@ class PatientPool(urllib3.PoolManager):
                 why = f"{_host(url)}: {in_words(error)}"
             else:
                 if not _comes_back(response) or (seconds := next(waits, None)) is None:
-                    return response
+                    return _with_application_xml(response)
                 response.drain_conn()
                 seconds = max(seconds, min(_retry_after(response), self.patience.longest))
                 why = f"{_host(url)} answered HTTP {response.status}"
@@ -144,6 +144,14 @@ def _tls(ca_bundle: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_bundle)
     except OSError as error:  # SSLError is one
         raise StoreError(f"{ca_bundle} holds no CA certificate in PEM form: {error}") from error
+
+
+def _with_application_xml(response: urllib3.BaseHTTPResponse) -> urllib3.BaseHTTPResponse:
+    """Rename the media type ``text/xml``, which some servers send, to its alias that the client reads."""
+    kind, semicolon, parameters = response.headers.get("content-type", "").partition(";")
+    if kind.strip().lower() == "text/xml":  # RFC 7303, section 9.2
+        response.headers["content-type"] = f"application/xml{semicolon}{parameters}"
+    return response
 
 
 def _comes_back(response: urllib3.BaseHTTPResponse) -> bool:

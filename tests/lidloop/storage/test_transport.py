@@ -18,6 +18,7 @@ from lidloop.storage.transport import Patience, PatientPool
 
 QUICK = Patience(tries=3, first=0.01, longest=0.02)
 XML = {"Content-Type": "application/xml"}
+TEXT_XML = {"Content-Type": "text/xml; charset=utf-8"}
 Answer = tuple[int, bytes, dict[str, str]]
 
 
@@ -108,6 +109,7 @@ def test_no_more_than_the_tries(server: Server) -> None:
         ((503, b"", {}), "does not answer as an S3 server|answers HTTP 503"),
         ((500, error("InternalError"), XML), r"InternalError \(HTTP 500\)"),
         ((403, error("ExpiredToken"), XML), "the temporary keys have ended"),
+        ((403, error("ExpiredToken"), TEXT_XML), "the temporary keys have ended"),
         ((400, error("AuthorizationHeaderMalformed"), XML),
          "is of another region than the one assumed; set AWS_REGION"),
         ((301, error("PermanentRedirect"), XML), "lies elsewhere"),
