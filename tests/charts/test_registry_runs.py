@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -24,7 +23,10 @@ from lidloop.models.bundle import Bundle
 from lidloop.registry.registry import Registry
 from tests.manifests.process import Pod
 from tests.manifests.render import CHART, ROOT, one, template
-from tests.servers import postgres, rgw
+from tests.servers import postgres
+from tests.servers.processes import free_port
+from tests.servers.rclone import Rclone
+from tests.servers.rgw import Rgw
 
 pytest.importorskip("flask_wtf", reason="MLflow's authentication is not installed")
 
@@ -37,13 +39,13 @@ NOT_PROTECTED = re.compile(r"/health|/version|/static.*|/favicon.*|/(ajax-)?api/
 @pytest.fixture(scope="module")
 def pod(
     tmp_path_factory: pytest.TempPathFactory,
-    store_starting: Callable[[], rgw.Rgw] | None,
+    object_store: Rgw | Rclone,
     store_keys: dict[str, str],
 ) -> Iterator[Pod]:
-    """The pod and its database. Only the server needs the object store, which starts in the background."""
+    """The registry's pod and its database."""
     folder = tmp_path_factory.mktemp("registry")
     changes = {
-        "objectStore": {"endpoint": ENDPOINT if store_starting else ""},
+        "objectStore": {"endpoint": object_store.endpoint},
         "registry": {
             "artifacts": "s3://registry/bundles",
             "workers": 1,
@@ -52,9 +54,7 @@ def pod(
     }
     objects = template("kserve-less", changes)
     spec = one(objects, "Deployment", "lidloop-registry")["spec"]["template"]["spec"]
-    moved = {"0.0.0.0": "127.0.0.1", "5000": str(rgw.free_port())}
-    if store_starting is None:
-        moved["s3://registry/bundles"] = (folder / "artifacts").as_uri()
+    moved = {"0.0.0.0": "127.0.0.1", "5000": str(free_port())}
     with postgres.running() if not postgres.missing() else nullcontext(f"sqlite:///{folder}/store.db") as uri:
         secrets = {
             "lidloop-registry-database": {"uri": uri},
@@ -106,12 +106,9 @@ def listing(prepared: Pod) -> subprocess.Popen[str]:
 
 
 @pytest.fixture(scope="module")
-def url(prepared: Pod, listing: subprocess.Popen[str], object_store: rgw.Rgw | None) -> Iterator[str]:
+def url(prepared: Pod, listing: subprocess.Popen[str]) -> Iterator[str]:
     """URL of the server."""
-    moved = prepared.moved | ({ENDPOINT: object_store.endpoint} if object_store else {})
-    with replace(prepared, moved=moved).serving(
-        prepared.spec["containers"][0], int(prepared.moved["5000"])
-    ) as address:
+    with prepared.serving(prepared.spec["containers"][0], int(prepared.moved["5000"])) as address:
         yield address
 
 
@@ -224,7 +221,7 @@ def test_exporter_reads_the_registry_with_a_read_only_user(
     changes = {"exporter": {"pipelines": False}}
     spec = one(template("kserve-less", changes), "Deployment", "lidloop-exporter")["spec"]["template"]["spec"]
     [container] = spec["containers"]
-    port = rgw.free_port()
+    port = free_port()
     moved = {
         "--registry=http://lidloop-registry.lidloop.svc": f"--registry={url}",
         "--host=0.0.0.0": "--host=127.0.0.1",
@@ -251,7 +248,7 @@ def test_client_without_a_password_is_rejected(url: str, monkeypatch: pytest.Mon
 
 def test_unreachable_database_fails_without_showing_the_password(pod: Pod, tmp_path: Path) -> None:
     """The init container exits with 1, so Kubernetes restarts it."""
-    uri = f"postgresql+psycopg://u:{'hidden'}@127.0.0.1:{rgw.free_port()}/d?connect_timeout=2"
+    uri = f"postgresql+psycopg://u:{'hidden'}@127.0.0.1:{free_port()}/d?connect_timeout=2"
     script = (
         "import runpy, mlflow.store.db.utils as u\n"
         "u.MAX_RETRY_COUNT = 1  # of ten, which take minutes\n"

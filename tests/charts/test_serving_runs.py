@@ -19,9 +19,9 @@ from lidloop.synthetic import draw_face
 from lidloop.web.api_keys import add_key
 from tests.manifests.process import Pod
 from tests.manifests.render import one, template
-from tests.servers import rgw
-
-pytestmark = pytest.mark.skipif(bool(rgw.missing()), reason=rgw.missing() or "there is one")
+from tests.servers.processes import free_port
+from tests.servers.rclone import Rclone
+from tests.servers.rgw import Rgw
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def pod(
     tmp_path_factory: pytest.TempPathFactory,
-    object_store: rgw.Rgw,
+    object_store: Rgw | Rclone,
     store_keys: dict[str, str],
     key_file: tuple[str, str],
     bundle: Bundle,
@@ -62,7 +62,7 @@ def pod(
     objects = template("kserve-less", changes)
     spec = one(objects, "Deployment", "lidloop-serving")["spec"]["template"]["spec"]
     secrets = {"lidloop-s3": store_keys, "lidloop-keys": {"keys": key_file[1]}}
-    moved = {"0.0.0.0": "127.0.0.1", "8080": str(rgw.free_port()), "9109": str(rgw.free_port())}
+    moved = {"0.0.0.0": "127.0.0.1", "8080": str(free_port()), "9109": str(free_port())}
     return Pod(spec, secrets, tmp_path_factory.mktemp("serving"), moved)
 
 

@@ -21,7 +21,7 @@ from pipelines.kubeflow.host import KubeflowHost
 from tests.manifests.process import Pod
 from tests.manifests.render import ROOT, one, template
 from tests.servers.mock_kfp import MockKfp, running
-from tests.servers.rgw import free_port
+from tests.servers.processes import free_port
 
 SOURCE = "ibug:s3://lidloop/raw/afw"
 STATE = "/var/lib/lidloop"

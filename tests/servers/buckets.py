@@ -1,4 +1,4 @@
-"""Buckets on a real S3 server, and a client of their own to look into them."""
+"""Buckets on an S3 server, each with a client to look into it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from lidloop.storage import Store, open_store
+from tests.servers.rclone import Rclone
 from tests.servers.rgw import Rgw
+
+
+def client_of(server: Rgw | Rclone) -> Any:
+    """Return a MinIO client with the keys of the server's user."""
+    import minio
+
+    from lidloop.storage.transport import PatientPool
+
+    return minio.Minio(
+        server.endpoint.removeprefix("http://"), server.access_key, server.secret_key,
+        secure=False, region="us-east-1", http_client=PatientPool(),
+    )  # fmt: skip
 
 
 @dataclass
@@ -16,16 +29,13 @@ class Bucket:
     """An empty bucket, and a client of its own to look into it."""
 
     name: str
-    server: Rgw
+    server: Rgw | Rclone
     client: Any
 
     @classmethod
-    def make(cls, server: Rgw) -> Bucket:
+    def make(cls, server: Rgw | Rclone) -> Bucket:
         """Make one with a new name."""
-        import minio
-
-        host = server.endpoint.removeprefix("http://")
-        client = minio.Minio(host, server.access_key, server.secret_key, secure=False, region="us-east-1")
+        client = client_of(server)
         name = f"test-{uuid.uuid4().hex[:16]}"
         client.make_bucket(name)
         return cls(name, server, client)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.servers.rgw import free_port
+from tests.servers.processes import free_port
 
 PASSWORD = "p@ss%word/:"
 """With all that a URI or an ini file could trip over."""

@@ -1,32 +1,30 @@
 """A real S3 server for tests: Ceph's RADOS gateway on one monitor and one OSD in memory, on loopback only.
 
 It needs Debian's or Ubuntu's packages ``ceph-mon ceph-osd radosgw ceph-common``, installed with
-``--no-install-recommends``. Start-up takes about ten seconds. By hand: ``python tests/servers/rgw.py DIR``.
+``--no-install-recommends``. Start-up takes about ten seconds. By hand: ``python -m tests.servers.rgw DIR``.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import hashlib
 import http.client
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+from tests.servers.processes import die_with_parent, free_port
 
 PACKAGES = ("ceph-mon", "ceph-osd", "radosgw", "ceph-common")
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "ceph", "monmaptool", "radosgw-admin")
@@ -142,12 +140,6 @@ def missing() -> str:
     return f"no {', '.join(absent)}: apt-get install --no-install-recommends {' '.join(PACKAGES)}"
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @contextmanager
 def running(folder: Path, port: int = 0) -> Iterator[Rgw]:
     """Start a server in an empty folder, yield it when it answers, and stop it."""
@@ -167,7 +159,7 @@ def running(folder: Path, port: int = 0) -> Iterator[Rgw]:
     def daemon(*command: str) -> None:
         with (folder / "daemons.log").open("ab") as log:
             command = (*command, "-c", str(config), "-f")
-            daemons.append(subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_die_with_parent))
+            daemons.append(subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=die_with_parent))
 
     try:
         address = f"[v2:127.0.0.1:{mon_port}]"
@@ -190,33 +182,6 @@ def running(folder: Path, port: int = 0) -> Iterator[Rgw]:
             process.send_signal(signal.SIGKILL)  # nothing is kept, so nothing has to be put in order
         for process in daemons:
             process.wait()
-
-
-@contextmanager
-def starting(folder: Path) -> Iterator[Callable[[], Rgw]]:
-    """The same in a process of its own, while other things are done: what is yielded waits for it."""
-    command = [sys.executable, __file__, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_die_with_parent) as process:
-
-        @cache
-        def ready() -> Rgw:
-            assert process.stdout is not None
-            said = dict(word.split("=") for word in process.stdout.readline().split())
-            if not said:
-                raise RuntimeError(f"the S3 server ended with status {process.wait()}; its log is above")
-            ports = [urlsplit(said[f"AWS_ENDPOINT_URL_{name}"]).port or 0 for name in ("S3", "STS")]
-            return Rgw(folder, *ports)
-
-        try:
-            yield ready
-        finally:
-            process.send_signal(signal.SIGINT)
-
-
-def _die_with_parent() -> None:
-    # A test run that is killed must not leave a cluster behind.
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _wait(server: Rgw, port: int, daemons: list[subprocess.Popen[bytes]], seconds: float = 90.0) -> None:

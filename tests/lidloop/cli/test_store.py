@@ -82,6 +82,7 @@ def test_bundles(bucket: Any, make_bundle: Make, tmp_path: Path) -> None:
     assert not (tmp_path / "8").exists()
 
 
+@pytest.mark.ceph
 def test_a_list_shows_what_is_no_bundle(bucket: Any) -> None:
     bucket.put("bundle/bundle.json", b"{}")
     bucket.put("a//b", b"")

@@ -135,6 +135,7 @@ def test_an_unfinished_push_gives_way_to_another_bundle(
     assert tree(tmp_path / "out") == tree(other.root)
 
 
+@pytest.mark.ceph
 def test_two_pushes_at_once(store: Store, make_bundle: Make, tmp_path: Path) -> None:
     """The one whose manifest comes second hears of it; readers refuse a mixture."""
     one, two = make_bundle("one"), make_bundle("two", onnx=b"other", iteration=2)
@@ -257,6 +258,7 @@ def test_nothing_is_downloaded_where_it_is(bucket: Any, make_bundle: Make, tmp_p
         assert proxy.down < 10_000
 
 
+@pytest.mark.ceph
 def test_over_a_network_that_is_cut(bucket: Any, make_bundle: Make, tmp_path: Path, tree: Tree) -> None:
     bundle = make_bundle(onnx=os.urandom(40 * MB))
     with Proxy(bucket.server.port) as proxy:
@@ -281,6 +283,7 @@ def test_a_network_that_is_cut_for_good(bucket: Any, make_bundle: Make, tmp_path
     assert pull_bundle(bucket.store("7"), tmp_path / "out").digest == bundle.digest
 
 
+@pytest.mark.ceph
 def test_killed_in_the_middle_of_a_download(
     bucket: Any, make_bundle: Make, tmp_path: Path, tree: Tree
 ) -> None:

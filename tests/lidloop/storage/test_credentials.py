@@ -19,7 +19,8 @@ from lidloop.errors import StoreError
 from lidloop.storage import S3Address, open_store, parse_address
 from tests.servers.identity import Identity
 from tests.servers.identity import identity as identity_provider
-from tests.servers.rgw import Rgw, free_port
+from tests.servers.processes import free_port
+from tests.servers.rgw import Rgw
 
 pytest.importorskip("minio")
 
@@ -348,6 +349,7 @@ def pods(rgw: Rgw) -> Iterator[tuple[Identity, str]]:
         yield provider, make_role(rgw, "pod", trust)
 
 
+@pytest.mark.ceph
 class TestTemporaryKeysOfARealServer:
     def test_assume_role(self, bucket: Any, role: str, tmp_path: Path) -> None:
         bucket.put("p/a", b"x")

@@ -168,6 +168,7 @@ def put_by_hand(bucket: Any, key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["raw/../../etc/passwd", "raw//a", "raw/a\\b", "raw/\x01", "raw/./a"])
+@pytest.mark.ceph
 def test_a_key_that_would_leave_the_folder(bucket: Any, tmp_path: Path, tree: Tree, key: str) -> None:
     bucket.put("raw/good", b"1")
     put_by_hand(bucket, key)
@@ -202,6 +203,7 @@ def test_refused(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         pull(store, tmp_path / "fresh")
 
 
+@pytest.mark.ceph
 def test_an_object_that_is_also_a_folder(bucket: Any, tmp_path: Path) -> None:
     bucket.put("raw/a", b"1")
     bucket.put("raw/a/b", b"2")
@@ -237,6 +239,7 @@ def test_the_first_error_stops_the_rest(bucket: Any, tmp_path: Path) -> None:
     assert len(list((tmp_path / "data").glob("[0-9]*"))) < 30
 
 
+@pytest.mark.ceph
 def test_over_a_network_that_is_cut(bucket: Any, tmp_path: Path, tree: Tree) -> None:
     files = {f"{number}": os.urandom(MB) for number in range(8)}
     for key, content in files.items():
@@ -248,6 +251,7 @@ def test_over_a_network_that_is_cut(bucket: Any, tmp_path: Path, tree: Tree) -> 
     assert tree(tmp_path / "data") == files
 
 
+@pytest.mark.ceph
 def test_killed_in_the_middle_of_a_download(bucket: Any, tmp_path: Path, tree: Tree) -> None:
     files = {"1": os.urandom(MB), "2": os.urandom(16 * MB), "3": b"last"}
     for key, content in files.items():
