@@ -1,4 +1,4 @@
-"""A cluster's settings on the tasks of a pipeline, by way of KFP and kfp-kubernetes."""
+"""Application of a cluster's settings to the tasks of a pipeline, with KFP and kfp-kubernetes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from components.run_id import RUN_ID
 from pipelines.cluster import GPU_STEPS, REGISTRY_NAMES, STORE_NAMES, WORKSPACE, ClusterSettings
 
 WITH_PICTURES: Final = ("convert", "train", "auto_label", "promote", "report")
-"""Steps that read or write pictures, and so need the store, the workspace and room for copies."""
+"""Steps that read or write pictures: they need the object store, the workspace and space for copies."""
 
 WITH_STORE: Final = (*WITH_PICTURES, "deploy")
 WITH_REGISTRY: Final = ("register", "promote", "deploy", "report")
@@ -20,13 +20,13 @@ SCRATCH: Final = "/scratch"
 CA: Final = "/etc/lidloop/ca"
 
 
-def settle(task: Any, step: str, settings: ClusterSettings) -> None:
-    """Give a task what its step needs on this cluster.
+def apply_settings(task: Any, step: str, settings: ClusterSettings) -> None:
+    """Set image, resources, volumes, Secrets, retries and caching of a task.
 
     Args:
-        task: of a pipeline that is being built.
+        task: a task of a pipeline that is being built.
         step: name of its component.
-        settings: the cluster's.
+        settings: settings of the cluster.
     """
     gpus = {"train": settings.gpus, "auto_label": settings.label_gpus}.get(step, 0)
     task.set_container_image(settings.gpu_image if step in GPU_STEPS else settings.image)
@@ -47,7 +47,7 @@ def settle(task: Any, step: str, settings: ClusterSettings) -> None:
         backoff_max_duration=settings.retry_wait_most,
     )
     task.set_caching_options(step in settings.cached)
-    # KFP itself adds the rest of Pod Security "restricted": no capabilities, no escalation, RuntimeDefault.
+    # KFP adds the rest of Pod Security "restricted": no capabilities, no escalation, RuntimeDefault.
     kubernetes.set_security_context(
         task, run_as_user=settings.user, run_as_group=settings.user, run_as_non_root=True
     )
@@ -57,7 +57,7 @@ def settle(task: Any, step: str, settings: ClusterSettings) -> None:
 
 
 def config(settings: ClusterSettings) -> dsl.PipelineConfig:
-    """How long a run may take, and how long its pods stay."""
+    """Return the time-out of a run, and the time that its pods are kept."""
     return dsl.PipelineConfig(
         ttl_seconds_after_finished=round(settings.keep_hours * 3600),
         active_deadline_seconds=round(settings.run_hours * 3600),
@@ -111,7 +111,7 @@ def _secrets(task: Any, step: str, settings: ClusterSettings) -> None:
         kubernetes.use_secret_as_env(task, settings.registry_secret, {name: name for name in REGISTRY_NAMES})
     if settings.ca_config_map and step in {*WITH_STORE, *WITH_REGISTRY}:
         kubernetes.use_config_map_as_volume(task, settings.ca_config_map, CA)
-        # The store's client, and requests, which MLflow asks through.
+        # For the store's client, and for requests, which MLflow uses.
         environment |= {"AWS_CA_BUNDLE": f"{CA}/ca.crt", "REQUESTS_CA_BUNDLE": f"{CA}/ca.crt"}
     for name, value in environment.items():
         task.set_env_variable(name, value)

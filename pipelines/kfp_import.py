@@ -1,4 +1,4 @@
-"""Importing KFP without its client for clusters, which is four fifths of the time that the import takes."""
+"""Import of KFP without its cluster client, which takes four fifths of the import time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _SWITCH: Final = "_KFP_RUNTIME"
 
 
 def import_kfp() -> None:
-    """Import ``kfp`` as its steps do, without the client, unless it is imported already.
+    """Import ``kfp`` without its client, as KFP does inside steps, unless it is imported already.
 
-    Only the package's own ``__init__`` is kept from importing the client; ``from kfp.client import Client``
-    works as ever. Should KFP drop the switch, this is an ordinary import.
+    KFP's ``__init__`` skips the client if an internal environment variable is set; ``from kfp.client import
+    Client`` works afterwards. Without that variable in a later KFP this is an ordinary import.
 
     Raises:
-        ImportError: where KFP is not installed.
+        ImportError: if KFP is not installed.
     """
     if "kfp" in sys.modules:
         return

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cache
@@ -32,7 +33,7 @@ _KINDS: Final[dict[type, str]] = {
 }
 _SCHEMA_TYPES: Final[dict[type, str]] = {int: "integer", float: "number", bool: "boolean", str: "string"}
 _LARGEST_FLOAT: Final = 1e300
-_SHOWN: Final = 40  # characters of a wrong number in a message
+_SHOWN: Final = 80  # characters of a wrong value in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class Declaration:
         exclusive_minimum, exclusive_maximum: bounds that are not allowed values themselves.
         multiple_of: the value is a multiple of this.
         choices: the allowed strings; empty for any.
+        pattern, pattern_text: regular expression that a string matches as a whole, and its meaning in words.
         most_entries: largest number of entries of a list.
         group: heading under which the command line's help shows it.
         flags: option names of the command line; empty for ``--name-with-hyphens``.
@@ -60,6 +62,8 @@ class Declaration:
     exclusive_maximum: float | None = None
     multiple_of: int | None = None
     choices: tuple[str, ...] = ()
+    pattern: str = ""
+    pattern_text: str = ""
     most_entries: int | None = None
     group: str = ""
     flags: tuple[str, ...] = ()
@@ -117,16 +121,16 @@ class Parameter:
         """Return the reason why a value of the right type is out of range, or None if it is allowed."""
         rule = self.declaration
         if rule.choices and value not in rule.choices:
-            return f"must be {' or '.join(rule.choices)}, not {value!r}"
+            return f"must be {' or '.join(rule.choices)}, not {_short(repr(value))}"
+        if rule.pattern and not re.fullmatch(rule.pattern, value):
+            return f"must be {rule.pattern_text}, not {_short(repr(value))}"
         if self.is_list:
             if rule.most_entries is not None and len(value) > rule.most_entries:
                 return f"may have {rule.most_entries} entries at most, not {len(value)}"
             return None
         if isinstance(value, int | float) and not isinstance(value, bool):
             broken = self._broken_bound(value)
-            shown = str(value)
-            shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(shown)} digits)"
-            return f"must be {broken}, not {shown}" if broken else None
+            return f"must be {broken}, not {_short(str(value))}" if broken else None
         return None
 
     def schema(self) -> dict[str, Any]:
@@ -139,6 +143,7 @@ class Parameter:
             made = {"type": _SCHEMA_TYPES[self.kind]}
         bounds = {
             "enum": list(rule.choices) or None,
+            "pattern": f"^({rule.pattern})$" if rule.pattern else None,
             "minimum": rule.minimum,
             "maximum": rule.maximum,
             "exclusiveMinimum": rule.exclusive_minimum,
@@ -181,6 +186,10 @@ class Parameter:
         return f"{high} or less" if high else "a finite number"
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+
+
 def _text(bound: float | None) -> str:
     """A bound for a message: 0.25, 1, 2147483647; empty for none."""
     return "" if bound is None else f"{bound:g}" if isinstance(bound, float) else str(bound)
@@ -193,7 +202,14 @@ def parameter(default: Any = MISSING, /, **declaration: Any) -> Any:
         default: the default value; a required parameter has none.
         declaration: attributes of ``Declaration``.
     """
-    return dataclasses.field(default=default, metadata={_METADATA: Declaration(**declaration)})
+    metadata = {_METADATA: Declaration(**declaration)}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _default_of(entry: dataclasses.Field[Any]) -> Any:
+    return entry.default if entry.default_factory is MISSING else entry.default_factory()
 
 
 @cache
@@ -201,7 +217,7 @@ def declared(settings: type) -> Mapping[str, Parameter]:
     """Return the declared parameters of a dataclass by name, in the order of its fields."""
     hints = get_type_hints(settings)
     return {
-        entry.name: Parameter(entry.name, hints[entry.name], entry.default, entry.metadata[_METADATA])
+        entry.name: Parameter(entry.name, hints[entry.name], _default_of(entry), entry.metadata[_METADATA])
         for entry in dataclasses.fields(settings)
         if _METADATA in entry.metadata
     }

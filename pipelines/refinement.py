@@ -1,8 +1,8 @@
 """The loop as a Kubeflow pipeline.
 
-KFP has no loop that carries state, so the iterations are unrolled when the pipeline is built: each lies
-inside the ``If`` of the one before. Whichever iteration is the last, of its own or because the labels stopped
-growing, ends with the one report.
+KFP has no loop that carries state, so the iterations are unrolled when the pipeline is built: each is inside
+the ``If`` of the previous one. The last iteration, either the final one or the one after which the loop stops
+early, ends with the report.
 """
 
 import inspect
@@ -28,14 +28,14 @@ from components.train import train
 from lidloop.autolabel.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 from lidloop.files import write_atomic
 from pipelines.cluster import ClusterSettings
+from pipelines.names import PIPELINE
 from pipelines.parameters import declared
 from pipelines.settings import RunSettings, shard_names
 
-NAME: Final = "lidloop-refinement"
 DESCRIPTION: Final = (
-    "Grows facial-landmark labels by itself: train, predict, keep what is new and sure, train again, up to "
-    "{iterations} times. Every iteration's model is measured on human labels and registered; the best "
-    "becomes the champion. It ends with a report."
+    "Grows facial-landmark labels: train, predict, add confident predictions as labels, train again, up to "
+    "{iterations} times. The model of every iteration is measured on human labels and registered; the best "
+    "becomes the champion. A report is written at the end."
 )
 OWN_PARAMETERS: Final = {
     "shards": "Parts of the pictures that are auto-labelled in parallel, each index/count.",
@@ -79,8 +79,8 @@ class _Defaults:
 
 
 @dataclass
-class _Turn:
-    """What an iteration hands to the next: artifacts of the newest labels, model, evaluation and record."""
+class _Artifacts:
+    """Artifacts that an iteration passes to the next: newest labels, model, evaluation and record."""
 
     labels: Any
     model: Any = None
@@ -88,7 +88,7 @@ class _Turn:
     record: Any = None
 
     def previous(self, name: str) -> dict[str, Any]:
-        """The input ``previous`` of a step, left out in iteration 0."""
+        """Input ``previous`` of a step; empty in iteration 0."""
         artifact = getattr(self, name)
         return {} if artifact is None else {"previous": artifact}
 
@@ -96,28 +96,28 @@ class _Turn:
 def build_pipeline(
     iterations: int = RunSettings.iterations, *, image: str = IMAGE, cluster: ClusterSettings | None = None
 ) -> Any:
-    """Build the pipeline with so many iterations.
+    """Build the pipeline.
 
     Args:
-        iterations: how many there are at most; the loop may stop earlier.
-        image: the container image of all steps, where no cluster says more.
-        cluster: what a cluster gives to the steps.
+        iterations: number of iterations at most; the loop may stop earlier.
+        image: container image of all steps; not used with a cluster.
+        cluster: images, resources, volumes and Secrets of the steps on a cluster.
 
     Returns:
-        A KFP pipeline: what ``@dsl.pipeline`` makes.
+        A KFP pipeline, the result of ``@dsl.pipeline``.
     """
     if iterations < 1:
-        raise ValueError(f"a loop has at least one iteration, not {iterations}")
+        raise ValueError(f"a pipeline needs at least one iteration, not {iterations}")
 
     defaults = _Defaults.of(cluster)
     if cluster is not None:
-        # Not above: kfp-kubernetes brings the client for clusters, which a local run does without.
-        from pipelines.cluster_tasks import config, settle
+        # Not at module level: kfp-kubernetes imports the cluster client, which a local run does not need.
+        from pipelines.cluster_tasks import apply_settings, config
 
     def task(component: Any, **inputs: Any) -> Any:
         made = component(**inputs)
         if cluster is not None:
-            settle(made, component.name.replace("-", "_"), cluster)
+            apply_settings(made, component.name.replace("-", "_"), cluster)
         elif image != IMAGE:
             made.set_container_image(image)
         return made
@@ -149,7 +149,7 @@ def build_pipeline(
         sources_fingerprint: str = "",
         truth: str = "",
     ) -> None:
-        # On a cluster each shard is a pod of its own, with GPUs of its own.
+        # On a cluster each shard has a pod of its own with its own GPU.
         label_device = device if cluster is None else "0" if cluster.label_gpus else "cpu"
         given = {name: value for name, value in locals().items() if isinstance(value, PipelineChannel)}
         convert_task = task(
@@ -163,12 +163,12 @@ def build_pipeline(
         )
         dataset, gold = convert_task.outputs["dataset"], convert_task.outputs["labels"]
 
-        def iterate(k: int, turn: _Turn) -> None:
+        def iterate(k: int, before: _Artifacts) -> None:
             train_task = task(
                 train,
                 iteration=k,
                 dataset=dataset,
-                labels=turn.labels,
+                labels=before.labels,
                 base_weights=base_weights,
                 epochs=epochs,
                 imgsz=imgsz,
@@ -179,7 +179,7 @@ def build_pipeline(
                 seed=seed,
                 ignore_unlabelled=ignore_unlabelled,
                 checkpoints=checkpoints,
-                **turn.previous("model"),
+                **before.previous("model"),
             )
             model = train_task.outputs["model"]
             with dsl.ParallelFor(shards, name=f"shards-{k}") as shard:
@@ -188,14 +188,14 @@ def build_pipeline(
                 )
 
             def predictions() -> Any:
-                # KFP changes a Collected when it compiles the first task that takes it: each needs its own.
+                # KFP modifies a Collected when it compiles a task that takes it: each task needs its own.
                 return dsl.Collected(shard_task.outputs["predictions"])
 
             filter_task = task(
                 nms_filter,
                 iteration=k,
                 dataset=dataset,
-                labels=turn.labels,
+                labels=before.labels,
                 predictions=predictions(),
                 conf=conf,
                 iou=iou,
@@ -208,26 +208,26 @@ def build_pipeline(
                 iteration=k,
                 dataset=dataset,
                 gold=gold,
-                labels=turn.labels,
+                labels=before.labels,
                 grown=grown,
                 predictions=predictions(),
                 min_growth=min_growth,
                 max_loss=max_loss,
-                **turn.previous("evaluation"),
+                **before.previous("evaluation"),
             )
             evaluation = evaluate_task.outputs["evaluation"]
             register_task = task(
                 register,
                 iteration=k,
                 dataset=dataset,
-                labels=turn.labels,
+                labels=before.labels,
                 model=model,
                 predictions=predictions(),
                 grown=grown,
                 evaluation=evaluation,
                 registry=registry,
                 run=run,
-                **turn.previous("record"),
+                **before.previous("record"),
             )
             promote_task = task(
                 promote,
@@ -266,18 +266,18 @@ def build_pipeline(
             if k + 1 == iterations:
                 end("")
                 return
-            # The local runner looks a condition's value up under this name only.
+            # The local runner finds a condition's value only under this name.
             go_on = evaluate_task.outputs["Output"]
             with dsl.If(go_on == True, name=f"iteration-{k + 1}"):  # noqa: E712 - a KFP expression
-                iterate(k + 1, _Turn(grown, model, evaluation, record))
+                iterate(k + 1, _Artifacts(grown, model, evaluation, record))
             with dsl.Else(name=f"stop-after-{k}"):
                 end(evaluate_task.outputs["reason"])
 
-        iterate(0, _Turn(labels=gold))
+        iterate(0, _Artifacts(labels=gold))
 
     refinement.__doc__ = _docstring(inspect.signature(refinement))
     decorate = dsl.pipeline(
-        name=NAME,
+        name=PIPELINE,
         description=DESCRIPTION.format(iterations=iterations),
         pipeline_config=None if cluster is None else config(cluster),
     )
@@ -291,7 +291,7 @@ def compile_pipeline(
     image: str = IMAGE,
     cluster: ClusterSettings | None = None,
 ) -> None:
-    """Write the pipeline as the YAML that KFP takes; arguments as of ``build_pipeline``."""
+    """Write the pipeline as a YAML file for KFP; arguments as of ``build_pipeline``."""
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(build_pipeline(iterations, image=image, cluster=cluster), str(compiled))
@@ -311,8 +311,8 @@ def parameter_texts() -> dict[str, str]:
 
 
 def _as_json(given: Mapping[str, Any], iterations: int) -> str:
-    """A JSON text of the pipeline's parameters, which KFP fills in when it runs."""
-    hidden = (
+    """JSON of the pipeline's parameters with placeholders that KFP replaces at run time."""
+    left_out = (
         "sources",
         "sources_fingerprint",
         "checkpoints",
@@ -324,7 +324,7 @@ def _as_json(given: Mapping[str, Any], iterations: int) -> str:
     )
     rows = {"iterations": str(iterations)}
     for name, channel in given.items():
-        if name not in hidden:
+        if name not in left_out:
             text = f"{channel}"
             rows[name] = f'"{text}"' if channel.channel_type == "String" else text
     return "{" + ", ".join(f'"{name}": {value}' for name, value in rows.items()) + "}"

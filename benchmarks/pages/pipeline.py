@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from benchmarks.pages.markdown import table
-from pipelines.cluster import Toleration, describe
+from pipelines.cluster import Toleration
+from pipelines.cluster_file import describe
 from pipelines.kfp_import import import_kfp
 
 

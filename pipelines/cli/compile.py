@@ -10,7 +10,7 @@ import typer
 from lidloop.errors import LidloopError, doing
 from lidloop.files import refuse_foreign_file
 from pipelines.cli.options import option
-from pipelines.cluster import example, read_cluster
+from pipelines.cluster_file import example, read_cluster
 from pipelines.kfp_import import import_kfp
 from pipelines.settings import RunSettings
 

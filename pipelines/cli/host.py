@@ -27,8 +27,6 @@ from pipelines.cli.host_options import (
     resolve,
 )
 from pipelines.cli.host_requests import (
-    EXPERIMENT,
-    PIPELINE,
     Cluster,
     DryRun,
     Iterations,
@@ -40,10 +38,12 @@ from pipelines.cli.host_requests import (
     print_request,
     read_parameters,
 )
+from pipelines.names import EXPERIMENT, PIPELINE
 from pipelines.settings import RunSettings
 
 if TYPE_CHECKING:
-    from pipelines.kubeflow.host import KubeflowHost, Run
+    from pipelines.kubeflow.host import KubeflowHost
+    from pipelines.kubeflow.runs import Run
 
 EVERY = 15.0
 """Seconds between two looks at a run that is waited for."""
@@ -204,7 +204,8 @@ def upload(
 
 def _wait(kfp: KubeflowHost, id: str, *, quiet: bool) -> Run:
     """Wait for the end of a run; a host that fails for a while is asked again."""
-    from pipelines.kubeflow.host import ENDED, HostError, RunUnknown
+    from pipelines.kubeflow.errors import HostError, RunUnknown
+    from pipelines.kubeflow.runs import ENDED
 
     seen: set[tuple[str, str]] = set()
     failures = 0

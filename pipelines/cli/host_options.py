@@ -18,7 +18,8 @@ from lidloop.errors import LidloopError
 from pipelines.local.view import duration
 
 if TYPE_CHECKING:
-    from pipelines.kubeflow.host import KubeflowHost, Run
+    from pipelines.kubeflow.host import KubeflowHost
+    from pipelines.kubeflow.runs import Run
 
 _HOST = "Host"
 
@@ -101,7 +102,7 @@ def resolve(host: KubeflowHost, run: str, experiment: str) -> str:
     Raises:
         RunUnknown: where there is none.
     """
-    from pipelines.kubeflow.host import RunUnknown
+    from pipelines.kubeflow.errors import RunUnknown
 
     try:
         return host.run(run).id

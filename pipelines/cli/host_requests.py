@@ -15,14 +15,12 @@ from lidloop.data.sources import fingerprint, parse_source
 from lidloop.errors import LidloopError, StoreError
 from lidloop.storage.files import is_stored
 from pipelines.cli.options import option
+from pipelines.names import PIPELINE
 from pipelines.parameters import declared, from_json, type_problems
 from pipelines.settings import RemoteSettings, RunSettings, SettingsError, shard_names
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.host import KubeflowHost
-
-EXPERIMENT = "lidloop"
-PIPELINE = "lidloop-refinement"
 
 Pipeline = Annotated[
     str,

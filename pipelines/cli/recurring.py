@@ -23,8 +23,6 @@ from pipelines.cli.host_options import (
     open_host,
 )
 from pipelines.cli.host_requests import (
-    EXPERIMENT,
-    PIPELINE,
     Cluster,
     DryRun,
     Iterations,
@@ -35,6 +33,7 @@ from pipelines.cli.host_requests import (
     print_request,
     read_parameters,
 )
+from pipelines.names import EXPERIMENT, PIPELINE
 from pipelines.settings import RunSettings
 
 recurring_app = typer.Typer(

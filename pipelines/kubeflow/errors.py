@@ -1,4 +1,4 @@
-"""What may go wrong with a Kubeflow Pipelines host, in words: out of reach, not let in, not there."""
+"""Errors of a Kubeflow Pipelines host, and the translation of the client's errors into them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from lidloop.errors import LidloopError
 
 
 class HostError(LidloopError):
-    """A Kubeflow Pipelines host that cannot be reached or used, or that refused."""
+    """The host cannot be reached or used, or refused a request."""
 
 
 class RunUnknown(HostError):
-    """A run that the host does not know."""
+    """The host has no such run."""
 
 
 class RunExists(HostError):
-    """A run of that name is there already. ``id`` is its id."""
+    """A run of that name exists already; ``id`` is its id."""
 
     def __init__(self, run: str, id: str) -> None:
-        super().__init__(f"there is a run {run!r} already, {id}; give another --run")
+        super().__init__(f"a run {run!r} exists already ({id}); give another --run")
         self.id = id
 
 
 class PipelineUnknown(HostError):
-    """A pipeline that the host does not have."""
+    """The host has no such pipeline."""
 
     def __init__(self, name: Any, host: str) -> None:
         super().__init__(
@@ -36,13 +36,13 @@ class PipelineUnknown(HostError):
 
 
 def explain(error: Exception, *, what: str, host: str, unknown: type[HostError] = HostError) -> HostError:
-    """An error of the client as one that a person can act on.
+    """Return an error of the client as a HostError that names the cause and what to do.
 
     Args:
-        error: what ``kfp_server_api`` or ``urllib3`` raised.
-        what: what was asked for.
+        error: raised by ``kfp_server_api`` or ``urllib3``.
+        what: the requested object, for the message.
         host: address of the host.
-        unknown: class of the error where the host knows of no such thing.
+        unknown: class of the error for status 404.
     """
     if isinstance(error, HostError):
         return error
@@ -52,17 +52,17 @@ def explain(error: Exception, *, what: str, host: str, unknown: type[HostError] 
     said = _said(error)
     if status in (301, 302, 303, 307, 308, 401):
         return HostError(
-            f"{host} does not know who asks ({status}): give --token-file, or --cookies-file for a host "
-            f"behind a log-in page; either may have run out{said}"
+            f"{host} rejects the credentials ({status}): give --token-file, or --cookies-file for a host "
+            f"behind a log-in page; an expired one must be renewed{said}"
         )
     if status == 403:
-        return HostError(f"{host} does not let this caller have {what} (403){said}")
+        return HostError(f"{host} does not permit this user to access {what} (403){said}")
     if status == 404:
         return unknown(f"{host} has no {what} (404){said}; is the address that of Kubeflow Pipelines?")
     if status == 409:
-        return HostError(f"{host}: {what} is there already (409){said}")
+        return HostError(f"{host}: {what} exists already (409){said}")
     if status >= 500:
-        return HostError(f"{host} failed when asked for {what} ({status}){said}; try again later")
+        return HostError(f"{host} failed on a request for {what} ({status}){said}; try again later")
     return HostError(f"{host} refused {what} ({status}){said}")
 
 
@@ -72,14 +72,14 @@ def _unreachable(error: Exception, host: str) -> str:
     if isinstance(reason, urllib3.exceptions.SSLError) or "SSL" in text:
         return f"{host}: the TLS certificate is not trusted ({text}); give its CA with --ca-file"
     if isinstance(error, ValueError):
-        return f"{host} answers, but not as Kubeflow Pipelines does: {text[:200]}"
+        return f"{host} is not Kubeflow Pipelines: {text[:200]}"
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
         text = text.rpartition(": ")[2]
     return f"{host} cannot be reached: {text[:300]}"
 
 
 def _said(error: Any) -> str:
-    """The host's own message, shortened."""
+    """Message of the host, shortened."""
     body = getattr(error, "body", None) or ""
     if isinstance(body, bytes):
         body = body.decode(errors="replace")

@@ -1,7 +1,7 @@
-"""A Kubeflow Pipelines host: send it the loop, ask after its runs, read their logs, start them by the clock.
+"""Client of a Kubeflow Pipelines host: upload pipelines; start, list, stop and schedule runs; read logs.
 
-It speaks v2beta1 through the client that KFP generates from its API (``kfp_server_api``). ``kfp.Client``, the
-one around it, writes to the home directory, prints, and waits half a minute for a host that is not there.
+It uses the API v2beta1 through the client that KFP generates (``kfp_server_api``). ``kfp.Client`` is not
+used: it writes to the home directory, prints, and waits half a minute for an unreachable host.
 
 Example:
     >>> host = KubeflowHost.from_settings("https://kfp.example", token_file="/run/token")  # doctest: +SKIP
@@ -25,27 +25,8 @@ from components.run_id import RUN_ID
 from pipelines.kubeflow.access import Client, configure, secret
 from pipelines.kubeflow.errors import HostError, PipelineUnknown, RunExists, RunUnknown, explain
 from pipelines.kubeflow.pipeline_file import check, definitions, read_pipeline
-from pipelines.kubeflow.runs import ENDED, Run, Schedule, Task, read_run, read_schedule, unnumbered
-
-__all__ = [
-    "ENDED",
-    "EXPERIMENT",
-    "PIPELINE",
-    "HostError",
-    "KubeflowHost",
-    "PipelineUnknown",
-    "Run",
-    "RunExists",
-    "RunUnknown",
-    "Schedule",
-    "Task",
-    "read_pipeline",
-]
-
-PIPELINE: Final = "lidloop-refinement"
-"""Name under which the loop is uploaded to a host."""
-
-EXPERIMENT: Final = "lidloop"
+from pipelines.kubeflow.runs import Run, Schedule, read_run, read_schedule, unnumbered
+from pipelines.names import EXPERIMENT, PIPELINE
 
 _TIMEOUT: Final = (5, 60)  # seconds to connect, to wait for bytes
 _PAGE: Final = 100
@@ -54,10 +35,10 @@ _T = TypeVar("_T")
 
 
 class KubeflowHost:
-    """One host, and the pipeline that is started there.
+    """One host, and the pipeline that it starts.
 
-    Every method raises HostError, a LidloopError, where the host is out of reach, does not let the caller in,
-    or refuses; the message says which and what to do.
+    Every method raises HostError, a LidloopError, if the host cannot be reached, rejects the credentials or
+    refuses the request; the message names the cause and what to do.
     """
 
     def __init__(
@@ -70,7 +51,7 @@ class KubeflowHost:
         ui: str = "",
         service_account: str = "",
     ) -> None:
-        """Use ``from_settings``. Nothing is asked of the host yet."""
+        """Use ``from_settings``. Nothing is sent yet."""
         self.host = str(configuration.host)
         self.pipeline, self.namespace, self.service_account = pipeline, namespace, service_account
         self._ui = (ui or self.host).rstrip("/")
@@ -94,21 +75,21 @@ class KubeflowHost:
         ui: str = "",
         service_account: str = "",
     ) -> KubeflowHost:
-        """Describe a host.
+        """Configure a host; nothing is sent yet.
 
         Args:
             host: ``https://HOST[/PATH]``; empty takes ``KF_PIPELINES_ENDPOINT``.
-            pipeline: what is started: a compiled file, or the name of a pipeline that is uploaded there.
-            token_file: bearer token, read again for every request. By default the token that Kubernetes
-                projects for KFP's audience, where there is one (``pipelines.kubeflow.host.access``).
-            cookies_file: a ``Cookie`` header's text, for a host behind a log-in page.
+            pipeline: the pipeline to start: a compiled file, or the name of an uploaded pipeline.
+            token_file: file of a bearer token, read again for every request; default: the token that
+                Kubernetes mounts for KFP, if there is one (``pipelines.kubeflow.access``).
+            cookies_file: file with a ``Cookie`` header, for a host behind a log-in page.
             ca_file: CA certificates to trust, PEM; empty for the public ones.
-            namespace: profile of the caller on a host for many; empty on one that knows no profiles.
-            ui: address for links, where people reach the host by another one.
+            namespace: profile of the user on a multi-user host; empty on others.
+            ui: address of the user interface for links, if it differs from the host's.
             service_account: service account of the steps; empty for the host's default.
 
         Raises:
-            HostError: for an address or file that cannot be used. No message repeats a token or cookie.
+            HostError: for an invalid address or an unreadable file. No message repeats a token or cookie.
         """
         return cls(
             configure(host, token_file=token_file, ca_file=ca_file),
@@ -123,17 +104,16 @@ class KubeflowHost:
         """Start a run and return its id.
 
         Args:
-            parameters: of the pipeline, by name; those left out keep the pipeline's defaults. ``run``, and
-                ``sources_fingerprint`` where it is left out, become the run's name, so that nothing of
-                another run is taken for this one's.
-            run: name of the run on the host and in the registry; another for every run.
-            experiment: where the host shows it; made where there is none.
+            parameters: the pipeline's parameters by name; others keep their defaults. ``run`` is set to the
+                run's name, and so is a missing ``sources_fingerprint``, so that KFP's cache takes no
+                results of another run.
+            run: name of the run on the host and in the registry, different for every run.
+            experiment: experiment of the run; created if it does not exist.
 
         Raises:
-            RunExists: where the experiment holds a run of that name; it is not started again, its id is
-                the error's ``id``.
-            PipelineUnknown: where the host has no such pipeline.
-            HostError: for a parameter that the pipeline does not have, or one it needs and was not given.
+            RunExists: if the experiment has a run of that name; ``id`` of the error is its id.
+            PipelineUnknown: if the host has no such pipeline.
+            HostError: for an unknown or missing parameter.
         """
         body = self.body(parameters, run=run)
         place = self._experiment(experiment)
@@ -144,58 +124,58 @@ class KubeflowHost:
         return str(self._ask("a run", self._runs.run_service_create_run, run=body).run_id)
 
     def find(self, run: str, *, experiment: str = EXPERIMENT) -> str | None:
-        """The id of the newest run of that name in the experiment; None where there is none."""
+        """Return the id of the newest run of that name in the experiment; None if there is none."""
         place = self._experiment(experiment, create=False)
         if place is None:
             return None
         answer = self._ask(
-            "its runs", self._runs.run_service_list_runs, filter=_named(run), page_size=1,
+            "runs", self._runs.run_service_list_runs, filter=_named(run), page_size=1,
             sort_by="created_at desc", experiment_id=place,
         )  # fmt: skip
         return str(answer.runs[0].run_id) if answer.runs else None
 
     def state(self, id: str) -> str:
-        """PENDING, RUNNING, SUCCEEDED, FAILED, CANCELING, CANCELED, PAUSED or SKIPPED.
+        """Return PENDING, RUNNING, SUCCEEDED, FAILED, CANCELING, CANCELED, PAUSED or SKIPPED.
 
         Raises:
-            RunUnknown: where the host has no such run.
+            RunUnknown: if the host has no such run.
         """
         return self.run(id).state
 
     def link(self, id: str) -> str:
-        """Where people look at a run."""
+        """Return the address of a run in the user interface."""
         return f"{self._ui}/#/runs/details/{quote(id, safe='')}"
 
     def run(self, id: str) -> Run:
-        """A run with its tasks, in the order in which they began.
+        """Return a run with its tasks, in order of their start.
 
         Raises:
-            RunUnknown: where the host has no such run.
+            RunUnknown: if the host has no such run.
         """
         answer = self._ask(f"run {id}", self._runs.run_service_get_run, run_id=id, unknown=RunUnknown)
         return read_run(answer, self.link(id))
 
     def runs(self, *, experiment: str = EXPERIMENT, limit: int = 20) -> list[Run]:
-        """The newest runs of an experiment, without their tasks."""
+        """Return the newest runs of an experiment, without their tasks."""
         place = self._experiment(experiment, create=False)
         if place is None:
             return []
         answer = self._ask(
-            "its runs", self._runs.run_service_list_runs, experiment_id=place, page_size=min(limit, _PAGE),
+            "runs", self._runs.run_service_list_runs, experiment_id=place, page_size=min(limit, _PAGE),
             sort_by="created_at desc",
         )  # fmt: skip
         return [read_run(run, self.link(run.run_id)) for run in answer.runs or []]
 
     def logs(self, id: str, *, step: str = "") -> Iterator[tuple[str, str]]:
-        """What the steps of a run have logged so far, as ``(task, line)`` in the order in which they began.
+        """Yield the log lines of a run's steps as ``(task, line)``, in order of their start.
 
         Args:
-            id: of the run.
-            step: tasks of this name only, with their number or without: ``train`` or ``train-2``.
+            id: id of the run.
+            step: only tasks of this name, with or without number: ``train`` or ``train-2``.
 
         Raises:
-            RunUnknown: where the host has no such run.
-            HostError: where a pod's log is gone; the link shows what the host has kept.
+            RunUnknown: if the host has no such run.
+            HostError: if a pod's log is deleted; the link shows the logs that the host has archived.
         """
         for task in self.run(id).tasks:
             if (
@@ -207,7 +187,7 @@ class KubeflowHost:
                     yield task.name, line
 
     def stop(self, id: str) -> None:
-        """Ask the host to end a run."""
+        """Request the end of a run."""
         self._ask(f"run {id}", self._runs.run_service_terminate_run, run_id=id, unknown=RunUnknown)
 
     def schedule(
@@ -219,22 +199,22 @@ class KubeflowHost:
         experiment: str = EXPERIMENT,
         enabled: bool = True,
     ) -> str:
-        """Start a run again and again by the clock, one at a time, and return the schedule's id.
+        """Start runs on a schedule, one at a time, and return the schedule's id.
 
         Args:
-            cron: six fields as KFP takes them, the first are seconds: ``0 0 3 * * 1``, Mondays at three. Five
-                fields get the second 0. The host's time, which is UTC unless it was set up otherwise.
-            parameters: as of ``submit``. Each run is known in the registry by its id on the host.
-            name: of the schedule.
-            experiment: where its runs appear.
-            enabled: whether it begins at once.
+            cron: six fields as in KFP, the first is the second: ``0 0 3 * * 1`` is Mondays at three. Five
+                fields get the second 0. The time zone is the host's, UTC by default.
+            parameters: as of ``submit``. The name of each run in the registry is its id on the host.
+            name: name of the schedule.
+            experiment: experiment of its runs.
+            enabled: False to create it disabled.
 
         Raises:
-            HostError: also where a schedule of that name is there, or a pipeline that was not compiled for a
-                cluster, whose steps need a name.
+            HostError: also if a schedule of that name exists, or the pipeline was not compiled for a cluster,
+                so that its steps do not know the run's id.
         """
         if any(there.name == name for there in self.schedules(experiment=experiment)):
-            raise HostError(f"there is a schedule {name!r} already; delete it or give another name")
+            raise HostError(f"a schedule {name!r} exists already; delete it or give another name")
         body = self.body(parameters, run="")
         recurring = api.V2beta1RecurringRun(
             display_name=name,
@@ -252,28 +232,28 @@ class KubeflowHost:
         return str(self._ask("a schedule", create, recurring_run=recurring).recurring_run_id)
 
     def schedules(self, *, experiment: str = EXPERIMENT) -> list[Schedule]:
-        """The recurring runs of an experiment."""
+        """Return the schedules of an experiment."""
         place = self._experiment(experiment, create=False)
         if place is None:
             return []
         answer = self._ask(
-            "its schedules", self._recurring.recurring_run_service_list_recurring_runs,
+            "schedules", self._recurring.recurring_run_service_list_recurring_runs,
             experiment_id=place, page_size=_PAGE,
         )  # fmt: skip
         return [read_schedule(entry) for entry in answer.recurring_runs or []]
 
     def delete_schedule(self, id: str) -> None:
-        """Start no more runs by it; those that it started stay."""
+        """Delete a schedule; the runs that it started stay."""
         delete = self._recurring.recurring_run_service_delete_recurring_run
         self._ask(f"schedule {id}", delete, recurring_run_id=id)
 
     def upload(self, path: Path, *, version: str, description: str = "") -> str:
-        """Upload a compiled file as the newest version of ``pipeline``, and return the version's id.
+        """Upload a compiled file as the newest version of the pipeline, and return the version's id.
 
         Args:
             path: a compiled file.
-            version: name of the version; another for every one.
-            description: what people read beside it.
+            version: unique name of the version.
+            description: text for the user interface.
         """
         read_pipeline(path)
         there = self._found()
@@ -290,9 +270,9 @@ class KubeflowHost:
         return str(answer.pipeline_version_id)
 
     def body(self, parameters: Mapping[str, Any], *, run: str) -> api.V2beta1Run:
-        """What ``submit`` sends, without the experiment: parameters checked against the pipeline.
+        """Return the request of ``submit`` without the experiment; parameters are checked.
 
-        A run of a file asks nothing of the host.
+        For a pipeline file nothing is requested from the host.
         """
         spec, reference = self._pipeline()
         given = {**parameters, "run": run}
@@ -300,7 +280,7 @@ class KubeflowHost:
         check(given, definitions(spec))
         if not run and spec and RUN_ID not in json.dumps(spec):
             raise HostError(
-                "the run has no name, and its steps would not know its id: compile it with --cluster"
+                "the run has no name, and its steps would not know its id: compile with --cluster"
             )
         return api.V2beta1Run(
             display_name=run or None,
@@ -311,17 +291,16 @@ class KubeflowHost:
         )
 
     def describe(self, parameters: Mapping[str, Any], *, run: str) -> dict[str, Any]:
-        """What ``submit`` sends, as plain values; nothing is sent."""
+        """Return the request of ``submit`` as plain values; nothing is sent."""
         content: dict[str, Any] = self._client.sanitize_for_serialization(self.body(parameters, run=run))
         return content
 
     def definitions(self) -> dict[str, dict[str, Any]]:
-        """The pipeline's parameters by name, as ``pipelines.kubeflow.host.pipeline_file.definitions``
-        gives them."""
+        """Return the pipeline's parameters by name, as ``pipeline_file.definitions`` does."""
         return definitions(self._pipeline()[0])
 
     def _pipeline(self) -> tuple[dict[str, Any], api.V2beta1PipelineVersionReference | None]:
-        """The specification that is started, and where the host has it."""
+        """The pipeline's specification, and its reference on the host if it is uploaded."""
         if isinstance(self.pipeline, Path) or str(self.pipeline).endswith((".yaml", ".yml")):
             return read_pipeline(Path(self.pipeline)), None
         pipeline = self._found()
@@ -340,14 +319,14 @@ class KubeflowHost:
         return version.pipeline_spec or {}, reference
 
     def _found(self) -> str | None:
-        """The id of the uploaded pipeline."""
+        """Id of the uploaded pipeline; None if it is not there."""
         find = self._pipelines.pipeline_service_list_pipelines
-        found = self._ask("its pipelines", find, filter=_named(self.pipeline), page_size=1, **self._space())
+        found = self._ask("pipelines", find, filter=_named(self.pipeline), page_size=1, **self._space())
         return str(found.pipelines[0].pipeline_id) if found.pipelines else None
 
     def _experiment(self, name: str, *, create: bool = True) -> str | None:
         listing = self._experiments.experiment_service_list_experiments
-        found = self._ask("its experiments", listing, filter=_named(name), page_size=1, **self._space())
+        found = self._ask("experiments", listing, filter=_named(name), page_size=1, **self._space())
         if found.experiments:
             return str(found.experiments[0].experiment_id)
         if not create:
@@ -394,6 +373,6 @@ def _six_fields(cron: str) -> str:
         fields = ["0", *fields]
     if len(fields) != 6:
         raise HostError(
-            f"{cron!r} has {len(fields)} fields; a schedule has six: second minute hour day month weekday"
+            f"{cron!r} has {len(fields)} fields; a schedule needs six: second minute hour day month weekday"
         )
     return " ".join(fields)

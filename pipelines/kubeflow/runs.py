@@ -1,4 +1,4 @@
-"""What a Kubeflow Pipelines host tells of runs and schedules, as plain values."""
+"""Runs, tasks and schedules of a Kubeflow Pipelines host as plain values."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any, Final
 import kfp_server_api as api
 
 ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
-"""States of a run that it does not leave by itself. The others are PENDING, RUNNING, CANCELING and PAUSED."""
+"""Final states of a run. The others are PENDING, RUNNING, CANCELING and PAUSED."""
 
-_EXECUTOR: Final = re.compile(r"executor(\(\d+\))?")  # what KFP calls the nodes of a step's own container
+_EXECUTOR: Final = re.compile(r"executor(\(\d+\))?")  # KFP's name of the nodes of a step's own container
 
 
 @dataclass(frozen=True)
 class Task:
-    """One try of one step of a run. A step that KFP took from its cache is SKIPPED.
+    """One attempt of one step of a run. A step that KFP took from its cache is SKIPPED.
 
     Attributes:
-        name: of the task in the pipeline, such as ``train`` or ``train-2``.
-        state: as of a run.
-        pod: name of the pod it runs in; empty where none is known.
-        error: why it failed, in the host's words; empty where it did not.
+        name: name of the task in the pipeline, such as ``train`` or ``train-2``.
+        state: a state as of a run.
+        pod: name of its pod; empty if unknown.
+        error: message of the host if it failed; else empty.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Run:
-    """A run on a host. Its tasks are there when it was asked for by its id."""
+    """A run on a host. It has its tasks if it was requested by its id."""
 
     id: str
     name: str
@@ -51,7 +51,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A recurring run on a host. ``cron`` has six fields, the first are seconds."""
+    """A recurring run on a host. ``cron`` has six fields; the first is the second."""
 
     id: str
     name: str
@@ -60,7 +60,7 @@ class Schedule:
 
 
 def read_run(run: api.V2beta1Run, link: str) -> Run:
-    """A run as the host describes it."""
+    """Convert the host's description of a run."""
     details = run.run_details.task_details if run.run_details else None
     return Run(
         id=run.run_id,
@@ -75,7 +75,7 @@ def read_run(run: api.V2beta1Run, link: str) -> Run:
 
 
 def read_schedule(recurring: api.V2beta1RecurringRun) -> Schedule:
-    """A recurring run as the host describes it."""
+    """Convert the host's description of a recurring run."""
     clock = recurring.trigger.cron_schedule if recurring.trigger else None
     return Schedule(
         id=recurring.recurring_run_id,
@@ -86,17 +86,17 @@ def read_schedule(recurring: api.V2beta1RecurringRun) -> Schedule:
 
 
 def unnumbered(task: str) -> str:
-    """A task's name without the number that KFP adds to the second of its kind."""
+    """Return a task's name without the number that KFP adds to the second task of a component."""
     head, _, tail = task.rpartition("-")
     return head if head and tail.isdigit() else task
 
 
 def _tasks(details: Sequence[api.V2beta1PipelineTaskDetail]) -> Iterator[Task]:
-    """The steps and each of their tries, in the order in which they began, without what KFP puts around them.
+    """The attempts of the steps in order of their start, without KFP's own nodes.
 
-    A step ``train`` is a group of that name around a pod ``executor``; one that may be tried again has a node
-    ``executor`` between them, and pods ``executor(0)``, ``executor(1)``. Nodes tell what is below them, or
-    comes after, by Argo's name of a node, of which a pod's name has the last part only.
+    A step ``train`` is a group of that name around a pod ``executor``. With retries there is a node
+    ``executor`` between them, and pods ``executor(0)``, ``executor(1)``. Nodes name their children by Argo's
+    node name; a pod's name contains only the last part of it.
     """
     nodes = {_key(detail.pod_name): detail for detail in details if detail.pod_name}
     above: dict[int, api.V2beta1PipelineTaskDetail] = {}
@@ -110,7 +110,7 @@ def _tasks(details: Sequence[api.V2beta1PipelineTaskDetail]) -> Iterator[Task]:
                     tried.add(id(detail))
 
     def owner(detail: api.V2beta1PipelineTaskDetail) -> str:
-        for _ in range(3):  # a pod, a node that tries again, the group
+        for _ in range(3):  # pod, retry node, group
             if not _EXECUTOR.fullmatch(detail.display_name) or id(detail) not in above:
                 break
             detail = above[id(detail)]
@@ -129,7 +129,7 @@ def _tasks(details: Sequence[api.V2beta1PipelineTaskDetail]) -> Iterator[Task]:
 
 
 def _key(name: str) -> str:
-    """The part that a node's and its pod's name share: a number of the node's own."""
+    """The number at the end, which the names of a node and of its pod share."""
     return name.rpartition("-")[2]
 
 
@@ -138,5 +138,5 @@ def _said(error: Any) -> str:
 
 
 def _time(value: datetime | None) -> datetime | None:
-    """The host writes the year 1970 where there is no time."""
+    """A time; None for the year 1970, which the host writes for no time."""
     return None if value is None or value.year <= 1970 else value

@@ -1,4 +1,4 @@
-"""The runs of a Kubeflow Pipelines host for ``lidloop exporter``: which work, and how the others ended."""
+"""States of the runs on a Kubeflow Pipelines host for ``lidloop exporter``."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from lidloop.exporter.figures import RunRecord, RunsReading
 from pipelines.kubeflow.host import KubeflowHost
 
 STATES: Final = {"SUCCEEDED": "done", "SKIPPED": "done", "FAILED": "failed", "CANCELED": "stopped"}
-"""States of the host in which a run has ended, and what the exporter calls them. In all others it works."""
+"""The host's final states and the exporter's names for them; in all other states a run is running."""
 SETTINGS: Final = ("token_file", "cookies_file", "ca_file", "namespace")
 _NEWEST: Final = 50
 
 
 class KubeflowRuns:
-    """The newest runs of the loop's experiment, for ``lidloop.exporter.places.OPENERS``."""
+    """Reader of the newest runs of the loop's experiment, for ``lidloop.exporter.places.OPENERS``."""
 
     def __init__(self, host: str, environment: Mapping[str, str] = os.environ) -> None:
-        """Describe the host; it is not asked yet.
+        """Configure the host; nothing is sent yet.
 
         Args:
-            host: as ``KubeflowHost.from_settings`` takes it; empty takes ``KF_PIPELINES_ENDPOINT``.
-            environment: names the files and the namespace as for ``lidloop submit``: ``LIDLOOP_KFP_…``.
+            host: as of ``KubeflowHost.from_settings``; empty takes ``KF_PIPELINES_ENDPOINT``.
+            environment: variables ``LIDLOOP_KFP_…`` for files and namespace, as for ``lidloop submit``.
 
         Raises:
-            LidloopError: for an address or file that cannot be used.
+            LidloopError: for an invalid address or an unreadable file.
         """
         given = {name: environment[f"LIDLOOP_KFP_{name.upper()}"] for name in SETTINGS
                  if environment.get(f"LIDLOOP_KFP_{name.upper()}")}  # fmt: skip
         self._host = KubeflowHost.from_settings(host, **given)
 
     def read(self) -> RunsReading:
-        """Ask it now.
+        """Request the runs.
 
         Raises:
-            HostError: where it does not answer.
+            HostError: if the host does not answer.
         """
         runs = self._host.runs(limit=_NEWEST)
         return RunsReading(

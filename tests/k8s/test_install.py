@@ -10,7 +10,8 @@ import typer
 import yaml
 
 from lidloop.web.api_keys import ALERTS, READ, START
-from pipelines.cluster import REGISTRY_NAMES, read_cluster
+from pipelines.cluster import REGISTRY_NAMES
+from pipelines.cluster_file import read_cluster
 from tests.manifests.cli import root
 from tests.manifests.pods import STORAGE_INITIALIZER
 from tests.manifests.render import CHART, ROOT, VALUES, one, template

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.cluster import read_cluster
+from pipelines.cluster_file import read_cluster
 from tests.manifests.hygiene import breaches
 from tests.manifests.network import End, allowed
 from tests.manifests.pods import STORAGE_INITIALIZER, pods

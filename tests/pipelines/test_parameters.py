@@ -42,7 +42,7 @@ KNOWN = declared(Settings)
     [
         ("epochs", 0, "1 or more, not 0"),
         ("epochs", 101, "100 or less, not 101"),
-        ("epochs", 10**400, "(401 digits)"),
+        ("epochs", 10**400, "(401 characters)"),
         ("size", 65, "a multiple of 32, at least 64"),
         ("size", 32, "at least 64"),
         ("size", 160, "at most 128"),

@@ -262,7 +262,7 @@ def test_canary_promote_rollback(place: Place, kserve: KServe, lidloop_: Callabl
     share = 10 if place.has_routes else 0
     done(lidloop_(place))
     said = done(lidloop_(place, "--version", "3", "--canary", str(share)))
-    assert f"Service {NAME}-v3-predictor" in said
+    assert f"{NAME}-v3-predictor" in said
     assert serves(place) == {"uri": "/2", "version": "2", "canary": ("/3", share)}
     entry = place.service()["spec"]["canary"][0]["predictor"]
     assert entry["model"]["runtime"] == NAME

@@ -18,7 +18,8 @@ from lidloop.errors import LidloopError
 from pipelines.cli import host as host_commands
 from pipelines.cli.run import register
 from pipelines.kubeflow import access as kubeflow_access
-from pipelines.kubeflow.host import HostError, KubeflowHost, PipelineUnknown, RunExists, RunUnknown
+from pipelines.kubeflow.errors import HostError, PipelineUnknown, RunExists, RunUnknown
+from pipelines.kubeflow.host import KubeflowHost
 from pipelines.settings import SettingsError
 from tests.servers.buckets import Bucket
 from tests.servers.mock_kfp import MockKfp, running
@@ -31,7 +32,7 @@ SOURCE = ("-s", "yolo:/workspace/faces")
 
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No host, token or profile of whoever runs the tests; a run is looked at without a pause."""
+    """Remove the host, token and profile of the developer's environment; poll runs without a pause."""
     for name in ("KF_PIPELINES_ENDPOINT", "KF_PIPELINES_SA_TOKEN_PATH", "KF_PIPELINES_UI_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(host_commands, "EVERY", 0.01)
@@ -49,7 +50,7 @@ Cli = Callable[..., click.testing.Result]
 
 @pytest.fixture
 def cli(kfp: MockKfp) -> Cli:
-    """Run a command that must end well; an error of ours is raised as it is."""
+    """Return a function that runs a command; its exception is raised."""
     app = typer.Typer(rich_markup_mode="rich")
     register(app)
 
@@ -70,7 +71,7 @@ def submit(cli: Cli, *more: str | Path, run: str = "may") -> dict[str, Any]:
     return answer
 
 
-def test_a_run_is_started_watched_and_read(cli: Cli, kfp: MockKfp) -> None:
+def test_submit_status_and_logs(cli: Cli, kfp: MockKfp) -> None:
     sent = submit(cli, "-p", "epochs=3", "-p", "shards=2", "-p", "base_weights=s3://models/base.pt")
     (run,) = kfp.runs.values()
     assert (run["run_id"], run["display_name"]) == (sent["id"], "may")
@@ -110,7 +111,7 @@ def test_a_run_is_started_watched_and_read(cli: Cli, kfp: MockKfp) -> None:
     assert line == {"task": "convert", "level": "INFO", "text": "9 of 9 pictures"}
 
 
-def test_a_run_of_a_name_is_started_once(cli: Cli, kfp: MockKfp) -> None:
+def test_a_second_run_of_a_name_is_rejected(cli: Cli, kfp: MockKfp) -> None:
     first = submit(cli)
     with pytest.raises(RunExists, match="give another --run") as caught:
         submit(cli)
@@ -121,7 +122,7 @@ def test_a_run_of_a_name_is_started_once(cli: Cli, kfp: MockKfp) -> None:
 
 
 @pytest.mark.parametrize(("state", "code"), [("SUCCEEDED", 0), ("FAILED", 1), ("CANCELED", 1)])
-def test_waiting_ends_with_the_run(cli: Cli, kfp: MockKfp, state: str, code: int) -> None:
+def test_wait_returns_the_final_state_as_exit_status(cli: Cli, kfp: MockKfp, state: str, code: int) -> None:
     id = submit(cli)["id"]
     kfp.go_on(id, state)
     kfp.failing += [200, 500, 503]  # a host that is out of order for a moment is asked again
@@ -129,7 +130,7 @@ def test_waiting_ends_with_the_run(cli: Cli, kfp: MockKfp, state: str, code: int
     assert told["state"] == state
 
 
-def test_the_newest_runs(cli: Cli, kfp: MockKfp) -> None:
+def test_status_lists_the_newest_runs(cli: Cli, kfp: MockKfp) -> None:
     for name in ("a", "b", "c"):
         submit(cli, run=name)
     kfp.go_on(next(iter(kfp.runs)), "SUCCEEDED")
@@ -148,18 +149,18 @@ def test_an_uploaded_pipeline_is_started_by_its_name(cli: Cli, kfp: MockKfp, tmp
     (run,) = kfp.runs.values()
     assert "pipeline_spec" not in run
     assert run["pipeline_version_reference"]["pipeline_version_id"] == newest["id"]
-    with pytest.raises(HostError, match="version 2 is there already"):
+    with pytest.raises(HostError, match="version 2 exists already"):
         cli("upload", file, "--version", "2")
     with pytest.raises(HostError, match="no parameter epoch"):
         cli("submit", *SOURCE, "-p", "epoch=4")
 
 
-def test_a_pipeline_that_the_host_does_not_have(cli: Cli) -> None:
+def test_an_unknown_pipeline_is_reported(cli: Cli) -> None:
     with pytest.raises(PipelineUnknown, match="upload one with `lidloop upload`"):
         cli("submit", *SOURCE)
 
 
-def test_a_pipeline_compiled_for_a_cluster_on_the_spot(cli: Cli, kfp: MockKfp) -> None:
+def test_submit_compiles_for_a_cluster(cli: Cli, kfp: MockKfp) -> None:
     cli("submit", *SOURCE, "--cluster", CLUSTER, "--iterations", "1")
     (run,) = kfp.runs.values()
     executors = run["pipeline_spec"]["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"][
@@ -178,7 +179,7 @@ def test_dry_runs_send_nothing(cli: Cli, kfp: MockKfp) -> None:
     assert "pipeline_spec" not in short["request"]
     whole = json.loads(cli("submit", *common, "--json").stdout)
     assert whole["request"]["pipeline_spec"]["pipelineInfo"]["name"] == "lidloop-refinement"
-    with pytest.raises(HostError, match="compile it with --cluster"):
+    with pytest.raises(HostError, match="compile with --cluster"):
         cli("recurring", "add", "weekly", *common, "--cron", "0 3 * * 1")
     cluster = GOLDEN.with_name("refinement-cluster.yaml")
     cli("recurring", "add", "weekly", *SOURCE, "--pipeline", cluster, "--dry-run", "--cron", "0 3 * * 1")
@@ -211,7 +212,7 @@ def test_parameters_are_checked_before_anything_is_sent(
     assert not kfp.asked
 
 
-def test_schedules(cli: Cli, kfp: MockKfp) -> None:
+def test_schedules_are_added_listed_and_deleted(cli: Cli, kfp: MockKfp) -> None:
     common = (*SOURCE, "--pipeline", GOLDEN.with_name("refinement-cluster.yaml"))
     cli("recurring", "add", "weekly", *common, "--cron", "0 3 * * 1", "-p", "epochs=5")
     (schedule,) = kfp.recurring.values()
@@ -225,7 +226,7 @@ def test_schedules(cli: Cli, kfp: MockKfp) -> None:
     assert "weekly" in cli("recurring", "list").stdout
     with pytest.raises(HostError, match="already"):
         cli("recurring", "add", "weekly", *common, "--cron", "0 3 * * 1")
-    with pytest.raises(HostError, match="a schedule has six"):
+    with pytest.raises(HostError, match="needs six"):
         cli("recurring", "add", "daily", *common, "--cron", "3 o'clock")
     cli("recurring", "delete", "weekly")
     assert not kfp.recurring
@@ -240,7 +241,7 @@ def test_a_token_is_read_anew_for_every_request(cli: Cli, kfp: MockKfp, tmp_path
     host = KubeflowHost.from_settings(kfp.url, token_file=file)
     assert host.runs() == []
     kfp.token = "second"
-    with pytest.raises(HostError, match="does not know who asks") as caught:
+    with pytest.raises(HostError, match="rejects the credentials") as caught:
         host.runs()
     assert "first" not in str(caught.value)
     file.write_text("second")
@@ -248,7 +249,7 @@ def test_a_token_is_read_anew_for_every_request(cli: Cli, kfp: MockKfp, tmp_path
     cli("status", "--token-file", file)
 
 
-def test_a_pod_uses_the_token_that_the_cluster_gives_it(
+def test_a_pod_uses_its_mounted_token(
     cli: Cli, kfp: MockKfp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kfp.token = "projected"
@@ -257,13 +258,13 @@ def test_a_pod_uses_the_token_that_the_cluster_gives_it(
     cli("status")
 
 
-def test_a_host_for_many(cli: Cli, kfp: MockKfp) -> None:
+def test_a_multi_user_host_gets_the_namespace(cli: Cli, kfp: MockKfp) -> None:
     submit(cli, "--namespace", "ward")
     assert [entry["namespace"] for entry in kfp.experiments.values()] == ["ward"]
     assert "may" in cli("status", "--namespace", "ward").stdout
 
 
-def test_a_step_that_came_from_the_cache_has_no_log(cli: Cli, kfp: MockKfp) -> None:
+def test_a_cached_step_has_no_log(cli: Cli, kfp: MockKfp) -> None:
     id = submit(cli)["id"]
     kfp.add_step(id, "convert", "SKIPPED")
     kfp.add_step(id, "train", "FAILED", "RUNNING", log="lidloop [train 0] INFO going on\n")
@@ -277,7 +278,7 @@ def test_a_step_that_came_from_the_cache_has_no_log(cli: Cli, kfp: MockKfp) -> N
     ]  # fmt: skip
 
 
-def test_a_session_s_cookie(cli: Cli, kfp: MockKfp, tmp_path: Path) -> None:
+def test_a_session_cookie_is_sent(cli: Cli, kfp: MockKfp, tmp_path: Path) -> None:
     kfp.cookie = "authservice_session=abc"
     with pytest.raises(HostError, match="--cookies-file"):
         cli("status")
@@ -286,7 +287,7 @@ def test_a_session_s_cookie(cli: Cli, kfp: MockKfp, tmp_path: Path) -> None:
     assert all(not path.startswith("/dex") for _, path in kfp.asked), "a log-in page is not followed"
 
 
-def test_a_private_ca(cli: Cli, tmp_path: Path) -> None:
+def test_a_private_ca_is_trusted_when_given(cli: Cli, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     with running(tls=authority.server()) as kfp:
         with pytest.raises(HostError, match="--ca-file"):
@@ -297,35 +298,35 @@ def test_a_private_ca(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("host", "says"),
     [
-        ("kfp.example.org", "not of the form"),
-        ("ftp://kfp.example.org", "not of the form"),
-        ("https://user:secret@kfp.example.org", "holds a user or password"),
+        ("kfp.example.org", "does not have the form"),
+        ("ftp://kfp.example.org", "does not have the form"),
+        ("https://user:secret@kfp.example.org", "contains a user or password"),
         ("http://127.0.0.1:9", "cannot be reached"),
     ],
 )
-def test_hosts_that_cannot_be_used(cli: Cli, host: str, says: str) -> None:
+def test_invalid_host_addresses_are_rejected(cli: Cli, host: str, says: str) -> None:
     with pytest.raises(HostError, match=says) as caught:
         cli("status", host=host)
     assert "secret" not in str(caught.value)
 
 
-def test_no_host_is_given() -> None:
+def test_a_missing_host_is_reported() -> None:
     with pytest.raises(HostError, match="KF_PIPELINES_ENDPOINT"):
         KubeflowHost.from_settings("")
 
 
 @pytest.mark.parametrize(
     ("status", "says"),
-    [(400, "refused"), (403, "does not let this caller"), (404, "address that of Kubeflow"), (500, "failed")],
+    [(400, "refused"), (403, "does not permit"), (404, "address that of Kubeflow"), (500, "failed")],
 )
-def test_what_a_host_answers_is_said_with_what_to_do(cli: Cli, kfp: MockKfp, status: int, says: str) -> None:
+def test_error_statuses_of_the_host_are_explained(cli: Cli, kfp: MockKfp, status: int, says: str) -> None:
     kfp.failing.append(status)
     with pytest.raises(HostError, match=says) as caught:
         cli("status")
     assert "out of order" in str(caught.value)
 
 
-def test_a_question_is_asked_again_and_a_start_is_not(cli: Cli, kfp: MockKfp) -> None:
+def test_only_reading_requests_are_retried(cli: Cli, kfp: MockKfp) -> None:
     submit(cli, run="first")
     kfp.failing += [503, 503]
     cli("status")
@@ -335,9 +336,7 @@ def test_a_question_is_asked_again_and_a_start_is_not(cli: Cli, kfp: MockKfp) ->
     assert len(starts) == 1
 
 
-def test_a_start_that_fails_is_not_tried_again(
-    cli: Cli, kfp: MockKfp, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_start_is_not_retried(cli: Cli, kfp: MockKfp, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> dict[str, Any]:
         from tests.servers.mock_kfp import Refused
 
@@ -349,13 +348,13 @@ def test_a_start_that_fails_is_not_tried_again(
     assert kfp.asked.count(("POST", "/apis/v2beta1/runs")) == 1
 
 
-def test_a_page_in_place_of_an_answer(cli: Cli, kfp: MockKfp) -> None:
+def test_a_log_in_page_is_recognised(cli: Cli, kfp: MockKfp) -> None:
     kfp.login_page = True
-    with pytest.raises(HostError, match="not as Kubeflow Pipelines does"):
+    with pytest.raises(HostError, match="is not Kubeflow Pipelines"):
         cli("status")
 
 
-def test_a_run_and_a_log_that_are_not_there(cli: Cli, kfp: MockKfp) -> None:
+def test_unknown_runs_and_missing_logs_are_reported(cli: Cli, kfp: MockKfp) -> None:
     with pytest.raises(RunUnknown, match="neither as id nor as name"):
         cli("status", "nothing")
     id = submit(cli)["id"]
@@ -372,7 +371,7 @@ def test_sources_in_a_store_give_the_fingerprint(cli: Cli, kfp: MockKfp, bucket:
     assert given == [fingerprint([source])]
 
 
-def test_a_store_out_of_reach_is_read_anew_by_the_run(
+def test_sources_in_an_unreachable_store_are_always_read(
     cli: Cli, kfp: MockKfp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"):
@@ -385,13 +384,13 @@ def test_a_store_out_of_reach_is_read_anew_by_the_run(
 
 
 @pytest.mark.parametrize("command", ["submit", "status", "logs", "upload", "compile"])
-def test_help_teaches(cli: Cli, command: str) -> None:
+def test_help_has_an_example(cli: Cli, command: str) -> None:
     text = cli(command, "--help").stdout
     assert f"lidloop {command}" in text.replace("Usage: root", "")
     assert "Example" in text
 
 
-def test_compile_prints_a_file_of_settings(cli: Cli, tmp_path: Path) -> None:
+def test_compile_prints_the_cluster_settings(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "cluster.yaml").write_text(cli("compile", "--print-cluster").stdout)
     cli("compile", tmp_path / "loop.yaml", "--cluster", tmp_path / "cluster.yaml", "--iterations", "1")
     with pytest.raises(LidloopError, match="--cluster"):
