@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lidloop.eyes.patch import HEIGHT, WIDTH
+from lidloop.synthetic.geometry import lid_arch
+from lidloop.synthetic.paint import line_mask
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -31,9 +33,7 @@ class Shape:
 
 def _rise(p: float, q: float) -> F64:
     """A lid's arch over ``SHARES``, 0 at both ends, 1 at the peak."""
-    t = np.clip(SHARES, 1e-6, 1 - 1e-6)
-    peak = p / (p + q)
-    out: F64 = (t / peak) ** p * ((1 - t) / (1 - peak)) ** q
+    out = lid_arch(np.clip(SHARES, 1e-6, 1 - 1e-6), p, q)
     out[0] = out[-1] = 0.0
     return out
 
@@ -119,15 +119,7 @@ class Canvas:
         return out
 
 
-def cover(distance: NDArray[np.floating[Any]]) -> F64:
-    """Share of a pixel inside an edge at a signed distance in pixels, positive inside."""
-    out: F64 = np.clip(distance + 0.5, 0.0, 1.0)
-    return out
-
-
 def strokes(canvas: Canvas, lines: F64, width: float, colour: F64, opacity: float) -> None:
     """Strokes (n, k, 2) in patch pixels."""
-    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-    thick = max(round(width), 1)
-    cv2.polylines(mask, list(np.round(lines * 16).astype(np.int32)), False, 255, thick, cv2.LINE_AA, 4)
+    mask = line_mask(lines, (HEIGHT, WIDTH), width)
     canvas.lay(colour, mask.astype(np.float32) / 255 * opacity * min(width, 1.0))

@@ -15,11 +15,11 @@ from lidloop.eyes_training.canvas import (
     ROWS,
     SHARES,
     Canvas,
-    cover,
     noise,
     random_colour,
     strokes,
 )
+from lidloop.synthetic.paint import coverage, edge_distance, superellipse
 
 
 def paint_skin(canvas: Canvas) -> None:
@@ -96,14 +96,12 @@ def paint_globe(canvas: Canvas) -> None:
     step = shape.length / 256
 
     def distance(height: NDArray[np.floating[Any]], curve: F64) -> F64:
-        slope = canvas.at(np.gradient(curve, step))
-        out: F64 = height * canvas.zoom / np.sqrt(1 + np.minimum(slope**2, 25))
-        return out
+        return edge_distance(height * canvas.zoom, canvas.at(np.gradient(curve, step)))
 
     below = distance(canvas.b - upper, shape.upper)
     above = distance(lower - canvas.b, shape.lower)
     sides = np.minimum(canvas.a, shape.length - canvas.a) * canvas.zoom
-    opening = cover(below) * cover(above) * cover(sides)
+    opening = coverage(below) * coverage(above) * coverage(sides)
 
     white = np.array([1.0, rng.uniform(0.82, 1.02), rng.uniform(0.78, 1.05)])
     base = np.clip(white * rng.uniform(0.75, 1.7) * np.clip(canvas.skin.mean(), 70, 200), 30, 250)
@@ -147,9 +145,9 @@ def paint_globe(canvas: Canvas) -> None:
         size = rng.uniform(0.25, 1.6)
         aspect = rng.uniform(0.5, 2)
         if rng.random() < 0.5:
-            glow = cover((size - np.hypot((canvas.a - rx) * aspect, canvas.b - ry)) * canvas.zoom)
+            glow = coverage((size - np.hypot((canvas.a - rx) * aspect, canvas.b - ry)) * canvas.zoom)
         else:
-            glow = cover(
+            glow = coverage(
                 (size - np.maximum(np.abs(canvas.a - rx) * aspect, np.abs(canvas.b - ry))) * canvas.zoom
             )
         globe += (np.float32(rng.uniform(170, 255)) - globe) * (glow * rng.uniform(0.3, 1))[..., None].astype(
@@ -172,16 +170,16 @@ def paint_margins(canvas: Canvas) -> None:
     rim = np.clip(canvas.skin * np.array([1.1, 0.85, 0.83]) * rng.uniform(0.8, 1.35), 0, 250)
     canvas.lay(
         rim,
-        cover(depth * canvas.zoom)
-        * cover((rng.uniform(0.4, 1.4) - depth) * canvas.zoom)
+        coverage(depth * canvas.zoom)
+        * coverage((rng.uniform(0.4, 1.4) - depth) * canvas.zoom)
         * ends
         * rng.uniform(0, 0.9),
     )
     if rng.random() < 0.3:
         canvas.lay(
             rim * 0.8,
-            cover(height * canvas.zoom)
-            * cover((rng.uniform(0.3, 0.8) - height) * canvas.zoom)
+            coverage(height * canvas.zoom)
+            * coverage((rng.uniform(0.3, 0.8) - height) * canvas.zoom)
             * ends
             * rng.uniform(0, 0.7),
         )
@@ -193,7 +191,7 @@ def paint_margins(canvas: Canvas) -> None:
     strength = rng.uniform(0.0, 1.0)
     canvas.lay(lash, np.clip(line, 0, 1) * ends * (0.5 + 0.5 * strength if closed else strength))
     if rng.random() < 0.4:
-        low = cover(depth * canvas.zoom - 1) * np.clip((rng.uniform(0.5, 1.6) - depth) * edge + 0.5, 0, 1)
+        low = coverage(depth * canvas.zoom - 1) * np.clip((rng.uniform(0.5, 1.6) - depth) * edge + 0.5, 0, 1)
         canvas.lay(lash, low * ends * rng.uniform(0, 0.8))
     for which, chance in (("upper", 0.75), ("lower", 0.4)):
         if rng.random() < chance:
@@ -253,7 +251,7 @@ def paint_clutter(canvas: Canvas) -> float:
         power = rng.uniform(2, 5)
         angle = np.linspace(0, 2 * np.pi, 64)
         circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        ring = np.sign(circle) * np.abs(circle) ** (2 / power) * axes
+        ring = superellipse(circle, power) * axes
         strokes(
             canvas,
             (centre + ring)[None],

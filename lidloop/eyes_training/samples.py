@@ -26,6 +26,7 @@ from lidloop.eyes_training.painting import (
     paint_margins,
     paint_skin,
 )
+from lidloop.synthetic.paint import motion_kernel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +64,8 @@ def degrade(pixels: NDArray[np.floating], rng: np.random.Generator) -> NDArray[n
     if sigma > 0.2:
         x = cv2.GaussianBlur(x, (0, 0), sigma)
     if rng.random() < 0.08:
-        n = int(rng.integers(3, 8))
-        kernel = np.zeros((n, n), np.float32)
-        d = (n - 1) / 2 * np.array([np.cos(a := rng.uniform(0, np.pi)), np.sin(a)])
-        p, q = np.round((n - 1) / 2 - d).astype(int), np.round((n - 1) / 2 + d).astype(int)
-        cv2.line(kernel, (int(p[0]), int(p[1])), (int(q[0]), int(q[1])), 1.0, 1)
-        x = cv2.filter2D(x, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT)
+        kernel = motion_kernel(int(rng.integers(3, 8)), float(rng.uniform(0, np.pi)))
+        x = cv2.filter2D(x, -1, kernel, borderType=cv2.BORDER_REFLECT)
     if rng.random() < 0.55:
         small = rng.uniform(0.25, 1.0)
         size = (max(int(WIDTH * small), 8), max(int(HEIGHT * small), 8))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lidloop.synthetic.geometry import EyeModel, Floats, Pose
-from lidloop.synthetic.paint import Bytes, Colour, strokes, window
+from lidloop.synthetic.paint import Bytes, Colour, coverage, edge_distance, strokes, window
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,6 @@ class EyeLook:
     crease: float = 0.4
     bag: float = 0.2
     window_reflex: bool = True
-
-
-def _cover(distance: Floats) -> Floats:
-    """Share of a pixel inside an edge at a signed distance in pixels, positive inside."""
-    cover: Floats = np.clip(distance + 0.5, 0.0, 1.0)
-    return cover
 
 
 def paint_eye(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, skin: Colour, light: float) -> None:
@@ -59,12 +53,11 @@ def paint_eye(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, skin: Col
 
     def pixels(height: Floats, slope: Floats) -> Floats:
         """Distance in pixels to a curve from the height above it in mm."""
-        out: Floats = height * tall / np.sqrt(1 + np.minimum((slope * tall / wide) ** 2, 25.0))
-        return out
+        return edge_distance(height * tall, slope * tall / wide)
 
     below_upper = pixels(b - upper, upper_slope)
     above_lower = pixels(lower - b, lower_slope)
-    opening = _cover(below_upper) * _cover(above_lower) * _cover(np.minimum(a, eye.length - a) * wide)
+    opening = coverage(below_upper) * coverage(above_lower) * coverage(np.minimum(a, eye.length - a) * wide)
 
     out = canvas[y1:y2, x1:x2].astype(np.float64)
     skin_now = np.asarray(skin, np.float64) * light
@@ -104,7 +97,7 @@ def paint_eye(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, skin: Col
     gradient = np.linalg.norm(q @ back, axis=-1) / radius
 
     def disc(r: float) -> Floats:
-        return _cover((r - radius) / np.maximum(gradient, 1e-9))
+        return coverage((r - radius) / np.maximum(gradient, 1e-9))
 
     angle = np.arctan2(q[..., 1], q[..., 0])
     rel = radius / eye.iris
@@ -124,18 +117,18 @@ def paint_eye(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, skin: Col
     if look.window_reflex:
         side = q - np.array([-0.34, -0.36]) * eye.iris
         square = np.maximum(np.abs(side[..., 0]), np.abs(side[..., 1]) * 0.8)
-        reflex = np.maximum(reflex, 0.6 * _cover((0.15 * eye.iris - square) * pose.scale))
+        reflex = np.maximum(reflex, 0.6 * coverage((0.15 * eye.iris - square) * pose.scale))
     globe += (np.array([252.0, 252, 250]) * np.clip(0.35 + 0.65 * light, 0, 1) - globe) * reflex[..., None]
     lay(globe, opening)
 
     # Lid margins lie outside the opening, so that its edge stays where the truth says.
     taper = np.clip(np.minimum(inner + 0.02, 1.06 - inner) / 0.14, 0, 1)
     thick = (0.5 + 0.55 * np.clip(inner, 0, 1)) * (0.6 + 0.5 * look.lash) * tall
-    line = _cover(-below_upper) * _cover(thick + below_upper) * taper
+    line = coverage(-below_upper) * coverage(thick + below_upper) * taper
     lay(np.asarray(look.lash_colour) * light, line * (0.35 + 0.6 * look.lash))
-    rim = _cover(-above_lower) * _cover(0.9 * tall + above_lower) * np.clip(taper, 0, 1) * inside
+    rim = coverage(-above_lower) * coverage(0.9 * tall + above_lower) * np.clip(taper, 0, 1) * inside
     lay(skin_now * (1.04, 0.86, 0.84), rim * 0.55)
-    lash_low = _cover(-above_lower - 0.7 * tall) * _cover(1.5 * tall + above_lower) * taper * inside
+    lash_low = coverage(-above_lower - 0.7 * tall) * coverage(1.5 * tall + above_lower) * taper * inside
     lay(np.asarray(look.lash_colour) * light, lash_low * 0.28 * look.lash)
     np.clip(out, 0, 255, out=out)
     canvas[y1:y2, x1:x2] = np.round(out).astype(np.uint8)

@@ -150,6 +150,19 @@ class Pose:
         return out
 
 
+def lid_arch(t: Floats, p: float, q: float) -> Floats:
+    """Height of a lid margin over the line between the canthi: 0 at both ends, 1 at the peak.
+
+    Args:
+        t: shares of the way between the canthi, 0 < t < 1.
+        p: exponent at the end where t is 0; 0.5 is an ellipse, 1 a parabola.
+        q: exponent at the other end.
+    """
+    peak = p / (p + q)
+    out: Floats = (t / peak) ** p * ((1 - t) / (1 - peak)) ** q
+    return out
+
+
 @dataclass(frozen=True)
 class EyeModel:
     """One eye in its plane. Lid heights and positions in mm; see the module's head for ``a`` and ``b``."""
@@ -177,8 +190,7 @@ class EyeModel:
         p, q = self.shape[:2] if upper else self.shape[2:]
         height = -self.upper if upper else self.lower
         t = np.clip(a / self.length, 1e-6, 1 - 1e-6)
-        peak = p / (p + q)
-        g = (t / peak) ** p * ((1 - t) / (1 - peak)) ** q
+        g = lid_arch(t, p, q)
         slope = g * (p / t - q / (1 - t))
         return -self.tilt * a / self.length + height * g, (height * slope - self.tilt) / self.length
 

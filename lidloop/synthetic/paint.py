@@ -174,15 +174,50 @@ def stroke(
     blend(canvas[y1:y2, x1:x2], mask, colour, opacity)
 
 
+def line_mask(lines: Floats, shape: tuple[int, int], width: float) -> Bytes:
+    """Anti-aliased mask (h, w) of many lines (n, k, 2) of one width, at least one pixel wide."""
+    mask = np.zeros(shape, np.uint8)
+    thick = max(round(width), 1)
+    cv2.polylines(mask, list(fixed(lines)), False, 255, thick, cv2.LINE_AA, _SHIFT)
+    return mask
+
+
 def strokes(canvas: Bytes, lines: Floats, colour: Colour, width: float, *, opacity: float = 1.0) -> None:
     """Draw many lines (n, k, 2) of one width at once; where they cross they do not add up."""
     box = window(lines.reshape(-1, 2), canvas.shape, width + 2)
     if box is None:
         return
     y1, y2, x1, x2 = box
-    mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
-    cv2.polylines(mask, list(fixed(lines - (x1, y1))), False, 255, max(round(width), 1), cv2.LINE_AA, _SHIFT)
+    mask = line_mask(lines - (x1, y1), (y2 - y1, x2 - x1), width)
     blend(canvas[y1:y2, x1:x2], mask, colour, opacity * min(width, 1.0))
+
+
+def coverage(distance: Floats) -> Floats:
+    """Share of a pixel inside an edge at a signed distance in pixels, positive inside."""
+    out: Floats = np.clip(distance + 0.5, 0.0, 1.0)
+    return out
+
+
+def edge_distance(height: Floats, slope: Floats) -> Floats:
+    """Distance in pixels to a curve from the vertical distance to it and the curve's slope there."""
+    out: Floats = height / np.sqrt(1 + np.minimum(slope**2, 25.0))
+    return out
+
+
+def motion_kernel(n: int, angle: float) -> NDArray[np.float32]:
+    """(n, n) kernel of a motion blur along a direction, sum 1."""
+    kernel = np.zeros((n, n), np.float32)
+    d = np.array([np.cos(angle), np.sin(angle)]) * (n - 1) / 2
+    a, b = np.round((n - 1) / 2 - d).astype(int), np.round((n - 1) / 2 + d).astype(int)
+    cv2.line(kernel, (int(a[0]), int(a[1])), (int(b[0]), int(b[1])), 1.0, 1)
+    out: NDArray[np.float32] = kernel / kernel.sum()
+    return out
+
+
+def superellipse(circle: Floats, power: float) -> Floats:
+    """Points of a unit circle moved onto a superellipse; power 2 leaves them, more is squarer."""
+    out: Floats = np.sign(circle) * np.abs(circle) ** (2 / power)
+    return out
 
 
 def curve(points: Floats, *, closed: bool = False, steps: int = 6) -> Floats:

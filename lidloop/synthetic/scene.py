@@ -12,7 +12,7 @@ from lidloop.synthetic.backdrop import background, distractor, occluder
 from lidloop.synthetic.geometry import Expression, FaceModel, Floats, Identity, Pose, build
 from lidloop.synthetic.head import body_outline, draw_person, outline
 from lidloop.synthetic.looks import Light, Look
-from lidloop.synthetic.paint import Bytes, grain_tile, mask_of, one_thread
+from lidloop.synthetic.paint import Bytes, grain_tile, mask_of, motion_kernel, one_thread
 from lidloop.synthetic.people import sample_expression, sample_identity, sample_look
 from lidloop.synthetic.truth import FaceTruth, Picture, SceneOptions, truth_of
 from lidloop.synthetic.wear import lenses
@@ -174,13 +174,8 @@ def _finish(image: Bytes, rng: np.random.Generator, options: SceneOptions, *, fa
     if sigma > 0.25:
         lit = cv2.GaussianBlur(lit, (0, 0), sigma)
     if rng.random() < options.motion:
-        n = int(rng.integers(3, 6))
-        kernel = np.zeros((n, n), np.float32)
-        angle = rng.uniform(0, np.pi)
-        d = np.array([np.cos(angle), np.sin(angle)]) * (n - 1) / 2
-        a, b = np.round((n - 1) / 2 - d).astype(int), np.round((n - 1) / 2 + d).astype(int)
-        cv2.line(kernel, (int(a[0]), int(a[1])), (int(b[0]), int(b[1])), 1.0, 1)
-        lit = cv2.filter2D(lit, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT)
+        kernel = motion_kernel(int(rng.integers(3, 6)), float(rng.uniform(0, np.pi)))
+        lit = cv2.filter2D(lit, -1, kernel, borderType=cv2.BORDER_REFLECT)
     if rng.random() < options.grey:
         lit = cv2.merge([lit @ np.array([0.299, 0.587, 0.114], np.float32)] * 3)
     sigma = _uniform(rng, options.noise)

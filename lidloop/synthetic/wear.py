@@ -19,6 +19,7 @@ from lidloop.synthetic.paint import (
     noise_tile,
     ring,
     stroke,
+    superellipse,
     window,
 )
 
@@ -83,9 +84,7 @@ def paint_hair(
 
 def lenses(model: FaceModel, pose: Pose, look: Look) -> list[Floats]:
     """Outlines of the two lenses in pixels."""
-    unit = ring(40)
-    power = 2.0 / look.lens_power
-    shape = np.sign(unit) * np.abs(unit) ** power * look.lens
+    shape = superellipse(ring(40), look.lens_power) * look.lens
     out = []
     for sign in (-1, 1):
         middle = sign * (model.identity.inner_half + model.identity.fissure / 2 + 1)
