@@ -26,7 +26,7 @@ from benchmarks.common import (
 from benchmarks.measurements.real_lids import REAL_ERROR, quantiles, real_faces, share
 from lidloop.eyes.margins import heights_at, margins_from_landmarks
 from lidloop.eyes.network import info
-from lidloop.eyes_training.face_samples import EYES, FaceAsked, perturb
+from lidloop.eyes_training.face_samples import EYES, FaceSpec, perturb
 from lidloop.labels import Face, box_of
 from lidloop.landmarks import LEFT_EYE, RIGHT_EYE, Eye, lid_opening, outer_canthal_distance
 from lidloop.screening.ptosis import FaceMeasurement, measure_face
@@ -73,13 +73,13 @@ class EyeError:
     lid_quality: float
 
 
-def base_face(seed: int, severity: str, side: str) -> FaceAsked:
+def base_face(seed: int, severity: str, side: str) -> FaceSpec:
     """A face in a good photograph: large, nearly frontal, nearly sharp, one lid lowered."""
     rng = np.random.default_rng([seed, 7])
     degree = float(rng.uniform(*_DEGREES[severity]))
     canthal = float(rng.uniform(150, 320))
     direction = (float(rng.normal(0, 0.5)), float(rng.normal(-0.35, 0.3)), float(rng.uniform(0.5, 1.0)))
-    return FaceAsked(
+    return FaceSpec(
         seed=seed,
         canthal_px=canthal,
         ptosis=(degree, 0.0) if side == "left" else (0.0, degree),
@@ -98,19 +98,19 @@ def base_face(seed: int, severity: str, side: str) -> FaceAsked:
     )
 
 
-Change = Callable[[FaceAsked, np.random.Generator], FaceAsked]
+Change = Callable[[FaceSpec, np.random.Generator], FaceSpec]
 
 
 def sweeps() -> dict[str, list[tuple[str, Change]]]:
     """Groups of each table: a label, and the change of a base face."""
 
-    def ranges(steps: Sequence[tuple[int, int]], unit: str, change: Callable[..., FaceAsked]) -> list[Any]:
+    def ranges(steps: Sequence[tuple[int, int]], unit: str, change: Callable[..., FaceSpec]) -> list[Any]:
         return [
             (f"{a}–{b}{unit}", lambda face, rng, a=a, b=b: change(face, float(rng.uniform(a, b)), rng))
             for a, b in steps
         ]
 
-    def signed(name: str) -> Callable[..., FaceAsked]:
+    def signed(name: str) -> Callable[..., FaceSpec]:
         return lambda face, value, rng: replace(face, **{name: float(value * rng.choice((-1, 1)))})
 
     return {
@@ -142,11 +142,11 @@ def perturbed(_: Any, truth: FaceTruth, seed: int) -> Face:
     return Face(box_of(points), points)
 
 
-def errors_of(asked: FaceAsked, group: str, landmarks: Landmarks) -> list[EyeError]:
+def errors_of(spec: FaceSpec, group: str, landmarks: Landmarks) -> list[EyeError]:
     """Draw a face, measure it and compare; empty if ``landmarks`` finds no face."""
-    picture, _, _ = asked.draw()
+    picture, _, _ = spec.draw()
     truth = picture.faces[0]
-    face = landmarks(picture.image, truth, asked.seed)
+    face = landmarks(picture.image, truth, spec.seed)
     if face is None:
         return []
     measured = measure_face(picture.image, face)
@@ -328,8 +328,8 @@ def run(
             progress(f"{name}: {label}")
             errors = []
             for j in range(faces):
-                asked = change(base_face(first + j, *plan[j % len(plan)]), rng)
-                errors += errors_of(asked, label, perturbed)
+                spec = change(base_face(first + j, *plan[j % len(plan)]), rng)
+                errors += errors_of(spec, label, perturbed)
             first += faces
             lines.append(line(label, errors))
             if name == "yaw":

@@ -1,1 +1,1 @@
-"""A second look at the eyes of a face: lid margins and iris, from landmarks and from pixels."""
+"""Lid margins and iris of the eyes of a face, from landmarks and from pixels."""

@@ -1,7 +1,7 @@
-"""The iris as a circle, fitted to the places inside the opening that the network calls iris.
+"""The iris as a circle, fitted to the pixels inside the opening that the network classifies as iris.
 
-The circle is whole although lids cover part of it; what is covered does not count. The centre and radius that
-the network gives serve as a prior, which decides where little of the limbus is to be seen.
+Pixels covered by the lids do not count. The centre and radius from the network are the prior of the fit; it
+dominates if little of the limbus is visible.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from lidloop.eyes.network import COLUMNS, ROWS
 from lidloop.labels import Floats
 
 _SOFT: Final = 1.0
-"""Half-width of the limbus in patch pixels, as the logistic's scale."""
+"""Half-width of the limbus in patch pixels: scale of the logistic function."""
 _NOISE: Final = 0.5
-"""Deviation of a place's answer, raised because neighbours err together."""
+"""Standard deviation of a pixel's probability, increased since errors of neighbours are correlated."""
 _RADIUS_ERROR: Final = 0.06
 _CENTRE_ERROR: Final = 1.5
 _ITERATIONS: Final = 6
@@ -31,8 +31,8 @@ class IrisFit:
         centre: (2,) x, y; the pupil centre.
         radius: of the iris.
         centre_error, radius_error: standard errors of the fit.
-        misfit: root mean square of circle against answer inside the opening, 0…1.
-        seen: places of the iris inside the opening over those of a whole disc.
+        misfit: root mean square difference of circle and probabilities inside the opening, 0…1.
+        seen: visible share of the iris disc.
     """
 
     centre: Floats
@@ -51,10 +51,11 @@ def fit_iris(
     Args:
         iris: (32, 64), 0…1 at ``ROWS`` and ``COLUMNS``.
         upper, lower: (n, 2) fitted margins, x rising.
-        centre, radius: to begin with, and the prior. spread: deviation of the centre, pixels.
+        centre, radius: start values and prior.
+        spread: standard deviation of the centre in pixels.
 
     Returns:
-        None where nothing of the opening is left to fit to.
+        None if the opening has too few pixels.
     """
     top = np.interp(COLUMNS, upper[:, 0], upper[:, 1], left=np.inf, right=np.inf)
     bottom = np.interp(COLUMNS, lower[:, 0], lower[:, 1], left=-np.inf, right=-np.inf)
@@ -90,7 +91,7 @@ def fit_iris(
 
 
 def _linearise(at: Floats, x: Floats, y: Floats, wanted: Floats) -> tuple[Floats, Floats]:
-    """(n, 3) derivatives by x, y and log radius of the soft disc, and (n,) what it lacks."""
+    """(n, 3) derivatives of the soft disc by x, y and log radius, and (n,) residuals."""
     dx, dy, r = x - at[0], y - at[1], np.exp(at[2])
     distance = np.hypot(dx, dy) + 1e-9
     disc = 1 / (1 + np.exp(np.clip((distance - r) / _SOFT, -30, 30)))

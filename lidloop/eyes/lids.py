@@ -1,4 +1,4 @@
-"""Lid margins as smooth curves through what the network says of every column."""
+"""Lid margins as smooth curves fitted to the rows that the network predicts for every column."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class LidFit:
 
     Attributes:
         curve: (33, 2) x, y in pixels of the patch, from the outer to the inner canthus.
-        spread: mean deviation that the network gives its rows, in pixels.
-        misfit: weighted root mean square of the rows about the curve, in pixels.
+        spread: mean standard deviation of the network's rows, in pixels.
+        misfit: weighted root mean square distance of the rows to the curve, in pixels.
     """
 
     curve: Floats
@@ -32,8 +32,10 @@ class LidFit:
 
 
 def _basis(t: Floats) -> Floats:
-    """(n, 4): an arch that is 0 at both canthi, times powers of the place along it. A lid leaves the canthus
-    more steeply than a parabola does, hence the power of three quarters."""
+    """Basis functions (n, 4): an arch that is 0 at both canthi, times powers of the position along it.
+
+    A lid is steeper at the canthus than a parabola, hence the power 0.75.
+    """
     arch = (4 * t * (1 - t)) ** 0.75
     return np.stack([arch * (2 * t - 1) ** k for k in range(_TERMS)], axis=1)
 
@@ -42,14 +44,14 @@ _AT_STEPS: Final = _basis(STEPS)
 
 
 def fit_lid(rows: Floats, spread: Floats, outer: Floats, inner: Floats) -> LidFit | None:
-    """Weighted least squares over the columns between the canthi.
+    """Fit a margin by weighted least squares over the columns between the canthi.
 
     Args:
-        rows, spread: (64,) row of the margin at ``COLUMNS`` and its deviation.
+        rows, spread: (64,) row of the margin at ``COLUMNS`` and its standard deviation.
         outer, inner: (2,) canthi.
 
     Returns:
-        None where the canthi are in no order or too close.
+        None if the canthi are too close or in the wrong order.
     """
     length = inner[0] - outer[0]
     if not length > 16:

@@ -1,4 +1,4 @@
-"""The second look at both eyes of a face: pixels in, lid margins, irises and their quality out."""
+"""Find lid margins and irises of the eyes of a face in its pixels, with their quality."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from lidloop.labels import Floats
 from lidloop.landmarks import Eye
 
 MIN_CONTRAST: Final = 4.0
-"""Deviation of a patch's grey levels below which there is nothing to be seen in it."""
+"""Standard deviation of grey levels below which a patch counts as empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchLook:
-    """What was found in one patch, in its pixels; None where nothing could be fitted.
+    """Result for one patch, in its pixels; None where nothing could be fitted.
 
     Attributes:
         upper, lower: the margins. iris: see ``IrisFit``.
-        trust: 0…1, that there is an eye to be seen.
-        lid_features: what the quality of the margins is computed from: 1, their spread, their misfit, the
-            spread of the canthi, the logit of ``trust``, the spread of the iris.
-        iris_features: likewise of the iris: 1, the error of its centre, its misfit, the share of it that is
-            seen, its spread, the logit of ``trust``.
+        trust: probability that an eye is visible.
+        lid_features: features of the quality of the margins: 1, their spread, their misfit, the spread of the
+            canthi, the logit of ``trust``, the spread of the iris.
+        iris_features: the same for the iris: 1, the error of its centre, its misfit, its visible share, its
+            spread, the logit of ``trust``.
     """
 
     upper: LidFit | None
@@ -44,14 +44,14 @@ class PatchLook:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EyeLook:
-    """What was found of one eye, in pixels of the picture.
+    """Result for one eye, in pixels of the picture.
 
     Attributes:
         margins: from the outer to the inner canthus.
         lid_quality: estimated chance that the fissure height is right to 1 % of the outer-canthal distance.
         pupil: (2,) x, y of the pupil centre. iris_radius: of the iris.
         pupil_quality: estimated chance that the centre is right to 1 % of that distance.
-        trust: 0…1, that there is an eye to be seen.
+        trust: probability that an eye is visible.
     """
 
     margins: Margins
@@ -83,21 +83,21 @@ def read_patch(said: Answer, k: int) -> PatchLook:
 
 
 def chance(features: Floats, weights: Sequence[float]) -> float:
-    """Logistic regression: 0 for no features, else 0…1."""
+    """Probability by logistic regression; 0 without features."""
     if not len(features):
         return 0.0
     return float(1 / (1 + np.exp(-np.clip(features @ np.asarray(weights), -30, 30))))
 
 
 def look_at(image: NDArray[np.uint8], points: Floats, eyes: Sequence[Eye]) -> list[EyeLook | None]:
-    """Look at eyes of one face.
+    """Find margins and iris of eyes of one face.
 
     Args:
         image: (h, w, 3) uint8 RGB, upright.
         points: (51, 2+) landmarks in its pixels; the outer canthi must not coincide.
 
     Returns:
-        One per eye, None where nothing could be fitted.
+        One result for each eye; None where nothing could be fitted.
     """
     frames = [frame_of(points, eye) for eye in eyes]
     patches = np.stack([cut(image, frame) for frame in frames])

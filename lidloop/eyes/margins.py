@@ -1,4 +1,4 @@
-"""Lid margins as curves, and the heights that are read off them. Pure geometry, pixels of the picture."""
+"""Lid margins as curves, and the lid heights measured on them, in pixels of the picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lidloop.labels import Floats
 from lidloop.landmarks import Eye
 
 STEPS: Final = np.linspace(0.0, 1.0, 33)
-"""Where a margin is sampled: shares of the way from the outer to the inner canthus."""
+"""Sample positions of a margin: shares of the way from the outer to the inner canthus."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,9 +25,9 @@ class Margins:
 def margins_from_landmarks(points: Floats, eye: Eye) -> Margins:
     """Smooth margins through the six landmarks of an eye.
 
-    Over the line between the canthi each is the cubic ``t (1 - t) (a + b t)`` that runs through its two lid
-    landmarks, ``t`` from the outer canthus; the straight line between the landmarks where these stand
-    too close to each other, or to the canthi, for a cubic.
+    Over the line between the canthi each is the cubic ``t (1 - t) (a + b t)`` through its two lid landmarks,
+    ``t`` counted from the outer canthus; or straight lines between the landmarks if these are too close to
+    each other, or to the canthi, for a cubic.
 
     Args:
         points: (51, 2+) x, y in pixels.
@@ -54,7 +54,7 @@ def margins_from_landmarks(points: Floats, eye: Eye) -> Margins:
 
 
 def _polyline(corners: Floats) -> Floats:
-    """A line through corners, sampled at ``STEPS`` of its corners' count."""
+    """Polyline through corners, sampled at ``STEPS``."""
     at = STEPS * (len(corners) - 1)
     columns = [np.interp(at, np.arange(len(corners)), corners[:, k]) for k in (0, 1)]
     return np.stack(columns, axis=1)
@@ -68,8 +68,8 @@ def heights_at(margins: Margins, centre: Floats, down: Floats) -> tuple[float, f
         down: (2,) unit vector of the face's own vertical in the picture.
 
     Returns:
-        ``(mrd1, mrd2)``; ``mrd1`` is negative where the upper margin hangs below the point. None where the
-        point does not lie between the canthi.
+        ``(mrd1, mrd2)``; ``mrd1`` is negative if the upper margin is below the point. None if the
+        point is not between the canthi.
     """
     along = np.array([down[1], -down[0]])
     out = []
@@ -85,8 +85,8 @@ def heights_at(margins: Margins, centre: Floats, down: Floats) -> tuple[float, f
 
 
 def opening_beside_pupil(margins: Margins) -> float:
-    """Mean distance of the margins at one and two thirds of their arc lengths: where the lid landmarks
-    stand, as ``landmarks.lid_opening`` has it."""
+    """Mean distance of the margins at one and two thirds of their arc lengths, the positions of the lid
+    landmarks; compares with ``landmarks.lid_opening``."""
     at = [_at_arc(curve, np.array([1 / 3, 2 / 3])) for curve in (margins.upper, margins.lower)]
     return float(np.linalg.norm(at[0] - at[1], axis=1).mean())
 

@@ -1,8 +1,7 @@
-"""The small network of the second look, on ONNX Runtime: patches in, lids and iris of each out.
+"""The network that finds lid margins and iris in eye patches, on ONNX Runtime.
 
-``eyes.onnx`` was trained by ``lidloop.eyes_training`` on drawn eyes alone; ``eyes.json`` says how, and how
-good
-it is. It is part of the program: its digest is verified before it is loaded.
+``eyes.onnx`` was trained by ``lidloop.eyes_training`` on drawn eyes only; ``eyes.json`` holds the parameters
+of the training and the accuracy. Its digest is verified before it is loaded.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ from lidloop.labels import Floats
 
 OUTPUTS: Final = ("rows", "spread", "points", "point_spread", "radius", "trust", "iris")
 COLUMNS: Final = np.arange(0, WIDTH, 2, dtype=np.float64)
-"""Columns of a patch at which margins are answered; every second one, as the iris is."""
+"""Columns of a patch with outputs for margins and iris: every second one."""
 ROWS: Final = np.arange(0, HEIGHT, 2, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What the network says of n patches, in pixels of the patch.
+    """Output of the network for n patches, in pixels of the patch.
 
     Attributes:
-        rows: (n, 2, 64) row of the upper and of the lower margin at ``COLUMNS``, its expectation.
-        spread: (n, 2, 64) deviation of that row.
+        rows: (n, 2, 64) expected row of the upper and of the lower margin at ``COLUMNS``.
+        spread: (n, 2, 64) standard deviation of that row.
         points: (n, 3, 2) x and y of the outer canthus, the inner one and the pupil centre.
-        point_spread: (n, 3) deviation of each.
+        point_spread: (n, 3) standard deviation of each.
         radius: (n,) of the iris.
-        trust: (n,) 0…1, that there is an eye to be seen.
-        iris: (n, 32, 64) 0…1, whether a place inside the opening belongs to the iris, at ``ROWS`` and
-            ``COLUMNS``; it means nothing outside the opening.
+        trust: (n,) probability that an eye is visible.
+        iris: (n, 32, 64) probability that a pixel inside the opening belongs to the iris, at ``ROWS`` and
+            ``COLUMNS``; undefined outside the opening.
     """
 
     rows: Floats
@@ -58,7 +57,7 @@ def model_path() -> Path:
 
 @cache
 def info() -> dict[str, Any]:
-    """``eyes.json``: how the network was made, its digest, and the calibration of its quality."""
+    """Content of ``eyes.json``: training parameters, digest, and calibration of the qualities."""
     text = model_path().with_suffix(".json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
@@ -77,7 +76,7 @@ def _session() -> Any:
 
 
 def session_of(path: Path, ort: Any) -> Any:
-    """An ONNX Runtime session on one thread: for two patches more of them only wait for each other."""
+    """Create an ONNX Runtime session with one thread, which is fastest for two patches."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -86,19 +85,19 @@ def session_of(path: Path, ort: Any) -> Any:
 
 
 def answer(patches: NDArray[np.float32], session: Any = None) -> Answer:
-    """Run the network on normalised patches (n, 3, 64, 128). Safe to call from many threads.
+    """Run the network on normalised patches (n, 3, 64, 128). Thread-safe.
 
     Raises:
-        ModelError: where the installed network is damaged.
+        ModelError: if the installed network is damaged.
     """
     found = (session or _session()).run(list(OUTPUTS), {"patches": patches})
     return Answer(*(np.asarray(values, dtype=np.float64) for values in found))
 
 
 def warm_up() -> None:
-    """Load the network and run it once, so that the first face does not pay for it.
+    """Load the network and run it once, so that the first face takes no extra time.
 
     Raises:
-        ModelError: where the installed network is damaged.
+        ModelError: if the installed network is damaged.
     """
     answer(np.zeros((2, 3, HEIGHT, WIDTH), dtype=np.float32))

@@ -1,8 +1,8 @@
-"""An eye's own pixels, upright and at one scale: what the second look sees.
+"""Patches of an eye: upright, at one scale, the input of the network.
 
-The frame is the face's, not the eye's: its axes follow the line between the outer canthi, so that a column
-of a patch runs along the face's own vertical, as MRD1 and MRD2 do. The outer canthus is at the left of every
-patch; the eye at the picture's right is mirrored.
+The axes of a patch follow the line between the outer canthi, so that its columns run along the face's own
+vertical, as MRD1 and MRD2 do. The outer canthus is at the left of every patch; the eye at the right of the
+picture is mirrored.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from lidloop.landmarks import LEFT_EYE, RIGHT_EYE, Eye
 WIDTH: Final = 128
 HEIGHT: Final = 64
 CANTHAL_PATCH_PX: Final = 225.0
-"""Patch pixels between the outer canthi: 2.5 a millimetre where these are 90 mm apart."""
+"""Patch pixels between the outer canthi: 2.5 per millimetre if these are 90 mm apart."""
 _CENTRE: Final = np.array([(WIDTH - 1) / 2, (HEIGHT - 1) / 2])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """Where a patch lies in the picture: ``picture = centre + (patch - middle) @ axes``.
+    """Position of a patch in the picture: ``picture = centre + (patch - middle) @ axes``.
 
     Attributes:
         centre: (2,) pixel of the picture in the patch's middle.
@@ -63,8 +63,10 @@ def frame_of(points: Floats, eye: Eye) -> Frame:
 
 
 def cut(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
-    """The patch of a frame: (h, w, 3) to (64, 128, 3). Averaged down where the picture is finer; beyond the
-    picture its border is repeated."""
+    """Cut a patch (64, 128, 3) from a picture (h, w, 3).
+
+    Pixels are averaged if the picture has a finer scale; beyond the picture its border is repeated.
+    """
     corners = frame.to_picture(np.array([[0, 0], [WIDTH - 1, 0], [WIDTH - 1, HEIGHT - 1], [0, HEIGHT - 1.0]]))
     margin = 2 * frame.scale + 2
     limit = np.array(image.shape[1::-1])
@@ -89,10 +91,10 @@ def cut(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
 
 
 def normalise(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Patches as the network takes them: (n, 64, 128, 3) to (n, 3, 64, 128).
+    """Normalise patches for the network: (n, 64, 128, 3) to (n, 3, 64, 128).
 
-    Every channel is brought to mean 0, all together to deviation 1, so that exposure and white balance drop
-    out.
+    Every channel gets mean 0, and all together standard deviation 1, which removes exposure and white
+    balance.
     """
     n = len(patches)
     x = patches.transpose(0, 3, 1, 2).reshape(n, 3, HEIGHT * WIDTH).astype(np.float32, order="C")

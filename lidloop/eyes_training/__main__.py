@@ -1,9 +1,7 @@
-"""Make the network of the second look again: ``python -m lidloop.eyes_training``; twenty minutes on two
-cores.
+"""Train the network of ``lidloop.eyes``: ``python -m lidloop.eyes_training``; twenty minutes on two cores.
 
-Everything is drawn: random eyes (``lidloop.eyes_training.samples``) and those of drawn faces
-(``lidloop.eyes_training.face_samples``),
-judged and calibrated on others from other seeds.
+It is trained on random eyes (``samples``) and on those of drawn faces (``face_samples``), and calibrated and
+evaluated on others from other seeds.
 """
 
 from __future__ import annotations
@@ -29,8 +27,7 @@ from lidloop.files import sha256, write_atomic
 from lidloop.machine import cpus
 
 LANDMARK_ERROR: Final = 0.03
-"""Mean distance of the landmarks, from which patches are cut, to the true ones, over the outer-canthal
-distance."""
+"""Mean error of the landmarks that patches are cut from, over the outer-canthal distance."""
 _CHUNK: Final = 20
 
 
@@ -54,7 +51,7 @@ def _draw(work: Callable[[int], list[EyeSample]], count: int) -> list[EyeSample]
 
 
 def samples(*, eyes: int, faces: int, seed: int) -> list[EyeSample]:
-    """``eyes`` random eyes and both eyes of ``faces`` drawn faces, numbers rounded up to twenties."""
+    """Draw ``eyes`` random eyes and both eyes of ``faces`` faces, rounded up to twenties."""
     return _draw(partial(_wild, seed), eyes) + _draw(partial(_faces, seed), faces)
 
 
@@ -67,7 +64,7 @@ def make(
     seed: int = 1,
     out: Path | None = None,
 ) -> dict[str, Any]:
-    """Draw, train, export, calibrate; write the network and what is known of it beside it, return this.
+    """Draw samples, train, export and calibrate; write the network and its JSON, and return the latter.
 
     Args:
         out: an ``.onnx`` file; default: the committed one.

@@ -1,4 +1,4 @@
-"""How far the second look can be trusted: its features against its true errors on drawn eyes."""
+"""Calibration of the qualities: probability of a small error from features, on drawn eyes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RIDGE: Final = 1e-2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Errors:
-    """Of one patch, over the outer-canthal distance; infinite where there is no eye or nothing was found."""
+    """Errors of one patch, over the outer-canthal distance; infinite if no eye exists or none was found."""
 
     pfh: float
     mrd1: float
@@ -33,7 +33,7 @@ class Errors:
 
 
 def errors_of(sample: EyeSample, found: PatchLook) -> Errors:
-    """Compare what was found with what is true: heights through the found pupil and through the true one."""
+    """Compare a result with the truth; each side's heights run through its own pupil."""
     nothing = Errors(np.inf, np.inf, np.inf, np.inf)
     if found.upper is None or found.lower is None or found.iris is None or not np.isfinite(sample.iris).all():
         return nothing
@@ -56,7 +56,7 @@ def errors_of(sample: EyeSample, found: PatchLook) -> Errors:
 
 
 def look_at_samples(samples: Sequence[EyeSample], session: Any = None) -> list[PatchLook]:
-    """The second look at patches already cut."""
+    """Results of the network and the fits for patches."""
     found = []
     for start in range(0, len(samples), 64):
         part = samples[start : start + 64]
@@ -66,7 +66,7 @@ def look_at_samples(samples: Sequence[EyeSample], session: Any = None) -> list[P
 
 
 def fit_logistic(features: Floats, right: NDArray[np.bool_], steps: int = 40) -> list[float]:
-    """Weights of a logistic regression by Newton's method, with a little ridge: (n, k), (n,) to k."""
+    """Fit a logistic regression by Newton's method with a small ridge penalty: (n, k), (n,) to k weights."""
     scale = np.where(features.std(axis=0) > 0, features.std(axis=0), 1.0)
     x = features / scale
     weights = np.zeros(x.shape[1])
@@ -79,7 +79,7 @@ def fit_logistic(features: Floats, right: NDArray[np.bool_], steps: int = 40) ->
 
 
 def calibrate(samples: Sequence[EyeSample], found: Sequence[PatchLook]) -> dict[str, list[float]]:
-    """Weights by which features become qualities: ``lid`` and ``pupil``."""
+    """Fit the weights that turn features into qualities: ``lid`` and ``pupil``."""
     errors = [errors_of(sample, look) for sample, look in zip(samples, found, strict=True)]
     out = {}
     for name in ("lid", "pupil"):
@@ -93,7 +93,7 @@ def calibrate(samples: Sequence[EyeSample], found: Sequence[PatchLook]) -> dict[
 
 
 def reliability(qualities: Sequence[float], errors: Sequence[float], bins: int = 5) -> list[dict[str, float]]:
-    """Mean quality against the share that was right, by bins of quality."""
+    """Mean quality and share of correct patches by bins of quality."""
     q, e = np.asarray(qualities), np.asarray(errors)
     rows = []
     for low in np.arange(bins) / bins:
@@ -114,7 +114,7 @@ def reliability(qualities: Sequence[float], errors: Sequence[float], bins: int =
 def summary(
     samples: Sequence[EyeSample], found: Sequence[PatchLook], weights: dict[str, list[float]]
 ) -> dict[str, Any]:
-    """Figures of a set of patches: errors in per cent of the outer-canthal distance, and reliability."""
+    """Errors of a set of patches in per cent of the outer-canthal distance, and reliability of qualities."""
     errors = [errors_of(sample, look) for sample, look in zip(samples, found, strict=True)]
     lid = [chance(look.lid_features, weights["lid"]) for look in found]
     pupil = [chance(look.iris_features, weights["pupil"]) for look in found]

@@ -1,4 +1,4 @@
-"""The shape of a random eye, and the canvas it is painted on. Millimetres in the eye's own frame."""
+"""Shape of a random eye, and the canvas that it is painted on; millimetres in the eye's frame."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROWS, COLUMNS = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """An eye's curves over ``SHARES`` (outer to inner canthus), mm in its own frame: x inwards, y down."""
+    """Curves of an eye over ``SHARES`` (outer to inner canthus), mm in its frame: x inwards, y down."""
 
     length: float
     upper: F64
@@ -32,14 +32,14 @@ class Shape:
 
 
 def _rise(p: float, q: float) -> F64:
-    """A lid's arch over ``SHARES``, 0 at both ends, 1 at the peak."""
+    """Arch of a lid over ``SHARES``: 0 at both ends, 1 at the peak."""
     out = lid_arch(np.clip(SHARES, 1e-6, 1 - 1e-6), p, q)
     out[0] = out[-1] = 0.0
     return out
 
 
 def sample_shape(rng: np.random.Generator) -> Shape:
-    """A shape from closed to wide open, with arches that need not be anybody's."""
+    """Sample a shape from closed to wide open; the arches vary more than in people."""
     length = rng.uniform(21, 33)
     rise_at_outer = rng.normal(1.5, 2.0)  # the outer canthus usually stands above the inner one
     line = rise_at_outer * (SHARES - 1.0)
@@ -64,20 +64,20 @@ def sample_shape(rng: np.random.Generator) -> Shape:
 
 
 def random_colour(rng: np.random.Generator, low: float, high: float, spread: float = 0.15) -> F64:
-    """(3,) RGB of a brightness between ``low`` and ``high``, 0…255."""
+    """Sample a colour: (3,) RGB of a brightness between ``low`` and ``high``, 0…255."""
     out: F64 = rng.uniform(low, high) * (1 + rng.normal(0, spread, 3))
     return np.clip(out, 0, 255)
 
 
 def noise(rng: np.random.Generator, rows: int, cols: int) -> F32:
-    """Smooth noise over a patch from a (rows, cols) grid, deviation about 1."""
+    """Smooth noise over a patch from a (rows, cols) grid, standard deviation about 1."""
     grid = rng.standard_normal((rows, cols)).astype(np.float32)
     out: F32 = cv2.resize(grid, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
     return out
 
 
 def skin_colour(rng: np.random.Generator) -> F64:
-    """(3,) RGB from dark to fair."""
+    """Sample a skin colour from dark to fair: (3,) RGB."""
     tone = rng.uniform(40, 235)
     warm = np.array([1.0, rng.uniform(0.6, 0.92), rng.uniform(0.4, 0.88)])
     out: F64 = np.clip(tone * warm * (1 + rng.normal(0, 0.05, 3)), 5, 255)
@@ -85,7 +85,7 @@ def skin_colour(rng: np.random.Generator) -> F64:
 
 
 class Canvas:
-    """A patch being painted: (64, 128, 3) float, and coordinates of its pixels in the eye's frame."""
+    """A patch to paint on, (64, 128, 3) floats, with the coordinates of its pixels in the eye's frame."""
 
     def __init__(self, rng: np.random.Generator, shape: Shape, skin: F64) -> None:
         self.rng, self.shape, self.skin = rng, shape, skin
@@ -109,7 +109,7 @@ class Canvas:
         ]
 
     def at(self, curve: F64) -> F32:
-        """A curve over ``SHARES`` at every pixel; beyond the canthi it goes on level."""
+        """Height of a curve over ``SHARES`` at every pixel, constant beyond the canthi."""
         out: F32 = np.interp(self.t, SHARES, curve).astype(np.float32)
         return out
 
@@ -120,6 +120,6 @@ class Canvas:
 
 
 def strokes(canvas: Canvas, lines: F64, width: float, colour: F64, opacity: float) -> None:
-    """Strokes (n, k, 2) in patch pixels."""
+    """Draw lines (n, k, 2) in patch pixels."""
     mask = line_mask(lines, (HEIGHT, WIDTH), width)
     canvas.lay(colour, mask.astype(np.float32) / 255 * opacity * min(width, 1.0))

@@ -1,4 +1,4 @@
-"""Eyes of whole drawn faces as patches, cut as they are when a picture is measured."""
+"""Patches of the eyes of drawn faces, cut in the same way as in a measurement."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ EYES: Final[dict[Side, Eye]] = {"left": LEFT_EYE, "right": RIGHT_EYE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaceAsked:
-    """What ``draw_face`` is asked for, so that the lids it draws are known as curves."""
+class FaceSpec:
+    """Arguments of ``draw_face``, from which the drawn lids are known as curves."""
 
     seed: int
     canthal_px: float = 200.0
@@ -40,7 +40,7 @@ class FaceAsked:
     light: Light | None = field(default=None)
 
     def draw(self) -> tuple[Picture, dict[Side, EyeModel], Pose]:
-        """The picture, and the eyes and the pose it was drawn with."""
+        """Draw the picture; return it with the eyes and the pose that it was drawn with."""
         identity = sample_identity(np.random.default_rng([20240407, self.seed]))
         edge = int(np.ceil(2.3 * self.canthal_px))
         picture = draw_face(
@@ -53,15 +53,15 @@ class FaceAsked:
         return picture, model.eyes, picture.faces[0].pose
 
 
-def random_face(seed: int) -> FaceAsked:
-    """A face as photographed for ptosis, and worse: turned, tilted, blurred, small, with glasses."""
+def random_face(seed: int) -> FaceSpec:
+    """Sample a face as photographed for ptosis, or worse: turned, tilted, blurred, small, with glasses."""
     rng = np.random.default_rng([20240408, seed])
     low = rng.random() < 0.6
     degrees = rng.uniform(0, 1, 2) * (rng.random(2) < (0.75 if low else 0.0))
     canthal = float(np.exp(rng.uniform(np.log(70), np.log(320))))
     worn = rng.random()
     direction = (float(rng.normal(0, 0.6)), float(rng.normal(-0.35, 0.35)), float(rng.uniform(0.35, 1.0)))
-    return FaceAsked(
+    return FaceSpec(
         seed=seed,
         canthal_px=canthal,
         ptosis=(float(degrees[0]), float(degrees[1])),
@@ -82,8 +82,11 @@ def random_face(seed: int) -> FaceAsked:
 
 
 def perturb(points: Floats, rng: np.random.Generator, error: float) -> Floats:
-    """Landmarks as a detector might find them: (51, 3) with errors of which the mean is ``error`` of the
-    outer-canthal distance, half of their variance common to the points of one eye, brow or other part."""
+    """Add random errors to landmarks (51, 3), as a detector makes them.
+
+    The mean error is ``error`` times the outer-canthal distance; half of its variance is common to the points
+    of one part of the face, such as an eye.
+    """
     canthal = float(outer_canthal_distance(points))
     sigma = error * canthal / np.sqrt(np.pi / 2)
     out = points.copy()
@@ -94,10 +97,10 @@ def perturb(points: Floats, rng: np.random.Generator, error: float) -> Floats:
     return out
 
 
-def eye_samples(asked: FaceAsked, *, error: float) -> list[EyeSample]:
-    """Both eyes of a drawn face as patches, cut from landmarks with errors."""
-    rng = np.random.default_rng([20240409, asked.seed])
-    picture, eyes, pose = asked.draw()
+def eye_samples(spec: FaceSpec, *, error: float) -> list[EyeSample]:
+    """Draw a face and cut patches of both eyes by landmarks with errors."""
+    rng = np.random.default_rng([20240409, spec.seed])
+    picture, eyes, pose = spec.draw()
     truth = picture.faces[0]
     points = perturb(truth.points, rng, error)
     samples = []
@@ -115,7 +118,7 @@ def eye_samples(asked: FaceAsked, *, error: float) -> list[EyeSample]:
         samples.append(
             EyeSample(
                 cut(picture.image, frame), upper, lower, curves[0][[0, -1]], np.array([*pupil, radius]),
-                float(asked.glasses != "sun"),
+                float(spec.glasses != "sun"),
             )
         )  # fmt: skip
     return samples

@@ -1,4 +1,4 @@
-"""The parts of a random eye, each laid over what was painted before."""
+"""Painting of the parts of a random eye, from back to front."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lidloop.synthetic.paint import coverage, edge_distance, superellipse
 
 
 def paint_skin(canvas: Canvas) -> None:
-    """Uneven skin, shade of the socket and around the lids, the brow."""
+    """Paint uneven skin, shadows of the socket and around the lids, and the brow."""
     rng, shape = canvas.rng, canvas.shape
     field = 0.10 * noise(rng, 3, 4) + 0.05 * noise(rng, 5, 9)
     field += rng.uniform(0, 0.06) * noise(rng, 24, 48) + rng.uniform(0, 0.05) * noise(rng, 40, 40)
@@ -51,7 +51,7 @@ def paint_skin(canvas: Canvas) -> None:
 
 
 def paint_folds(canvas: Canvas) -> None:
-    """Creases of the upper lid, the lid's plate, make-up, bags and wrinkles below."""
+    """Paint creases of the upper lid, the lid plate, make-up, and folds below the eye."""
     rng, shape = canvas.rng, canvas.shape
     upper, lower = canvas.at(shape.upper), canvas.at(shape.lower)
     near = np.clip(np.minimum(canvas.t + rng.uniform(0, 0.3), 1.15 - canvas.t) / 0.25, 0, 1)
@@ -90,7 +90,7 @@ def paint_folds(canvas: Canvas) -> None:
 
 
 def paint_globe(canvas: Canvas) -> None:
-    """White, caruncle, iris, pupil, reflexes inside the opening."""
+    """Paint sclera, caruncle, iris, pupil and reflexes inside the opening."""
     rng, shape = canvas.rng, canvas.shape
     upper, lower = canvas.at(shape.upper), canvas.at(shape.lower)
     step = shape.length / 256
@@ -159,7 +159,7 @@ def paint_globe(canvas: Canvas) -> None:
 
 
 def paint_margins(canvas: Canvas) -> None:
-    """Waterlines, lash lines and lashes."""
+    """Paint the rims of the lids, lash lines and lashes."""
     rng, shape = canvas.rng, canvas.shape
     upper, lower = canvas.at(shape.upper), canvas.at(shape.lower)
     closed = float((shape.lower - shape.upper).max()) < 0.8
@@ -199,7 +199,7 @@ def paint_margins(canvas: Canvas) -> None:
 
 
 def paint_corners(canvas: Canvas) -> None:
-    """What goes on beyond the canthi: a fold or lash wing at the outer one, a fold across the inner one."""
+    """Paint folds beyond the outer canthus and across the inner one."""
     rng, shape = canvas.rng, canvas.shape
     dark = canvas.skin * rng.uniform(0.1, 0.7)
     steps = np.linspace(0, 1, 9)
@@ -242,7 +242,7 @@ def _lashes(canvas: Canvas, upper: bool, colour: F64, *, hanging: bool) -> None:
 
 
 def paint_clutter(canvas: Canvas) -> float:
-    """Frames, lenses, hair or a hand over the eye; returns the share of the opening's columns covered."""
+    """Paint a spectacle frame, hair or a hand over the eye; return the covered share of the columns."""
     rng = canvas.rng
     kind = rng.random()
     if kind < 0.16:  # a frame around the eye, sometimes through it

@@ -31,14 +31,14 @@ from lidloop.synthetic.paint import motion_kernel
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EyeSample:
-    """A patch and what is true of it.
+    """A patch and its ground truth.
 
     Attributes:
         patch: (64, 128, 3) uint8.
         upper, lower: (128,) row of each margin at every column; NaN beyond the canthi.
         canthi: (2, 2) x, y of the outer and the inner one.
         iris: x, y of the pupil centre, and the radius.
-        trust: 1 where there is an eye to measure, 0 where there is none, or most of it is hidden.
+        trust: 1 if an eye can be measured, 0 if there is none, or most of it is covered.
     """
 
     patch: NDArray[np.uint8]
@@ -50,7 +50,7 @@ class EyeSample:
 
 
 def degrade(pixels: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Light, colour, blur, lower resolution, noise and compression of a patch (64, 128, 3) in 0…255."""
+    """Change light, colour, sharpness, resolution, noise and compression of a patch (64, 128, 3) in 0…255."""
     x = np.clip(pixels, 0, 255).astype(np.float32) / 255
     x = x ** float(np.exp(rng.normal(0, 0.3)))
     x = x * (1 + 0.2 * rng.normal(0, 1) * noise(rng, 2, 3)[..., None]) if rng.random() < 0.5 else x
@@ -85,7 +85,7 @@ def degrade(pixels: NDArray[np.floating], rng: np.random.Generator) -> NDArray[n
 
 
 def draw_eye(rng: np.random.Generator) -> EyeSample:
-    """Draw one random eye, or in one of ten patches none."""
+    """Draw one random eye; one of ten patches has none."""
     skin = skin_colour(rng)
     shape = sample_shape(rng)
     canvas = Canvas(rng, shape, skin)
@@ -108,7 +108,7 @@ def draw_eye(rng: np.random.Generator) -> EyeSample:
 
 
 def _no_eye(canvas: Canvas) -> EyeSample:
-    """Skin, brow, folds, hair, a dark lens, but no eye."""
+    """Draw a patch without an eye: skin, brow, folds, hair or a dark lens."""
     rng = canvas.rng
     for _ in range(int(rng.integers(0, 5))):
         curve = canvas.b - rng.normal(0, 6) - rng.normal(0, 6) * (canvas.t - 0.5) ** 2

@@ -1,8 +1,8 @@
-"""Training the network of the second look: its layers, its loss, its loop. Needs torch; nothing serves it.
+"""Layers, loss and training loop of the network of ``lidloop.eyes``. Needs torch; not used while serving.
 
 A U-shaped network at half the patch's resolution. Each margin is a distribution over the rows of every
-column, the canthi and the pupil centre are distributions over the patch: their expectations are finer than a
-pixel and their deviations say how sure they are.
+column, the canthi and the pupil centre are distributions over the patch: their expectations have sub-pixel
+precision, and their standard deviations are the uncertainty.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Residual(nn.Module):
 
 
 class EyeNetwork(nn.Module):
-    """(n, 3, 64, 128) normalised patches to what ``lidloop.eyes.network.Answer`` holds."""
+    """Maps normalised patches (n, 3, 64, 128) to the fields of ``lidloop.eyes.network.Answer``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class EyeNetwork(nn.Module):
         self.register_buffer("coarse_columns", self.columns[..., ::2].clone())
 
     def logits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Before the distributions: margins (n, 2, 32, 64), iris (n, 32, 64), places (n, 3, 16, 32), and
+        """Logits: margins (n, 2, 32, 64), iris (n, 32, 64), places (n, 3, 16, 32), and
         radius and trust (n, 2)."""
         stem = self.stem(x)
         quarter = self.quarter(stem)
@@ -88,7 +88,7 @@ class EyeNetwork(nn.Module):
         return dense[:, :2], dense[:, 2], self.places(levels[1]), self.whole(deep)
 
     def decode(self, margins: Tensor, iris: Tensor, places: Tensor, whole: Tensor) -> tuple[Tensor, ...]:
-        """Logits to ``OUTPUTS``."""
+        """Convert logits to ``OUTPUTS``."""
         p = margins.softmax(2)
         rows = (p * self.rows).sum(2)
         spread = (p * (self.rows - rows[:, :, None]) ** 2).sum(2).clamp_min(1e-6).sqrt()
@@ -107,13 +107,13 @@ class EyeNetwork(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Samples as arrays, row by row."""
+    """Samples as arrays, one row each."""
 
     patches: NDArray[np.uint8]
     margins: NDArray[np.float32]
-    """(n, 2, 64), NaN where there is none."""
+    """(n, 2, 64) rows; NaN if there is no margin."""
     points: NDArray[np.float32]
-    """(n, 3, 2), NaN where there is none, or it lies outside the patch."""
+    """(n, 3, 2) canthi and pupil; NaN for a missing one, or one outside the patch."""
     radius: NDArray[np.float32]
     trust: NDArray[np.float32]
 
@@ -186,7 +186,7 @@ def loss_of(
 def train_network(
     examples: Examples, *, epochs: int, seed: int, batch: int = 64, lr: float = 3e-3
 ) -> EyeNetwork:
-    """Train from random numbers; the same arguments and threads give the same network on one machine."""
+    """Train from random weights; on one machine the same arguments and threads give the same network."""
     torch.manual_seed(seed)
     network = EyeNetwork().to(memory_format=torch.channels_last)
     steps = len(examples) // batch
@@ -209,7 +209,7 @@ def train_network(
 
 
 def export(network: EyeNetwork, path: Path) -> None:
-    """Write the network as ONNX, with a free number of patches."""
+    """Write the network as ONNX, with a dynamic number of patches."""
     names: Any = list(OUTPUTS)
     torch.onnx.export(
         network.to(memory_format=torch.contiguous_format),

@@ -1,4 +1,4 @@
-"""Drawn faces with exact landmarks, pupils and lid heights, ptosis by degree."""
+"""Drawn faces with exact landmarks, pupils and lid heights, and a given degree of ptosis."""
 
 from lidloop.synthetic.geometry import EyeTruth, Pose
 from lidloop.synthetic.scene import draw_face, draw_picture

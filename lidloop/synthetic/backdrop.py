@@ -1,4 +1,4 @@
-"""What stands behind faces, round things that are none, and what covers faces."""
+"""Backgrounds, round distractors, and objects that cover faces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lidloop.synthetic.paint import Bytes, crop_tile, curve, fill, fixed, hair_t
 
 
 def background(rng: np.random.Generator, size: tuple[int, int], detail: float) -> Bytes:
-    """A picture of ``size`` (width, height) without faces: gradient, texture and clutter."""
+    """Draw a background of ``size`` (width, height): gradient, texture and random shapes."""
     w, h = size
     n = int(rng.integers(2, 6))
     base = rng.uniform(20, 235, 3)
@@ -57,7 +57,7 @@ def _clutter(image: Bytes, rng: np.random.Generator, w: int, h: int) -> None:
 
 
 def _stripes(image: Bytes, rng: np.random.Generator, w: int, h: int) -> None:
-    """Bricks, blinds or a fence."""
+    """Draw a regular pattern such as bricks or blinds."""
     step, thick = int(rng.integers(8, 50)), int(rng.integers(1, 6))
     colour = rng.uniform(10, 245, 3).tolist()
     across = bool(rng.random() < 0.5)
@@ -70,7 +70,7 @@ def _stripes(image: Bytes, rng: np.random.Generator, w: int, h: int) -> None:
 
 
 def distractor(image: Bytes, rng: np.random.Generator, centre: Floats, r: float) -> None:
-    """Something round that is no face: ball, clock, plate with two dots, button, lamp, flower."""
+    """Draw a round object that is not a face: ball, clock, button, plate, lamp or flower."""
     colour = rng.uniform(30, 245, 3)
     if rng.random() < 0.35:
         colour = np.array([205.0, 160, 130]) * rng.uniform(0.5, 1.15)
@@ -110,7 +110,7 @@ def distractor(image: Bytes, rng: np.random.Generator, centre: Floats, r: float)
 def occluder(
     kind: str, image: Bytes, model: FaceModel, pose: Pose, rng: np.random.Generator, skin: Floats
 ) -> Bytes:
-    """Draw a ``mask``, ``hand``, ``scarf`` or ``object`` over a face; return what it covers, (h, w) uint8."""
+    """Draw a ``mask``, ``hand``, ``scarf`` or ``object`` over a face; return the mask of it, (h, w) uint8."""
     s = pose.scale
     size = image.shape[:2]
     cover = np.zeros(size, np.uint8)

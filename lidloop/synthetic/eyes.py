@@ -1,4 +1,4 @@
-"""Eyes, computed pixel by pixel from the lid curves: anti-aliased exactly at any size."""
+"""Eyes, computed for each pixel from the lid curves, with exact anti-aliasing at any size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lidloop.synthetic.paint import Bytes, Colour, coverage, edge_distance, stro
 
 @dataclass(frozen=True)
 class EyeLook:
-    """Colours and strengths of an eye's parts; lengths in mm, strengths 0…1."""
+    """Colours and strengths of the parts of an eye; lengths in mm, strengths 0…1."""
 
     iris: tuple[float, float, float] = (96.0, 66.0, 42.0)
     sclera: tuple[float, float, float] = (232.0, 224.0, 218.0)
@@ -30,7 +30,12 @@ class EyeLook:
 
 
 def paint_eye(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, skin: Colour, light: float) -> None:
-    """Paint one eye over skin; ``pose`` maps to the canvas, ``light`` scales all but the reflexes."""
+    """Paint one eye over skin.
+
+    Args:
+        pose: maps the face frame to the canvas.
+        light: factor on the brightness of all but the reflexes.
+    """
     across = (pose.scale * pose.rotation[:2] @ eye.plane).astype(np.float64)
     origin = pose.project(eye.corner)
     corners = np.array([[-4.0, -17], [eye.length + 5, -17], [eye.length + 5, 11], [-4, 11]])
@@ -121,7 +126,7 @@ def paint_eye(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, skin: Col
     globe += (np.array([252.0, 252, 250]) * np.clip(0.35 + 0.65 * light, 0, 1) - globe) * reflex[..., None]
     lay(globe, opening)
 
-    # Lid margins lie outside the opening, so that its edge stays where the truth says.
+    # Lid margins are drawn outside the opening, so that its edge stays at the true position.
     taper = np.clip(np.minimum(inner + 0.02, 1.06 - inner) / 0.14, 0, 1)
     thick = (0.5 + 0.55 * np.clip(inner, 0, 1)) * (0.6 + 0.5 * look.lash) * tall
     line = coverage(-below_upper) * coverage(thick + below_upper) * taper
@@ -137,7 +142,7 @@ def paint_eye(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, skin: Col
 
 
 def _lashes(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, light: float) -> None:
-    """Single lashes, from the upper margin up and out."""
+    """Paint single lashes, from the upper margin up and outwards."""
     t = np.linspace(0.22, 0.99, 22)
     a = t * eye.length
     b = eye.margin(a, upper=True)[0] - 0.25

@@ -1,4 +1,4 @@
-"""Nose, mouth, brows and beard, painted through the landmarks."""
+"""Nose, mouth, brows and beard, painted from the landmarks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from lidloop.synthetic.paint import (
 
 
 def patch(pose: Pose, centre: Colour, u: Colour, v: Colour) -> Floats:
-    """Projected ellipse around a point of the face frame with half axes ``u`` and ``v``."""
+    """Projected ellipse around a point of the face frame with semi-axes ``u`` and ``v``, (24, 2) pixels."""
     unit = ring(24)
     return pose.project(np.array(centre) + unit[:, :1] * np.array(u) + unit[:, 1:] * np.array(v))
 
 
 def paint_skin(canvas: Bytes, model: FaceModel, pose: Pose, look: Look, rng: np.random.Generator) -> None:
-    """Skin colour, nose and mouth: everything that the light falls on."""
+    """Paint skin, nose and mouth, before shading."""
     s, p = pose.scale, model.points
     skin = np.array(look.skin)
     red = skin * (1.0, 0.72, 0.70)

@@ -27,11 +27,11 @@ SIDES: Final[tuple[Side, Side]] = ("left", "right")
 
 IRIS_MM: Final = 11.7
 DROP_AT_FULL_PTOSIS_MM: Final = IRIS_MM / 2
-"""How far ptosis of degree 1 lowers the upper lid: one iris radius."""
+"""Drop of the upper lid at ptosis of degree 1: one iris radius."""
 MILD_MM: Final = 2.0
 MODERATE_MM: Final = 4.0
 MIN_OPENING_MM: Final = 0.4
-"""Lids never come closer than this, so that the margins stay two curves."""
+"""Smallest distance of the lids, so that the margins do not cross."""
 _PUPIL_HEIGHT_MM: Final = 2.6  # above the inner canthus, gaze straight ahead
 _EYEBALL_MM: Final = 11.5
 _OUTWARD = np.deg2rad(17.0)  # turn of an eye's plane towards the temple
@@ -67,7 +67,7 @@ AVERAGE: Final[Floats] = _average()
 
 @dataclass(frozen=True)
 class Identity:
-    """What stays with a person. Lengths in mm, factors around 1."""
+    """Face shape of a person. Lengths in mm, factors around 1."""
 
     inner_half: float = 16.0
     """Half the distance between the inner canthi."""
@@ -96,12 +96,17 @@ class Identity:
     jaw_width: float = 1.0
     chin: float = 0.0
     asymmetry: float = 0.0
-    """Height in mm by which the right half of brow and mouth stands above the left."""
+    """Height in mm of the right half of brow and mouth above the left half."""
 
 
 @dataclass(frozen=True)
 class Expression:
-    """What passes. ``gaze`` is (right, down) in degrees relative to the head; ``opening`` scales the lids."""
+    """Expression of a face.
+
+    Attributes:
+        gaze: (right, down) in degrees relative to the head.
+        opening: factor on the opening of the lids.
+    """
 
     mouth_open: float = 0.0
     smile: float = 0.0
@@ -165,7 +170,7 @@ def lid_arch(t: Floats, p: float, q: float) -> Floats:
 
 @dataclass(frozen=True)
 class EyeModel:
-    """One eye in its plane. Lid heights and positions in mm; see the module's head for ``a`` and ``b``."""
+    """One eye in its plane. Lid heights and positions in mm; the module defines ``a`` and ``b``."""
 
     side: Side
     corner: Floats
@@ -210,12 +215,12 @@ class EyeModel:
 
     @property
     def mrd1(self) -> float:
-        """From the pupil centre up to the upper margin along ``b``; negative when the lid hangs below it."""
+        """Distance from the pupil centre up to the upper margin along ``b``; negative if covered."""
         return self.pupil[1] - float(self.margin(np.array(self.pupil[0]), upper=True)[0])
 
     @property
     def mrd2(self) -> float:
-        """From the pupil centre down to the lower margin along ``b``."""
+        """Distance from the pupil centre down to the lower margin along ``b``."""
         return float(self.margin(np.array(self.pupil[0]), upper=False)[0]) - self.pupil[1]
 
 
@@ -248,7 +253,7 @@ def _eye(side: Side, who: Identity, how: Expression, ptosis: float) -> EyeModel:
     flat = eye  # both heights 1 mm
 
     def unit(a: float, upper: bool) -> float:
-        """How far 1 mm of lid height moves the margin at ``a``."""
+        """Displacement of the margin at ``a`` for 1 mm of lid height."""
         line = -who.tilt * a / length
         return float(abs(flat.margin(np.array(a), upper=upper)[0] - line))
 
@@ -278,7 +283,7 @@ class FaceModel:
 
 
 def build(identity: Identity, expression: Expression, ptosis: tuple[float, float] = (0.0, 0.0)) -> FaceModel:
-    """Shape the average face.
+    """Build a face by deforming the average face.
 
     Args:
         ptosis: degree 0…1 of the eye at the picture's left and right. Degree 1 lowers the upper lid by
@@ -335,7 +340,7 @@ def build(identity: Identity, expression: Expression, ptosis: tuple[float, float
         ):
             p[upper], p[lower] = above, below
     if p.shape != (N_POINTS, 3):
-        raise AssertionError("the average face lost a point")
+        raise AssertionError("the average face must have 51 points")
     return FaceModel(who, how, p, eyes)
 
 

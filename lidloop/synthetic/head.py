@@ -1,4 +1,4 @@
-"""Drawing one head, neck and shoulders on a canvas of its own, with what it wears."""
+"""Drawing of one head, neck and shoulders with hair, hat and glasses."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def hull(points: Floats) -> Floats:
 def _shading(
     model: FaceModel, pose: Pose, light: Light, size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Diffuse factor and gloss over a canvas (h, w), from a coarse depth map of the head."""
+    """Diffuse factor and gloss of each pixel of a canvas (h, w), from a coarse depth map of the head."""
     h, w = size
     step = _GRID_MM * pose.scale
     rows, cols = max(int(h / step) + 1, 4), max(int(w / step) + 1, 4)
@@ -132,9 +132,9 @@ def _shading(
 def draw_person(
     image: Bytes, model: FaceModel, pose: Pose, look: Look, light: Light, rng: np.random.Generator
 ) -> Bytes:
-    """Draw a head and its shoulders into a picture (h, w, 3); return what they cover, (h, w) uint8.
+    """Draw a head and its shoulders into an image (h, w, 3); return the mask of them, (h, w) uint8.
 
-    Small heads are drawn larger and averaged down.
+    Small heads are drawn at a larger size and reduced.
     """
     cover = np.zeros(image.shape[:2], np.uint8)
     shapes = outline(model, pose)
@@ -159,7 +159,7 @@ def draw_person(
 def _body(
     image: Bytes, cover: Bytes, pose: Pose, look: Look, light: Light, body: dict[str, Floats], skull: Floats
 ) -> None:
-    """Neck, shoulders and the hair behind them, lit by rule of thumb."""
+    """Draw neck, shoulders and the hair behind them, with simple shading."""
     s = pose.scale
     dim = 1 - 0.3 * light.contrast
     skin, cloth = np.array(look.skin) * 0.86 * dim, np.array(look.cloth) * dim
@@ -204,7 +204,7 @@ def _body(
 def _head(
     model: FaceModel, pose: Pose, look: Look, light: Light, rng: np.random.Generator, size: tuple[int, int]
 ) -> tuple[Bytes, Bytes]:
-    """Draw a head on a canvas of ``size`` (h, w); return it and what of the canvas it covers."""
+    """Draw a head on a canvas of ``size`` (h, w); return the canvas and the mask of the head."""
     s = pose.scale
     shapes = outline(model, pose)
     skull = shapes["skull"]

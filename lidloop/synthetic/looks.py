@@ -1,4 +1,4 @@
-"""How a person and the light look: all that is not geometry."""
+"""Appearance of a person and of the light: colours, hair, glasses, shading."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RGB = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Look:
-    """Colours, hair and wear of a person. Lengths in mm, strengths 0…1."""
+    """Colours, hair and glasses of a person. Lengths in mm, strengths 0…1."""
 
     skin: RGB = (214.0, 168.0, 140.0)
     lips: RGB = (178.0, 96.0, 92.0)
@@ -41,7 +41,13 @@ class Look:
 
 @dataclass(frozen=True)
 class Light:
-    """Light on a face: direction to it (x right, y down, z to the viewer), and how much is ambient."""
+    """Light on a face.
+
+    Attributes:
+        direction: towards the light; x right, y down, z to the viewer.
+        contrast: share of the brightness that depends on the direction; the rest is ambient.
+        gloss: strength of highlights.
+    """
 
     direction: tuple[float, float, float] = (-0.35, -0.5, 0.8)
     contrast: float = 0.45

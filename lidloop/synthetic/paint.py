@@ -1,4 +1,4 @@
-"""Painting into a picture with soft, sub-pixel shapes. Colours are RGB in 0…255."""
+"""Drawing primitives: anti-aliased shapes, lines and textures. Colours are RGB in 0…255."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from lidloop.synthetic.geometry import Floats
 
 Bytes = NDArray[np.uint8]
+Numbers = NDArray[np.floating[Any]]
 Colour = Sequence[float] | NDArray[np.floating[Any]]
 _SHIFT = 4
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep OpenCV to one thread: on pictures this small more of them only wait for each other."""
+    """Limit OpenCV to one thread, which is fastest on pictures of this size."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -31,7 +32,7 @@ def one_thread() -> Iterator[None]:
 
 @cache
 def noise_tile() -> NDArray[np.float32]:
-    """(512, 512) grain over several octaves, mean 0 and deviation 1; always the same."""
+    """(512, 512) noise over several octaves, mean 0 and standard deviation 1; always the same."""
     rng = np.random.default_rng(20240405)
     out = np.zeros((512, 512), np.float32)
     for size, weight in ((16, 0.5), (48, 0.6), (128, 0.7), (512, 0.9)):
@@ -44,13 +45,13 @@ def noise_tile() -> NDArray[np.float32]:
 
 @cache
 def grain_tile() -> NDArray[np.float32]:
-    """(1024, 1024, 3) white noise of deviation 1, for a sensor's noise."""
+    """(1024, 1024, 3) white noise of standard deviation 1, for the noise of a sensor."""
     return np.random.default_rng(20240406).standard_normal((1024, 1024, 3), dtype=np.float32)
 
 
 @cache
 def hair_tile() -> NDArray[np.float32]:
-    """(512, 512) vertical strands, mean 0 and deviation about 1."""
+    """(512, 512) vertical strands of hair, mean 0 and standard deviation about 1."""
     rng = np.random.default_rng(20240407)
     fine = rng.standard_normal((24, 512)).astype(np.float32)
     broad = rng.standard_normal((8, 90)).astype(np.float32)
@@ -71,13 +72,13 @@ def crop_tile(tile: NDArray[np.float32], rng: np.random.Generator, h: int, w: in
 
 
 def fixed(points: Floats) -> NDArray[np.int32]:
-    """Points in OpenCV's fixed-point form for ``shift=4``."""
+    """Points in OpenCV's fixed-point format for ``shift=4``."""
     out: NDArray[np.int32] = np.round(np.asarray(points) * (1 << _SHIFT)).astype(np.int32)
     return out
 
 
 def window(points: Floats, shape: Sequence[int], margin: float) -> tuple[int, int, int, int] | None:
-    """Rows and columns (y1, y2, x1, x2) that points and a margin take up, or None outside the picture."""
+    """Rows and columns (y1, y2, x1, x2) of points with a margin; None if they are outside the picture."""
     x1, y1 = np.floor(points.min(axis=0) - margin).astype(int)
     x2, y2 = np.ceil(points.max(axis=0) + margin).astype(int) + 1
     y1, x1, y2, x2 = max(y1, 0), max(x1, 0), min(y2, shape[0]), min(x2, shape[1])
@@ -92,7 +93,7 @@ def mask_of(points: Floats, shape: tuple[int, int]) -> Bytes:
 
 
 def blend(canvas: Bytes, mask: Bytes, colour: Colour | Bytes, opacity: float = 1.0) -> None:
-    """Lay a colour, or a picture of the mask's size, over ``canvas`` (h, w, 3) where ``mask`` (h, w) says."""
+    """Blend a colour, or an image of the mask's size, into ``canvas`` (h, w, 3) by ``mask`` (h, w)."""
     weight = cv2.multiply(mask, np.array([opacity / 255.0]), dtype=cv2.CV_32F)[..., None]
     over = np.asarray(colour, np.float32)
     base = canvas.astype(np.float32)
@@ -120,7 +121,7 @@ def fill(
 
 
 def _soft(points: Floats, size: tuple[int, int], feather: float, width: float | None) -> Bytes:
-    """Blurred mask of a polygon, or of a line of ``width``; drawn small where the blur hides it."""
+    """Blurred mask of a polygon, or of a line of ``width``, drawn at reduced size for a wide blur."""
     h, w = size
     k = max(int(feather / 1.2), 1)
     if k == 1:
@@ -153,7 +154,7 @@ def stroke(
     feather: float = 0.0,
     closed: bool = False,
 ) -> None:
-    """Draw a line of ``width`` pixels; a width under one pixel becomes a fainter line of one pixel."""
+    """Draw a line of ``width`` pixels; a width below one pixel reduces the opacity instead."""
     opacity = opacity * min(width, 1.0)
     thick = max(round(width), 1)
     if feather < 0.35 and opacity >= 1.0:
@@ -183,7 +184,7 @@ def line_mask(lines: Floats, shape: tuple[int, int], width: float) -> Bytes:
 
 
 def strokes(canvas: Bytes, lines: Floats, colour: Colour, width: float, *, opacity: float = 1.0) -> None:
-    """Draw many lines (n, k, 2) of one width at once; where they cross they do not add up."""
+    """Draw many lines (n, k, 2) of one width at once; crossings are not darker."""
     box = window(lines.reshape(-1, 2), canvas.shape, width + 2)
     if box is None:
         return
@@ -192,13 +193,13 @@ def strokes(canvas: Bytes, lines: Floats, colour: Colour, width: float, *, opaci
     blend(canvas[y1:y2, x1:x2], mask, colour, opacity * min(width, 1.0))
 
 
-def coverage(distance: Floats) -> Floats:
+def coverage(distance: Numbers) -> Floats:
     """Share of a pixel inside an edge at a signed distance in pixels, positive inside."""
     out: Floats = np.clip(distance + 0.5, 0.0, 1.0)
     return out
 
 
-def edge_distance(height: Floats, slope: Floats) -> Floats:
+def edge_distance(height: Numbers, slope: Numbers) -> Floats:
     """Distance in pixels to a curve from the vertical distance to it and the curve's slope there."""
     out: Floats = height / np.sqrt(1 + np.minimum(slope**2, 25.0))
     return out

@@ -1,4 +1,4 @@
-"""Drawing people at random: face shapes, expressions, colours and wear."""
+"""Random people: face shapes, expressions, colours, hair and glasses."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _rgb(value: Floats) -> RGB:
 
 
 def _near(rng: np.random.Generator, middle: float, sigma: float) -> float:
-    """Normal, cut at two and a half sigmas."""
+    """Sample a normal distribution, clipped at 2.5 sigma."""
     return middle + sigma * float(np.clip(rng.standard_normal(), -2.5, 2.5))
 
 
 def sample_identity(rng: np.random.Generator) -> Identity:
-    """A face shape; the outer-canthal distance varies by about 4 % around 90 mm, the iris by 1.5 %."""
+    """Sample a face shape; outer-canthal distance 90 mm ± 4 %, iris ± 1.5 %."""
     return Identity(
         inner_half=_near(rng, 16.0, 0.9),
         fissure=_near(rng, 29.0, 1.0),
@@ -59,7 +59,7 @@ def sample_identity(rng: np.random.Generator) -> Identity:
 def sample_expression(
     rng: np.random.Generator, options: SceneOptions, ptosis: tuple[float, float]
 ) -> Expression:
-    """A passing expression. A forehead often lifts the brow over a drooping lid."""
+    """Sample an expression. The brow is often raised over a lid with ptosis."""
     lift = [3.0 * d * DROP_AT_FULL_PTOSIS_MM / 5 * float(rng.random() < 0.6) for d in ptosis]
     raised = float(rng.exponential(1.2)) if rng.random() < 0.3 else 0.0
     spoken = rng.random()
@@ -79,7 +79,7 @@ def sample_expression(
 
 
 def sample_look(rng: np.random.Generator, options: SceneOptions) -> Look:
-    """Colours, hair, beard and glasses."""
+    """Sample colours, hair, beard and glasses."""
     place = rng.uniform(0, len(_SKIN) - 1)
     k = int(place)
     tone = np.array(_SKIN[k]) + (place - k) * (

@@ -102,13 +102,13 @@ def _blocks(model: FaceModel, pose: Pose, look: Look, size: tuple[int, int]) -> 
 
 
 def _covered(blocks: Bytes, xy: Floats) -> float:
-    """Share of points in pixels that lie behind a person in front."""
+    """Share of points (n, 2) that are covered by a person in front."""
     at = np.clip(np.round(xy / 4).astype(int), 0, np.array(blocks.shape[::-1]) - 1)
     return float((blocks[at[:, 1], at[:, 0]] > 0).mean())
 
 
 def _hide(points: Floats, covers: Bytes) -> Floats:
-    """Visibility 1 for points that a cover (h, w) hides."""
+    """Set visibility 1 for points that a mask (h, w) covers."""
     h, w = covers.shape
     x = np.clip(np.round(points[:, 0]).astype(int), 0, w - 1)
     y = np.clip(np.round(points[:, 1]).astype(int), 0, h - 1)
@@ -118,7 +118,7 @@ def _hide(points: Floats, covers: Bytes) -> Floats:
 
 
 def _outside(points: Floats, size: tuple[int, int]) -> Floats:
-    """Visibility 0 for points beyond the centres of the picture's outermost pixels."""
+    """Set visibility 0 for points beyond the centres of the outermost pixels."""
     out = points.copy()
     beyond = (points[:, :2] < 0) | (points[:, :2] > np.array(size) - 1)
     out[beyond.any(axis=1), 2] = 0
@@ -128,7 +128,7 @@ def _outside(points: Floats, size: tuple[int, int]) -> Floats:
 def _draw_cast(
     image: Bytes, cast: _Cast, light: Light, rng: np.random.Generator, kind: str, behind: list[FaceTruth]
 ) -> tuple[FaceTruth, Bytes]:
-    """Draw one face; return its truth and what it covers of faces behind it."""
+    """Draw one face; return its truth and the mask of it."""
     size = (image.shape[1], image.shape[0])
     truth = truth_of(cast.model, cast.pose)
     cover = draw_person(image, cast.model, cast.pose, cast.look, light, rng)
@@ -154,7 +154,7 @@ def _draw_cast(
 
 
 def _hide_by_fringe(points: Floats, cast: _Cast) -> Floats:
-    """Brow points that lie above a fringe's edge, which hangs at one height across the forehead."""
+    """Set visibility 1 for brow points above the edge of a fringe."""
     out = points.copy()
     edge = -34 - 0.3 * cast.look.hairline
     brows = cast.model.points[:10]
@@ -163,7 +163,7 @@ def _hide_by_fringe(points: Floats, cast: _Cast) -> Floats:
 
 
 def _finish(image: Bytes, rng: np.random.Generator, options: SceneOptions, *, falloff: bool = True) -> Bytes:
-    """Exposure, light across the picture, colour cast, blur, noise."""
+    """Apply exposure, uneven light, colour cast, blur and noise."""
     h, w = image.shape[:2]
     gain = math.exp(rng.uniform(math.log(options.exposure[0]), math.log(options.exposure[1])))
     tint = 1 + rng.uniform(-options.tint, options.tint, 3)
@@ -205,12 +205,12 @@ def draw_picture(
 ) -> Picture:
     """Draw a picture of ``size`` (width, height) with faces; the same arguments give the same bytes.
 
-    Every face drawn is in ``Picture.faces``, and keeps at least six tenths of its points inside the
-    picture and mostly uncovered. Faces behind are drawn, and listed, before those in front.
+    Every drawn face is in ``Picture.faces``; at least 60 % of its points are inside the picture, and most
+    are uncovered. Faces are drawn and listed from back to front.
 
     Args:
         seed: any integer from 0.
-        options: what to draw from; ``SceneOptions()`` by default.
+        options: distributions to sample; ``SceneOptions()`` by default.
     """
     options = options or SceneOptions()
     rng = np.random.default_rng([20240405, seed])
@@ -263,10 +263,10 @@ def draw_face(
     blur: float = 0.0,
     noise: float = 0.0,
 ) -> Picture:
-    """Draw one face that nothing hides, in the middle of the picture, before a plain ground.
+    """Draw one uncovered face in the middle of a picture with a plain background.
 
     Args:
-        seed: picks the person and the looks; the pose, the lids and the light are as asked for.
+        seed: selects the person and the appearance; pose, lids and light are given by the other arguments.
         canthal_px: distance between the outer canthi in pixels before the head turns.
         ptosis: degree 0…1 of the eye at the picture's left and right.
         yaw, pitch, roll: degrees, as in ``Pose``.

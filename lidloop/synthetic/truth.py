@@ -1,4 +1,4 @@
-"""What is known about a drawn picture, and what may be asked of one."""
+"""Ground truth of drawn pictures, and the options to draw them with."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class FaceTruth:
     """One drawn face. ``left`` and ``right`` are the picture's sides; pixels of the picture, first one at 0.
 
     Attributes:
-        points: (51, 3) x, y and visibility: 2 seen, 1 behind something, 0 outside the picture. Unlike in a
-            label, a point outside keeps its true place.
+        points: (51, 3) x, y and visibility: 2 visible, 1 covered, 0 outside the picture. Unlike in a
+            label, a point outside keeps its true position.
         pupils: (x, y) of each pupil centre, where the corneal light reflex is drawn; also when covered.
         iris_radius: pixels, before foreshortening.
         eyes: lid heights and ptosis of each eye.
         pose: yaw, pitch, roll in degrees, scale in px/mm and the pixel between the inner canthi.
         glasses: ``none``, ``clear`` or ``sun``.
-        occluder: what lies on the face: ``none``, ``mask``, ``hand``, ``object``, ``scarf`` or ``face``.
+        occluder: object in front of it: ``none``, ``mask``, ``hand``, ``object``, ``scarf`` or ``face``.
     """
 
     points: Floats
@@ -37,7 +37,7 @@ class FaceTruth:
 
     @property
     def occluded(self) -> NDArray[np.bool_]:
-        """(51,) points inside the picture that something hides."""
+        """(51,) True for points inside the picture that are covered."""
         hidden: NDArray[np.bool_] = self.points[:, 2] == 1
         return hidden
 
@@ -56,7 +56,7 @@ class FaceTruth:
         return Face(box_of(points), points)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, pixels to four decimals."""
+        """Convert to JSON values, pixels rounded to four decimals."""
         return {
             "points": np.round(self.points, 4).tolist(),
             "pupils": {side: [round(v, 4) for v in xy] for side, xy in self.pupils.items()},
@@ -83,7 +83,7 @@ class FaceTruth:
 
 
 def truth_of(model: FaceModel, pose: Pose) -> FaceTruth:
-    """Project a face; every point is marked seen."""
+    """Project a face; every point is marked as visible."""
     from lidloop.landmarks import LEFT_EYE, RIGHT_EYE, lid_opening
 
     xy = pose.project(model.points)
@@ -100,7 +100,7 @@ def truth_of(model: FaceModel, pose: Pose) -> FaceTruth:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A drawn picture: (h, w, 3) uint8 RGB, its faces back to front, and the JPEG quality it asks for."""
+    """A drawn picture: (h, w, 3) uint8 RGB, its faces from back to front, and its JPEG quality."""
 
     image: NDArray[np.uint8]
     faces: list[FaceTruth]
@@ -112,7 +112,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """What ``draw_picture`` draws from. Ranges are (lowest, highest); shares and chances are 0…1.
+    """Distributions that ``draw_picture`` samples. Ranges are (lowest, highest); chances are 0…1.
 
     Attributes:
         faces: number of faces wanted; fewer are drawn when no room is found for one.

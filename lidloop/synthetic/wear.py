@@ -1,4 +1,4 @@
-"""Hair over the forehead, hats, scarves and glasses."""
+"""Hair over the forehead, hats, headscarves and glasses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def paint_hair(
     skull: Floats,
     shade: NDArray[np.float32],
 ) -> None:
-    """Hair, cap or scarf over the forehead, inside the head's outline."""
+    """Paint hair, cap or headscarf over the forehead, inside the outline of the head."""
     w = model.identity.face_width
     top = -72 - look.hairline
     if look.cut in ("fringe",):

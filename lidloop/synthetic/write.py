@@ -1,4 +1,4 @@
-"""Folders of drawn pictures in the YOLO-pose layout, with the truth beside the labels."""
+"""Folders of drawn pictures in the YOLO-pose layout, with the ground truth in ``truth.json``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TRUTH = "truth.json"
 
 @dataclass(frozen=True, eq=False)
 class TruthImage:
-    """All faces of one picture of a folder; ``hidden`` says whose label was withheld.
+    """All faces of one picture of a folder; ``hidden`` marks those whose label was withheld.
 
     Attributes:
         name: file name without its ending; the picture is ``images/SPLIT/NAME.jpg``.
@@ -188,6 +188,8 @@ def read_truth(folder: Path) -> Truth:
         )
         return Truth(value["seed"], value["hide"], images)
     except FileNotFoundError:
-        raise SourceError(f"{path}: no such file; folders of drawn faces carry their truth there") from None
+        raise SourceError(
+            f"{path}: no such file; a folder of drawn faces has its ground truth there"
+        ) from None
     except (KeyError, TypeError, ValueError) as error:
-        raise SourceError(f"{path}: not the truth of drawn faces ({error!r})") from error
+        raise SourceError(f"{path}: not the ground truth of drawn faces ({error!r})") from error

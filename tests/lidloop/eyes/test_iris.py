@@ -1,4 +1,4 @@
-"""Circles through what the network calls iris."""
+"""Circles fitted to the pixels classified as iris."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_known_circle_is_found(
     assert 0 < fit.seen <= 1
 
 
-def test_the_less_is_seen_the_less_sure() -> None:
+def test_errors_grow_as_less_of_the_iris_is_visible() -> None:
     errors = []
     for top in (15, 25, 32):
         fit = fit_iris(mask(62, 30, 14), *lids(top, 40), np.array([62.0, 30.0]), 14.0, 1.0)
@@ -49,7 +49,7 @@ def test_the_less_is_seen_the_less_sure() -> None:
     assert errors == sorted(errors)
 
 
-def test_noise_shows_in_the_misfit() -> None:
+def test_noise_increases_the_misfit() -> None:
     fits = [
         fit_iris(mask(62, 30, 14, n), *lids(18, 40), np.array([62.0, 30.0]), 14.0, 1.0) for n in (0.0, 0.4)
     ]
@@ -60,5 +60,5 @@ def test_noise_shows_in_the_misfit() -> None:
     ("top", "bottom", "why"),
     [(31, 31, "closed"), (40, 20, "margins crossed"), (100, 120, "beyond the patch")],
 )
-def test_nothing_is_fitted_to_no_opening(top: float, bottom: float, why: str) -> None:
+def test_no_iris_without_an_opening(top: float, bottom: float, why: str) -> None:
     assert fit_iris(mask(62, 30, 14), *lids(top, bottom), np.array([62.0, 30.0]), 14.0, 1.0) is None, why

@@ -1,4 +1,4 @@
-"""Curves through what the network says of every column."""
+"""Curves fitted to the rows of every column."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_known_margins_are_found_to_half_a_pixel_in_the_middle(height: float, p:
     assert off[4:-4].max() < 1.2
 
 
-def test_columns_that_are_unsure_do_not_bend_the_curve() -> None:
+def test_uncertain_columns_have_little_weight() -> None:
     rows, spread = truth(COLUMNS), np.ones(64)
     rows[28:36] += 15
     spread[28:36] = 12

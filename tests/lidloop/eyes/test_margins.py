@@ -52,7 +52,7 @@ def test_margins_stay_near_landmarks_that_no_cubic_fits(at: tuple[float, float],
         assert np.abs(curve[:, 1] - 100).max() < 15, why
 
 
-def test_canthi_in_one_place_give_finite_margins() -> None:
+def test_coinciding_canthi_give_finite_margins() -> None:
     assert np.isfinite(margins_from_landmarks(np.ones((N_POINTS, 3)), LEFT_EYE).upper).all()
 
 
@@ -98,7 +98,7 @@ def test_heights_turn_and_scale_with_the_picture(degrees: float, scale: float, s
     assert found == pytest.approx((4.5 * scale, 4.5 * scale), rel=1e-6)
 
 
-def test_opening_beside_the_pupil_is_what_the_lid_pairs_measure() -> None:
+def test_opening_beside_the_pupil_agrees_with_the_lid_pairs() -> None:
     truth = draw_face(seed=5, canthal_px=100, size=(240, 240)).faces[0]
     margins = margins_from_landmarks(truth.points, LEFT_EYE)
     assert opening_beside_pupil(margins) == pytest.approx(

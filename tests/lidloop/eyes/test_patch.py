@@ -1,4 +1,4 @@
-"""Patches of eyes: where they lie, and what is in them."""
+"""Patches of eyes: position and content."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_to_picture_undoes_to_patch(x: float, y: float) -> None:
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.4, 3.0, 6.5])
-def test_a_patch_shows_the_place_it_says(scale: float) -> None:
+def test_a_patch_shows_the_pixels_of_its_frame(scale: float) -> None:
     """A blob at a known place lands where ``to_patch`` puts it, to a tenth of a pixel, at every size."""
     points = POINTS[:, :2] * scale + 20
     frame = frame_of(points, LEFT_EYE)
@@ -66,7 +66,7 @@ def test_a_patch_beyond_the_picture_repeats_its_border(at: tuple[int, int]) -> N
     assert patch.dtype == np.uint8
 
 
-def test_normalising_takes_out_exposure_and_white_balance() -> None:
+def test_normalising_removes_exposure_and_white_balance() -> None:
     rng = np.random.default_rng(0)
     patch = rng.integers(40, 120, (1, HEIGHT, WIDTH, 3)).astype(np.uint8)
     brighter = (patch * 2 + np.array([3, 7, 1])).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Training the eye network, small: it learns, is exported, calibrated and described."""
+"""Training of the eye network at small size, its export and calibration."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_committed_network_is_the_one_described() -> None:
     assert unseen["seed"] not in (network.info()["training"]["seed"], network.info()["calibration"]["seed"])
 
 
-def test_a_network_that_was_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_modified_network_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "eyes.onnx"
     file.write_bytes(network.model_path().read_bytes()[:-1] + b"x")
     monkeypatch.setattr(network, "model_path", lambda: file)
@@ -70,7 +70,7 @@ def test_a_network_that_was_changed_is_refused(tmp_path: Path, monkeypatch: pyte
     network._session.cache_clear()
 
 
-def test_logistic_regression_finds_chances() -> None:
+def test_logistic_regression_recovers_probabilities() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=4000)
     features = np.stack([np.ones_like(x), x], axis=1)
@@ -81,6 +81,6 @@ def test_logistic_regression_finds_chances() -> None:
     assert chance(np.zeros(0), weights) == 0.0
 
 
-def test_reliability_compares_quality_with_how_often_it_was_right() -> None:
+def test_reliability_compares_quality_with_the_share_of_correct_patches() -> None:
     rows = reliability([0.05, 0.1, 0.95, 1.0], [0.5, 0.001, 0.002, np.inf])
     assert [(row["from"], row["n"], row["right"]) for row in rows] == [(0.0, 2, 0.5), (0.8, 2, 0.5)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lidloop.eyes.patch import HEIGHT, WIDTH
-from lidloop.eyes_training.face_samples import FaceAsked, eye_samples, perturb, random_face
+from lidloop.eyes_training.face_samples import FaceSpec, eye_samples, perturb, random_face
 from lidloop.eyes_training.samples import degrade, draw_eye
 from lidloop.landmarks import LEFT_EYE, lid_opening, outer_canthal_distance
 from lidloop.synthetic import draw_face
@@ -35,8 +35,8 @@ def test_eyes_are_consistent() -> None:
             assert np.isnan(sample.upper).all()
 
 
-def test_what_is_inside_the_margins_looks_like_a_globe() -> None:
-    """Over many eyes the opening's pixels differ from the skin just outside it: truth is where it says."""
+def test_pixels_inside_the_margins_differ_from_the_skin_beside() -> None:
+    """The lower margin of the truth is an edge in the patch."""
     apart = []
     for seed in range(80):
         sample = draw_eye(np.random.default_rng(seed))
@@ -56,7 +56,7 @@ def test_what_is_inside_the_margins_looks_like_a_globe() -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 255.0])
-def test_degrading_survives_black_and_white(level: float) -> None:
+def test_degrading_black_and_white_patches(level: float) -> None:
     for seed in range(20):
         patch = degrade(np.full((HEIGHT, WIDTH, 3), level), np.random.default_rng(seed))
         assert patch.shape == (HEIGHT, WIDTH, 3)
@@ -65,10 +65,10 @@ def test_degrading_survives_black_and_white(level: float) -> None:
 def test_patches_of_faces_carry_the_truth_of_the_face() -> None:
     """PFH through the pupil, read off the curves in the patch, is the generator's."""
     for seed in range(6):
-        asked = FaceAsked(seed=seed, canthal_px=150, ptosis=(0.15 * seed, 0.0), roll=6.0, glasses="none")
-        picture, _, _ = asked.draw()
+        spec = FaceSpec(seed=seed, canthal_px=150, ptosis=(0.15 * seed, 0.0), roll=6.0, glasses="none")
+        picture, _, _ = spec.draw()
         truth = picture.faces[0]
-        for sample, side in zip(eye_samples(asked, error=0.0), ("left", "right"), strict=True):
+        for sample, side in zip(eye_samples(spec, error=0.0), ("left", "right"), strict=True):
             x = np.arange(WIDTH)
             heights = [np.interp(sample.iris[0], x, rows) for rows in (sample.upper, sample.lower)]
             scale = 225 / float(outer_canthal_distance(truth.points))
@@ -81,11 +81,11 @@ def test_random_faces_differ_and_sunglasses_hide_eyes() -> None:
     faces = [random_face(seed) for seed in range(60)]
     assert len({face.canthal_px for face in faces}) == 60
     assert {face.glasses for face in faces} >= {"none", "clear"}
-    dark = FaceAsked(seed=1, canthal_px=100, glasses="sun")
+    dark = FaceSpec(seed=1, canthal_px=100, glasses="sun")
     assert [sample.trust for sample in eye_samples(dark, error=0.02)] == [0.0, 0.0]
 
 
-def test_perturbed_landmarks_are_off_by_what_was_asked() -> None:
+def test_perturbed_landmarks_have_the_given_mean_error() -> None:
     truth = draw_face(seed=1).faces[0].points
     canthal = float(outer_canthal_distance(truth))
     rng = np.random.default_rng(0)

@@ -83,7 +83,7 @@ def _upper(side: int) -> set[int]:
 
 @given(identities, angles, st.floats(-18, 18), angles, degrees, degrees, st.floats(-15, 15))
 @examples(40)
-def test_the_mirrored_face_is_the_face_in_the_mirror(
+def test_mirrored_parameters_give_the_mirrored_face(
     who: Identity, yaw: float, pitch: float, roll: float, left: float, right: float, gaze: float
 ) -> None:
     face = truth_of(
@@ -98,7 +98,7 @@ def test_the_mirrored_face_is_the_face_in_the_mirror(
     assert face.pupils["left"][0] == pytest.approx(-mirrored.pupils["right"][0])
 
 
-def test_scale_ties_iris_to_the_outer_canthal_distance() -> None:
+def test_iris_scales_with_the_outer_canthal_distance() -> None:
     truth = truth_of(build(Identity(), Expression()), Pose(scale=3.0))
     canthal = outer_canthal_distance(truth.points)
     assert canthal == pytest.approx(270.0, abs=0.3)  # a little more: the outer canthi stand higher
@@ -107,7 +107,7 @@ def test_scale_ties_iris_to_the_outer_canthal_distance() -> None:
 
 @given(poses, degrees)
 @examples(30)
-def test_pair_opening_is_the_landmarks_own(pose: Pose, degree: float) -> None:
+def test_pair_opening_is_that_of_the_landmarks(pose: Pose, degree: float) -> None:
     truth = truth_of(build(Identity(), Expression(), (degree, 0.0)), pose)
     assert truth.eyes["left"].pfh_pairs == pytest.approx(float(lid_opening(truth.points, LEFT_EYE)))
     assert truth.eyes["right"].pfh_pairs == pytest.approx(float(lid_opening(truth.points, RIGHT_EYE)))
@@ -172,11 +172,11 @@ def test_severity(drop: float, name: str) -> None:
     assert severity_of(drop) == name
 
 
-def test_degrees_outside_the_range_are_refused() -> None:
+def test_degrees_outside_the_range_are_rejected() -> None:
     with pytest.raises(ValueError, match="0…1"):
         build(Identity(), Expression(), (0.0, 1.2))
 
 
-def test_options_refuse_a_range_upside_down() -> None:
+def test_options_with_a_reversed_range_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"SceneOptions\.yaw"):
         replace(SceneOptions(), yaw=(10.0, -10.0))

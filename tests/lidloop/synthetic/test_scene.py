@@ -1,4 +1,4 @@
-"""Drawn pictures: the same bytes again, faces where the truth says, eyes true to the sub-pixel."""
+"""Drawn pictures: reproducible, faces at their true positions, eyes exact to the sub-pixel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_seed_gives_the_same_bytes(pictures: list[Picture]) -> None:
     assert not np.array_equal(pictures[3].image, pictures[4].image)
 
 
-def test_pictures_hold_what_was_asked_for(pictures: list[Picture]) -> None:
+def test_pictures_follow_their_options(pictures: list[Picture]) -> None:
     counts = [len(p.faces) for p in pictures]
     assert max(counts) <= 5
     assert sum(counts) > 1.5 * len(pictures)
@@ -81,7 +81,7 @@ def test_options_shift_what_is_drawn(options: SceneOptions, check: object) -> No
     assert options.faces == (0, 0) or len(faces) >= 3
 
 
-def test_darker_is_darker() -> None:
+def test_lower_exposure_is_darker() -> None:
     dark = draw_picture(seed=1, options=SceneOptions(exposure=(0.3, 0.3)))
     bright = draw_picture(seed=1, options=SceneOptions(exposure=(1.0, 1.0)))
     assert dark.image.mean() < 0.6 * bright.image.mean()
@@ -129,9 +129,7 @@ def _column_edge(
 @pytest.mark.parametrize("seed", [0, 2, 5, 7])
 @pytest.mark.parametrize("degree", [0.0, 0.25])
 @pytest.mark.parametrize("offset", [(0.0, 0.0), (0.3, 0.45)])
-def test_the_white_of_the_eye_ends_at_the_stated_margin(
-    seed: int, degree: float, offset: tuple[float, float]
-) -> None:
+def test_the_sclera_ends_at_the_true_margin(seed: int, degree: float, offset: tuple[float, float]) -> None:
     picture = draw_face(
         seed=seed, size=(700, 500), canthal_px=500, ptosis=(degree, 0.0), identity=Identity(), offset=offset
     )
@@ -144,7 +142,7 @@ def test_the_white_of_the_eye_ends_at_the_stated_margin(
 
 
 @pytest.mark.parametrize("seed", [0, 5, 7])
-def test_the_iris_is_round_its_pupil_and_as_wide_as_stated(seed: int) -> None:
+def test_the_iris_has_the_true_centre_and_width(seed: int) -> None:
     picture = draw_face(seed=seed, size=(700, 500), canthal_px=500, offset=(0.2, 0.4))
     truth = picture.faces[0]
     for side in SIDES:
@@ -166,19 +164,19 @@ def test_the_light_reflex_marks_the_pupil_centre_until_the_lid_covers_it() -> No
     assert covered.faces[0].eyes["left"].severity == "severe"
 
 
-def test_a_face_of_the_asked_width() -> None:
+def test_a_face_has_the_given_width() -> None:
     truth = draw_face(seed=4, canthal_px=222.0).faces[0]
     assert abs(truth.points[28, 0] - truth.points[19, 0]) == pytest.approx(222.0)
     assert (truth.points[:, 2] == 2).all()
     assert truth.ptosis == {"left": 0.0, "right": 0.0}
 
 
-def test_unknown_glasses_are_refused() -> None:
+def test_unknown_glasses_are_rejected() -> None:
     with pytest.raises(ValueError, match="glasses"):
         draw_face(glasses="monocle")
 
 
-def test_truth_survives_json(pictures: list[Picture]) -> None:
+def test_truth_round_trips_through_json(pictures: list[Picture]) -> None:
     face = pictures[0].faces[0]
     again = FaceTruth.from_json(face.to_json())
     np.testing.assert_allclose(again.points, face.points, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Folders of drawn faces: same bytes, hidden shares, labels that parse, whole or not there."""
+"""Folders of drawn faces: reproducible, hidden shares, valid labels, written atomically."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_progress_counts_up(tmp_path: Path) -> None:
     assert calls == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_nothing_half_written_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_partial_folder_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = module.draw_picture
 
     def fails_on_the_second(*, seed: int, **rest: object) -> object:
@@ -99,7 +99,7 @@ def test_nothing_half_written_after_a_failure(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("taken", ["folder", "file", "drawn faces with a label corrected"])
-def test_nothing_that_is_there_is_replaced(tmp_path: Path, taken: str) -> None:
+def test_existing_files_are_not_replaced(tmp_path: Path, taken: str) -> None:
     out = tmp_path / "out"
     if taken == "file":
         out.write_text("years of work")
@@ -118,7 +118,7 @@ def test_nothing_that_is_there_is_replaced(tmp_path: Path, taken: str) -> None:
 @pytest.mark.parametrize(
     "bad", [{"images": 0}, {"hide": 1.5}, {"val_fraction": -0.1}], ids=["no pictures", "hide", "val"]
 )
-def test_bad_arguments_are_refused(tmp_path: Path, bad: dict[str, float]) -> None:
+def test_bad_arguments_are_rejected(tmp_path: Path, bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="out of range"):
         write_faces_folder(tmp_path / "f", **({"images": 1, "seed": 0} | bad))  # type: ignore[arg-type]
 
