@@ -5,19 +5,25 @@ RUN := $(UV) run --frozen --no-sync
 # A step is a process of its own: without byte code on disk each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-fuzz k8s-test image-test cluster-tools lint bench soak closed-loop docs clean
+.PHONY: help demo test test-fast test-fuzz k8s-test image-test cluster-tools lint bench soak closed-loop docs clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/ready  ## the whole loop on drawn faces, about five minutes on two cores
 	$(RUN) lidloop demo
 
 test: .venv/ready cluster-tools  ## all tests; LIDLOOP_300W and LIDLOOP_BASE_WEIGHTS add those on real data
-	$(RUN) pytest -rs
+	$(RUN) pytest --durations=10
+
+test-fast: .venv/ready  ## tests without training, servers, browsers and other programs
+	$(RUN) pytest -m "not slow and not s3 and not browser and not cluster and not prometheus"
 
 test-fuzz: .venv/ready  ## the properties with new examples for MINUTES=20; stops at the first failure
 	$(RUN) python tests/tools/fuzz.py --minutes $(or $(MINUTES),20)
 
 k8s-test: .venv/ready cluster-tools  ## the chart and k8s/; LIDLOOP_CRDS and LIDLOOP_TEST_KUBECONFIG add to it
-	$(RUN) pytest -rs tests/charts tests/k8s tests/manifests
+	$(RUN) pytest tests/charts tests/k8s tests/manifests
 
 cluster-tools: .venv/ready  ## helm, kubectl and Grafana's types into .tools; without them those tests are skipped
 	-@$(RUN) python tests/tools/cluster_tools.py $(UV)
@@ -30,7 +36,7 @@ image-test: .venv/ready cluster-tools  ## all images, built and run with podman:
 build-requirements.txt: pyproject.toml uv.lock | $(UV)  ## what builds the images, with hashes
 	$(UV) export --quiet --frozen --only-group images --no-emit-project --output-file $@
 
-lint: .venv/ready
+lint: .venv/ready  ## ruff and mypy
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
@@ -48,7 +54,7 @@ docs: .venv/ready  ## figures and tables under docs/ that need no measuring
 	$(RUN) python -m benchmarks.pages
 	$(RUN) python -m charts.dashboards
 
-clean:
+clean:  ## remove what these commands made, .venv included
 	rm -rf .venv .uv .tools runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/ready: pyproject.toml uv.lock | $(UV)

@@ -10,12 +10,25 @@ import pytest
 
 from lidloop.data.dataset import Dataset, LabelVersion
 from tests.properties import register_profiles
+from tests.selection import add_markers, summary
 from tests.servers import rclone
 from tests.servers.buckets import Bucket
 from tests.servers.rclone import Rclone
 from tests.servers.rgw import Rgw, missing, running
 
 register_profiles()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    add_markers(items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end of a run what was skipped, and which commands make it run."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
+    for line in summary(reasons):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)

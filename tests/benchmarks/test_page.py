@@ -16,9 +16,11 @@ from lidloop.synthetic import draw_face
 from serving.model import Served
 from tests.serving.page.drawn import DrawnDetector
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("chromium") is None, reason="no Chromium (Debian: apt-get install chromium)"
-)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium: apt-get install chromium"),
+]
 
 
 def test_a_screening_is_photographed_and_a_page_without_one_is_not() -> None:

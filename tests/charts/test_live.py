@@ -20,9 +20,12 @@ from tests.manifests.render import CHART, ROOT, VALUES, Object, kustomize, run, 
 
 VARIABLE = "LIDLOOP_TEST_KUBECONFIG"
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get(VARIABLE), reason=f"{VARIABLE} names no kubeconfig of a cluster to test on"
-)
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(
+        not os.environ.get(VARIABLE), reason=f"{VARIABLE} names no kubeconfig of a cluster to test on"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ without root. Temporary keys (STS), versioning and policies are left to ``tests/
 from __future__ import annotations
 
 import contextlib
+import http.client
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import httpx
 
 from tests.servers.processes import die_with_parent, free_port
 
@@ -57,8 +56,10 @@ def running(folder: Path) -> Iterator[Rclone]:
         try:
             end = time.monotonic() + 60
             while True:
-                with contextlib.suppress(httpx.TransportError):
-                    httpx.get(server.endpoint, timeout=5)
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+                    connection.request("GET", "/")
+                    connection.getresponse().read()
                     break
                 if process.poll() is not None or time.monotonic() > end:
                     raise RuntimeError(f"rclone does not answer: {(folder / 'log.txt').read_text()[-2000:]}")

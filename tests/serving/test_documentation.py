@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from serving.metrics import Metrics
-from serving.problems import KINDS
+from serving.problems import PROBLEM_TYPES
 from serving.settings import PREFIX, Settings
 
 TEXT = (Path(__file__).parents[2] / "docs" / "SERVING.md").read_text()
@@ -35,7 +35,7 @@ def test_every_problem_is_documented_with_its_status() -> None:
     for status, kinds in re.findall(r"^\| ([\d, ]+) \| (.*?) \|", section("Errors"), re.MULTILINE):
         names = re.findall(r"`/problems/([\w-]+)`", kinds)
         listed |= dict(zip(names, map(int, status.split(",")), strict=True))
-    assert listed == {name: kind.status for name, kind in KINDS.items()}
+    assert listed == {name: kind.status for name, kind in PROBLEM_TYPES.items()}
 
 
 def test_metrics_that_are_documented_exist() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -22,7 +21,7 @@ def test_only_time_is_shortened() -> None:
         assert {r["for"] for r in after if "alert" in r} <= {HOLD}
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+@pytest.mark.prometheus("promtool")
 def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
     prometheus_command(tmp_path / "p", targets={"lidloop-serving": 1}, alertmanager=2)
     command = ["promtool", "check", "config", tmp_path / "p" / "prometheus.yml"]
@@ -31,7 +30,7 @@ def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
     assert f"{len(list(RULES.glob('*.yaml')))} rule files found" in done.stdout
 
 
-@pytest.mark.skipif(not shutil.which("amtool"), reason="amtool is not installed")
+@pytest.mark.prometheus("amtool")
 def test_only_alerts_that_ask_for_a_run_reach_the_trigger(tmp_path: Path) -> None:
     alertmanager_command(tmp_path / "a", trigger=8090, token="secret")
     config = tmp_path / "a" / "alertmanager.yml"

@@ -40,6 +40,7 @@ def test_colours(value: float, name: str) -> None:
     assert colour(value, {"steps": steps}) == COLOURS[name]
 
 
+@pytest.mark.prometheus("prometheus", "promtool")
 def test_a_dashboard_is_drawn(server: prometheus.Server, boards: Boards, tmp_path: Path) -> None:
     """The one with all kinds of panels, as large as the one in the docs."""
     assert {panel["type"] for panel in boards["labels"]["panels"]} == set(pictures.KINDS)

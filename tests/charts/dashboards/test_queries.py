@@ -40,6 +40,7 @@ def numbers(found: list[dict[str, Any]]) -> np.ndarray:
     return np.array(values, dtype=float)
 
 
+@pytest.mark.prometheus("prometheus", "promtool")
 @pytest.mark.parametrize("name", NAMES)
 def test_no_panel_is_empty(server: prometheus.Server, boards: Boards, name: str) -> None:
     """Each query answers with finite numbers, up to the end, in the range that its unit allows."""
@@ -58,6 +59,7 @@ def test_no_panel_is_empty(server: prometheus.Server, boards: Boards, name: str)
                 assert max(item["values"][-1][0] for item in found) == series.END, where
 
 
+@pytest.mark.prometheus("prometheus", "promtool")
 @pytest.mark.parametrize("name", NAMES)
 def test_series_can_be_told_apart(server: prometheus.Server, boards: Boards, name: str) -> None:
     """By legend, by the labels that a bar chart is made of, by the key of a table; a number is one number."""
@@ -117,12 +119,14 @@ def test_numbers(
         ("serving", "Model that answers", "version 8, iteration 3"),
     ],
 )
+@pytest.mark.prometheus("prometheus", "promtool")
 def test_names(server: prometheus.Server, boards: Boards, name: str, title: str, shown: str) -> None:
     [panel] = [panel for panel in boards[name]["panels"] if panel["title"] == title]
     [[found]] = answered(server, boards[name], title)
     assert prometheus.legend(panel["targets"][0]["legendFormat"], found["metric"]) == shown
 
 
+@pytest.mark.prometheus("prometheus", "promtool")
 def test_bars_are_those_of_the_run(server: prometheus.Server, boards: Boards) -> None:
     [found] = answered(server, boards["models"], "Do errors on gold fall? (by iteration)")
     shown = {(i["metric"]["metric"], i["metric"]["iteration"]): float(i["value"][1]) for i in found}
@@ -134,6 +138,7 @@ def test_bars_are_those_of_the_run(server: prometheus.Server, boards: Boards) ->
     }
 
 
+@pytest.mark.prometheus("prometheus", "promtool")
 def test_drift_of_all_instances_is_that_of_their_windows_together(server: prometheus.Server) -> None:
     """As lidloop.drift.psi computes it, and over 0.25 only after the pictures have changed."""
     recorded = 'version_feature:lidloop_serving_drift:psi{version="8"}'
@@ -158,6 +163,7 @@ def test_drift_of_all_instances_is_that_of_their_windows_together(server: promet
     assert after > 0.25
 
 
+@pytest.mark.prometheus("prometheus", "promtool")
 def test_what_the_rules_say_of_it(server: prometheus.Server) -> None:
     """Every rule can be evaluated, and only what has happened holds."""
     true = set()
@@ -172,6 +178,7 @@ def test_what_the_rules_say_of_it(server: prometheus.Server) -> None:
     assert true == {"LidloopTrafficDrift", "LidloopLatencyBudgetBurn"}
 
 
+@pytest.mark.prometheus("prometheus", "promtool")
 def test_queries_of_runbooks(server: prometheus.Server) -> None:
     """Each line of promql parses and reads metrics that exist here."""
     asked = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from tests.manifests.render import CHART
 
 CONFIG: Final = CHART / "files" / "alertmanager.yaml"
 
-amtool = pytest.mark.skipif(shutil.which("amtool") is None, reason="amtool is not installed")
+amtool = pytest.mark.prometheus("amtool")
 
 
 def run_amtool(*arguments: object) -> str:

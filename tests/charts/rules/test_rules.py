@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ ALERTS: Final = {
 FOREIGN: Final = {"up", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
 """Metrics of Prometheus itself and of the kubelet."""
 
-promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+promtool = pytest.mark.prometheus("promtool")
 
 
 def rules() -> Iterator[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -251,11 +250,10 @@ def test_an_address_that_is_taken_is_said(tmp_path: Path, start: Callable[..., E
         Exporter(registry=str(tmp_path / "none"), port=port)
 
 
+@pytest.mark.prometheus("promtool")
 def test_the_linter_is_silent(
     place: Path, register: Callable[..., Registry], start: Callable[..., Exporter]
 ) -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("no promtool here: Debian's package prometheus has it")
     register(0, watch=watched(0)).promote("1", reason="")
     text = get(start(place).port)[1]
     names = {family.name for family in text_string_to_metric_families(text)}
@@ -264,9 +262,8 @@ def test_the_linter_is_silent(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.prometheus("promtool")
 def test_the_linter_is_silent_about_every_family_and_the_services() -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("no promtool here: Debian's package prometheus has it")
     serving = pytest.importorskip("serving.metrics").Metrics(window=1, limit=1).exposition().decode()
     own = "".join(
         f"# HELP {f.full_name} {f.help}\n# TYPE {f.full_name} {f.kind}\n{f.full_name} 1\n"
@@ -278,12 +275,12 @@ def test_the_linter_is_silent_about_every_family_and_the_services() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.prometheus("prometheus")
+@pytest.mark.slow
 def test_a_real_prometheus_scrapes_it(
     place: Path, register: Callable[..., Registry], start: Callable[..., Exporter], tmp_path: Path
 ) -> None:
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("no Prometheus here: Debian's package prometheus")
+    program = "prometheus"
     register(0, watch=watched(0))
     target = f"127.0.0.1:{start(place).port}"
     config = {"scrape_configs": [{"job_name": "lidloop", "scrape_interval": "1s",

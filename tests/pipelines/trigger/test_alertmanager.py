@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,7 +15,6 @@ pytest.importorskip("starlette")
 from tests.pipelines.trigger.conftest import Service, free_port, until
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "TRIGGER.md"
-PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 
 
 def configuration(service: Service) -> str:
@@ -33,7 +31,7 @@ def configuration(service: Service) -> str:
     return yaml.safe_dump(config)
 
 
-@pytest.mark.skipif(PROGRAM is None, reason="no prometheus-alertmanager on this machine")
+@pytest.mark.prometheus("prometheus-alertmanager")
 def test_alertmanager_starts_a_run(make: Callable[..., Service], tmp_path: Path) -> None:
     service = make("--cooldown", "1h").start()
     config, port = tmp_path / "alertmanager.yml", free_port()
@@ -42,7 +40,7 @@ def test_alertmanager_starts_a_run(make: Callable[..., Service], tmp_path: Path)
     with (tmp_path / "alertmanager.log").open("w") as log:
         manager = subprocess.Popen(
             [
-                *(str(PROGRAM), f"--config.file={config}", f"--storage.path={tmp_path / 'am'}"),
+                *("prometheus-alertmanager", f"--config.file={config}", f"--storage.path={tmp_path / 'am'}"),
                 *(f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="),
             ],
             stdout=log,

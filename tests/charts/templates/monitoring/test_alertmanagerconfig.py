@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
@@ -64,13 +63,12 @@ def as_operator_makes_it(found: Object, namespace: str = "lidloop") -> Object:
 @pytest.fixture(scope="module")
 def amtool_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file for amtool."""
-    if which("amtool") is None:
-        pytest.skip("no amtool: apt-get install prometheus-alertmanager")
     path = tmp_path_factory.mktemp("alertmanager") / "config.yaml"
     path.write_text(yaml.safe_dump(as_operator_makes_it(config())))
     return path
 
 
+@pytest.mark.prometheus("amtool")
 @pytest.mark.parametrize(
     ("labels", "receivers", "reason"),
     [
@@ -86,6 +84,7 @@ def test_alert_is_routed_to(amtool_config: Path, labels: str, receivers: list[st
     assert done.stdout.strip().split(",") == receivers, reason
 
 
+@pytest.mark.prometheus("amtool")
 def test_amtool_accepts_the_configuration(amtool_config: Path) -> None:
     done = subprocess.run(
         ["amtool", "check-config", amtool_config], capture_output=True, text=True, timeout=60

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
@@ -57,7 +56,7 @@ def test_additional_labels_do_not_override_labels_of_alerts() -> None:
         assert after["labels"] == {"team": "eyes", **before["labels"]}
 
 
-@pytest.mark.skipif(which("promtool") is None, reason="no promtool: apt-get install prometheus")
+@pytest.mark.prometheus("promtool")
 def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text(yaml.safe_dump({"groups": groups({"rules": {"alertLabels": {"team": "eyes"}}})}))

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.selection import LINES, OTHER, remedy, summary
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("no complete S3 server: no ceph-mon: apt-get install ceph-mon", "apt-get"),
+        ("promtool is not installed", "apt-get"),
+        ("LIDLOOP_300W is not set", "LIDLOOP_300W"),
+        ("LIDLOOP_CRDS names no folder of CustomResourceDefinitions", "LIDLOOP_CRDS"),
+        ("LIDLOOP_TEST_KUBECONFIG names no kubeconfig of a cluster to test on", "make k8s-test"),
+        ("takes minutes and needs root and podman: make image-test", "make image-test"),
+        ("could not import 'torch': No module named 'torch'", "make .venv/ready"),
+        ("a small tmpfs cannot be mounted here", OTHER),
+    ],
+)
+def test_each_reason_has_its_command(reason: str, word: str) -> None:
+    assert word in remedy(reason)
+
+
+def test_summary_counts_every_skipped_test_in_three_lines() -> None:
+    reasons = ["promtool"] * 4 + ["image-test"] * 9 + ["LIDLOOP_300W"] * 2 + ["helm"] + ["else"]
+    lines = summary(reasons)
+    assert len(lines) == LINES
+    assert [int(line.split()[0]) for line in lines] == [9, 4, 4]
+    assert "make cluster-tools" in lines[-1]
+
+
+def test_no_summary_without_skipped_tests() -> None:
+    assert summary([]) == []
