@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -220,11 +220,16 @@ class RunSettings:
     def _sources(self) -> Iterator[tuple[str, str]]:
         if not self.sources:
             yield "sources", "no source is given; add --source ibug:DIR"
+        labelled = False
         for source in self.sources:
             try:
                 self._check(source)
+                labelled |= parse_source(source).labelled
             except SourceError as error:
+                labelled = True
                 yield "sources", str(error)
+        if self.sources and not labelled:
+            yield "sources", "no source has labels; a run needs one that has, as in --source ibug:DIR"
         repeated = {s for s in self.sources if self.sources.count(s) > 1}
         if repeated:
             yield "sources", f"source {sorted(repeated)[0]} is given twice"
@@ -308,8 +313,10 @@ def absolute_source(source: str) -> str:
     Raises:
         SourceError: for another form of source.
     """
-    kind, place = parse_source(source)
-    return source if is_stored(place) else f"{kind}:{Path(place).expanduser().resolve()}"
+    parsed = parse_source(source)
+    if is_stored(parsed.place):
+        return source
+    return str(replace(parsed, place=str(Path(parsed.place).expanduser().resolve())))
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -23,13 +23,16 @@ import numpy as np
 
 from lidloop.data.convert_report import Report
 from lidloop.data.dataset import Dataset, ImageRecord, LabelVersion, write_initial
-from lidloop.data.formats.records import Picture, RawFace, Reject, Unusable, slug
-from lidloop.data.sources import accepted, fetched, read_source
+from lidloop.data.decode import Pixels, decode
+from lidloop.data.fit import Fit, fit_points, into_picture
+from lidloop.data.formats.naming import slug
+from lidloop.data.formats.records import Picture, RawFace, Reject, Unusable
+from lidloop.data.sources import KINDS, accepted, fetched, parse_source, read_source
 from lidloop.data.splits import choose_train
-from lidloop.errors import DatasetError, ImageError, SourceError
+from lidloop.errors import DatasetError, SourceError
 from lidloop.files import folder_atomic, write_atomic
-from lidloop.images import MAX_PIXELS, decode_header, decode_rgb, read_bytes
-from lidloop.labels import Face, Floats, LabelSet, box_iou, box_of
+from lidloop.images import MAX_PIXELS, decode_rgb, read_bytes
+from lidloop.labels import Face, LabelSet, box_iou, box_of
 
 logger = logging.getLogger("lidloop")
 
@@ -44,19 +47,7 @@ small one by more; boxes of different faces, spanned by brows and chin, hardly o
 JPEG_QUALITY: Final = 95
 """Of pictures that have to be turned upright; PNG and others are written as PNG, without loss."""
 
-_MIN_BOX: Final = 1.0  # pixels; a smaller box is empty
 _EXTENSIONS: Final = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Pixels:
-    """What is known of a decoded picture: a hash of its upright pixels, and its size in pixels."""
-
-    hash: str
-    width: int
-    height: int
-    orientation: int
-    format: str
 
 
 @dataclass(slots=True, eq=False)
@@ -65,12 +56,13 @@ class _Entry:
 
     spec: str
     picture: Picture
-    pixels: _Pixels | None = None
+    pixels: Pixels | None = None
     faces: list[tuple[RawFace, Face]] = field(default_factory=list)
 
     @property
-    def order(self) -> tuple[str, str, str]:
-        return (self.picture.source, self.picture.file, self.spec)
+    def order(self) -> tuple[bool, str, str, str]:
+        """Sort key: of copies, one that could have labels gives the image its name."""
+        return (self.picture.unlabelled, self.picture.source, self.picture.file, self.spec)
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +78,11 @@ class _Group:
     @property
     def first(self) -> _Entry:
         return self.entries[0]
+
+    @property
+    def unlabelled(self) -> bool:
+        """True if it has no face and a source of unlabelled pictures holds it."""
+        return not self.faces and any(entry.picture.unlabelled for entry in self.entries)
 
 
 def convert(
@@ -156,14 +153,18 @@ def _convert(
     for spec, path in places.items():
         entries += _read_source(spec, path, report)
     entries.sort(key=lambda e: e.order)
-    paths = list(dict.fromkeys(e.picture.path for e in entries))
+    paths = list(
+        dict.fromkeys(
+            path for e in entries if e.picture.absent is None for path in (e.picture.path, *e.picture.rivals)
+        )
+    )
     logger.info("reading %d pictures of %d sources", len(paths), len(specs))
     with ThreadPoolExecutor(threads, thread_name_prefix="lidloop-convert") as pool:
         n = len(paths)
-        results = _map(pool, lambda p: _decode(p, max_pixels), paths, progress, 0, 2 * n)
+        results = _map(pool, lambda p: decode(p, max_pixels), paths, progress, 0, 2 * n)
         decoded = dict(zip(paths, results, strict=True))
         for entry in entries:
-            _place(entry, decoded[entry.picture.path], report)
+            _add_faces(entry, decoded, parse_source(entry.spec).fit, report)
         groups = _merge(entries, report)
         _require_usable(specs, groups, report)
         _assign_splits(groups, info["split"], info["seed"], keep_splits=info["keep_splits"])
@@ -289,37 +290,29 @@ def _map(
     return results
 
 
-def _decode(path: Path, max_pixels: int) -> _Pixels | Unusable:
-    if not path.is_file():
-        return Unusable("missing-image", f"{path.name} is not there")
-    try:
-        data = read_bytes(path)
-        header = decode_header(data, where=path.name)
-        pixels = decode_rgb(data, where=path.name, max_pixels=max_pixels)
-    except ImageError as error:
-        return Unusable("unreadable-image", str(error))
-    height, width = pixels.shape[:2]
-    sha = hashlib.sha256(f"{width}x{height}:".encode())
-    sha.update(np.ascontiguousarray(pixels).data)
-    return _Pixels(sha.hexdigest(), width, height, header.orientation, header.format)
-
-
-def _place(entry: _Entry, decoded: _Pixels | Unusable, report: Report) -> None:
+def _add_faces(entry: _Entry, decoded: Mapping[Path, Pixels | Unusable], fit: Fit, report: Report) -> None:
     """Give an entry its pixels and bring its faces into the picture, or list why not."""
     picture = entry.picture
     row = report.row(entry.spec, picture.source)
-    if isinstance(decoded, Unusable):
-        detail = f"{decoded.detail} ({len(picture.faces)} annotated faces)"
-        report.reject(entry.spec, Reject(picture.file, decoded.reason, detail, picture.source))
+    pixels = picture.absent or decoded[picture.path]
+    if isinstance(pixels, Unusable):
+        lost = f" ({len(picture.faces)} annotated faces)" if picture.faces else ""
+        detail = f"{pixels.detail}{lost}"
+        report.reject(entry.spec, Reject(picture.file, pixels.reason, detail, picture.source))
         return
-    entry.pixels = decoded
-    size = np.array([decoded.width, decoded.height], dtype=np.float64)
+    entry.pixels = pixels
+    size = np.array([pixels.width, pixels.height], dtype=np.float64)
+    other = _contradicting(picture, pixels, decoded)
     for raw in picture.faces:
-        points = raw.points.copy()
-        if picture.normalised:
-            points[:, :2] *= size
         try:
-            points, outside = _into_picture(points, size)
+            if other is not None:
+                raise other
+            if picture.normalised:
+                points = raw.points * (*size, 1)
+            else:
+                upright = (pixels.width, pixels.height)
+                points = fit_points(raw.points, picture.size, upright, pixels.orientation, fit)
+            points, outside = into_picture(points, size)
         except Unusable as error:
             report.reject(entry.spec, Reject(raw.file, error.reason, error.detail, picture.source))
             picture.rejected += 1
@@ -330,31 +323,22 @@ def _place(entry: _Entry, decoded: _Pixels | Unusable, report: Report) -> None:
         entry.faces.append((raw, Face(box_of(points), points)))
 
 
-def _into_picture(points: Floats, size: Floats) -> tuple[Floats, list[int]]:
-    """Move points outside a picture of ``size`` (width, height) onto its outermost pixel centres.
-
-    Returns:
-        the points, and the indices of those that lay outside; they have visibility 1 now. The picture
-        reaches half a pixel beyond its outermost pixel centres; a point in that margin is moved but seen.
-
-    Raises:
-        Unusable: for a face outside the picture or whose box is empty.
-    """
-    seen = points[:, 2] > 0
-    xy = points[:, :2]
-    outside = seen & ((xy < -0.5) | (xy > size - 0.5)).any(axis=1)
-    if seen.any() and outside.sum() == seen.sum():
-        raise Unusable(
-            "outside-picture", f"every point is outside the picture of {size[0]:.0f} x {size[1]:.0f}"
-        )
-    points = points.copy()
-    points[seen, :2] = np.clip(xy[seen], 0, size - 1)
-    points[outside, 2] = 1.0
-    box = box_of(points)
-    if not (box[2:] - box[:2] >= _MIN_BOX).all():
-        detail = "no point is visible" if not seen.any() else "the points span less than a pixel"
-        raise Unusable("empty-box", detail)
-    return points, np.flatnonzero(outside).tolist()
+def _contradicting(
+    picture: Picture, pixels: Pixels, decoded: Mapping[Path, Pixels | Unusable]
+) -> Unusable | None:
+    """The rejection of labels that could belong to several pictures which do not show the same."""
+    for rival in picture.rivals:
+        other = decoded[rival]
+        if isinstance(other, Unusable):
+            continue
+        same_size = (other.width, other.height) == (pixels.width, pixels.height)
+        if not pixels.looks_like(other) or not (same_size or picture.normalised):
+            return Unusable(
+                "ambiguous-image",
+                f"{picture.path.name} and {rival.name} differ, and the labels could be for either; keep "
+                "the one that they were made for",
+            )
+    return None
 
 
 def _merge(entries: Iterable[_Entry], report: Report) -> list[_Group]:
@@ -380,30 +364,40 @@ def _merge(entries: Iterable[_Entry], report: Report) -> list[_Group]:
                         )
                         continue
                 group.faces.append((entry, raw, face))
-        # Without a label such a picture would teach that its faces are background.
-        if group.faces or not any(e.picture.rejected for e in group.entries):
+        # A picture that lost all its labels has faces, so it must not count as one without. One that is also
+        # given as unlabelled stays: nothing is claimed of it.
+        lost = any(e.picture.rejected for e in group.entries)
+        if group.faces or group.unlabelled or not lost:
             groups.append(group)
     return groups
 
 
 def _require_usable(specs: Iterable[str], groups: Iterable[_Group], report: Report) -> None:
-    usable = {entry.spec for group in groups for entry in group.entries if entry.faces}
+    usable = {e.spec for group in groups for e in group.entries if e.faces or e.picture.unlabelled}
     for spec in specs:
         if spec in usable:
             continue
         rejects = report.rejects(spec)
+        kind = parse_source(spec).kind
         if not rejects:
-            raise SourceError(f"{spec} holds no annotated face that {spec.partition(':')[0]} would find")
+            if kind == "images":
+                raise SourceError(f"{spec} holds no picture")
+            hint = "; pictures without labels are a source images:DIR" if KINDS[kind] == "DIR" else ""
+            raise SourceError(f"{spec} holds no annotated face that {kind} would find{hint}")
         reasons = ", ".join(f"{n} x {why}" for why, n in Counter(r["reason"] for r in rejects).most_common())
         examples = "; ".join(f"{r['file']}: {r['detail']}" for r in rejects[:3])
         raise SourceError(f"{spec}: nothing in it can be used ({reasons}). For example {examples}")
 
 
 def _assign_splits(groups: Iterable[_Group], share: float, seed: int, *, keep_splits: bool) -> None:
+    """Assign every picture to train or val. Unlabelled pictures go to train and do not count in the share: in
+    val, the faces that a model finds on them would count as wrong."""
     free: list[_Group] = []
     for group in groups:
         given = {entry.picture.split for entry in group.entries} - {None} if keep_splits else set()
-        if given:
+        if group.unlabelled:
+            group.split = "train"
+        elif given:
             group.split = "val" if "val" in given else "train"
         else:
             free.append(group)
@@ -440,8 +434,8 @@ def _write_picture(group: _Group, folder: Path, max_pixels: int) -> ImageRecord:
     picture, pixels = group.first.picture, group.first.pixels
     assert pixels is not None
     data = read_bytes(picture.path)
-    extension = _EXTENSIONS[pixels.format]
-    if pixels.orientation != 1:
+    extension = _EXTENSIONS.get(pixels.format, ".png")
+    if pixels.orientation != 1 or pixels.format not in _EXTENSIONS:
         upright = decode_rgb(data, where=str(picture.path), max_pixels=max_pixels)
         extension = ".jpg" if pixels.format == "JPEG" else ".png"
         options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if extension == ".jpg" else []

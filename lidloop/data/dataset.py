@@ -163,6 +163,12 @@ class LabelVersion:
         path = self.root / "text" / f"{image}.txt"
         return path.read_bytes() if path.exists() else b""
 
+    def labelled(self) -> set[str]:
+        """Ids of the pictures that have at least one label, human or grown."""
+        ledger = self.ledger()
+        kept = ledger.filter(pa.compute.greater_equal(ledger["line"], 0))
+        return set(kept["image"].unique().to_pylist())
+
     def labels(self, dataset: Dataset, split: str | None = None) -> LabelSet:
         """Read the labels of all pictures, or of one split, with origin and score from the ledger.
 

@@ -1,4 +1,4 @@
-"""Sources of annotations: what a name such as ``ibug:DIR`` or ``ibug:s3://BUCKET/PREFIX`` stands for.
+"""Sources of annotations and pictures: names such as ``ibug:DIR`` or ``coco:s3://BUCKET/faces.json?fit=scale``.
 
 A source in an object store is downloaded to a folder that goes when its pictures have been read.
 ``lidloop.storage.credentials`` says where its keys come from.
@@ -12,25 +12,60 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, unquote
 
-from lidloop.data.formats import coco, dlib, ibug, yolo
-from lidloop.data.formats.records import Reading
+from lidloop.data.fit import FITS, Fit
+from lidloop.data.formats import coco, dlib, ibug, unlabelled, yolo
+from lidloop.data.formats.records import Reading, ReadOptions
+from lidloop.data.formats.text import shown, source_errors
 from lidloop.errors import SourceError
 from lidloop.storage import open_store, pull
 from lidloop.storage.files import is_stored, split_name
 
 logger = logging.getLogger("lidloop")
 
-_READERS: Final[dict[str, tuple[str, Callable[[Path], Reading]]]] = {
+_READERS: Final[dict[str, tuple[str, Callable[[Path, ReadOptions], Reading]]]] = {
     "ibug": ("DIR", ibug.read),
     "dlib": ("FILE.xml", dlib.read),
     "coco": ("FILE.json", coco.read),
     "yolo": ("DIR", yolo.read),
+    "images": ("DIR", unlabelled.read),
 }
 KINDS: Final = {kind: what for kind, (what, _) in _READERS.items()}
 """Kinds of sources, and what their place is."""
+
+_OPTIONS: Final = ("fit", "class")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source: ``KIND:PLACE`` with options, as in ``coco:faces.json?fit=scale&class=face``.
+
+    Attributes:
+        kind: a key of ``KINDS``.
+        place: a path, or an ``s3://`` address with its own parameters.
+        fit: what to do where annotations are for another size than the picture's (``lidloop.data.fit.FITS``).
+        classes: names of the classes that are faces; empty to go by the names themselves.
+    """
+
+    kind: str
+    place: str
+    fit: Fit = ""
+    classes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        options = {"fit": self.fit, "class": ",".join(self.classes)}
+        query = "&".join(f"{key}={quote(value, safe=',')}" for key, value in options.items() if value)
+        mark = "&" if is_stored(self.place) and "?" in self.place else "?"
+        return f"{self.kind}:{self.place}{mark if query else ''}{query}"
+
+    @property
+    def labelled(self) -> bool:
+        """False for a source of pictures without labels."""
+        return self.kind != "images"
 
 
 def accepted() -> str:
@@ -39,27 +74,52 @@ def accepted() -> str:
     return f"{forms}; each may lie in an object store, as in ibug:s3://BUCKET/PREFIX"
 
 
-def parse_source(source: str) -> tuple[str, str]:
-    """Split ``kind:place``.
+def parse_source(source: str) -> Source:
+    """Parse ``kind:place`` with or without options.
+
+    Example:
+        >>> parse_source("coco:faces.json?fit=scale").fit
+        'scale'
 
     Raises:
-        SourceError: for another form or an unknown kind.
+        SourceError: for another form, an unknown kind or an option of another value than it takes.
     """
-    kind, colon, place = source.partition(":")
-    if not colon or not place or kind not in KINDS:
-        raise SourceError(f"{source!r} is not a source; it must be one of {accepted()}")
-    return kind, place
+    kind, colon, rest = source.partition(":")
+    if not colon or not rest or kind not in KINDS:
+        raise SourceError(f"{shown(source)!r} is not a source; it must be one of {accepted()}")
+    place, options = _split_options(rest)
+    if not place:
+        raise SourceError(f"{shown(source)!r} names no place; it must be one of {accepted()}")
+    fit = next((fit for fit in FITS if fit == options.get("fit", "")), None)
+    if fit is None:
+        wanted = ", ".join(fit for fit in FITS if fit)
+        raise SourceError(f"{shown(source)}: fit must be one of {wanted}, not {shown(options['fit'], 40)!r}")
+    classes = tuple(name.strip() for name in options.get("class", "").split(",") if name.strip())
+    return Source(kind, place, fit, classes)
+
+
+def _split_options(rest: str) -> tuple[str, dict[str, str]]:
+    """Split the options of a source from its place. Other parameters stay: a store has its own."""
+    place, mark, query = rest.rpartition("?")
+    if not mark:
+        return rest, {}
+    given = [part.partition("=") for part in query.split("&")]
+    options = {key: unquote(value) for key, _, value in given if key in _OPTIONS}
+    others = "&".join(f"{key}{equals}{value}" for key, equals, value in given if key not in _OPTIONS)
+    if not options or (others and not is_stored(rest)):
+        return rest, {}
+    return f"{place}?{others}" if others else place, options
 
 
 def check_source(source: str) -> None:
-    """Look whether a source can be there; a store is not asked.
+    """Check that a source on this machine is there; an object store is not asked.
 
     Raises:
         SourceError: for an unknown kind, a path that does not exist, a file for a folder or the other way.
     """
-    kind, place = parse_source(source)
-    if not is_stored(place):
-        _check_place(source, kind, Path(place).expanduser())
+    parsed = parse_source(source)
+    if not is_stored(parsed.place):
+        _check_place(source, parsed.kind, Path(parsed.place).expanduser())
 
 
 def read_source(source: str, path: Path) -> Reading:
@@ -68,9 +128,13 @@ def read_source(source: str, path: Path) -> Reading:
     Raises:
         SourceError: where it is not there, or cannot be read as what it is said to be.
     """
-    kind, _ = parse_source(source)
-    _check_place(source, kind, path)
-    return _READERS[kind][1](path)
+    parsed = parse_source(source)
+    _check_place(source, parsed.kind, path)
+    path = path.absolute()
+    stored_in = path if KINDS[parsed.kind] == "DIR" else path.parent
+    options = ReadOptions(parsed.classes, stored_in if is_stored(parsed.place) else None)
+    with source_errors(f"{shown(source)} cannot be read"):
+        return _READERS[parsed.kind][1](path, options)
 
 
 @contextmanager
@@ -86,7 +150,8 @@ def fetched(sources: Sequence[str]) -> Iterator[dict[str, Path]]:
     with tempfile.TemporaryDirectory(prefix="lidloop-sources-") as scratch:
         places = {}
         for number, source in enumerate(sources):
-            kind, place = parse_source(source)
+            parsed = parse_source(source)
+            kind, place = parsed.kind, parsed.place
             if not is_stored(place):
                 places[source] = Path(place).expanduser()
                 continue
@@ -110,7 +175,8 @@ def fingerprint(sources: Sequence[str]) -> str:
     """
     digest = hashlib.sha256()
     for source in sources:
-        kind, place = parse_source(source)
+        parsed = parse_source(source)
+        kind, place = parsed.kind, parsed.place
         if is_stored(place):
             above = place if KINDS[kind] == "DIR" else split_name(place)[0]
             digest.update(f"{source}\n".encode())
@@ -120,18 +186,28 @@ def fingerprint(sources: Sequence[str]) -> str:
         root = Path(place).expanduser()
         digest.update(f"{kind}:{root.resolve()}\n".encode())
         for path in sorted(_files(root)):
-            stat = path.stat()
-            digest.update(f"{path} {stat.st_size} bytes of {stat.st_mtime_ns}\n".encode())
+            digest.update(f"{path} {_state(path)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
+
+
+def _state(path: Path) -> str:
+    """Size and time of a file; a link that leads nowhere has neither."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    return f"{stat.st_size} bytes of {stat.st_mtime_ns}"
 
 
 def _check_place(source: str, kind: str, path: Path) -> None:
     what = KINDS[kind]
-    if not path.exists():
-        raise SourceError(f"{source}: {path} does not exist; {kind}:{what} is expected")
-    if path.is_dir() != (what == "DIR"):
+    with source_errors(f"{shown(source)} cannot be read"):
+        there, is_dir = path.exists(), path.is_dir()
+    if not there:
+        raise SourceError(f"{shown(source)}: {shown(str(path))} does not exist; {kind}:{what} is expected")
+    if is_dir != (what == "DIR"):
         raise SourceError(
-            f"{source}: {path} is a {'folder' if path.is_dir() else 'file'}; give {kind}:{what}"
+            f"{shown(source)}: {shown(str(path))} is a {'folder' if is_dir else 'file'}; give {kind}:{what}"
         )
 
 

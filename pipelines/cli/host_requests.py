@@ -88,7 +88,7 @@ def read_parameters(kfp: KubeflowHost, sources: Sequence[str], given: Sequence[s
 
 def fingerprint_from_here(sources: Sequence[str], run: str) -> str:
     """What changes with the sources; the run's name where they cannot be looked at from here."""
-    if not all(is_stored(parse_source(source)[1]) for source in sources):
+    if not all(is_stored(parse_source(source).place) for source in sources):
         return run
     try:
         return fingerprint(sources)

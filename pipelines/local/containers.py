@@ -71,7 +71,7 @@ class Containers:
 
 def _folder_of(source: str) -> Path | None:
     """Where the pictures of a source lie: beside a file of annotations. None for one in a store."""
-    _, place = parse_source(source)
+    place = parse_source(source).place
     if is_stored(place):
         return None
     path = Path(place).expanduser()

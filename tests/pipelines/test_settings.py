@@ -76,6 +76,12 @@ def test_a_source_of_the_wrong_kind(folder: Path, source: str, says: str) -> Non
         settings(folder, sources=(f"{kind}:{folder / name}",))
 
 
+def test_a_run_needs_a_source_with_labels(folder: Path) -> None:
+    with pytest.raises(LidloopError, match="no source has labels"):
+        settings(folder, sources=(f"images:{folder}",))
+    settings(folder, sources=(f"images:{folder}", f"ibug:{folder / 'faces'}"))
+
+
 def test_a_source_given_twice(folder: Path) -> None:
     source = f"ibug:{folder / 'faces'}"
     with pytest.raises(LidloopError, match="given twice"):
@@ -84,7 +90,7 @@ def test_a_source_given_twice(folder: Path) -> None:
 
 def test_sources_are_parsed_and_made_absolute(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.chdir(folder)
-    assert parse_source("dlib:a:b.xml") == ("dlib", "a:b.xml")
+    assert absolute_source("coco:x.json?fit=scale") == f"coco:{folder / 'x.json'}?fit=scale"
     assert absolute_source("ibug:faces") == f"ibug:{folder / 'faces'}"
     assert absolute_source("ibug:s3://raw/afw") == "ibug:s3://raw/afw"
     with pytest.raises(SourceError):

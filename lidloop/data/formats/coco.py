@@ -5,106 +5,153 @@ Source of the format: https://cocodataset.org/#format-data
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lidloop.data.formats.records import (
-    Picture,
-    RawFace,
-    Reading,
-    Reject,
-    Unusable,
-    given_split,
-    raw_points,
-    source_name,
-    split_of_file,
-    split_of_folder,
-)
+from lidloop.data.formats import classes
+from lidloop.data.formats.coco_values import canonical_id, face_points, has_points
+from lidloop.data.formats.folders import Folders
+from lidloop.data.formats.locate import PictureFinder, annotation_bases, named_picture
+from lidloop.data.formats.naming import is_generic, source_name, split_of_file, split_of_folder
+from lidloop.data.formats.points import length
+from lidloop.data.formats.records import Picture, RawFace, Reading, ReadOptions, Reject, Unusable
+from lidloop.data.formats.text import read_json, shown
 from lidloop.errors import SourceError
 
-
-def _places(file: Path) -> list[Path]:
-    """Folders under which pictures may lie: beside the JSON, in ``images``, and the same one folder up."""
-    here, above = file.parent, file.parent.parent
-    stem_words = file.stem.replace("-", "_").split("_")
-    splits = [word for word in stem_words if split_of_folder(word)]
-    bases = [here, here / "images", above, above / "images"]
-    return bases + [base / word for base in bases for word in splits]
+_OTHER_FORMATS = {
+    "shapes": "labelme's JSON of one picture",
+    "_via_img_metadata": "a project of the VGG Image Annotator",
+    "samples": "FiftyOne's own JSON",
+    "licenses": "a COCO file without annotations",
+}
 
 
-def _points(annotation: dict[str, Any]) -> NDArray[np.float64]:
-    flat = annotation.get("keypoints")
-    if not isinstance(flat, list):
-        raise Unusable("wrong-point-count", "no keypoints")
-    if annotation.get("iscrowd"):
-        raise Unusable("ignored", "iscrowd is set")
-    if len(flat) % 3:
-        raise Unusable("wrong-point-count", f"{len(flat)} values are no triples x, y, visibility")
-    return raw_points(list(zip(flat[0::3], flat[1::3], strict=True)), flat[2::3])
-
-
-def _dicts(content: dict[str, Any], key: str, file: Path) -> list[dict[str, Any]]:
-    value = content.get(key)
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise SourceError(f"coco:{file} is not a COCO file: it has no list of objects '{key}'")
-    return value
-
-
-def _find(name: str, places: Iterable[Path], fallback: Path) -> Path:
-    return next((base / name for base in places if (base / name).is_file()), fallback / name)
-
-
-def read(file: Path) -> Reading:
+def read(file: Path, options: ReadOptions | None = None) -> Reading:
     """Read a COCO file. An image without annotations is a picture without faces.
 
     An image's split is its own ``split``, that of the file's name (``…_val2017.json``) or of its folder.
+    Annotations of an id that several images have are rejected, and so are those of a class that is no face.
 
     Raises:
         SourceError: for a file that is not JSON of that kind.
     """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SourceError(f"coco:{file} is not a JSON file that can be read: {error}") from error
-    if not isinstance(content, dict):
-        raise SourceError(f"coco:{file} is not a COCO file: no object at its top")
-    images = _dicts(content, "images", file)
-    annotations = _dicts(content, "annotations", file)
+    options = options or ReadOptions()
+    content = read_json(file, "coco")
+    images, annotations = _content(content, file)
+    folders = Folders(options.inside)
     reading = Reading()
-    places = _places(file)
-    split = split_of_file(file.name)
-    by_id: dict[object, Picture] = {}
     default = source_name("", file.parent)
-    for number, image in enumerate(images):
-        name = image.get("file_name")
-        if not isinstance(name, str) or not name or not isinstance(image.get("id"), int | str):
-            detail = "an image has no 'file_name' or no 'id'"
-            reading.rejects.append(
-                Reject(f"{file.name}#images[{number}]", "unparsable-file", detail, default)
-            )
-            continue
-        own = split_of_folder(str(image.get("split", "")))
-        source = source_name(name, file.parent)
-        path = _find(name, places, file.parent)
-        picture = Picture(path, name, source, own or split or given_split(name))
-        by_id[image["id"]] = picture
-        reading.pictures.append(picture)
+    pictures = _pictures(images, file, folders, reading)
+    groups: dict[int | str, list[Picture]] = defaultdict(list)
+    for image_id, picture in pictures:
+        if not any(p.path == picture.path and p.file == picture.file for p in groups[image_id]):
+            groups[image_id].append(picture)
+            reading.pictures.append(picture)
+    faces = _face_classes(content, annotations, options)
     for number, annotation in enumerate(annotations):
         where = f"{file.name}#annotations[{number}]"
-        key = annotation.get("image_id")
-        found = by_id.get(key) if isinstance(key, int | str) else None
-        if found is None:
-            detail = f"no image has the id {key!r}"
-            reading.rejects.append(Reject(where, "missing-image", detail, default))
+        key = canonical_id(annotation.get("image_id"))
+        owners = groups.get(key, []) if key is not None else []
+        if not owners:
+            reading.rejects.append(Reject(where, "missing-image", _unknown(annotation), default))
             continue
         try:
-            found.faces.append(RawFace(_points(annotation), where))
+            if len(owners) > 1:
+                names = ", ".join(shown(picture.file, 60) for picture in owners[:3])
+                raise Unusable(
+                    "ambiguous-image", f"{len(owners)} images have the id {shown(key, 60)}: {names}"
+                )
+            if has_points(annotation) and annotation.get("category_id") is not None:
+                faces.check(canonical_id(annotation["category_id"]))
+            owners[0].faces.append(RawFace(face_points(annotation), where))
         except Unusable as error:
-            reading.rejects.append(Reject(where, error.reason, error.detail, found.source))
-            found.rejected += 1
+            for picture in owners:
+                picture.rejected += 1
+            reading.rejects.append(Reject(where, error.reason, error.detail, owners[0].source))
+    reading.rejects += folders.rejects(file.parent)
     return reading
+
+
+def _content(content: Any, file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    name = f"coco:{shown(str(file))}"
+    if not isinstance(content, dict):
+        kind = (
+            "a list, as Label Studio or detection results have it"
+            if isinstance(content, list)
+            else "no object"
+        )
+        raise SourceError(
+            f"{name} is not a COCO file: no object at its top but {kind}; export it as COCO keypoints"
+        )
+    lists = []
+    for key in ("images", "annotations"):
+        value = content.get(key)
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            other = next(
+                (f" (it looks like {what})" for k, what in _OTHER_FORMATS.items() if k in content), ""
+            )
+            raise SourceError(f"{name} is not a COCO file: it has no list of objects '{key}'{other}")
+        lists.append(value)
+    return lists[0], lists[1]
+
+
+def _pictures(
+    images: list[dict[str, Any]], file: Path, folders: Folders, reading: Reading
+) -> list[tuple[int | str, Picture]]:
+    """The file's images with their ids, each with its path on disk."""
+    default = source_name("", file.parent)
+    named: list[tuple[int | str, str, dict[str, Any]]] = []
+    for number, image in enumerate(images):
+        name, key = image.get("file_name"), canonical_id(image.get("id"))
+        if isinstance(name, str) and name and key is not None:
+            named.append((key, name, image))
+            continue
+        detail = "an image has no 'file_name' or no 'id'"
+        reading.rejects.append(Reject(f"{file.name}#images[{number}]", "unparsable-file", detail, default))
+    found = _finder(file, folders).find_all(name for _, name, _ in named)
+    split = split_of_file(file.name)
+    pictures = []
+    for key, name, image in named:
+        given = split_of_folder(str(image.get("split", ""))) or split
+        picture = named_picture(name, found[name], file, given)
+        picture.size = (length(image.get("width")), length(image.get("height")))
+        pictures.append((key, picture))
+    return pictures
+
+
+def _finder(file: Path, folders: Folders) -> PictureFinder:
+    here, above = file.parent, file.parent.parent
+    bases = annotation_bases(file)
+    roots = [above] if is_generic(here.name) else [here, *(base for base in bases if base != above)]
+    return PictureFinder(folders, bases, roots)
+
+
+def _unknown(annotation: dict[str, Any]) -> str:
+    if "image_id" not in annotation:
+        return "the annotation has no image_id"
+    return f"no image has the id {shown(annotation['image_id'], 60)}"
+
+
+def _face_classes(
+    content: dict[str, Any], annotations: list[dict[str, Any]], options: ReadOptions
+) -> classes.Classes:
+    """Classes of the file that annotations with keypoints use, and which of them are faces.
+
+    Categories that no such annotation uses do not count: Roboflow writes one for the project itself.
+    """
+    categories = content.get("categories")
+    if not isinstance(categories, list):
+        categories = []
+    names: dict[Hashable, str] = {}
+    for category in categories:
+        key = canonical_id(category.get("id")) if isinstance(category, dict) else None
+        if key is not None:
+            names[key] = str(category.get("name", key))
+    used = {canonical_id(a.get("category_id")) for a in annotations if has_points(a)}
+    chosen = classes.choose(
+        names if options.classes else {key: name for key, name in names.items() if key in used},
+        options.classes,
+    )
+    return classes.Classes(names, chosen.faces, chosen.unclear)

@@ -1,54 +1,75 @@
-"""What every reader of annotations returns, and the rules that they share.
+"""Results of every reader of annotations: pictures with raw faces, and what was left out and why.
 
-Readers do not look at pixels: they name pictures and give points, and list what they had to leave out.
-Points are in the upright picture (EXIF orientation applied), as the annotation tools show it.
+Readers do not decode pixels: they name pictures and give points, and list what they left out. Points are in
+the upright picture (EXIF orientation applied), as the annotation tools show it.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Final, Literal
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lidloop.landmarks import N_IBUG, N_JAW, N_POINTS
+from lidloop.data.formats.text import shown
 
 Reason = Literal[
     "missing-image",
+    "ambiguous-image",
     "unreadable-image",
+    "unreadable-folder",
     "unparsable-file",
     "wrong-point-count",
+    "other-class",
     "not-a-number",
+    "size-mismatch",
     "empty-box",
     "outside-picture",
     "ignored",
 ]
-"""Why something was left out. ``ignored`` is what the annotation itself marks as not to be used."""
+"""Reasons to leave something out. ``ignored`` is what the annotation itself marks as not to be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Something that could not be used: the file (relative to the source's folder), why, and details."""
+    """Something that could not be used: the file (relative to the source's folder), reason and details.
+
+    ``file`` and ``detail`` are shortened to what can be printed.
+    """
 
     file: str
     reason: Reason
     detail: str
     source: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "file", shown(self.file))
+        object.__setattr__(self, "detail", shown(self.detail, 400))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawFace:
     """A face as annotated: (51, 3) points x, y, visibility 0/1/2; 0-based pixels of the upright picture, or
-    fractions of its size where the picture's ``normalised`` is set. ``file`` says where it stands."""
+    fractions of its size where the picture's ``normalised`` is set. ``file`` names the annotation's place."""
 
     points: NDArray[np.float64]
     file: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """Options of a source that a reader needs.
+
+    Attributes:
+        classes: names of the classes that are faces; empty to go by the names themselves.
+        inside: nothing outside this folder may be read; None for a source on this machine.
+    """
+
+    classes: tuple[str, ...] = ()
+    inside: Path | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -58,11 +79,15 @@ class Picture:
     Attributes:
         path: the picture's file; it may be missing.
         file: the same, relative to the source's folder.
-        source: a name for people, such as ``afw``.
+        source: a short name for reports, such as ``afw``.
         split: the split that the source gives it: ``train``, ``val`` (also for its test sets) or None.
         faces: its usable annotations so far.
-        rejected: how many annotations of it were rejected.
-        normalised: whether points are fractions of the picture's width and height.
+        rejected: number of its annotations that were rejected.
+        normalised: True if points are fractions of the picture's width and height.
+        size: width and height in pixels that the annotation file gives, None where it gives none.
+        rivals: other files that the same labels could belong to, such as ``a.png`` beside ``a.jpg``.
+        absent: why ``path`` could not be found, where the reader knows more than that it is missing.
+        unlabelled: True if it comes from a source that has no labels (``images:DIR``).
     """
 
     path: Path
@@ -72,118 +97,30 @@ class Picture:
     faces: list[RawFace] = field(default_factory=list)
     rejected: int = 0
     normalised: bool = False
+    size: tuple[float | None, float | None] = (None, None)
+    rivals: tuple[Path, ...] = ()
+    absent: Unusable | None = None
+    unlabelled: bool = False
 
 
 @dataclass(slots=True)
 class Reading:
-    """What a reader found. ``unannotated`` counts, by source, pictures that no annotation file names."""
+    """Result of a reader. ``unannotated`` counts, by source, pictures that no annotation file names."""
 
     pictures: list[Picture] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     unannotated: Counter[str] = field(default_factory=Counter)
 
+    def reject(self, picture: Picture, file: str, problem: Unusable) -> None:
+        """List an annotation of ``picture`` that cannot be used."""
+        self.rejects.append(Reject(file, problem.reason, problem.detail, picture.source))
+        picture.rejected += 1
+
 
 class Unusable(Exception):
-    """An annotation that is rejected; readers catch it and list it."""
+    """An annotation or picture that is rejected; readers catch it and list it."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.reason: Reason = reason
         self.detail = detail
-
-
-def raw_points(
-    xy: Sequence[Sequence[object]], visibility: Sequence[object] | None = None
-) -> NDArray[np.float64]:
-    """Check 51 or 68 points and return the (51, 3) that are used; the jaw is dropped.
-
-    Visibility above 0 that is neither 1 nor 2 counts as 2: some tools write a confidence there. A point
-    with visibility 0 becomes 0 0 0, whatever stood there.
-
-    Raises:
-        Unusable: for another number of points, or values that are not finite numbers.
-    """
-    if len(xy) not in (N_POINTS, N_IBUG):
-        raise Unusable("wrong-point-count", f"{len(xy)} points; {N_POINTS} or {N_IBUG} are needed")
-    try:
-        points = np.full((len(xy), 3), 2.0)
-        if visibility is not None:
-            v = np.array(visibility, dtype=np.float64)
-            points[:, 2] = np.where(np.isnan(v), np.nan, np.where(v <= 0, 0.0, np.where(v == 1, 1.0, 2.0)))
-        points[:, :2] = np.array(xy, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise Unusable("not-a-number", str(error)) from None
-    if len(points) == N_IBUG:
-        points = points[N_JAW:]
-    points[points[:, 2] == 0] = 0.0
-    if not np.isfinite(points).all():
-        bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise Unusable("not-a-number", f"point {bad} of the {N_POINTS} is not finite")
-    return points
-
-
-_SPLIT_FOLDER: Final = re.compile(r"(train|val|valid|test|dev)(ing|idation|set|ation)?[-_ ]?(set)?[-_ ]?\d*")
-_GENERIC: Final = {
-    "images", "image", "imgs", "img", "pictures", "photos", "labels", "label", "annotations", "annotation",
-    "data", "dataset", "datasets", "jpg", "jpeg", "png", "pts",
-}  # fmt: skip
-
-
-def split_of_folder(name: str) -> str | None:
-    """The split that a folder's name gives: ``trainset`` is ``train``; ``val``, ``testset`` are ``val``."""
-    match = _SPLIT_FOLDER.fullmatch(name.lower())
-    if match is None:
-        return None
-    return "train" if match[1] == "train" else "val"
-
-
-def split_of_file(name: str) -> str | None:
-    """The split that a word of a file's name gives: ``labels_train.xml``, ``keypoints_val2017.json``."""
-    words = [split_of_folder(word) for word in re.split(r"[^a-z0-9]+", Path(name).stem.lower())]
-    found = {word for word in words if word is not None}
-    return found.pop() if len(found) == 1 else None
-
-
-def given_split(file: str, root: Path | None = None) -> str | None:
-    """The split that the folders of ``file`` (relative; the innermost decides) or ``root``'s name give."""
-    names = [*([root.name] if root else []), *PurePosixPath(file).parts[:-1]]
-    return next((s for s in map(split_of_folder, reversed(names)) if s is not None), None)
-
-
-def slug(text: str) -> str:
-    """Letters, digits, dot, dash and underscore only, safe in file names everywhere."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")
-
-
-def source_name(file: str, root: Path) -> str:
-    """Name the source of a file: its first folder under ``root`` with a name of its own, else ``root``'s.
-
-    Folders named after a split or what they hold (``trainset``, ``images``) take their parent's name.
-    """
-    own = [p for p in PurePosixPath(file).parts[:-1] if p not in ("..", ".", "/")]
-    above = [*reversed(root.resolve().parts[1:])]
-    for name in [*own, *above]:
-        if name.lower() not in _GENERIC and split_of_folder(name) is None and slug(name):
-            return slug(name.lower())
-    return "source"
-
-
-def relative(path: Path, root: Path) -> str:
-    """``path`` as seen from ``root``, with forward slashes."""
-    return Path(os.path.relpath(path, root)).as_posix()
-
-
-def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield every folder under ``root`` with the names of its files, sorted; hidden ones are left out.
-
-    Links to folders are followed; a folder is visited once.
-    """
-    seen: set[str] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield Path(folder), sorted(name for name in files if not name.startswith("."))

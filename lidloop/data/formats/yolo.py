@@ -5,33 +5,26 @@ Source of the format: https://docs.ultralytics.com/datasets/pose/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
-from numpy.typing import NDArray
 
-from lidloop.data.formats.records import (
-    Picture,
-    RawFace,
-    Reading,
-    Reject,
-    Unusable,
-    given_split,
-    raw_points,
-    relative,
-    source_name,
-    split_of_folder,
-    walk,
-)
+from lidloop.data.formats.classes import choose
+from lidloop.data.formats.data_yaml import Description, describe, listed_pictures
+from lidloop.data.formats.folders import Folders, relative, same_name
+from lidloop.data.formats.locate import unread, unread_format
+from lidloop.data.formats.naming import given_split, source_name, split_of_folder
+from lidloop.data.formats.records import Picture, RawFace, Reading, ReadOptions, Reject, Unusable
+from lidloop.data.formats.text import read_text, shown
+from lidloop.data.formats.yolo_labels import Layout, label_path, pair_uploads
 from lidloop.errors import SourceError
-from lidloop.images import SUFFIXES
 from lidloop.labels import Face
-from lidloop.landmarks import N_IBUG, N_POINTS
+from lidloop.landmarks import N_POINTS
 
 _FIELDS = 5 + 3 * N_POINTS
+_NO_LABELS = {"classes", "train", "val", "valid", "test", "notes", "readme"}
 
 
 def format_lines(faces: Sequence[Face], width: int, height: int) -> str:
@@ -79,77 +72,7 @@ def parse(text: str, width: int, height: int, *, where: str) -> list[Face]:
     return faces
 
 
-_LAYOUTS: dict[int, tuple[int, int]] = {
-    5 + n * d: (n, d) for n in (N_POINTS, N_IBUG) for d in (2, 3)
-}  # number of fields: points, values a point
-
-
-def _raw_points(line: str) -> NDArray[np.float64]:
-    fields = line.split()
-    if len(fields) not in _LAYOUTS:
-        wanted = ", ".join(map(str, sorted(_LAYOUTS)))
-        raise Unusable("wrong-point-count", f"{len(fields)} fields; a face has {wanted}")
-    n, d = _LAYOUTS[len(fields)]
-    rows = [fields[5 + k * d : 5 + (k + 1) * d] for k in range(n)]
-    return raw_points([row[:2] for row in rows], [row[2] for row in rows] if d == 3 else None)
-
-
-def _read_yaml(root: Path) -> tuple[Path, dict[str, Any]] | None:
-    for name in ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml"):
-        file = root / name
-        if not file.is_file():
-            continue
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise SourceError(f"yolo:{root}: cannot read {name}: {error}") from error
-        if not isinstance(content, dict):
-            raise SourceError(f"yolo:{root}: {name} holds no keys such as 'train' and 'val'")
-        if any(content.get(key) for key in ("train", "val", "test")):
-            return file, content
-    return None
-
-
-def _from_yaml(file: Path, content: dict[str, Any]) -> Iterator[tuple[Path, str | None]]:
-    """The pictures that a data.yaml names. A path in it that is not there is looked for beside it."""
-    bases = [file.parent / str(content.get("path") or "."), file.parent]
-    for key in ("train", "val", "test"):
-        value = content.get(key)
-        entries = value if isinstance(value, list) else [value] if value else []
-        for entry in map(str, entries):
-            tries = [*(base / entry for base in bases), file.parent / entry.lstrip("./")]
-            place = next((p for p in tries if p.exists()), None)
-            if place is None:
-                raise SourceError(f"yolo:{file.parent}: {file.name} names {key}: {entry}, which is not there")
-            if place.is_file():
-                for line in place.read_text(encoding="utf-8-sig").splitlines():
-                    if line.strip():
-                        listed = Path(line.strip())
-                        beside = place.parent / listed
-                        yield (beside if beside.exists() or listed.is_absolute() else bases[0] / listed), key
-            else:
-                yield from ((path, key) for path in _pictures(place))
-
-
-def _pictures(folder: Path) -> Iterator[Path]:
-    for place, files in walk(folder):
-        yield from (place / name for name in files if Path(name).suffix.lower() in SUFFIXES)
-
-
-def label_path(image: Path) -> Path:
-    """Where a picture's labels are: beside it, or under ``labels`` for the last ``images`` of its path."""
-    beside = image.with_suffix(".txt")
-    if beside.exists():
-        return beside
-    parts = list(image.parts)
-    for k in range(len(parts) - 2, -1, -1):
-        if parts[k] == "images":
-            parts[k] = "labels"
-            return Path(*parts).with_suffix(".txt")
-    return beside
-
-
-def read(root: Path) -> Reading:
+def read(root: Path, options: ReadOptions | None = None) -> Reading:
     """Read a YOLO-pose folder with 51 or 68 points a face, with or without their visibility.
 
     The splits are those of ``data.yaml`` where there is one, else of folder names (``images/train``,
@@ -157,56 +80,95 @@ def read(root: Path) -> Reading:
     files are not used: the box of a face is the bounds of its points.
 
     Raises:
-        SourceError: for a ``data.yaml`` that cannot be read or names folders that are not there.
+        SourceError: for a ``data.yaml`` that cannot be read, names folders that are not there, or describes
+            other than 51 or 68 points.
     """
+    options = options or ReadOptions()
+    folders = Folders(options.inside)
     reading = Reading()
-    described = _read_yaml(root)
-    listed: dict[Path, str | None] = {}
-    for path, key in _from_yaml(*described) if described else ((p, None) for p in _pictures(root)):
-        listed.setdefault(path, key)
-    labels: set[Path] = set()
-    for path, key in listed.items():
-        file = relative(path, root)
-        source = source_name(file, root)
-        picture = Picture(path, file, source, _split(file, root, key), normalised=True)
-        label = label_path(path)
-        labels.add(label)
-        _read_labels(label, root, picture, reading)
+    described = describe(root, folders)
+    layout = Layout(choose(described.names, options.classes), described.kpt_shape)
+    if described.entries:
+        listed = listed_pictures(described, root, folders, reading)
+    else:
+        listed = ((relative(path, root), path, "") for path in folders.pictures(root))
+    pictures: dict[Path | str, Picture] = {}
+    for name, place, key in listed:
+        if isinstance(place, Path):
+            pictures.setdefault(place, _picture(relative(place, root), root, key, place))
+        elif name not in pictures:
+            pictures[name] = _picture(shown(name), root, key, root / "missing")
+            pictures[name].absent = place
+    labels = {p.path: label for p in pictures.values() if (label := label_path(p.path, folders)) is not None}
+    orphans = [path for path in _texts(root, folders) if path not in set(labels.values())]
+    unlabelled = [p.path for p in pictures.values() if p.path not in labels and p.absent is None]
+    for label, image in list(pair_uploads(orphans, unlabelled)):
+        labels[image] = label
+        orphans.remove(label)
+    owners: dict[Path, list[Path]] = defaultdict(list)
+    for image, label in labels.items():
+        owners[label].append(image)
+    for picture in pictures.values():
+        own = labels.get(picture.path)
+        if own is not None:
+            picture.rivals = tuple(path for path in owners[own] if path != picture.path)
+            _read_labels(own, root, picture, layout, reading)
         reading.pictures.append(picture)
-    for folder, files in walk(root):
-        if "labels" not in folder.relative_to(root).parts:
-            continue
-        for name in files:
-            path = folder / name
-            if path.suffix == ".txt" and path not in labels and name not in ("classes.txt", "train.txt"):
-                file = relative(path, root)
-                detail = "no picture under 'images' belongs to these labels"
-                if described:
-                    detail += f", or {described[0].name} does not name it"
-                reading.rejects.append(Reject(file, "missing-image", detail, source_name(file, root)))
+    for path in orphans:
+        problem = _orphan(path, folders, described)
+        if problem is not None:
+            file = relative(path, root)
+            reading.rejects.append(Reject(file, problem.reason, problem.detail, source_name(file, root)))
+    reading.rejects += folders.rejects(root)
     return reading
 
 
-def _split(file: str, root: Path, key: str | None) -> str | None:
-    return split_of_folder(key) if key else given_split(file, root)
+def _picture(file: str, root: Path, key: str, path: Path) -> Picture:
+    split = split_of_folder(key) if key else given_split(file, root)
+    return Picture(path, file, source_name(file, root), split, normalised=True)
 
 
-def _read_labels(label: Path, root: Path, picture: Picture, reading: Reading) -> None:
+def _texts(root: Path, folders: Folders) -> list[Path]:
+    """All text files that could hold labels."""
+    return [
+        folder / name
+        for folder, files in folders.walk(root)
+        for name in files
+        if Path(name).suffix.lower() == ".txt" and Path(name).stem.lower() not in _NO_LABELS
+    ]
+
+
+def _orphan(label: Path, folders: Folders, described: Description) -> Unusable | None:
+    """Why labels have no picture; None for a text that need not be labels."""
+    parts = [same_name(part) for part in label.parent.parts]
+    in_labels = "labels" in parts[-3:]
+    for folder in (
+        label.parent,
+        Path(*("images" if same_name(p) == "labels" else p for p in label.parent.parts)),
+    ):
+        for name, is_dir in folders.listing(folder).items():
+            same = same_name(Path(name).stem) == same_name(label.stem)
+            if same and not is_dir and unread_format(name):
+                return unread(name)
+    if not in_labels:
+        return None
+    detail = "no picture under 'images' belongs to these labels"
+    if described.entries and described.file:
+        detail += f", or {described.file.name} does not name it"
+    return Unusable("missing-image", detail)
+
+
+def _read_labels(label: Path, root: Path, picture: Picture, layout: Layout, reading: Reading) -> None:
     file = relative(label, root)
     try:
-        lines = label.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        return
-    except (OSError, UnicodeDecodeError) as error:
-        reading.rejects.append(Reject(file, "unparsable-file", str(error), picture.source))
-        picture.rejected += 1
+        lines = read_text(label).splitlines()
+    except (OSError, UnicodeError) as error:
+        reading.reject(picture, file, Unusable("unparsable-file", str(error)))
         return
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            picture.faces.append(RawFace(_raw_points(line), f"{file}:{number}"))
+            picture.faces.append(RawFace(layout.points(line), f"{file}:{number}"))
         except Unusable as error:
-            reject = Reject(f"{file}:{number}", error.reason, error.detail, picture.source)
-            reading.rejects.append(reject)
-            picture.rejected += 1
+            reading.reject(picture, f"{file}:{number}", error)

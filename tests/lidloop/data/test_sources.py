@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from lidloop.data import sources
 from lidloop.data.convert import convert
-from lidloop.data.sources import check_source, fetched, fingerprint, parse_source
+from lidloop.data.sources import (
+    KINDS,
+    Source,
+    check_source,
+    fetched,
+    fingerprint,
+    parse_source,
+    read_source,
+)
 from lidloop.errors import SourceError, StoreError
 from lidloop.synthetic import write_faces_folder
 from tests.servers.buckets import Bucket
@@ -43,7 +53,81 @@ def test_what_is_no_source(source: str, says: str) -> None:
 
 def test_a_store_is_not_asked_when_a_source_is_checked() -> None:
     check_source("coco:s3://nowhere/faces.json")
-    assert parse_source("ibug:s3://raw/a?region=eu") == ("ibug", "s3://raw/a?region=eu")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected", "reason"),
+    [
+        ("dlib:a:b.xml", Source("dlib", "a:b.xml"), "a colon in the path"),
+        ("ibug:s3://raw/a?region=eu", Source("ibug", "s3://raw/a?region=eu"), "the store's own parameter"),
+        ("coco:x.json?fit=scale", Source("coco", "x.json", "scale"), "an option"),
+        ("coco:x.json?fit=auto&class=a,b%20c", Source("coco", "x.json", "auto", ("a", "b c")), "two options"),
+        ("coco:s3://b/x.json?fit=turn", Source("coco", "s3://b/x.json", "turn"), "an option in a store"),
+        (
+            "yolo:s3://b/x?region=eu&class=face&endpoint=h",
+            Source("yolo", "s3://b/x?region=eu&endpoint=h", "", ("face",)),
+            "an option between the store's parameters",
+        ),
+        ("ibug:what?", Source("ibug", "what?"), "a question mark in the path"),
+        ("ibug:a?b=c", Source("ibug", "a?b=c"), "a path that looks like an option"),
+        (
+            "ibug:a?fit=scale&b=c",
+            Source("ibug", "a?fit=scale&b=c"),
+            "a path on this disk has no other parameters",
+        ),
+    ],
+)
+def test_sources_are_parsed_and_written_again(source: str, expected: Source, reason: str) -> None:
+    parsed = parse_source(source)
+    assert parsed == expected, reason
+    assert parse_source(str(parsed)) == parsed
+
+
+def test_an_option_of_another_value_is_refused() -> None:
+    with pytest.raises(SourceError, match="scale, turn, auto"):
+        parse_source("coco:x.json?fit=yes")
+
+
+@pytest.mark.parametrize("source", ["coco:{}.json", "ibug:{}", "images:a\0{}"])
+def test_a_path_that_no_file_system_takes_is_refused_in_one_line(source: str) -> None:
+    with pytest.raises(SourceError) as info:
+        check_source(source.format("x" * 20_000))
+    assert len(str(info.value)) < 1000
+    assert "\n" not in str(info.value)
+
+
+def test_the_fingerprint_takes_any_file_name(tmp_path: Path) -> None:
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.jpg")).touch()
+    before = fingerprint([f"images:{tmp_path}"])
+    (tmp_path / "nowhere").touch()
+    assert fingerprint([f"images:{tmp_path}"]) != before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RecursionError(),
+        OverflowError("int too large"),
+        PermissionError(13, "Permission denied"),
+        MemoryError(),
+        UnicodeDecodeError("utf-8", b"", 0, 1, "invalid"),
+        LookupError("unknown encoding"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_inside_a_reader_names_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    place = tmp_path if KINDS[kind] == "DIR" else tmp_path / "x"
+    (tmp_path / "x").touch()
+    monkeypatch.setitem(sources._READERS, kind, (KINDS[kind], fail))
+    with pytest.raises(SourceError, match=f"{kind}:{place} cannot be read"):
+        read_source(f"{kind}:{place}", place)
 
 
 def test_a_source_in_a_store_converts_as_the_same_one_on_disk(
@@ -79,14 +163,14 @@ def test_what_is_not_in_the_store_is_said(bucket: Bucket) -> None:
 def test_the_fingerprint_follows_the_store(bucket: Bucket, change: str) -> None:
     bucket.put("raw/a.pts", b"one")
     bucket.put("raw/b.pts", b"two")
-    sources = [f"ibug:{bucket.address('raw')}"]
-    before = fingerprint(sources)
-    assert fingerprint(sources) == before
+    given = [f"ibug:{bucket.address('raw')}"]
+    before = fingerprint(given)
+    assert fingerprint(given) == before
     if change == "removed":
         bucket.client.remove_object(bucket.name, "raw/b.pts")
     else:
         bucket.put("raw/a.pts" if change == "content" else "raw/c.pts", b"ONE")
-    assert fingerprint(sources) != before
+    assert fingerprint(given) != before
 
 
 def test_the_dataset_names_its_sources_as_given(faces: Path, tmp_path: Path) -> None:

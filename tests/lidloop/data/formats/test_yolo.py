@@ -146,13 +146,18 @@ def test_layouts(
 def test_points_and_visibility(tmp_path: Path) -> None:
     fields = LINE.split()
     fields[7], fields[10], fields[13], fields[16] = "0", "1", "0.93", "1.00"
-    bare = "0 0.5 0.5 0.2 0.2 " + " ".join(f"{k / 100} {k / 200}" for k in range(68))
-    root = _folder(tmp_path, "images/a.jpg", **{"labels__a--txt": " ".join(fields) + "\n" + bare})
+    root = _folder(tmp_path, "images/a.jpg", **{"labels__a--txt": " ".join(fields)})
     (picture,) = yolo.read(root).pictures
-    first, second = picture.faces
-    assert first.points[:5, 2].tolist() == [0, 1, 2, 1, 2], "a confidence in place of the visibility is seen"
-    assert first.points[1].tolist() == pytest.approx([0.01, 0.005, 1])
-    assert second.points[0].tolist() == pytest.approx([0.17, 0.085, 2]), "68 points without visibility"
+    points = picture.faces[0].points
+    assert points[:5, 2].tolist() == [0, 1, 2, 1, 2], "a confidence in place of the visibility is seen"
+    assert points[1].tolist() == pytest.approx([0.01, 0.005, 1])
+
+
+def test_68_points_without_visibility(tmp_path: Path) -> None:
+    bare = "0 0.5 0.5 0.2 0.2 " + " ".join(f"{k / 100} {k / 200}" for k in range(68))
+    files = {"labels__a--txt": bare, "data--yaml": "train: images\nkpt_shape: [68, 2]\n"}
+    (picture,) = yolo.read(_folder(tmp_path, "images/a.jpg", **files)).pictures
+    assert picture.faces[0].points[0].tolist() == pytest.approx([0.17, 0.085, 2])
 
 
 @pytest.mark.parametrize(
