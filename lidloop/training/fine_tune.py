@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lidloop import __version__
-from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, ImageRecord, LabelVersion
 from lidloop.errors import ModelError, TrainingError
 from lidloop.files import folder_atomic, require_free, sha256, write_atomic
 from lidloop.landmarks import FLIP, N_POINTS
@@ -312,9 +312,10 @@ def _write_data(work: Path, dataset: Dataset, labels: LabelVersion, settings: Tr
     """Write the data YAML and the picture lists that Ultralytics reads."""
     import yaml
 
-    dataset.pictures.fetch(dataset.records)
-    for split in ("train", "val"):
-        files = [str(dataset.path(r.id).resolve()) for r in dataset.split(split)]
+    lists = {"train": training_pictures(dataset, labels), "val": dataset.split("val")}
+    dataset.pictures.fetch([*lists["train"], *lists["val"]])
+    for split, records in lists.items():
+        files = [str(dataset.path(r.id).resolve()) for r in records]
         write_atomic(work / f"{split}.txt", "\n".join(files) + "\n")
     data = {
         "path": str(work.resolve()),
@@ -334,6 +335,15 @@ def _write_data(work: Path, dataset: Dataset, labels: LabelVersion, settings: Tr
     path = work / "data.yaml"
     write_atomic(path, yaml.safe_dump(data))
     return path
+
+
+def training_pictures(dataset: Dataset, labels: LabelVersion) -> tuple[ImageRecord, ...]:
+    """The pictures to train on: those of the train split that have a label in this version.
+
+    A picture without a label would teach that the faces on it are background.
+    """
+    labelled = labels.labelled()
+    return tuple(record for record in dataset.split("train") if record.id in labelled)
 
 
 def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
