@@ -137,12 +137,3 @@ def test_metrics_of_an_expression_are_found() -> None:
         'sum by (up) (rate(lidloop_a_seconds_bucket{le="1"}[5m])) and on (lidloop_x) job:lidloop_b:sum > up'
     )
     assert metrics(expr) == {"lidloop_a_seconds", "job:lidloop_b:sum", "up"}
-
-
-def test_table_of_alerts_is_up_to_date() -> None:
-    from benchmarks.pages.alerts import PAGE, document
-    from benchmarks.pages.alerts import alerts as listed
-
-    assert document(PAGE.read_text(), listed()) == PAGE.read_text(), "run: python -m benchmarks.pages.alerts"
-    with pytest.raises(ValueError, match="has no"):
-        document("# nothing", [])
