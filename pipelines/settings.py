@@ -316,7 +316,7 @@ def absolute_source(source: str) -> str:
     parsed = parse_source(source)
     if is_stored(parsed.place):
         return source
-    return str(replace(parsed, place=str(Path(parsed.place).expanduser().resolve())))
+    return str(replace(parsed, place=str(parsed.path.resolve())))
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -29,10 +29,12 @@ def evaluate(
     """
     from lidloop.autolabel.predict import VAL_FLOOR, predict
     from lidloop.data.convert import convert as convert_sources
+    from lidloop.data.sources import require_labels
     from lidloop.detection.detector import load_detector
     from lidloop.evaluation.evaluate import DEFAULT_SIGMA
     from lidloop.evaluation.evaluate import evaluate as compute
 
+    require_labels(source)
     sigma = DEFAULT_SIGMA if sigma is None else sigma
     with (
         model_folder(model, registry) as folder,

@@ -31,8 +31,9 @@ Sources = Annotated[
     typer.Option(
         "--source",
         "-s",
-        help="Annotations: ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR; DIR and FILE may be s3://… "
-        "May be repeated and mixed.",
+        help="Annotations: ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR; images without labels: "
+        "images:DIR. DIR and FILE may be s3://…. May be repeated and mixed. Options follow the place, as in "
+        "coco:FILE.json?fit=scale.",
     ),
 ]
 Model = Annotated[

@@ -34,6 +34,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from lidloop.data.formats import yolo
+from lidloop.data.formats.text import shown
 from lidloop.data.image_store import Folder, Pictures, Shared, share
 from lidloop.data.tables import read_table, write_table
 from lidloop.errors import DatasetError
@@ -77,9 +78,12 @@ class Dataset:
         Raises:
             DatasetError: where it is missing, unfinished, of another format, or its digest is not its own.
         """
-        info = _read_json(root / "dataset.json", "dataset")
+        info = _read_json(root / "dataset.json", "dataset", ("digest",))
         table = read_table(root / "images.parquet")
-        records = tuple(ImageRecord(**row) for row in table.to_pylist())
+        try:
+            records = tuple(ImageRecord(**row) for row in table.to_pylist())
+        except TypeError as error:
+            raise DatasetError(f"{root}: images.parquet is no index of pictures: {error}") from error
         if _digest(records) != info["digest"]:
             raise DatasetError(f"{root}: images.parquet does not match dataset.json; convert again")
         return cls(root, records, info["digest"], info)
@@ -151,8 +155,10 @@ class LabelVersion:
         Raises:
             DatasetError: where it is missing, unfinished or of another format.
         """
-        info = _read_json(root / "version.json", "label version")
-        return cls(root, int(info["version"]), str(info["dataset"]), info)
+        info = _read_json(root / "version.json", "label version", ("version", "dataset", "counts", "total"))
+        if not isinstance(info["version"], int):
+            raise DatasetError(f"{root / 'version.json'} is damaged: 'version' is no whole number")
+        return cls(root, info["version"], str(info["dataset"]), info)
 
     def ledger(self, version: int | None = None) -> pa.Table:
         """The ledger of this version, or of an earlier one."""
@@ -178,7 +184,11 @@ class LabelVersion:
         if self.dataset_digest != dataset.digest:
             raise DatasetError(f"{self.root} holds labels of another dataset than {dataset.root}")
         records = dataset.records if split is None else dataset.split(split)
-        faces = {r.id: yolo.parse(self.text(r.id).decode(), r.width, r.height, where=r.id) for r in records}
+        try:
+            texts = {record.id: self.text(record.id).decode() for record in records}
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"{self.root}: a label file is no text: {error}") from error
+        faces = {r.id: yolo.parse(texts[r.id], r.width, r.height, where=r.id) for r in records}
         labels = LabelSet.from_faces(faces)
         ledger = self.ledger()
         kept = ledger.filter(pa.compute.greater_equal(ledger["line"], 0))
@@ -363,13 +373,17 @@ def _digest(records: Sequence[ImageRecord]) -> str:
     return sha.hexdigest()
 
 
-def _read_json(path: Path, what: str) -> dict[str, Any]:
+def _read_json(path: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
     try:
-        info: dict[str, Any] = json.loads(path.read_text())
+        info = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DatasetError(f"{path.parent} is not a finished {what}: it has no {path.name}") from None
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"cannot read {path}: {error}") from error
-    if info.get("format") != FORMAT:
-        raise DatasetError(f"{path} has format {info.get('format')!r}; this lidloop reads {FORMAT}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"cannot read {path}: {shown(str(error))}") from error
+    if not isinstance(info, dict) or info.get("format") != FORMAT:
+        given = shown(info.get("format") if isinstance(info, dict) else info, 40)
+        raise DatasetError(f"{path} has format {given}; this lidloop reads {FORMAT}")
+    missing = [key for key in keys if key not in info]
+    if missing:
+        raise DatasetError(f"{path} is damaged: it has no '{missing[0]}'")
     return info

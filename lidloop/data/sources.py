@@ -1,6 +1,6 @@
 """Sources of annotations and pictures: names such as ``ibug:DIR`` or ``coco:s3://BUCKET/faces.json?fit=scale``.
 
-A source in an object store is downloaded to a folder that goes when its pictures have been read.
+A source in an object store is downloaded to a temporary folder.
 ``lidloop.storage.credentials`` says where its keys come from.
 """
 
@@ -63,6 +63,20 @@ class Source:
         return f"{self.kind}:{self.place}{mark if query else ''}{query}"
 
     @property
+    def path(self) -> Path:
+        """Path of a source on this machine; a leading ``~`` is the user's home folder.
+
+        Raises:
+            SourceError: for the home folder of a user that does not exist.
+        """
+        try:
+            return Path(self.place).expanduser()
+        except RuntimeError as error:
+            raise SourceError(
+                f"{shown(str(self))}: no home folder is known for {self.place[:40]!r}"
+            ) from error
+
+    @property
     def labelled(self) -> bool:
         """False for a source of pictures without labels."""
         return self.kind != "images"
@@ -119,7 +133,18 @@ def check_source(source: str) -> None:
     """
     parsed = parse_source(source)
     if not is_stored(parsed.place):
-        _check_place(source, parsed.kind, Path(parsed.place).expanduser())
+        _check_place(source, parsed.kind, parsed.path)
+
+
+def require_labels(sources: Sequence[str]) -> None:
+    """Check that all sources have labels, for what compares a model with them.
+
+    Raises:
+        SourceError: for a source of pictures without labels, or another form of source.
+    """
+    for source in sources:
+        if not parse_source(source).labelled:
+            raise SourceError(f"{shown(source)} has no labels to compare with; give annotated sources only")
 
 
 def read_source(source: str, path: Path) -> Reading:
@@ -139,7 +164,7 @@ def read_source(source: str, path: Path) -> Reading:
 
 @contextmanager
 def fetched(sources: Sequence[str]) -> Iterator[dict[str, Path]]:
-    """Where each source lies on this disk; those in a store are downloaded, and removed again at the end.
+    """Yield the place of each source on this disk; sources in a store are downloaded, and removed at the end.
 
     Of a source that is one file, the folder it lies in is downloaded: its pictures are there.
 
@@ -153,7 +178,7 @@ def fetched(sources: Sequence[str]) -> Iterator[dict[str, Path]]:
             parsed = parse_source(source)
             kind, place = parsed.kind, parsed.place
             if not is_stored(place):
-                places[source] = Path(place).expanduser()
+                places[source] = parsed.path
                 continue
             above, name = split_name(place)
             logger.info("fetching %s", place)
@@ -167,7 +192,7 @@ def fetched(sources: Sequence[str]) -> Iterator[dict[str, Path]]:
 
 
 def fingerprint(sources: Sequence[str]) -> str:
-    """A digest that changes when a file of the sources does: names, sizes, and times or tags, not contents.
+    """Return a digest of names, sizes, and times or tags of all files of the sources, not of their contents.
 
     Raises:
         SourceError: for another form of source.
@@ -183,7 +208,7 @@ def fingerprint(sources: Sequence[str]) -> str:
             for item in open_store(above).items():
                 digest.update(f"{item.key} {item.size} {item.tag}\n".encode())
             continue
-        root = Path(place).expanduser()
+        root = parsed.path
         digest.update(f"{kind}:{root.resolve()}\n".encode())
         for path in sorted(_files(root)):
             digest.update(f"{path} {_state(path)}\n".encode(errors="surrogateescape"))

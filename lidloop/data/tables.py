@@ -33,7 +33,7 @@ def read_table(path: Path) -> pa.Table:
     """
     try:
         return pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"cannot read the table {path}: {error}") from error
 
 

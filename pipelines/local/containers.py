@@ -71,10 +71,10 @@ class Containers:
 
 def _folder_of(source: str) -> Path | None:
     """Where the pictures of a source lie: beside a file of annotations. None for one in a store."""
-    place = parse_source(source).place
-    if is_stored(place):
+    parsed = parse_source(source)
+    if is_stored(parsed.place):
         return None
-    path = Path(place).expanduser()
+    path = parsed.path
     return path if path.is_dir() else path.parent
 
 

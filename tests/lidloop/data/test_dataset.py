@@ -19,6 +19,7 @@ from lidloop.data.dataset import (
     write_initial,
     write_next,
 )
+from lidloop.data.tables import write_table
 from lidloop.errors import DatasetError
 from lidloop.labels import HUMAN, Face, LabelSet, box_of
 from tests.properties import examples
@@ -95,8 +96,17 @@ def test_the_digest_sees_every_field(tmp_path: Path) -> None:
             lambda root: (root / "dataset.json").write_text(json.dumps({"format": 1, "digest": "x"})),
             "does not match",
         ),
+        (lambda root: (root / "dataset.json").write_text("[" * 100_000), "cannot read"),
+        (lambda root: (root / "dataset.json").write_text('{"format": ' + "9" * 5000 + "}"), "cannot read"),
+        (lambda root: (root / "dataset.json").write_bytes(b"\xff\xfe"), "cannot read"),
+        (lambda root: (root / "dataset.json").write_text("[]"), "has format"),
+        (lambda root: (root / "dataset.json").write_text('{"format": 1}'), "no 'digest'"),
+        (lambda root: write_table(root / "images.parquet", pa.table({"x": [1]})), "no index of pictures"),
     ],
-    ids=["no-json", "half-json", "other-format", "no-table", "half-table", "other-digest"],
+    ids=[
+        *("no-json", "half-json", "other-format", "no-table", "half-table", "other-digest", "deep"),
+        *("5000-digits", "no-text", "list", "no-digest", "other-table"),
+    ],
 )
 def test_a_damaged_dataset_is_refused(tmp_path: Path, damage: Any, message: str) -> None:
     _dataset(tmp_path)
@@ -126,6 +136,27 @@ def test_labels_of_another_dataset_are_refused(tmp_path: Path) -> None:
     other = Dataset.write(tmp_path / "o", dataset.records[:2], {})
     with pytest.raises(DatasetError, match="another dataset"):
         version.labels(other)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"format": 1}', "no 'version'"),
+        ('{"format": 1, "version": "x", "dataset": "", "counts": {}, "total": 0}', "no whole"),
+    ],
+)
+def test_a_damaged_version_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "version.json").write_text(content)
+    with pytest.raises(DatasetError, match=message):
+        LabelVersion.open(tmp_path)
+
+
+def test_labels_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    dataset = _dataset(tmp_path / "d")
+    version = write_initial(tmp_path / "l", dataset, _labels(np.random.default_rng(0), dataset, [1, 1, 1, 1]))
+    (tmp_path / "l/text/afw-2.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DatasetError, match="no text"):
+        version.labels(dataset)
 
 
 def test_text_without_ledger_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from lidloop.data.sources import (
     fingerprint,
     parse_source,
     read_source,
+    require_labels,
 )
 from lidloop.errors import SourceError, StoreError
 from lidloop.synthetic import write_faces_folder
@@ -83,12 +84,18 @@ def test_sources_are_parsed_and_written_again(source: str, expected: Source, rea
     assert parse_source(str(parsed)) == parsed
 
 
+def test_labels_can_be_required() -> None:
+    require_labels(["ibug:a", "coco:b.json?fit=scale"])
+    with pytest.raises(SourceError, match="images:c has no labels"):
+        require_labels(["ibug:a", "images:c"])
+
+
 def test_an_option_of_another_value_is_refused() -> None:
     with pytest.raises(SourceError, match="scale, turn, auto"):
         parse_source("coco:x.json?fit=yes")
 
 
-@pytest.mark.parametrize("source", ["coco:{}.json", "ibug:{}", "images:a\0{}"])
+@pytest.mark.parametrize("source", ["coco:{}.json", "ibug:{}", "images:a\0{}", "yolo:~nobody-{}/x"])
 def test_a_path_that_no_file_system_takes_is_refused_in_one_line(source: str) -> None:
     with pytest.raises(SourceError) as info:
         check_source(source.format("x" * 20_000))
