@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -122,6 +123,22 @@ def test_index_lists_every_page() -> None:
         index = ROOT / folder / "README.md"
         linked = {(index.parent / link.partition("#")[0]).resolve() for link in links(index.read_text())}
         assert set((ROOT / folder).glob(pattern)) - {index} <= linked
+
+
+def test_readme_lists_every_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = (ROOT / "README.md").read_text().partition("\nextras add them:")[2].partition(".")[0]
+    assert set(re.findall(r"`([\w-]+)`", extras)) == set(project["optional-dependencies"])
+
+
+def test_architecture_shows_every_layer() -> None:
+    """The diagram has the layers of the contract for import-linter, in their order."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["id"] == "library"]
+    names = [name for layer in layers for name in re.split(r" [|:] ", layer)]
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text().partition("### Layers of `lidloop/`")[2]
+    diagram = page.partition("```mermaid")[2].partition("```")[0]
+    assert re.findall(r"\w+", " ".join(re.findall(r'"(.*?)"', diagram))) == names
 
 
 def test_links_are_found_outside_code_only() -> None:
