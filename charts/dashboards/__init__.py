@@ -1,6 +1,5 @@
-"""The Grafana dashboards as code: labels, models and serving, one screen each.
+"""The Grafana dashboards as code: ``labels``, ``models`` and ``serving``, built from ``panels``.
 
-``python -m charts.dashboards`` writes them into the chart, and ``make docs`` does. ``labels``, ``models`` and
-``serving`` hold what is on each, ``house`` what all share. ``series`` makes recorded data, ``prometheus``
-asks a real Prometheus about it, and ``pictures`` draws what it answers.
+``python -m charts.dashboards``, which ``make docs`` runs, writes them into the chart.
+``benchmarks.dashboards`` draws previews of them.
 """

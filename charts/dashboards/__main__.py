@@ -1,4 +1,4 @@
-"""Writes the dashboards into the chart: ``python -m charts.dashboards``."""
+"""Write the dashboards into the chart: ``python -m charts.dashboards``."""
 
 from __future__ import annotations
 

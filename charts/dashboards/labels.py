@@ -1,4 +1,4 @@
-"""Do the labels still mean what they meant?"""
+"""Dashboard of labels and drift."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ from charts.dashboards.panels import (
 
 OF: Final = 'namespace=~"$namespace",model="$model"'
 LABELS: Final = 'feature!="faces_per_image"'
-"""Features whose drift an alert is about; see ``rules/labels.yaml`` for why not the other."""
+"""Features with an alert on their drift; ``rules/labels.yaml`` says why one is left out."""
 
 
 def build() -> dashboard.Dashboard:
     """The dashboard."""
     board = screen(
         "lidloop-labels",
-        "Do the labels still mean what they meant?",
-        "Above: the verdicts. In the middle: where labels and traffic have moved. Below: how the labels "
-        "have grown, "
-        "and what guards the growth.",
+        "Have labels or traffic drifted?",
+        "Top: status. Middle: drift of labels and traffic. Bottom: growth of the labels, and the "
+        "guards of self-labelling.",
         since="now-24h",
         models="lidloop_labels, model",
     )
@@ -49,9 +48,9 @@ def _verdicts() -> list[Any]:
     return [
         number(
             "Largest drift of labels (PSI)",
-            "The feature that has moved most, from version 0 or from the label version before. 0.1: look; "
-            "0.25: "
-            "shifted. Faces per picture are left out: they become more because labels grow.",
+            "PSI of the feature that has changed most against version 0 or the previous label "
+            "version. From 0.1 on look at it; 0.25 is shifted. Faces per picture are left out, since "
+            "their number grows with the labels.",
             now(
                 f'max(model_feature:lidloop_label_drift:psi{{{OF},pair=~"reference_current|previous_current",'
                 f"{LABELS}}})"
@@ -63,9 +62,8 @@ def _verdicts() -> list[Any]:
         ),
         number(
             "Largest drift of traffic (PSI)",
-            "The feature in which the last faces sent to the endpoint differ most from those behind the "
-            "model that "
-            "answers, all instances together. Nothing where fewer than 200 faces came.",
+            "PSI of the feature in which the last faces sent to the endpoint differ most from the "
+            "reference of the model that answers, all instances together. Empty below 200 faces.",
             now(f"max(version_feature:lidloop_serving_drift:psi{{{OF}}})"),
             unit="none",
             decimals=2,
@@ -75,8 +73,8 @@ def _verdicts() -> list[Any]:
         ),
         number(
             "Guards tripped",
-            "How many of the guards against self-labelling that goes wrong have tripped; the table below "
-            "says which.",
+            "Number of guards against failures of self-labelling that have tripped; the table below "
+            "names them.",
             now(f"sum(max by (guard) (lidloop_guard_tripped{{{OF}}}))"),
             unit="none",
             decimals=0,
@@ -93,7 +91,7 @@ def _verdicts() -> list[Any]:
         ),
         number(
             "Grown labels",
-            "Share of labels that a model gave. Under 1 % the loop grows nothing.",
+            "Share of labels that a model predicted. Under 1 % the loop does not grow labels.",
             now(f"max(model:lidloop_labels_grown:ratio{{{OF}}})"),
             unit="percentunit",
             decimals=1,
@@ -101,8 +99,9 @@ def _verdicts() -> list[Any]:
             links=[runbook("LidloopGrowthStalled")],
         ),
         number(
-            "Age of what is shown",
-            "Time since the exporter last read the registry well. Over an hour: do not trust this screen.",
+            "Age of the data",
+            "Time since the exporter last read the registry without errors. Over an hour this "
+            "dashboard is out of date.",
             now(
                 'time() - max(lidloop_exporter_source_timestamp_seconds{namespace=~"$namespace",'
                 'source="registry"})'
@@ -121,12 +120,10 @@ def _drift() -> list[Any]:
     most = f"max by (feature) (max_over_time({psi}[$__range] @ end()))"
     return [
         bars(
-            "Where have labels moved? (PSI by feature)",
-            "human_grown compares grown labels with human ones: grown ones are of faces that nobody had "
-            "marked, so "
-            "some distance is to be expected there, and in faces_per_image. The other two pairs should "
-            "stay under "
-            "0.25.",
+            "Drift of labels (PSI by feature)",
+            "human_grown compares grown labels with human ones. Grown labels are of faces that nobody "
+            "had marked, so some distance is normal there, and in faces_per_image. The other two "
+            "pairs should stay under 0.25.",
             rows(f"max by (pair, feature) (model_feature:lidloop_label_drift:psi{{{OF}}})"),
             across="feature",
             by="pair",
@@ -138,10 +135,10 @@ def _drift() -> list[Any]:
             links=[runbook("LidloopLabelDrift")],
         ),
         lines(
-            "Has traffic moved? (PSI by feature)",
-            "The last faces sent to the endpoint against those behind the model that answers, all instances "
-            "of a version together; the six features that moved most in the range shown. Over 0.25 for a "
-            "quarter of an hour starts a run.",
+            "Drift of traffic (PSI by feature)",
+            "The last faces sent to the endpoint against the reference of the model that answers, all "
+            "instances of a version together; the six features that changed most in the time range. "
+            "Over 0.25 for 15 minutes starts a run.",
             [over_time(f"{traffic} and on (feature) topk(6, {most})", "{{feature}}")],
             unit="none",
             size=(8, 10),
@@ -149,10 +146,10 @@ def _drift() -> list[Any]:
             links=[runbook("LidloopTrafficDrift")],
         ),
         cells(
-            "Is it more than chance?",
-            "The newest labels against version 0: Kolmogorov-Smirnov and Jensen-Shannon distance, and the "
-            "p-value of "
-            "the former, corrected for the number of tests. From 0.01 on it may be chance.",
+            "Statistics of label drift",
+            "The newest labels against version 0: Kolmogorov-Smirnov and Jensen-Shannon distance, and "
+            "the p-value of the former, corrected for the number of tests. From 0.01 on the "
+            "difference may be chance.",
             [
                 (
                     name,
@@ -180,10 +177,9 @@ def _drift() -> list[Any]:
 def _growth() -> list[Any]:
     return [
         bars(
-            "How have labels grown? (by iteration)",
-            "Labels that each iteration's model was trained on, and last what the newest one has made of "
-            "them. Human "
-            "ones never become fewer.",
+            "Labels by iteration",
+            "Labels that the model of each iteration was trained on; the last bar is the newest label "
+            "version. The number of human labels never falls.",
             rows(f"max by (origin, iteration) (model_origin_iteration:lidloop_labels:sum{{{OF}}})"),
             across="iteration",
             by="origin",
@@ -193,10 +189,9 @@ def _growth() -> list[Any]:
             links=[runbook("LidloopGrowthStalled")],
         ),
         bars(
-            "What became of predictions? (by iteration)",
-            "Predictions that the filter looked at: grown ones became labels; the rest was dropped for the "
-            "reason "
-            "named. overlaps-label is the rule, for most faces have a label.",
+            "Outcomes of predictions (by iteration)",
+            "Predictions that the filter decided on: grown ones became labels, the others were "
+            "dropped for the reason shown. overlaps-label is normal, since most faces have a label.",
             rows(f"max by (outcome, iteration) (lidloop_filter_predictions{{{OF}}})"),
             across="iteration",
             by="outcome",
@@ -205,9 +200,9 @@ def _growth() -> list[Any]:
             stacked=True,
         ),
         cells(
-            "Does anything speak for self-labelling gone wrong?",
-            "What each guard measures in the newest iteration, and where it trips. "
-            "docs/reports/DRIFT.md says how each is computed.",
+            "Guards of self-labelling",
+            "Value of each guard in the newest iteration, and the threshold at which it trips. "
+            "docs/reports/DRIFT.md defines them.",
             [
                 ("Value", rows(f"max by (guard) (lidloop_guard{{{OF}}})")),
                 ("Trips at", rows(f"max by (guard) (lidloop_guard_threshold{{{OF}}})")),
@@ -215,7 +210,7 @@ def _growth() -> list[Any]:
             ],
             key=("guard", "Guard"),
             size=(8, 9),
-            words={"State": {"0": ("quiet", GREEN), "1": ("tripped", RED)}},
+            words={"State": {"0": ("ok", GREEN), "1": ("tripped", RED)}},
             links=[runbook("LidloopGuardTripped")],
         ),
     ]

@@ -1,4 +1,4 @@
-"""Is the champion good, and does the loop still make better ones?"""
+"""Dashboard of models on gold."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from charts.dashboards.panels import (
 
 OF: Final = 'namespace=~"$namespace",model="$model"'
 ERRORS: Final = 'metric=~"lid_error|nme"'
-"""Those that decide about champions."""
+"""Errors that decide about champions."""
 
 
 def build() -> dashboard.Dashboard:
     """The dashboard."""
     board = screen(
         "lidloop-models",
-        "Is the champion good, and does the loop still make better ones?",
-        "Above: the champion and the newest run. In the middle: models by iteration, on gold (human "
-        "labels, frozen) "
-        "and paper (labels that grow). Below: champion against candidate, and how gold moved.",
+        "Is the champion good, and do new models improve?",
+        "Top: the champion and the newest run. Middle: models by iteration, on gold (human labels, "
+        "frozen) and paper (labels that grow). Bottom: champion against candidate, and errors over "
+        "time.",
         since="now-24h",
         models="lidloop_champion_info, model",
     )
@@ -48,9 +48,8 @@ def _verdicts() -> list[Any]:
     return [
         number(
             "Champion",
-            "The version that others are told to serve. A click leads to it in the registry, or to the "
-            "report of the "
-            "run that made it.",
+            "The version with the alias champion, which the service loads. Links lead to it in the "
+            "registry, and to the report of its run.",
             now(
                 f"max by (model, version, iteration, run) (lidloop_champion_info{{{OF}}}) == 1",
                 "version {{version}}, iteration {{iteration}}",
@@ -76,10 +75,10 @@ def _verdicts() -> list[Any]:
             steps=((None, BLUE),),
         ),
         number(
-            "Candidate's lid error against it",
-            "The newest version's lid error on gold over the champion's, less 1: below 0 it is better. "
-            "From 10 % on "
-            "the loop makes worse models. 0 where the newest version is the champion.",
+            "Lid error, candidate against champion",
+            "Lid error of the newest version on gold over that of the champion, less 1: below 0 it is "
+            "better. From 10 % on the loop makes worse models. 0 if the newest version is the "
+            "champion.",
             now(
                 f'max(model_metric:lidloop_candidate_gold:max{{{OF},metric="lid_error"}}) '
                 f'/ max(model_metric:lidloop_champion_gold:max{{{OF},metric="lid_error"}}) - 1'
@@ -91,15 +90,15 @@ def _verdicts() -> list[Any]:
         ),
         number(
             "Recall of the champion",
-            "Share of gold faces that it finds. The gate lets it fall by no more than chance.",
+            "Share of gold faces that it finds. The promotion gate tolerates no decrease beyond chance.",
             now(f'max(model_metric:lidloop_champion_gold:max{{{OF},metric="recall"}})'),
             unit="percentunit",
             decimals=1,
             steps=((None, BLUE),),
         ),
         number(
-            "Last run ended",
-            "Time since the newest run ended, well or not. A run is due every week.",
+            "Time since the last run",
+            "Time since the newest run ended, successfully or not. A run is due every week.",
             now(f"time() - max(lidloop_last_run_timestamp_seconds{{{OF}}})"),
             unit="s",
             decimals=0,
@@ -107,11 +106,11 @@ def _verdicts() -> list[Any]:
             links=[runbook("LidloopRunOverdue")],
         ),
         number(
-            "Its outcome",
-            "Whether the newest run that has ended failed.",
+            "Outcome of the last run",
+            "Failed or succeeded: the newest run that has ended.",
             now(f"max(lidloop_last_run_failed{{{OF}}})"),
             unit="none",
-            words={"0": ("went well", GREEN), "1": ("failed", RED)},
+            words={"0": ("succeeded", GREEN), "1": ("failed", RED)},
             none="no run yet",
             links=[runbook("LidloopRunFailed")],
         ),
@@ -121,10 +120,9 @@ def _verdicts() -> list[Any]:
 def _iterations() -> list[Any]:
     return [
         bars(
-            "Do errors on gold fall? (by iteration)",
-            "Lid-opening error and NME (means, over the outer-canthal distance) of each iteration's model "
-            "on the "
-            "frozen human labels. These two decide about champions.",
+            "Errors on gold (by iteration)",
+            "Lid-opening error and NME (means, over the outer-canthal distance) of each iteration's "
+            "model on the frozen human labels. These two decide about champions.",
             rows(
                 f"max by (metric, iteration) (lidloop_evaluation{{{OF},"
                 'yardstick="gold",metric=~"lid_error|nme"})'
@@ -137,10 +135,9 @@ def _iterations() -> list[Any]:
             links=[runbook("LidloopGoldFalling")],
         ),
         bars(
-            "Are faces found, and points placed? (gold, by iteration)",
-            "Recall, and AP by OKS at 0.5 and over 0.5 to 0.95. Recall may not be lost; AP also falls "
-            "because gold "
-            "lacks faces that grown labels teach the model to find.",
+            "Recall and pose AP on gold (by iteration)",
+            "Recall, and AP by OKS at 0.5 and over 0.5 to 0.95. Recall must not fall. AP also falls "
+            "because gold lacks faces that grown labels teach the model to find.",
             rows(
                 f"max by (metric, iteration) (lidloop_evaluation{{{OF},"
                 'yardstick="gold",metric=~"recall|pose_ap50|pose_ap50_95"})'
@@ -152,10 +149,9 @@ def _iterations() -> list[Any]:
             size=(8, 10),
         ),
         bars(
-            "Whose lids are measured worst? (by iteration)",
-            "Lid-opening error on gold by the collection that the picture is from. One that rises while "
-            "the others "
-            "fall is being forgotten.",
+            "Lid error by source (gold, by iteration)",
+            "Lid-opening error on gold by the source of the picture. If one rises while the others "
+            "fall, the model is forgetting that source.",
             rows(f"max by (source, iteration) (lidloop_source_lid_error_ratio{{{OF}}})"),
             across="iteration",
             by="source",
@@ -173,10 +169,9 @@ def _comparison() -> list[Any]:
     )
     return [
         cells(
-            "Is the newest version better than the champion? (gold)",
-            "All figures on gold. For lid_error, nme, nme_median and failure_rate less is better, for the "
-            "rest more. "
-            "All differences are 0 where the newest version is the champion.",
+            "Newest version against champion (gold)",
+            "All figures on gold. For lid_error, nme, nme_median and failure_rate lower is better, "
+            "for the others higher. All differences are 0 if the newest version is the champion.",
             [("Champion", rows(both[1])), ("Newest", rows(both[0])), ("Difference", rows(" - ".join(both)))],
             key=("metric", "Metric"),
             size=(8, 9),
@@ -184,10 +179,9 @@ def _comparison() -> list[Any]:
             links=[runbook("LidloopGoldFalling")],
         ),
         bars(
-            "And on labels that grow? (paper, by iteration)",
-            "The same errors on the iteration's own validation labels, as in the paper's Table 2. Where "
-            "they fall "
-            "while gold rises, the model confirms itself.",
+            "Errors on growing labels (paper, by iteration)",
+            "The same errors on the iteration's own validation labels, as in the paper's Table 2. If "
+            "they fall while gold rises, the model confirms its own errors.",
             rows(
                 f"max by (metric, iteration) (lidloop_evaluation{{{OF},"
                 'yardstick="paper",metric=~"lid_error|nme"})'
@@ -199,8 +193,8 @@ def _comparison() -> list[Any]:
             size=(8, 9),
         ),
         lines(
-            "How have champion and candidate moved?",
-            "Errors on gold over time. A step is a new champion or a new version.",
+            "Errors of champion and candidate over time",
+            "Errors on gold. A step is a new champion or a new version.",
             [
                 over_time(
                     f"max by (metric) (model_metric:lidloop_champion_gold:max{{{OF},{ERRORS}}})",

@@ -1,7 +1,7 @@
-"""What all dashboards share: variables, links, queries, and the kinds of panels.
+"""Shared by all dashboards: variables, links, queries, and the kinds of panels.
 
-A panel's title says what is shown, its description what it means and when to worry. Colours stand for a
-verdict only where there is a threshold; thresholds are those of the alerts (``charts/lidloop/files/rules``).
+The title of a panel names its content; the description explains it and says which values need attention.
+Colours are used only with thresholds, which are those of the alerts (``charts/lidloop/files/rules``).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 RUNBOOKS: Final = "https://lidloop.example.org/runbooks"
 REGISTRY: Final = "https://lidloop.example.org/registry"
 RUNS: Final = "https://lidloop.example.org/runs"
-"""Where links lead. Hidden variables of each dashboard: whoever installs puts their own addresses there."""
+"""Defaults of the addresses that links lead to: hidden variables of each dashboard, set when installing."""
 
 SCREENS: Final = 'route=~"/v1/screen|.+/infer"'
-"""Requests that bring a picture."""
+"""Requests with a picture."""
 
 PSI_LOOK: Final = 0.1
 PSI_SHIFTED: Final = 0.25
@@ -34,11 +34,13 @@ SOURCE: Final = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 
 def screen(uid: str, title: str, description: str, *, since: str, models: str) -> dashboard.Dashboard:
-    """An empty dashboard with the variables and links that all have.
+    """Create an empty dashboard with the common variables and links.
 
     Args:
-        uid: of the dashboard. title: the question that it answers. description: how to read it.
-        since: the range that it opens with, such as ``now-6h``.
+        uid: identifier of the dashboard.
+        title: its title.
+        description: layout of the dashboard.
+        since: initial time range, such as ``now-6h``.
         models: ``label_values(…)`` that lists the models.
     """
     board = (
@@ -72,7 +74,7 @@ def screen(uid: str, title: str, description: str, *, since: str, models: str) -
     return (
         board.link(others.include_vars(True).keep_time(True).as_dropdown(False))
         .link(link("Registry", "${registry}/#/models/${model}", "All versions of the model"))
-        .link(link("Runbooks", "${runbooks}/README.md", "What each alert means and what to do"))
+        .link(link("Runbooks", "${runbooks}/README.md", "Meaning of each alert, and what to do"))
     )
 
 
@@ -88,7 +90,7 @@ def _values(name: str, label: str, query: str) -> dashboard.QueryVariable:
 
 
 def link(title: str, url: str, tooltip: str = "") -> dashboard.DashboardLink:
-    """A link that opens beside the dashboard."""
+    """A link that opens in a new tab."""
     return (
         dashboard.DashboardLink(title)
         .type(model.DashboardLinkType.LINK)
@@ -133,7 +135,7 @@ def _common(
     unit: str,
     links: Sequence[dashboard.DashboardLink],
 ) -> Any:
-    """What every panel has. Queries are called A, B, …"""
+    """Set what all panels have in common. Queries are named A, B, …"""
     panel = panel.title(title).description(about).datasource(SOURCE).span(size[0]).height(size[1]).unit(unit)
     for k, query in enumerate(queries):
         panel = panel.with_target(query.ref_id(chr(ord("A") + k)).datasource(SOURCE))
@@ -151,11 +153,11 @@ def number(
     decimals: int | None = None,
     words: dict[str, tuple[str, str]] | None = None,
     name: bool = False,
-    none: str = "not known",
+    none: str = "unknown",
     links: Sequence[dashboard.DashboardLink] = (),
     data_links: Sequence[dashboard.DashboardLink] = (),
 ) -> stat.Panel:
-    """One figure. ``words`` replace values by (text, colour); ``name`` shows the legend, not the value."""
+    """A single figure. ``words`` maps values to (text, colour); ``name`` shows the legend."""
     panel: stat.Panel = _common(stat.Panel(), title, about, [query], size, unit, links)
     panel = (
         panel.thresholds(_thresholds(steps))
@@ -190,7 +192,7 @@ def lines(
     most: float | None = None,
     links: Sequence[dashboard.DashboardLink] = (),
 ) -> timeseries.Panel:
-    """Figures over time; where there are ``steps``, a line at each."""
+    """Figures over time, with a line at each threshold of ``steps``."""
     panel: timeseries.Panel = _common(timeseries.Panel(), title, about, queries, size, unit, links)
     panel = (
         panel.line_width(2 if not stacked else 1)
@@ -225,9 +227,9 @@ def bars(
     decimals: int | None = None,
     links: Sequence[dashboard.DashboardLink] = (),
 ) -> barchart.Panel:
-    """Bars, one group for each value of the label ``across``, in it one for each value of ``by``.
+    """Bars: a group for each value of the label ``across``, with a bar for each value of ``by``.
 
-    ``numbers``: values of ``across`` are whole numbers, as iterations are, and are put in their order.
+    ``numbers``: values of ``across`` are integers, such as iterations, and are sorted.
     """
     panel: barchart.Panel = _common(barchart.Panel(), title, about, [query], size, unit, links)
     panel = (
@@ -287,9 +289,10 @@ def cells(
     """A table with one row for each value of a label.
 
     Args:
-        columns: name and query of each column; the queries keep no label but the key's.
-        key: the label that rows are joined by, and its name for people.
-        steps, words, units: by column, as in ``number``. sort: column, and whether it falls.
+        columns: heading and query of each column; the queries keep only the key label.
+        key: the label that rows are joined by, and its column heading.
+        steps, words, units: by column, as in ``number``.
+        sort: column, and True for descending.
     """
     panel: table.Panel = _common(table.Panel(), title, about, [q for _, q in columns], size, unit, links)
     renamed = {f"Value #{chr(ord('A') + k)}": name for k, (name, _) in enumerate(columns)} | {key[0]: key[1]}
@@ -302,7 +305,7 @@ def cells(
         .with_transformation(
             model.DataTransformerConfig(id_val="joinByField", options={"byField": key[0], "mode": "outer"})
         )
-        # One query's time beside another's: "Time 1", "Time 2", …
+        # Removes the time columns of the queries: "Time 1", "Time 2", …
         .with_transformation(
             model.DataTransformerConfig(
                 id_val="filterFieldsByName", options={"exclude": {"pattern": "^Time.*"}}
@@ -325,7 +328,7 @@ def cells(
 def _by_column(
     steps: dict[str, Steps], words: dict[str, dict[str, tuple[str, str]]], units: dict[str, str]
 ) -> dict[str, list[model.DynamicConfigValue]]:
-    """Settings of single columns."""
+    """Settings by column."""
     made: dict[str, list[model.DynamicConfigValue]] = {}
     for name, unit in units.items():
         made.setdefault(name, []).append(model.DynamicConfigValue(id_val="unit", value=unit))
@@ -354,7 +357,7 @@ def _legend() -> common.VizLegendOptions:
 
 
 def _lined(panel: Any, steps: Steps) -> Any:
-    """The panel with a dashed line at each threshold."""
+    """Add a dashed line at each threshold."""
     panel = panel.color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC))
     if not steps:
         return panel

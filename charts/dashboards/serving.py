@@ -1,4 +1,4 @@
-"""Do hospitals get answers, in time, and from the right model?"""
+"""Dashboard of the service."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from charts.dashboards.panels import (
 )
 
 MODEL: Final = 'lidloop_serving_model_info{namespace=~"$namespace",name="$model"} == 1'
-PLACES: Final = 'lidloop_serving_requests_{}{{namespace=~"$namespace"}}'
+SLOTS: Final = 'lidloop_serving_requests_{}{{namespace=~"$namespace"}}'
 JOBS: Final = f"and on (namespace, job) ({MODEL})"
-"""Keeps of a figure by job those whose instances answer with the chosen model."""
+"""Restricts series by job to those whose instances answer with the selected model."""
 
 
 def of(series: str) -> str:
-    """Of an instance's series those of instances that answer with the chosen model."""
+    """Restrict series by instance to those of instances that answer with the selected model."""
     return f"({series} and on (namespace, job, instance) ({MODEL}))"
 
 
 def rate(metric: str, labels: str = "") -> str:
-    """Per second, of instances that answer with the chosen model."""
+    """Rate per second, of instances that answer with the selected model."""
     return of(f'rate({metric}{{namespace=~"$namespace"{"," if labels else ""}{labels}}}[$__rate_interval])')
 
 
@@ -41,10 +41,9 @@ def build() -> dashboard.Dashboard:
     """The dashboard."""
     board = screen(
         "lidloop-serving",
-        "Do hospitals get answers, in time, and from the right model?",
-        "Above: the verdicts. In the middle: pictures, and where their time goes. Below: what was found in "
-        "them; "
-        "that changes with who is photographed, and how.",
+        "Does the service answer correctly and in time?",
+        "Top: status. Middle: requests, latency and capacity. Bottom: results, which change with the "
+        "patients and the photography.",
         since="now-3h",
         models="lidloop_serving_model_info, name",
     )
@@ -57,7 +56,7 @@ def _verdicts() -> list[Any]:
     return [
         number(
             "Instances ready",
-            "Instances that answer Prometheus and have a model loaded.",
+            "Instances that Prometheus scrapes and that have loaded a model.",
             now(f"count({MODEL})"),
             unit="none",
             steps=((None, RED), (1, GREEN)),
@@ -65,8 +64,8 @@ def _verdicts() -> list[Any]:
             links=[runbook("LidloopServingNotReady")],
         ),
         number(
-            "Model that answers",
-            "Versions that instances answer with; more than one only while a new one is rolled out.",
+            "Model in service",
+            "Versions that instances answer with; more than one only during a rollout.",
             now(
                 f"count by (name, version, iteration) ({MODEL})",
                 "version {{version}}, iteration {{iteration}}",
@@ -84,7 +83,7 @@ def _verdicts() -> list[Any]:
         ),
         number(
             "Pictures",
-            "Pictures that arrived per minute, over the last 5 minutes.",
+            "Pictures received per minute, over the last 5 minutes.",
             now(
                 "60 * sum("
                 + of(f'rate(lidloop_serving_requests_total{{namespace=~"$namespace",{SCREENS}}}[5m])')
@@ -95,8 +94,8 @@ def _verdicts() -> list[Any]:
             steps=((None, BLUE),),
         ),
         number(
-            "Answered without a fault",
-            "Share of the last hour's pictures whose answer was no fault of the server (internal, "
+            "Answers without server errors",
+            "Share of the last hour's pictures that did not end in an error of the server (internal, "
             "not-ready).",
             now(
                 f'1 - max(job:lidloop_serving_faults:ratio_rate1h{{namespace=~"$namespace"}} {JOBS})',
@@ -108,10 +107,9 @@ def _verdicts() -> list[Any]:
             links=[runbook("LidloopServingErrors")],
         ),
         number(
-            "Answered within 1 s",
-            "Share of the last hour's pictures; the objective is 99 % over 30 days. From the first byte of "
-            "the "
-            "request, so slow uploads count.",
+            "Answers within 1 s",
+            "Share of the last hour's pictures; the objective is 99 % over 30 days. Time counts from "
+            "the first byte of the request, so slow uploads are included.",
             now(f'1 - max(job:lidloop_serving_slow:ratio_rate1h{{namespace=~"$namespace"}} {JOBS})'),
             unit="percentunit",
             decimals=2,
@@ -120,8 +118,8 @@ def _verdicts() -> list[Any]:
             links=[runbook("LidloopLatencyBudgetBurn")],
         ),
         number(
-            "Places taken",
-            "Requests running or waiting, over those that may. From 0.8 on, pictures will soon be sent away.",
+            "Concurrency slots in use",
+            "Requests running or waiting, over the limit. From 0.8 on pictures will soon be rejected.",
             now(
                 "avg_over_time(max(job:lidloop_serving_saturation:ratio"
                 f'{{namespace=~"$namespace"}} {JOBS})[10m:])'
@@ -138,10 +136,10 @@ def _requests() -> list[Any]:
     seconds = "lidloop_serving_request_seconds_bucket"
     return [
         lines(
-            "How do requests about pictures end?",
-            "Per second, by outcome: ok, or the kind of refusal (docs/SERVING.md). internal and not-ready "
-            "are faults "
-            "of the server, busy is too much to do, the rest is the caller's.",
+            "Requests by outcome",
+            "Requests with pictures per second, by outcome: ok, or the kind of error "
+            "(docs/SERVING.md). internal and not-ready are errors of the server, busy is overload, "
+            "the others are errors of the caller.",
             [
                 over_time(
                     f"sum by (outcome) ({rate('lidloop_serving_requests_total', SCREENS)})", "{{outcome}}"
@@ -153,10 +151,9 @@ def _requests() -> list[Any]:
             links=[runbook("LidloopServingErrors")],
         ),
         lines(
-            "How long does an answer take?",
-            "Of requests about pictures, whatever their outcome, from the first byte to the last. The "
-            "objective is 1 s "
-            "for 99 %.",
+            "Latency",
+            "Of requests with pictures, with any outcome, from the first byte to the last. The "
+            "objective is 1 s for 99 %.",
             [
                 over_time(f"histogram_quantile({q}, sum by (le) ({rate(seconds, SCREENS)}))", name)
                 for q, name in (("0.5", "half within"), ("0.95", "95 % within"), ("0.99", "99 % within"))
@@ -167,10 +164,8 @@ def _requests() -> list[Any]:
             links=[runbook("LidloopLatencyBudgetBurn")],
         ),
         lines(
-            "Where does the time go?",
-            "Mean time of each stage. wait grows when there is too much to do, detect when the machine is "
-            "slower than "
-            "it was.",
+            "Mean time by stage",
+            "wait grows under overload, detect if the machine has become slower.",
             [
                 over_time(
                     f"sum by (stage) ({rate('lidloop_serving_stage_seconds_sum')})"
@@ -188,16 +183,16 @@ def _requests() -> list[Any]:
 def _capacity() -> list[Any]:
     return [
         lines(
-            "Is there room?",
-            "Requests running or waiting, and how many may, over all instances.",
+            "Concurrency slots",
+            "Requests running or waiting, and their limit, over all instances.",
             [
                 over_time(
-                    f"sum({of(PLACES.format('inside'))})",
-                    "inside",
+                    f"sum({of(SLOTS.format('inside'))})",
+                    "in use",
                 ),
                 over_time(
-                    f"sum({of(PLACES.format('limit'))})",
-                    "places",
+                    f"sum({of(SLOTS.format('limit'))})",
+                    "limit",
                 ),
             ],
             unit="none",
@@ -205,10 +200,9 @@ def _capacity() -> list[Any]:
             links=[runbook("LidloopServingSaturated")],
         ),
         lines(
-            "How fast is the latency budget spent?",
-            "Share of pictures over 1 s, as a multiple of the 1 % that the objective allows. 1 just lasts "
-            "the month; "
-            "6 over six hours or 14.4 over one wakes somebody.",
+            "Burn rate of the latency budget",
+            "Share of pictures over 1 s, as a multiple of the 1 % that the objective allows. 1 just "
+            "lasts the month; 6 over six hours or 14.4 over one hour raises a page.",
             [
                 over_time(
                     f'max(job:lidloop_serving_slow:ratio_rate{window}{{namespace=~"$namespace"}} {JOBS})'
@@ -223,8 +217,9 @@ def _capacity() -> list[Any]:
             links=[runbook("LidloopLatencyBudgetBurn")],
         ),
         lines(
-            "How certain is the model?",
-            "Scores of faces. They fall when pictures become worse, or other ones than the model knows.",
+            "Confidence of the model",
+            "Scores of faces. They fall when pictures become worse, or differ from those the model "
+            "was trained on.",
             [
                 over_time(
                     f"histogram_quantile({q}, sum by (le) ({rate('lidloop_serving_confidence_bucket')}))",
@@ -242,10 +237,9 @@ def _capacity() -> list[Any]:
 def _content() -> list[Any]:
     return [
         lines(
-            "What do flags say?",
+            "Flags by level",
             "Share of faces by level of the flag. A change of the mix means other patients, other "
-            "pictures, or a "
-            "model that measures differently.",
+            "pictures, or a model that measures differently.",
             [
                 over_time(
                     f"sum by (level) ({rate('lidloop_serving_flags_total')})"
@@ -259,8 +253,8 @@ def _content() -> list[Any]:
             most=1,
         ),
         lines(
-            "Why are measurements withheld?",
-            "Per face, over both eyes and all measurements, by reason (docs/reports/MEASUREMENTS.md).",
+            "Withheld measurements by reason",
+            "Per face, over both eyes and all measurements (docs/reports/MEASUREMENTS.md).",
             [
                 over_time(
                     f"sum by (reason) ({rate('lidloop_serving_withheld_total')})"
@@ -272,8 +266,8 @@ def _content() -> list[Any]:
             size=(8, 6),
         ),
         lines(
-            "What is wrong with pictures?",
-            "Share of faces by what is wrong with their picture. A camera that was changed shows here first.",
+            "Quality problems of pictures",
+            "Share of faces by problem of their picture. A changed camera shows here first.",
             [
                 over_time(
                     f"sum by (problem) ({rate('lidloop_serving_quality_problems_total')})"

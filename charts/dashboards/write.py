@@ -1,4 +1,4 @@
-"""The dashboards as the files that the chart ships."""
+"""The dashboards as JSON files of the chart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDER: Final = Path(__file__).parents[1] / "lidloop" / "files" / "dashboards"
 
 
 def dashboards() -> dict[str, str]:
-    """Text of each dashboard, by name."""
+    """JSON text of each dashboard by name."""
     boards = {"labels": labels, "models": models, "serving": serving}
     return {name: _text(module.build()) for name, module in boards.items()}
 
@@ -23,10 +23,10 @@ def dashboards() -> dict[str, str]:
 def _text(board: dashboard.Dashboard) -> str:
     made: dict[str, Any] = json.loads(json.dumps(board.build(), cls=JSONEncoder))
     for k, panel in enumerate(made["panels"]):
-        panel["id"] = k + 1  # links to a panel keep their meaning
+        panel["id"] = k + 1  # stable, so that links to a panel stay valid
         if panel["type"] == "table":
-            del panel["options"]["footer"]  # a default of 11.6 that newer ones do not know
+            del panel["options"]["footer"]  # a default of version 11.6 that newer versions do not have
     for variable in made["templating"]["list"]:
-        for key in ("auto", "auto_count", "auto_min"):  # the builder's defaults for intervals, which none is
+        for key in ("auto", "auto_count", "auto_min"):  # the builder's defaults for interval variables
             variable.pop(key, None)
     return json.dumps(made, indent=1, sort_keys=True) + "\n"

@@ -94,15 +94,15 @@ def test_series_can_be_told_apart(server: prometheus.Server, boards: Boards, nam
         ("labels", "Labels", 2427, "what the newest iteration made"),
         ("labels", "Grown labels", 416 / 2427, "of them those that a model gave"),
         ("labels", "Guards tripped", 0, "all are under their thresholds"),
-        ("labels", "Age of what is shown", 20, "read 20 s before each scrape"),
+        ("labels", "Age of the data", 20, "read 20 s before each scrape"),
         ("models", "Lid error of the champion", GOLD["lid_error"], "the last iteration's"),
         ("models", "Recall of the champion", GOLD["recall"], "the last iteration's"),
-        ("models", "Candidate's lid error against it", 0, "the newest version is the champion"),
-        ("models", "Last run ended", 4800, "80 minutes before the end"),
-        ("models", "Its outcome", 0, "it went well"),
+        ("models", "Lid error, candidate against champion", 0, "the newest version is the champion"),
+        ("models", "Time since the last run", 4800, "80 minutes before the end"),
+        ("models", "Outcome of the last run", 0, "it succeeded"),
         ("serving", "Instances ready", 2, "both"),
         ("serving", "Pictures", 2 * 2 * series.PICTURES, "two instances, twice as many as usual"),
-        ("serving", "Answered without a fault", 1, "none was internal, late, audit or not-ready"),
+        ("serving", "Answers without server errors", 1, "none was internal, late, audit or not-ready"),
     ],
 )
 def test_numbers(
@@ -116,7 +116,7 @@ def test_numbers(
     ("name", "title", "shown"),
     [
         ("models", "Champion", "version 8, iteration 3"),
-        ("serving", "Model that answers", "version 8, iteration 3"),
+        ("serving", "Model in service", "version 8, iteration 3"),
     ],
 )
 @pytest.mark.prometheus("prometheus", "promtool")
@@ -128,7 +128,7 @@ def test_names(server: prometheus.Server, boards: Boards, name: str, title: str,
 
 @pytest.mark.prometheus("prometheus", "promtool")
 def test_bars_are_those_of_the_run(server: prometheus.Server, boards: Boards) -> None:
-    [found] = answered(server, boards["models"], "Do errors on gold fall? (by iteration)")
+    [found] = answered(server, boards["models"], "Errors on gold (by iteration)")
     shown = {(i["metric"]["metric"], i["metric"]["iteration"]): float(i["value"][1]) for i in found}
     entries = json.loads(SUMMARY.read_text())["iterations"]
     assert shown == {
