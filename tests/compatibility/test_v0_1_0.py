@@ -73,7 +73,7 @@ def test_a_bundle_is_verified_and_answers(run: Path, tmp_path: Path) -> None:
 
 def test_a_bundle_is_served_through_the_command_line(run: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((200, 200, 3), 127, np.uint8))
-    cli._join_others()
+    cli.add_other_commands()
     arguments = ["screen", str(tmp_path / "grey.png"), "--registry", str(run / "registry"), "--json"]
     result = CliRunner().invoke(cli.app, arguments)
     assert result.exit_code == 0, result.output
@@ -110,7 +110,7 @@ def commands(command: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]
 
 
 def test_every_option_is_still_there_with_its_default() -> None:
-    cli._join_others()
+    cli.add_other_commands()
     now = dict(commands(get_command(cli.app)))
     stored = json.loads((STORED / "cli.json").read_text())
     changed = []
