@@ -1,8 +1,7 @@
-"""From annotations in any mix of formats to one dataset and its label version 0.
+"""Convert annotations of any mix of formats to one dataset and its label version 0.
 
-A picture and its copies are found by their decoded pixels and become one image with all its faces. A face
-that is annotated again in a copy (boxes with IoU above ``SAME_FACE_IOU``) is kept once. The result does not
-depend on the order of the sources.
+Copies of a picture are recognised by their decoded pixels and become one image with all its faces. The
+result does not depend on the order of the sources.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ import hashlib
 import json
 import logging
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,64 +23,22 @@ from lidloop.data.convert_report import Report
 from lidloop.data.dataset import Dataset, ImageRecord, LabelVersion, write_initial
 from lidloop.data.decode import Pixels, decode
 from lidloop.data.fit import Fit, fit_points, into_picture
-from lidloop.data.formats.naming import slug
-from lidloop.data.formats.records import Picture, RawFace, Reject, Unusable
+from lidloop.data.formats.records import Picture, Reject, Unusable
+from lidloop.data.merge import SAME_FACE_IOU, Entry, Group, assign_ids, assign_splits, merge
 from lidloop.data.sources import KINDS, accepted, fetched, parse_source, read_source
-from lidloop.data.splits import choose_train
 from lidloop.errors import DatasetError, SourceError
 from lidloop.files import folder_atomic, write_atomic
 from lidloop.images import MAX_PIXELS, decode_rgb, read_bytes
-from lidloop.labels import Face, LabelSet, box_iou, box_of
+from lidloop.labels import Face, LabelSet, box_of
 
 logger = logging.getLogger("lidloop")
 
 Progress = Callable[[int, int], None]
 
-SAME_FACE_IOU: Final = 0.5
-"""Two annotations of one picture whose boxes have a larger IoU are one face.
-
-Two people's clicks on one face differ by a few per cent of its size (LFPW 0708 and 0710: IoU 0.986), on a
-small one by more; boxes of different faces, spanned by brows and chin, hardly overlap at all (AFW: 0)."""
-
 JPEG_QUALITY: Final = 95
-"""Of pictures that have to be turned upright; PNG and others are written as PNG, without loss."""
+"""JPEG quality of pictures that are turned upright. Other formats are then written as PNG, without loss."""
 
 _EXTENSIONS: Final = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif"}
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    """A picture as one source names it, and what became of its faces."""
-
-    spec: str
-    picture: Picture
-    pixels: Pixels | None = None
-    faces: list[tuple[RawFace, Face]] = field(default_factory=list)
-
-    @property
-    def order(self) -> tuple[bool, str, str, str]:
-        """Sort key: of copies, one that could have labels gives the image its name."""
-        return (self.picture.unlabelled, self.picture.source, self.picture.file, self.spec)
-
-
-@dataclass(slots=True, eq=False)
-class _Group:
-    """A picture and its copies; the first entry is the one whose file is written."""
-
-    hash: str
-    entries: list[_Entry]
-    faces: list[tuple[_Entry, RawFace, Face]] = field(default_factory=list)
-    split: str = ""
-    id: str = ""
-
-    @property
-    def first(self) -> _Entry:
-        return self.entries[0]
-
-    @property
-    def unlabelled(self) -> bool:
-        """True if it has no face and a source of unlabelled pictures holds it."""
-        return not self.faces and any(entry.picture.unlabelled for entry in self.entries)
 
 
 def convert(
@@ -148,7 +104,7 @@ def _convert(
 ) -> dict[str, Any]:
     """Convert sources that lie on this disk; returns the content of the report."""
     report = Report()
-    entries: list[_Entry] = []
+    entries: list[Entry] = []
     specs = tuple(places)
     for spec, path in places.items():
         entries += _read_source(spec, path, report)
@@ -165,10 +121,10 @@ def _convert(
         decoded = dict(zip(paths, results, strict=True))
         for entry in entries:
             _add_faces(entry, decoded, parse_source(entry.spec).fit, report)
-        groups = _merge(entries, report)
+        groups = merge(entries, report)
         _require_usable(specs, groups, report)
-        _assign_splits(groups, info["split"], info["seed"], keep_splits=info["keep_splits"])
-        _assign_ids(groups)
+        assign_splits(groups, info["split"], info["seed"], keep_splits=info["keep_splits"])
+        assign_ids(groups)
         _count(groups, report)
         with (
             folder_atomic(dataset_dir, replace=True) as folder,  # _check_targets found them free or our own
@@ -250,7 +206,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in (*names, *links))
 
 
-def _read_source(spec: str, path: Path, report: Report) -> list[_Entry]:
+def _read_source(spec: str, path: Path, report: Report) -> list[Entry]:
     reading = read_source(spec, path)
     for reject in reading.rejects:
         report.reject(spec, reject)
@@ -261,7 +217,7 @@ def _read_source(spec: str, path: Path, report: Report) -> list[_Entry]:
         row = report.row(spec, picture.source)
         row["pictures"] += 1
         row["annotations"] += len(picture.faces)
-    return [_Entry(spec, picture) for picture in reading.pictures]
+    return [Entry(spec, picture) for picture in reading.pictures]
 
 
 _T = TypeVar("_T")
@@ -290,7 +246,7 @@ def _map(
     return results
 
 
-def _add_faces(entry: _Entry, decoded: Mapping[Path, Pixels | Unusable], fit: Fit, report: Report) -> None:
+def _add_faces(entry: Entry, decoded: Mapping[Path, Pixels | Unusable], fit: Fit, report: Report) -> None:
     """Give an entry its pixels and bring its faces into the picture, or list why not."""
     picture = entry.picture
     row = report.row(entry.spec, picture.source)
@@ -341,38 +297,7 @@ def _contradicting(
     return None
 
 
-def _merge(entries: Iterable[_Entry], report: Report) -> list[_Group]:
-    """Group entries by pixels and unite their faces. Pictures that lost all their faces are left out."""
-    by_hash: dict[str, list[_Entry]] = defaultdict(list)
-    for entry in entries:
-        if entry.pixels is not None:
-            by_hash[entry.pixels.hash].append(entry)
-    groups = []
-    for key in sorted(by_hash):
-        group = _Group(key, by_hash[key])
-        for entry in group.entries:
-            for raw, face in entry.faces:
-                if group.faces:
-                    kept = np.stack([f.box for _, _, f in group.faces])
-                    iou = box_iou(face.box[None], kept)[0]
-                    best = int(iou.argmax())
-                    if iou[best] > SAME_FACE_IOU:
-                        row = report.row(entry.spec, entry.picture.source)
-                        row["duplicate_faces"] += 1
-                        row["duplicates"].append(
-                            {"file": raw.file, "same_as": group.faces[best][1].file, "iou": float(iou[best])}
-                        )
-                        continue
-                group.faces.append((entry, raw, face))
-        # A picture that lost all its labels has faces, so it must not count as one without. One that is also
-        # given as unlabelled stays: nothing is claimed of it.
-        lost = any(e.picture.rejected for e in group.entries)
-        if group.faces or group.unlabelled or not lost:
-            groups.append(group)
-    return groups
-
-
-def _require_usable(specs: Iterable[str], groups: Iterable[_Group], report: Report) -> None:
+def _require_usable(specs: Iterable[str], groups: Iterable[Group], report: Report) -> None:
     usable = {e.spec for group in groups for e in group.entries if e.faces or e.picture.unlabelled}
     for spec in specs:
         if spec in usable:
@@ -389,38 +314,7 @@ def _require_usable(specs: Iterable[str], groups: Iterable[_Group], report: Repo
         raise SourceError(f"{spec}: nothing in it can be used ({reasons}). For example {examples}")
 
 
-def _assign_splits(groups: Iterable[_Group], share: float, seed: int, *, keep_splits: bool) -> None:
-    """Assign every picture to train or val. Unlabelled pictures go to train and do not count in the share: in
-    val, the faces that a model finds on them would count as wrong."""
-    free: list[_Group] = []
-    for group in groups:
-        given = {entry.picture.split for entry in group.entries} - {None} if keep_splits else set()
-        if group.unlabelled:
-            group.split = "train"
-        elif given:
-            group.split = "val" if "val" in given else "train"
-        else:
-            free.append(group)
-    train = choose_train({g.hash: g.first.picture.source for g in free}, share, seed)
-    for group in free:
-        group.split = "train" if group.hash in train else "val"
-
-
-def _assign_ids(groups: Sequence[_Group]) -> None:
-    """Name pictures ``<source>-<stem>``, safe as file names; a name that is taken gets a number."""
-    used: set[str] = set()
-    for group in sorted(groups, key=lambda g: g.first.order):
-        picture = group.first.picture
-        base = f"{picture.source}-{slug(picture.path.stem) or 'image'}"[:120]
-        name, k = base, 1
-        while name.lower() in used:  # two names that differ in case only are one file on some systems
-            k += 1
-            name = f"{base}-{k}"
-        used.add(name.lower())
-        group.id = name
-
-
-def _count(groups: Iterable[_Group], report: Report) -> None:
+def _count(groups: Iterable[Group], report: Report) -> None:
     for group in groups:
         first = group.first
         report.row(first.spec, first.picture.source)["images"] += 1
@@ -430,7 +324,7 @@ def _count(groups: Iterable[_Group], report: Report) -> None:
             report.row(entry.spec, entry.picture.source)["faces"] += 1
 
 
-def _write_picture(group: _Group, folder: Path, max_pixels: int) -> ImageRecord:
+def _write_picture(group: Group, folder: Path, max_pixels: int) -> ImageRecord:
     picture, pixels = group.first.picture, group.first.pixels
     assert pixels is not None
     data = read_bytes(picture.path)

@@ -1,4 +1,4 @@
-"""What ``convert-report.json`` says about the reading of annotations."""
+"""Content of ``convert-report.json``: counts and rejects of a conversion."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Report:
         return self.rows[spec, name]
 
     def reject(self, spec: str, reject: Reject) -> None:
-        """List something that was left out."""
+        """Add a reject."""
         entry = {"file": reject.file, "reason": reject.reason, "detail": reject.detail}
         self.row(spec, reject.source)["rejects"].append(entry)
 
     def rejects(self, spec: str) -> list[dict[str, str]]:
-        """Everything of a source string that was left out."""
+        """All rejects of a source string."""
         return [r for (s, _), row in self.rows.items() if s == spec for r in row["rejects"]]
 
     def content(self, copies: Mapping[str, Sequence[str]], info: Mapping[str, Any]) -> dict[str, Any]:

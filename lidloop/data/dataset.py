@@ -104,7 +104,7 @@ class Dataset:
 
     @cached_property
     def pictures(self) -> Pictures:
-        """Where the pictures' files are."""
+        """Storage of the pictures' files."""
         place = self.info.get("pictures")
         return Shared(place, self.digest) if place else Folder(self.root / "images")
 
@@ -328,9 +328,9 @@ def _faces_by_image(labels: LabelSet) -> dict[str, list[Face]]:
 
 
 def _write_new(path: Path, data: bytes) -> None:
-    """Write a file that must not be there yet: one that is may be another version's, under a second name.
+    """Write a file that must not exist yet: an existing one may be a hard link to another version's file.
 
-    Not by way of a temporary name, which doubles the time of a version: what is half written is in a folder
+    No temporary name is used, which would double the time of a version: a half-written file is in a folder
     without ``version.json``.
     """
     with path.open("xb") as file:

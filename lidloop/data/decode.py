@@ -28,7 +28,7 @@ _BRANDS: Final = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pixels:
-    """What is known of a decoded picture.
+    """Properties of a decoded picture.
 
     Attributes:
         hash: of its upright pixels.

@@ -11,7 +11,7 @@ from lidloop.labels import Floats, box_of
 
 Fit = Literal["", "scale", "turn", "auto"]
 FITS: Final[tuple[Fit, ...]] = ("", "scale", "turn", "auto")
-"""What to do with annotations of another size than the picture's: reject them; scale their points; turn them
+"""Treatments of annotations of another size than the picture's: reject them; scale their points; turn them
 as EXIF turns the picture; whichever of these makes both axes agree."""
 
 Size = tuple[float | None, float | None]

@@ -1,9 +1,9 @@
-"""Where the pictures of a dataset are: in its own folder, or once in a place that many datasets share.
+"""Storage of a dataset's pictures: in its own folder, or in a place that many datasets share.
 
-A place is a folder that every step mounts, or a prefix of an object store. A picture's name there is its
-digest, ``ab/abcd….jpg``: a second dataset with the same picture adds nothing, and nothing is overwritten.
-From a store, pictures come one by one when they are asked for, or several at a time ahead of that; one whose
-digest is not that of the index is not taken.
+A shared place is a folder that every step mounts, or a prefix of an object store. Pictures are named by
+their SHA-256 there (``ab/abcd….jpg``): a second dataset with the same picture adds nothing, and nothing is
+overwritten. Pictures of an object store are downloaded on demand, or several at a time ahead of it, and
+their digest is checked.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from lidloop.storage import LocalStore, Store, open_store
 logger = logging.getLogger("lidloop")
 
 WORKERS: Final = 16
-"""Pictures that are moved at a time: a request waits for the network, not for this machine."""
+"""Number of pictures transferred at a time."""
 LARGEST: Final = 1 << 28
-"""Bytes of a picture that is fetched."""
+"""Limit of the size of a picture that is fetched, in bytes."""
 
 
 class Record(Protocol):
-    """What is to be known of a picture: its file's name in a dataset's folder, and its SHA-256."""
+    """Properties of a picture that are needed: name of its file in a dataset's folder, and SHA-256."""
 
     @property
     def file(self) -> str: ...
@@ -47,7 +47,7 @@ class Pictures(Protocol):
         """A picture's file on this disk."""
 
     def fetch(self, records: Sequence[Record]) -> None:
-        """Have these pictures on this disk, before they are asked for one by one."""
+        """Download these pictures ahead of ``path``."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Folder:
         return self.root / record.file
 
     def fetch(self, records: Sequence[Record]) -> None:
-        """They are here already."""
+        """Nothing to do: they are on this disk."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Shared:
 
     place: str
     digest: str
-    """Of the dataset; names the folder of copies."""
+    """Digest of the dataset; names the folder of downloaded copies."""
 
     @cached_property
     def _store(self) -> Store:
@@ -78,13 +78,13 @@ class Shared:
 
     @cached_property
     def _copies(self) -> Path:
-        """The folder of copies: the same for every process of this user, and for nobody else."""
+        """Folder of downloaded copies: shared by the processes of this user, and by nobody else."""
         place = Path(tempfile.gettempdir()).resolve()
         folder = place / f"lidloop-pictures-{os.getuid()}-{self.digest[:16]}"
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022:
             raise DatasetError(
-                f"{folder} is not safe from others; remove it, or set TMPDIR to another folder"
+                f"{folder} can be changed by other users; remove it, or set TMPDIR to another folder"
             )
         return folder
 
@@ -93,7 +93,7 @@ class Shared:
 
         Raises:
             StoreError: where it cannot be fetched.
-            DatasetError: where it is not there, or not the picture that the index tells of.
+            DatasetError: where it does not exist, or its digest is not that of the index.
         """
         key = key_of(record)
         if isinstance(self._store, LocalStore):
@@ -109,7 +109,7 @@ class Shared:
         return copy
 
     def fetch(self, records: Sequence[Record]) -> None:
-        """Have these pictures on this disk, ``WORKERS`` at a time."""
+        """Download these pictures, ``WORKERS`` at a time."""
         if not isinstance(self._store, LocalStore):
             logger.info("fetching up to %d pictures from %s", len(records), self._store)
             _each(self.path, records)
@@ -121,7 +121,7 @@ def key_of(record: Record) -> str:
 
 
 def share(folder: Path, records: Sequence[Record], place: str) -> int:
-    """Bring pictures into a shared place, those that it lacks, and return how many that were.
+    """Copy those pictures into a shared place that it lacks, and return their number.
 
     Args:
         folder: where they lie, under their datasets' names.
@@ -135,7 +135,7 @@ def share(folder: Path, records: Sequence[Record], place: str) -> int:
     known = {item.key for item in store.items()} if records else set()
 
     def put(record: Record) -> None:
-        # Whoever else brings the same picture at this moment brings the same bytes.
+        # Another process that writes the same name writes the same bytes.
         store.put(folder / record.file, key_of(record), sha256=record.sha256)
 
     missing = [record for record in records if key_of(record) not in known]

@@ -1,4 +1,4 @@
-"""Which pictures are for training. Pure."""
+"""Choice of the pictures for training. Pure."""
 
 from __future__ import annotations
 

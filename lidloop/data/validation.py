@@ -1,4 +1,4 @@
-"""Whether a dataset and a label version on disk are what they say they are."""
+"""Check a dataset and a label version on disk: files, digests, sizes, splits, labels, ledger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def validate(dataset: Dataset, labels: LabelVersion) -> list[str]:
     Grown boxes may differ from the bounds of their points, which may lie outside the picture.
 
     Returns:
-        what is wrong, one sentence each; empty where all is well.
+        the problems, one sentence each; empty if there is none.
     """
     problems = _check_pictures(dataset)
     if labels.dataset_digest != dataset.digest:
@@ -61,8 +61,8 @@ def validate(dataset: Dataset, labels: LabelVersion) -> list[str]:
             ]
     if lines != len(ledger):
         problems.append(f"the ledger keeps {len(ledger)} lines, the label files have {lines}")
-    strangers = {path.stem for path in (labels.root / "text").glob("*.txt")} - set(dataset.by_id)
-    problems += [f"text/{name}.txt belongs to no picture" for name in sorted(strangers)]
+    unknown = {path.stem for path in (labels.root / "text").glob("*.txt")} - set(dataset.by_id)
+    problems += [f"text/{name}.txt belongs to no picture" for name in sorted(unknown)]
     return problems
 
 

@@ -1,4 +1,4 @@
-"""Which classes of a dataset are faces, by their names. Pure."""
+"""Choice of the classes of a dataset that are faces, by their names. Pure."""
 
 from __future__ import annotations
 

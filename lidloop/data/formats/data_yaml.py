@@ -32,7 +32,7 @@ _MOST_CLASSES = 10_000
 
 @dataclass(frozen=True)
 class Description:
-    """What a ``data.yaml`` says.
+    """Content of a ``data.yaml``.
 
     Attributes:
         file: the YAML file; None where there is none.

@@ -214,7 +214,7 @@ class PictureFinder:
         return same_name(here[-1]) == same_name(named[-1])
 
     def _hint(self, spelled: Sequence[str]) -> str:
-        """What stands under the same name with another ending."""
+        """A hint at a file of the same name with another ending."""
         for form in spelled:
             parts = parts_of(form)
             for base in self.bases:

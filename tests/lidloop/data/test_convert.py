@@ -64,7 +64,7 @@ def ibug(folder: Path, n: int = 3, *, first: int = 0) -> str:
 
 
 class Out:
-    """Where a test converts to, and what came out."""
+    """Folders that a test converts to, and their content."""
 
     def __init__(self, root: Path) -> None:
         self.dataset, self.labels = root / "out/dataset", root / "out/labels-v0"

@@ -62,7 +62,7 @@ def _ledger(dataset: Dataset, before: dict[str, int], grown: LabelSet, *, iterat
     return pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA)
 
 
-def test_a_dataset_comes_back_as_written(tmp_path: Path) -> None:
+def test_a_dataset_round_trips(tmp_path: Path) -> None:
     written = _dataset(tmp_path)
     opened = Dataset.open(tmp_path)
     assert opened.records == written.records
@@ -72,7 +72,7 @@ def test_a_dataset_comes_back_as_written(tmp_path: Path) -> None:
     assert opened.path("afw-1") == tmp_path / "images/afw-1.jpg"
 
 
-def test_the_digest_sees_every_field(tmp_path: Path) -> None:
+def test_the_digest_covers_every_field(tmp_path: Path) -> None:
     base = ImageRecord("a", "a.jpg", 10, 20, "train", "afw", "g", "0")
     others: list[dict[str, Any]] = [
         {"id": "b"}, {"file": "b.jpg"}, {"width": 11}, {"height": 21}, {"split": "val"}, {"source": "x"},
@@ -115,7 +115,7 @@ def test_a_damaged_dataset_is_refused(tmp_path: Path, damage: Any, message: str)
         Dataset.open(tmp_path)
 
 
-def test_version_0_comes_back_as_written(tmp_path: Path) -> None:
+def test_version_0_round_trips(tmp_path: Path) -> None:
     dataset = _dataset(tmp_path / "d")
     labels = _labels(np.random.default_rng(0), dataset, [1, 0, 2, 3])
     written = write_initial(tmp_path / "l", dataset, labels)
@@ -214,7 +214,7 @@ def test_unchanged_label_files_are_not_stored_again(
         assert old.samefile(new) == (n == 0)
 
 
-def test_a_file_that_another_version_shares_is_never_written_to(tmp_path: Path) -> None:
+def test_hard_linked_files_of_other_versions_are_not_changed(tmp_path: Path) -> None:
     """A folder that was not empty: its text file is a second name of the version before's."""
     rng = np.random.default_rng(0)
     dataset = _dataset(tmp_path / "d")
@@ -231,9 +231,7 @@ def test_a_file_that_another_version_shares_is_never_written_to(tmp_path: Path) 
     assert first.text("afw-2") == before
 
 
-def test_a_version_is_written_without_a_search_for_each_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_writing_a_version_takes_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``LabelSet.of`` looks at all faces: once per picture is quadratic."""
     dataset = _dataset(tmp_path / "d")
     labels = _labels(np.random.default_rng(0), dataset, [1, 0, 2, 3])

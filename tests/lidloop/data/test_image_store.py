@@ -35,7 +35,7 @@ def contents(dataset: Dataset) -> dict[str, bytes]:
     return {record.id: dataset.path(record.id).read_bytes() for record in dataset.records}
 
 
-def test_a_folder_that_all_mount(dataset: Dataset, tmp_path: Path) -> None:
+def test_pictures_in_a_shared_folder(dataset: Dataset, tmp_path: Path) -> None:
     before = contents(dataset)
     shared = share_pictures(dataset, str(tmp_path / "pictures"))
     assert not (shared.root / "images").exists()
@@ -44,7 +44,7 @@ def test_a_folder_that_all_mount(dataset: Dataset, tmp_path: Path) -> None:
     assert contents(Dataset.open(dataset.root)) == before
 
 
-def test_a_store_holds_them_once_and_hands_out_each_when_asked(
+def test_a_store_holds_each_picture_once_and_downloads_on_demand(
     dataset: Dataset, bucket: Bucket, scratch: Path, tmp_path: Path
 ) -> None:
     before = contents(dataset)
@@ -72,7 +72,7 @@ def test_a_store_holds_them_once_and_hands_out_each_when_asked(
     assert again == etags
 
 
-def test_a_model_predicts_the_same_on_them(
+def test_a_model_predicts_the_same_on_shared_pictures(
     dataset: Dataset, bucket: Bucket, tmp_path: Path, model_folder: Path
 ) -> None:
     here = predict_shard(dataset, model_folder, tmp_path / "here", shard=1, shards=4)
@@ -85,7 +85,7 @@ def test_a_model_predicts_the_same_on_them(
     ("change", "says"),
     [("damaged", "is damaged"), ("removed", "no longer in")],
 )
-def test_a_picture_that_is_not_the_one_of_the_index(
+def test_a_picture_of_another_digest_is_refused(
     dataset: Dataset, bucket: Bucket, change: str, says: str
 ) -> None:
     shared = share_pictures(dataset, bucket.address("pictures"))
@@ -115,5 +115,5 @@ def test_a_folder_of_copies_that_others_can_write_to_is_not_used(
     shared = share_pictures(dataset, bucket.address("pictures"))
     shared.path(shared.records[0].id)
     next(scratch.iterdir()).chmod(0o777)
-    with pytest.raises(DatasetError, match="not safe"):
+    with pytest.raises(DatasetError, match="other users"):
         Dataset.open(dataset.root).path(shared.records[1].id)

@@ -47,7 +47,7 @@ def upload(bucket: Bucket, folder: Path, prefix: str) -> None:
     ],
     ids=["no kind", "no place", "unknown kind", "not there"],
 )
-def test_what_is_no_source(source: str, says: str) -> None:
+def test_invalid_sources_are_refused(source: str, says: str) -> None:
     with pytest.raises(SourceError, match=says):
         check_source(source)
 
@@ -161,7 +161,7 @@ def test_a_source_that_is_one_file_brings_the_pictures_beside_it(bucket: Bucket)
     assert not path.exists()
 
 
-def test_what_is_not_in_the_store_is_said(bucket: Bucket) -> None:
+def test_a_missing_prefix_in_a_store_is_named(bucket: Bucket) -> None:
     with pytest.raises(StoreError, match="nothing lies under"), fetched([f"ibug:{bucket.address('none')}"]):
         pass
 

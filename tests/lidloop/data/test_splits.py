@@ -1,4 +1,4 @@
-"""Which pictures are for training."""
+"""Choice of the pictures for training."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ _sources = st.dictionaries(
 
 @given(_sources, st.floats(0, 1), st.integers(0, 5))
 @example({"0": "x", "1": "x"}, 0.9999999999999999, 0)
-def test_every_source_and_the_whole_are_within_one_picture(
+def test_each_source_and_the_total_are_within_one_picture_of_the_share(
     sources: dict[str, str], share: float, seed: int
 ) -> None:
     chosen = choose_train(sources, share, seed)
@@ -51,6 +51,6 @@ def test_counts(counts: dict[str, int], share: float, train: dict[str, int], rea
     assert Counter(sources[p] for p in choose_train(sources, share, 0)) == Counter(train), reason
 
 
-def test_the_seed_matters() -> None:
+def test_another_seed_gives_another_choice() -> None:
     sources = {f"{k}": "a" for k in range(50)}
     assert choose_train(sources, 0.5, 0) != choose_train(sources, 0.5, 1)

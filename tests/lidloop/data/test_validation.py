@@ -1,4 +1,4 @@
-"""What validate finds."""
+"""Problems that ``validate`` finds."""
 
 import shutil
 from collections.abc import Callable
