@@ -79,6 +79,8 @@ def invalid_paths(values: Any) -> set[str]:
         ("serving.settings.no_such", 1, "no such setting"),
         ("serving.settings.conf", 2, "a score of at most 1"),
         ("serving.settings.queue", 0, "the server wants more than 0"),
+        ("serving.settings.trusted_proxies", "gateway", "not an address"),
+        ("serving.settings.proxy_header", "X-Client", "no such header"),
         ("serving.settings.backend", "torch", "no such backend"),
         ("serving.resources", {"requests": {"cpu": 1, "memory": "1Gi"}}, "limits are required"),
         ("serving.resources.limits", {"cpu": "2"}, "memory is required"),

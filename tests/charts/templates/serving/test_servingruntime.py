@@ -110,8 +110,15 @@ def test_access_by_tokens(jwt: dict[str, str], jwks: str) -> None:
 GIVEN: dict[str, Any] = {
     "backend": "openvino", "threads": 2, "body_bytes": 20_000_000, "pixels": 50_000_000, "body_seconds": 7.5,
     "concurrency": 4, "readers": 16, "queue": 5, "steady": 2, "conf": 0.25, "mrd1_suspicious": 3.5,
-    "mrd1_functional": 1.5, "asymmetry": 1.75, "window": 500,
+    "mrd1_functional": 1.5, "asymmetry": 1.75, "window": 500, "trusted_proxies": "10.0.0.0/8,fd00::1",
+    "proxy_header": "Forwarded",
 }  # fmt: skip
+FIXED = {
+    "model", "model_name", "model_version", "registry", "watch", "device", "host", "port", "metrics_host",
+    "metrics_port", "work_seconds", "workers", "grace", "keys", "jwt_issuer", "jwt_audience", "jwks", "audit",
+    "audit_failure",
+}  # fmt: skip
+"""Settings that the chart sets itself or leaves at their default."""
 
 
 def test_all_settings_reach_the_server() -> None:
@@ -120,6 +127,10 @@ def test_all_settings_reach_the_server() -> None:
     assert set(GIVEN) == set(schema["properties"]["serving"]["properties"]["settings"]["properties"])
     found = settings({"serving": {"settings": GIVEN}})
     assert {name: getattr(found, name) for name in GIVEN} == GIVEN
+
+
+def test_every_setting_is_a_value_or_fixed_by_the_chart() -> None:
+    assert {field.name for field in fields(Settings)} - FIXED == set(GIVEN)
 
 
 def test_every_environment_variable_is_a_setting() -> None:
