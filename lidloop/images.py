@@ -78,6 +78,19 @@ class Decoded(NamedTuple):
     animated: bool = False
     damage: Damage | None = None
 
+    def turned(self, *, swapped: bool, flip_x: bool, flip_y: bool) -> Decoded:
+        """The same image with rows and columns swapped, then mirrored along x and along y."""
+        pixels = self.pixels.swapaxes(0, 1) if swapped else self.pixels
+        width, height = (self.height, self.width) if swapped else (self.width, self.height)
+        left, top = self.offset[::-1] if swapped else self.offset
+        # A reduced size is rounded up at the end of rows and columns; mirroring moves that to the front.
+        if flip_x:
+            left = width - pixels.shape[1] * self.factor - left
+        if flip_y:
+            top = height - pixels.shape[0] * self.factor - top
+        pixels = np.ascontiguousarray(pixels[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
+        return self._replace(pixels=pixels, width=width, height=height, offset=(left, top))
+
     def to_file(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert (..., 2) coordinates of ``pixels`` to pixels of the file, pixel centres being whole."""
         converted: NDArray[np.float64] = (xy + 0.5) * self.factor - 0.5 + np.array(self.offset)
@@ -181,8 +194,7 @@ def decode(data: bytes, *, where: str, max_pixels: int = MAX_PIXELS, max_reduced
         _check_size((header.width, header.height), where, max_pixels)
     if header.format == "JPEG":
         return _decode_jpeg(data, header, where, eighths)
-    pixels = _decode_other(data, header, where)
-    return Decoded(pixels, pixels.shape[1], pixels.shape[0], animated=header.animated)
+    return _decode_other(data, header, where)
 
 
 def _open(file: Path | io.BytesIO, where: str) -> Image.Image:
@@ -234,26 +246,20 @@ def _eighths(header: Header, max_pixels: int) -> int:
 
 def _decode_jpeg(data: bytes, header: Header, where: str, eighths: int) -> Decoded:
     stored, damage = jpeg.decode(data, where=where, eighths=eighths)
-    pixels = np.ascontiguousarray(_upright(stored, header.orientation))
-    width, height = header.width, header.height
-    if eighths == jpeg.FULL_SCALE:
-        return Decoded(pixels, width, height, damage=damage)
     factor = jpeg.FULL_SCALE / eighths
-    # The reduced size is rounded up at the end of stored rows and columns, which turning moves to the front.
-    left = width - pixels.shape[1] * factor if header.orientation in (2, 3, 6, 7) else 0.0
-    top = height - pixels.shape[0] * factor if header.orientation in (3, 4, 7, 8) else 0.0
-    return Decoded(pixels, width, height, factor, (left, top), damage=damage)
+    size = (header.width, header.height)
+    width, height = size[::-1] if header.orientation >= 5 else size
+    return _upright(Decoded(stored, width, height, factor, damage=damage), header.orientation)
 
 
-def _upright(stored: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def _upright(stored: Decoded, orientation: int) -> Decoded:
     """Apply an EXIF orientation (EXIF 2.32, tag 274)."""
-    if orientation >= 5:
-        stored = stored.swapaxes(0, 1)
-    flip_x, flip_y = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
-    return stored[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
+    return stored.turned(
+        swapped=orientation >= 5, flip_x=orientation in (2, 3, 6, 7), flip_y=orientation in (3, 4, 7, 8)
+    )
 
 
-def _decode_other(data: bytes, header: Header, where: str) -> NDArray[np.uint8]:
+def _decode_other(data: bytes, header: Header, where: str) -> Decoded:
     """Decode PNG, BMP, WebP or TIFF, upright."""
     if header.format == "PNG":
         _check_png(data, where)
@@ -266,7 +272,7 @@ def _decode_other(data: bytes, header: Header, where: str) -> NDArray[np.uint8]:
                 raise ImageError(f"{where} is damaged or cut short: {error}") from error
             if header.format == "TIFF" and header.orientation >= 5:
                 # OpenCV 5.0 refuses a TIFF that lies on its side.
-                return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+                return _whole(np.array(ImageOps.exif_transpose(image).convert("RGB")), header)
     flags = cv2.IMREAD_COLOR_RGB
     if header.format != "TIFF":  # else Pillow and OpenCV may disagree about a damaged EXIF block
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
@@ -276,8 +282,12 @@ def _decode_other(data: bytes, header: Header, where: str) -> NDArray[np.uint8]:
         raise ImageError(f"{where} cannot be decoded: {error}") from error
     if pixels is None:
         raise ImageError(f"{where} is damaged: OpenCV cannot decode it")
-    rgb: NDArray[np.uint8] = pixels
-    return rgb if header.format == "TIFF" else np.ascontiguousarray(_upright(rgb, header.orientation))
+    decoded = _whole(pixels, header)
+    return decoded if header.format == "TIFF" else _upright(decoded, header.orientation)
+
+
+def _whole(pixels: NDArray[np.uint8], header: Header) -> Decoded:
+    return Decoded(pixels, pixels.shape[1], pixels.shape[0], animated=header.animated)
 
 
 def _check_png(data: bytes, where: str) -> None:

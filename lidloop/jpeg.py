@@ -15,7 +15,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from lidloop.errors import ImageError
+from lidloop.errors import ImageError, ImageSizeError
 
 MAX_SCANS: Final = 100
 """Largest number of scans of a JPEG; encoders write about ten."""
@@ -24,6 +24,8 @@ FULL_SCALE: Final = 8
 
 _SOI, _EOI, _SOS, _DQT = 0xD8, 0xD9, 0xDA, 0xDB
 _SEQUENTIAL: Final = (0xC0, 0xC1)
+_LOSSLESS: Final = (0xC3, 0xCB)
+_FRAMES: Final = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)))
 _ALONE: Final = frozenset((0x01, *range(0xD0, 0xD8)))
 """Markers without a length: TEM and the restarts."""
 _IN_SCAN: Final = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
@@ -51,11 +53,13 @@ class Structure(NamedTuple):
     """Layout of a JPEG.
 
     Attributes:
+        frame: marker of its frame header, which tells the coding process; 0 if there is none.
         scans: number of its scans.
         end: offset just after its End Of Image marker; None if that is missing. What follows (the video of a
             motion photo, further pictures of a multi-picture file) does not belong to it.
     """
 
+    frame: int
     scans: int
     end: int | None
 
@@ -65,7 +69,7 @@ def structure(data: bytes) -> Structure:
 
     Stops after ``MAX_SCANS + 1`` scans.
     """
-    scans, at = 0, 2
+    frame, scans, at = 0, 0, 2
     while at + 1 < len(data) and scans <= MAX_SCANS:
         if data[at] != 0xFF:  # libjpeg skips such bytes, too
             at = data.find(b"\xff", at)
@@ -73,18 +77,20 @@ def structure(data: bytes) -> Structure:
                 break
         marker = data[at + 1]
         if marker == _EOI:
-            return Structure(scans, at + 2)
+            return Structure(frame, scans, at + 2)
         if marker in (0x00, 0xFF, _SOI) or marker in _ALONE:
             at += 1 if marker == 0xFF else 2
             continue
         at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
-        if marker == _SOS:
+        if marker in _FRAMES:
+            frame = marker
+        elif marker == _SOS:
             scans += 1
             found = _IN_SCAN.search(data, at)
             if found is None:
                 break
             at = found.end() - 2
-    return Structure(scans, None)
+    return Structure(frame, scans, None)
 
 
 class Decoded(NamedTuple):
@@ -104,6 +110,7 @@ def decode(data: bytes, *, where: str, eighths: int = FULL_SCALE) -> Decoded:
             computed at that scale, so that the full picture never exists in memory.
 
     Raises:
+        ImageSizeError: for a lossless JPEG, if ``eighths`` is below 8.
         ImageError: for a file that is cut short or cannot be decoded.
     """
     layout = structure(data)
@@ -113,8 +120,12 @@ def decode(data: bytes, *, where: str, eighths: int = FULL_SCALE) -> Decoded:
         )
     if layout.end is None:
         raise ImageError(f"{where} is damaged or cut short: the end of the JPEG is missing")
+    if eighths != FULL_SCALE and layout.frame in _LOSSLESS:
+        raise ImageSizeError(f"{where} is too large for a lossless JPEG, which has no reduced scale")
     file = data[: layout.end]
     if _subsampling(file) is None:
+        if eighths != FULL_SCALE:
+            raise ImageSizeError(f"{where} is too large for a JPEG of this rare chroma subsampling")
         return _decode_unchecked(file, where=where)
     try:
         return _with_doubts(_pixels(file, eighths, strict=True), file, eighths)

@@ -16,9 +16,9 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from lidloop.detection.detector import Image
+from lidloop import heic, images
 from lidloop.errors import ImageError, ImageSizeError
-from lidloop.images import decode_header, decode_rgb
+from lidloop.images import Decoded
 from lidloop.screening.measurements import SIDES, Side
 from lidloop.screening.screen import MAX_FACES, Options, Screening, exchanged_pupils
 from lidloop.web.problems import Problem, too_large, wrong_parameter
@@ -26,14 +26,17 @@ from serving.settings import Settings
 
 if TYPE_CHECKING:
     from serving.protocols.dicom.photograph import DicomPicture
+    from serving.protocols.fhir import BundleKind
 
-Format = Literal["JPEG", "PNG", "DICOM"]
+Format = Literal["JPEG", "PNG", "HEIC", "DICOM"]
 
-IMAGES: Final = ("image/jpeg", "image/png")
+IMAGES: Final = ("image/jpeg", "image/png", "image/heic", "image/heif")
 FORM: Final = "multipart/form-data"
 DICOM: Final = "application/dicom"
 TAKEN: Final = (*IMAGES, FORM, DICOM)
-PARAMETERS: Final = ("mirrored", "mm_per_px", "pupils", "max_faces")
+PARAMETERS: Final = ("mirrored", "mm_per_px", "pupils", "max_faces", "bundle")
+BUNDLES: Final = ("collection", "transaction")
+"""Types of FHIR bundles that `bundle` asks for."""
 IMAGE: Final = "image"
 SUBJECT: Final = "subject"
 """A field of forms only: it may name a patient, and addresses end up in logs of proxies."""
@@ -175,6 +178,18 @@ def options(given: Mapping[str, str], settings: Settings) -> Options:
     )
 
 
+def bundle_kind(given: Mapping[str, str]) -> BundleKind:
+    """Type of the FHIR bundle that is asked for; other answers do not depend on it.
+
+    Raises:
+        Problem: 400 for an unknown one.
+    """
+    kind = given.get("bundle", "collection")
+    if kind not in BUNDLES:
+        raise wrong_parameter("bundle", f"must be {' or '.join(BUNDLES)}")
+    return "transaction" if kind == "transaction" else "collection"
+
+
 def merged(pairs: Sequence[tuple[str, str]], fields: Mapping[str, str]) -> dict[str, str]:
     """Parameters of the address and of a form in one.
 
@@ -256,35 +271,92 @@ def check_pupils(given: Options, width: int, height: int) -> None:
 
 
 def sniff(data: bytes) -> Format | None:
-    """What a file is by its first bytes; None for none that is taken."""
+    """Format of a file by its first bytes; None for one that is not accepted."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if data[128:132] == b"DICM":
         return "DICOM"
+    if heic.is_heic(data):
+        return "HEIC"
     return None
 
 
-def decode_picture(data: bytes, max_pixels: int) -> Image:
-    """A JPEG or PNG as an upright (h, w, 3) RGB picture.
+_OTHERS: Final[dict[bytes, str]] = {
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"%PDF": "a PDF",
+    b"\xff\x0a": "a JPEG XL",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000",
+    b"\0\0\0\x0cJXL ": "a JPEG XL",
+}
+_DATA_SETS: Final = (
+    b"\x02\0\0\0",
+    b"\x02\0\x01\0",
+    b"\x08\0\0\0",
+    b"\x08\0\x05\0",
+    b"\x08\0\x08\0",
+    b"\x08\0\x16\0",
+)
+"""First bytes of a DICOM data set: the element of group 2 or 8 that comes first in little endian."""
+
+
+def not_accepted(data: bytes) -> str:
+    """Message for a file whose format is not accepted; it names the format where that is known."""
+    accepted = "accepted are JPEG, PNG, HEIC and DICOM"
+    if data.startswith(_DATA_SETS):
+        return (
+            "the body is a DICOM data set without the preamble and the prefix DICM of a DICOM file (PS3.10); "
+            "save it as a DICOM file, such as with dcmconv"
+        )
+    name = next((name for start, name in _OTHERS.items() if data.startswith(start)), None)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        name = "a WebP"
+    elif data[4:8] == b"ftyp":
+        name = "an AVIF" if data[8:12] in (b"avif", b"avis") else "a video or another file of the HEIF family"
+    if name is None:
+        return f"by its first bytes the picture is of no format that is known; {accepted}"
+    return f"the picture is {name} file; {accepted}"
+
+
+def decode_picture(data: bytes, settings: Settings) -> Decoded:
+    """Decode a JPEG, PNG or HEIC, upright.
 
     Args:
-        data: the file; ``sniff`` said what it is.
-        max_pixels: larger ones are refused by their header, before a pixel is decoded.
+        data: the file; ``sniff`` told its format.
+        settings: limits in pixels, compared with the header before a pixel is decoded.
 
     Raises:
-        Problem: 413 for too many pixels, 422 for what is damaged or of a kind that is not taken.
+        Problem: 413 for too many pixels, 422 for a file that is damaged or of a variant that is not accepted.
     """
     where = "the picture"
     try:
-        if decode_header(data, where=where).animated:
-            raise Problem("picture", "the PNG is animated; send one picture")
-        return decode_rgb(data, where=where, max_pixels=max_pixels)
+        decoded = images.decode(
+            data, where=where, max_pixels=settings.pixels, max_reduced_pixels=settings.reduced_pixels
+        )
     except ImageSizeError:
-        raise too_large("The picture has too many pixels", max_pixels, "pixels") from None
+        jpeg = data.startswith(b"\xff\xd8")
+        limit = max(settings.pixels, settings.reduced_pixels) if jpeg else settings.pixels
+        raise too_large("The picture has too many pixels", limit, "pixels") from None
     except ImageError as error:
         raise Problem("picture", str(error)) from None
+    if decoded.animated:
+        raise Problem("picture", "the picture is animated; send a single frame")
+    return sound(decoded)
+
+
+def sound(decoded: Decoded) -> Decoded:
+    """Refuse a picture whose file is certainly damaged.
+
+    Raises:
+        Problem: 422.
+    """
+    if decoded.damage is not None and decoded.damage.certain:
+        raise Problem("picture", f"{decoded.damage.text}; send the original file or take a new photograph")
+    return decoded
 
 
 def decode_dicom(data: bytes, settings: Settings) -> DicomPicture:
@@ -293,14 +365,17 @@ def decode_dicom(data: bytes, settings: Settings) -> DicomPicture:
     Raises:
         Problem: 413, 415 for a kind that is not taken, 422 for a damaged one.
     """
-    from serving.protocols.dicom.photograph import read
+    from serving.protocols.dicom.photograph import Limits, read
     from serving.protocols.dicom.scan import DicomKindError, DicomSizeError
 
+    limits = Limits(settings.body_bytes, settings.pixels, settings.reduced_pixels)
     try:
-        return read(data, max_bytes=settings.body_bytes, max_pixels=settings.pixels)
+        found = read(data, limits, secondary_capture=settings.secondary_capture)
     except DicomSizeError as error:
         raise Problem("too-large", str(error), limit=settings.pixels, unit="pixels") from None
     except DicomKindError as error:
         raise Problem("media-type", str(error)) from None
     except ImageError as error:
         raise Problem("picture", str(error)) from None
+    sound(found.decoded)
+    return found

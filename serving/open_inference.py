@@ -22,8 +22,10 @@ from starlette.responses import JSONResponse, Response
 
 from lidloop import __version__
 from lidloop.detection.detector import Image
+from lidloop.images import Decoded
 from lidloop.labels import Face
 from lidloop.landmarks import N_POINTS
+from lidloop.screening.file_pixels import face_in_file_pixels
 from lidloop.screening.screen import MAX_FACES
 from lidloop.web.api_keys import SCREEN
 from lidloop.web.problems import Problem, too_large, wrong_parameter
@@ -127,14 +129,16 @@ def _answer(body: bytes, length: int | None, served: Served, runtime: Runtime) -
     """The blocking part, in a thread."""
     start = time.perf_counter()
     asked = parse(body, length, runtime.settings)
-    image = asked.pixels
-    if image is None:
+    if asked.pixels is not None:
+        image = Decoded(asked.pixels, *asked.pixels.shape[1::-1])
+    else:
         assert asked.file is not None
-        image = intake.decode_picture(asked.file, runtime.settings.pixels)
+        image = intake.decode_picture(asked.file, runtime.settings)
     decoded = time.perf_counter()
-    faces = served.detector.detect([image], conf=runtime.settings.conf)[0][: asked.max_faces]
+    found = served.detector.detect([image.pixels], conf=runtime.settings.conf)[0][: asked.max_faces]
+    faces = [face_in_file_pixels(face, image) for face in found]
     detected = time.perf_counter()
-    runtime.metrics.faces(faces, image.shape[1], image.shape[0])
+    runtime.metrics.faces(faces, image.width, image.height)
     runtime.metrics.stages({"decode": decoded - start, "detect": detected - decoded})
     return render(faces, asked, served)
 
@@ -205,8 +209,8 @@ def _file(tensor: Mapping[str, Any], shape: list[int], raw: bytes | None, settin
             raise Problem("body", "data of BYTES is not base64") from None
     if len(file) > settings.body_bytes:
         raise too_large("The picture is too large", settings.body_bytes, "bytes")
-    if intake.sniff(file) not in ("JPEG", "PNG"):
-        raise Problem("media-type", "by its first bytes the input is neither JPEG nor PNG")
+    if intake.sniff(file) not in ("JPEG", "PNG", "HEIC"):
+        raise Problem("media-type", "by its first bytes the input is neither JPEG, PNG nor HEIC")
     return file
 
 

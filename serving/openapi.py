@@ -10,8 +10,9 @@ from lidloop.screening.screen import MAX_FACES
 from lidloop.web.problems import MEDIA_TYPE as PROBLEM
 from serving import intake
 from serving.problems import PROBLEM_TYPES
-from serving.schemas import SCHEMAS, Schema, ref
+from serving.schemas import SCHEMAS, ref
 from serving.settings import Settings
+from serving.wire import Schema
 
 _BYTES: Final[Schema] = {"type": "string", "format": "binary"}
 _TITLES: Final = {400: "A wrong parameter or body", 503: "Busy, or not ready"}
@@ -123,6 +124,12 @@ def _screen(settings: Settings) -> dict[str, Any]:
             "description": "Millimetres per pixel of the upright picture at the face.",
         },
         "max_faces": {"type": "integer", "minimum": 1, "maximum": MAX_FACES, "default": 10},
+        "bundle": {
+            "type": "string",
+            "enum": list(intake.BUNDLES),
+            "default": "collection",
+            "description": "Type of the Bundle of a FHIR answer; a server stores a transaction as it is.",
+        },
     }
     query: list[dict[str, Any]] = [
         {"name": name, "in": "query", "schema": schema} for name, schema in options.items()
@@ -145,7 +152,7 @@ def _screen(settings: Settings) -> dict[str, Any]:
         "additionalProperties": False,
     }
     answers = {
-        "application/json": {"schema": ref("Screening")},
+        "application/json": {"schema": ref("ScreeningAnswer")},
         "application/fhir+json": {
             "schema": {"type": "object", "properties": {"resourceType": {"const": "Bundle"}}}
         },
@@ -155,7 +162,8 @@ def _screen(settings: Settings) -> dict[str, Any]:
         "operationId": "screen",
         "summary": "Screen a photograph",
         "description": "Answers in JSON, as a FHIR R4B Bundle or as a DICOM Comprehensive SR, as Accept "
-        f"asks. At most {settings.body_bytes:,} bytes and {settings.pixels:,} pixels.",
+        f"asks. At most {settings.body_bytes:,} bytes and {settings.pixels:,} pixels; a JPEG up to "
+        f"{settings.reduced_pixels:,} pixels, which is decoded at a reduced scale.",
         "parameters": query,
         "requestBody": {
             "required": True,

@@ -1,8 +1,7 @@
-"""``POST /v1/screen``: a picture in, its screening out, in the media type that ``Accept`` asks for."""
+"""``POST /v1/screen``: screens a picture and answers in the media type that ``Accept`` asks for."""
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,19 +10,22 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lidloop.detection.detector import Image
 from lidloop.errors import LidloopError
-from lidloop.screening.screen import Options, Screening, screen, to_json
+from lidloop.images import Decoded
+from lidloop.screening.screen import Options, Screening, screen
 from lidloop.web.api_keys import SCREEN
 from lidloop.web.problems import Problem, too_large, wrong_parameter
 from serving import intake
 from serving.model import Served
 from serving.negotiation import choose
 from serving.runtime import Runtime, runtime_of
+from serving.screening_answer import to_json
 from serving.settings import Settings
+from serving.wire import dump
 
 if TYPE_CHECKING:
     from serving.protocols.dicom.photograph import DicomPicture
+    from serving.protocols.fhir import BundleKind
 
 JSON: Final = "application/json"
 FHIR: Final = "application/fhir+json"
@@ -32,18 +34,20 @@ OFFERED: Final = (JSON, FHIR, SR)
 
 
 class Asked(NamedTuple):
-    """A request, as far as it is known before its picture is decoded.
+    """A request before its picture is decoded.
 
     Attributes:
-        file: JPEG, PNG or DICOM. options: what the caller says of it.
+        file: JPEG, PNG, HEIC or DICOM. options: statements of the caller about it.
         subject: whom a FHIR answer is about, as ``serving.protocols.fhir.subject_reference`` takes it.
         answer_in: media type of the answer.
+        bundle: type of the bundle of a FHIR answer.
     """
 
     file: bytes
     options: Options
     subject: str | None
     answer_in: str
+    bundle: BundleKind = "collection"
 
 
 async def screen_endpoint(request: Request) -> Response:
@@ -58,15 +62,17 @@ async def screen_endpoint(request: Request) -> Response:
         )
     query = request.query_params.multi_items()
     # Before the body is received: a wrong parameter is not worth ten megabytes.
-    options = intake.options(intake.merged(query, {}), runtime.settings)
+    given = intake.merged(query, {})
+    options, kind_of_bundle = intake.options(given, runtime.settings), intake.bundle_kind(given)
     served = runtime.served(request)
     body = await runtime.receive(request, intake.body_limit(kind, runtime.settings))
-    asked = Asked(body, options, None, answer_in)
+    asked = Asked(body, options, None, answer_in, kind_of_bundle)
     if kind == intake.FORM:
         form = intake.parse_form(body, parameters.get("boundary", ""))
         subject = _subject(form.fields.pop(intake.SUBJECT, None), answer_in)
-        options = intake.options(intake.merged(query, form.fields), runtime.settings)
-        asked = Asked(form.image, options, subject, answer_in)
+        given = intake.merged(query, form.fields)
+        options = intake.options(given, runtime.settings)
+        asked = Asked(form.image, options, subject, answer_in, intake.bundle_kind(given))
     identity = str(request.state.id)
     content = await runtime.work(request, lambda: answer(asked, served, runtime, identity))
     return Response(content, media_type=answer_in)
@@ -106,8 +112,10 @@ def answer(asked: Asked, served: Served, runtime: Runtime, request_id: str) -> b
     return content
 
 
-def picture(file: bytes, options: Options, settings: Settings) -> tuple[Image, DicomPicture | None, Options]:
-    """Decode a file: (h, w, 3) upright RGB, what DICOM says beside it, and options with its scale.
+def picture(
+    file: bytes, options: Options, settings: Settings
+) -> tuple[Decoded, DicomPicture | None, Options]:
+    """Decode a file; return the image, the DICOM file if it is one, and the options with the file's scale.
 
     Raises:
         Problem: 400, 413, 415 or 422.
@@ -116,18 +124,18 @@ def picture(file: bytes, options: Options, settings: Settings) -> tuple[Image, D
         raise too_large("The picture is too large", settings.body_bytes, "bytes")
     kind = intake.sniff(file)
     if kind is None:
-        raise Problem("media-type", "by its first bytes the picture is neither JPEG, PNG nor DICOM")
+        raise Problem("media-type", intake.not_accepted(file))
     dicom = None
     if kind == "DICOM":
         dicom = intake.decode_dicom(file, settings)
-        image = dicom.image
+        image = dicom.decoded
         if options.mirrored and dicom.oriented:
             raise wrong_parameter("mirrored", "the DICOM file's own orientation says that it is not mirrored")
         if options.mm_per_px is None:
             options = replace(options, mm_per_px=dicom.mm_per_px)
     else:
-        image = intake.decode_picture(file, settings.pixels)
-    intake.check_pupils(options, image.shape[1], image.shape[0])
+        image = intake.decode_picture(file, settings)
+    intake.check_pupils(options, image.width, image.height)
     return image, dicom, options
 
 
@@ -140,21 +148,23 @@ def render(screening: Screening, dicom: DicomPicture | None, asked: Asked, reque
     if asked.answer_in == FHIR:
         from serving.protocols.fhir import bundle
 
-        study = None if dicom is None else dicom.study_uid
         resource = bundle(
-            screening, request_id=request_id, issued=datetime.now(UTC), subject=asked.subject, study_uid=study
+            screening,
+            request_id=request_id,
+            issued=datetime.now(UTC),
+            subject=asked.subject,
+            study_uid=None if dicom is None else dicom.study_uid,
+            taken=None if dicom is None else dicom.taken,
+            kind=asked.bundle,
         )
         return resource.model_dump_json(exclude_none=True).encode()
     if asked.answer_in == SR:
-        from serving.protocols.dicom.structured_report import ReportError, report
+        from serving.protocols.dicom.structured_report import IdentifierError, ReportError, report
 
         try:
             return report(screening, dicom, request_id=request_id, issued=datetime.now(UTC))
         except ReportError as error:
             raise Problem("several-faces", str(error)) from None
+        except IdentifierError as error:
+            raise Problem("picture", str(error)) from None
     return dump({"request_id": request_id, **to_json(screening)})
-
-
-def dump(document: dict[str, object]) -> bytes:
-    """JSON without spaces and without NaN."""
-    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()

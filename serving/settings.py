@@ -22,6 +22,9 @@ MOUNTED: Final = Path("/mnt/models")
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
+_BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
 class SettingError(LidloopError):
     """A setting that is not what it should be."""
 
@@ -43,11 +46,16 @@ class Settings:
         host, port: where to listen.
         metrics_host, metrics_port: where metrics are to be had, and nothing else is; without a host: the same
             one; without a port: beside everything else, with access control for the scope ``metrics`` only.
-        body_bytes: largest picture, in bytes as sent. pixels: largest picture, in pixels.
+        body_bytes: limit of a picture in bytes as sent. A phone's JPEG of 48 to 50 megapixels has 8 to 20 MB,
+            one of 61 megapixels from a system camera 20 to 25 MB in fine quality.
+        pixels: limit of a picture in pixels as decoded. reduced_pixels: limit of a JPEG, which above
+            ``pixels`` is decoded at a reduced scale; at most ``pixels``: none is.
+        secondary_capture: accept DICOM files of the class Secondary Capture, and JPEG Lossless (.70), as
+            ``img2dcm`` and many archives make them of photographs.
         body_seconds: time a body may take to arrive. work_seconds: time an answer may take from there.
         workers: processes that answer. What follows is for each of them.
         concurrency: requests worked on at a time, 0: as many as cores, and at least 2. readers: bodies being
-            received at a time.
+            received at a time, each of up to ``body_bytes``.
         queue: requests that may wait in a burst. steady: requests inside while overloaded, 0: one more than
             half the cores, which is what keeps them busy.
         grace: seconds that a stop waits for what is being worked on.
@@ -75,13 +83,15 @@ class Settings:
     port: int = 8000
     metrics_host: str = ""
     metrics_port: int = 0
-    body_bytes: int = 10_000_000
+    body_bytes: int = 25_000_000
     pixels: int = 25_000_000
-    body_seconds: float = 15.0
+    reduced_pixels: int = 65_000_000
+    secondary_capture: bool = False
+    body_seconds: float = 30.0
     work_seconds: float = 30.0
     workers: int = 1
     concurrency: int = 0
-    readers: int = 32
+    readers: int = 20
     queue: int = 8
     steady: int = 0
     grace: float = 20.0
@@ -104,6 +114,7 @@ class Settings:
             "workers",
             "body_bytes",
             "pixels",
+            "reduced_pixels",
             "body_seconds",
             "work_seconds",
             "readers",
@@ -186,6 +197,10 @@ class Settings:
 
 
 def _convert(text: str, kind: type, name: str) -> Any:
+    if kind is bool:
+        if text.lower() not in _BOOLEANS:
+            raise SettingError(f"{name}={text!r} is neither true nor false")
+        return _BOOLEANS[text.lower()]
     try:
         return kind(text)
     except ValueError:

@@ -1,20 +1,31 @@
-"""When a face is flagged: thresholds applied to measurements. A flag is never a diagnosis."""
+"""Flags a face by thresholds on its measurements. A flag is never a diagnosis."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lidloop.screening.figures import figure
 from lidloop.screening.measurements import SIDES, EyeMeasurement, Flag, Length, Reason, Side, Thresholds
 
 
 def flag_of(
-    eyes: Mapping[Side, EyeMeasurement], differences: Mapping[str, Length], thresholds: Thresholds
+    eyes: Mapping[Side, EyeMeasurement],
+    differences: Mapping[str, Length],
+    thresholds: Thresholds,
+    *,
+    damaged: bool = False,
 ) -> Flag:
     """Flag a face by its millimetres.
 
-    The level follows the estimates; where an error band crosses the threshold a reason says so. The sides
-    are compared by MRD1, or by PFH where MRD1 is not known on both. Nothing is called ``none`` that could not
-    be looked at: without a flag, a side whose MRD1 is withheld makes it ``undetermined``.
+    The level follows the estimates; a reason says where an error band crosses a threshold. The sides are
+    compared by MRD1, or by PFH if MRD1 is not known on both. The level is ``none`` only if everything could
+    be judged: without a flag, a side whose MRD1 is withheld or a damaged file makes it ``undetermined``.
+
+    Args:
+        eyes: measurements by side.
+        differences: OD minus OS by name.
+        thresholds: of the flag.
+        damaged: the image file is or may be damaged.
     """
     by_lid = {side: mrd1 for side in SIDES if (mrd1 := _in_mm(eyes[side].lengths, "mrd1")) is not None}
     found = [_by_lid(side, mrd1, thresholds) for side, mrd1 in by_lid.items()]
@@ -28,6 +39,9 @@ def flag_of(
     missing = [side for side in SIDES if side not in by_lid]
     if missing:
         text = f"MRD1 of {' and '.join(missing)} is not known in millimetres; see withheld"
+        return Flag("undetermined", (), (*reasons, Reason("not-judged", text)))
+    if damaged:
+        text = "the image file may be damaged, so that nothing can be ruled out"
         return Flag("undetermined", (), (*reasons, Reason("not-judged", text)))
     return Flag("none", (), reasons)
 
@@ -82,9 +96,8 @@ def _says(what: str, length: Length, how: str, limit: float) -> str:
 
 
 def _figures(length: Length) -> str:
-    """Millimetres to one decimal, by way of the two that answers carry, so that both read the same."""
-    tenths = [f"{round(v, 2):.1f}" for v in (length.mm, length.mm_error) if v is not None]
-    return " ± ".join(tenths)
+    """Millimetres and their error band, as tables show them."""
+    return " ± ".join(figure(v) for v in (length.mm, length.mm_error) if v is not None)
 
 
 def _doubt(what: str, length: Length, limits: tuple[float, ...]) -> list[Reason]:

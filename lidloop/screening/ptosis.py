@@ -117,6 +117,8 @@ def measure_face(
     mm_per_px: float | None = None,
     pupils: Mapping[Side, tuple[float, float]] | None = None,
     thresholds: Thresholds | None = None,
+    factor: float = 1.0,
+    damage: Reason | None = None,
 ) -> FaceMeasurement:
     """Measure one face.
 
@@ -127,6 +129,8 @@ def measure_face(
         mm_per_px: millimetres per pixel of the picture at the face, where known.
         pupils: pupil centres (x, y) by patient's side; one that lies in no eye of this face is not used.
         thresholds: when an eye is flagged.
+        factor: pixels of the file per pixel of ``image``, for texts.
+        damage: what was found against the file; then the face is never flagged ``none``.
 
     Raises:
         LidloopError: for points that are not (51, 3) finite numbers, or a scale that is not positive.
@@ -138,7 +142,7 @@ def measure_face(
     canthal = float(outer_canthal_distance(points))
     roll, yaw = (float(np.nan_to_num(value)) for value in (roll_degrees(points), yaw_proxy(points)))
     read = read_eyes(image, points, sides, pupils or {}, canthal=canthal, whole=whole)
-    checks = (cut_off(visible), too_small(canthal), turned(yaw), tilted(roll),
+    checks = (damage, cut_off(visible), too_small(canthal, factor), turned(yaw), tilted(roll),
               blurred(_sharpest(image, points, sides, whole)), closed(_ratios(read, whole)))  # fmt: skip
     problems = tuple(reason for reason in checks if reason is not None)
     span, down = _canthal_line(read, sides, points)
@@ -146,7 +150,7 @@ def measure_face(
     setting = _Setting(points, visible, canthal, down, scale, problems)
     eyes = {side: _measure_eye(side, sides[side], read[side], setting) for side in SIDES}
     differences = _differences(eyes, read, setting)
-    flag = flag_of(eyes, differences, thresholds or Thresholds())
+    flag = flag_of(eyes, differences, thresholds or Thresholds(), damaged=damage is not None)
     return FaceMeasurement(face, eyes, differences, roll, yaw, scale, problems, flag)
 
 
@@ -250,13 +254,17 @@ def _outside(what: str) -> Reason:
 
 
 def _length(px: float, method: Method, setting: _Setting, times: float = 1.0) -> Length:
-    """A length with its millimetres; the method's own error enters ``times``."""
+    """A length with its millimetres; the method's own error enters ``times``.
+
+    Rounded to two decimals here and nowhere else: all answers and the flag use the same numbers.
+    """
     scale = setting.scale
     if scale is None:
-        return Length(px, method=method)
+        return Length(round(px, 2), method=method)
     own = times * METHOD_ERROR[method] * setting.canthal * scale.mm_per_px
     mm = px * scale.mm_per_px
-    return Length(px, mm, math.hypot(mm * scale.relative_error, own), method)
+    error = math.hypot(mm * scale.relative_error, own)
+    return Length(round(px, 2), round(mm, 2), round(error, 2), method)
 
 
 def _differences(

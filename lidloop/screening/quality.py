@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lidloop.labels import Floats
 from lidloop.landmarks import LEFT_EYE, RIGHT_EYE, Eye
+from lidloop.screening.figures import figure
 from lidloop.screening.measurements import Reason
 
 MIN_CANTHAL_PX: Final = 60.0
@@ -47,14 +48,20 @@ def cut_off(visible: NDArray[np.bool_]) -> Reason | None:
     return Reason("cut-off", f"{missing} points of eyes and brows lie outside the picture")
 
 
-def too_small(canthal_px: float) -> Reason | None:
-    """A reason for a face with less than ``MIN_CANTHAL_PX`` between the outer canthi."""
+def too_small(canthal_px: float, factor: float = 1.0) -> Reason | None:
+    """A reason for a face with less than ``MIN_CANTHAL_PX`` between the outer canthi.
+
+    Args:
+        canthal_px: distance between the outer canthi in pixels of the decoded image.
+        factor: pixels of the file per pixel of the decoded image, for the text.
+    """
     if canthal_px >= MIN_CANTHAL_PX:
         return None
+    found, least, better = (figure(px * factor, 0) for px in (canthal_px, MIN_CANTHAL_PX, 150))
     return Reason(
         "too-small",
-        f"{canthal_px:.0f} pixels between the outer corners of the eyes; at least {MIN_CANTHAL_PX:.0f} are "
-        "needed, 150 or more are better",
+        f"{found} pixels between the outer corners of the eyes; at least {least} are needed, {better} or "
+        "more are better",
     )
 
 
@@ -69,7 +76,7 @@ def tilted(roll: float) -> Reason | None:
     """A reason for a head tilted to a shoulder."""
     if abs(roll) <= MAX_ROLL:
         return None
-    return Reason("tilted", f"the head is tilted by {abs(roll):.0f}°; hold it upright")
+    return Reason("tilted", f"the head is tilted by {figure(abs(round(roll, 2)))}°; hold it upright")
 
 
 def closed(ratios: list[float]) -> Reason | None:

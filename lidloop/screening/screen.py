@@ -1,29 +1,20 @@
-"""From a picture to what is said about the faces in it: detection, then measurement. One path for the
-service and for the command line."""
+"""Screening of one image: face detection, then measurement. The service and the command line both use it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from lidloop.detection.detector import Detector, Image
-from lidloop.landmarks import NAMES, patient_eyes
+from lidloop.images import Decoded
+from lidloop.landmarks import patient_eyes
 from lidloop.screening.eye_reading import lies_in
-from lidloop.screening.ptosis import (
-    NOTICE,
-    SIDES,
-    EyeMeasurement,
-    FaceMeasurement,
-    Length,
-    Reason,
-    Side,
-    Thresholds,
-    measure_face,
-)
+from lidloop.screening.file_pixels import in_file_pixels
+from lidloop.screening.ptosis import FaceMeasurement, Reason, Side, Thresholds, measure_face
 
 MAX_FACES: Final = 50
 CONF: Final = 0.5
@@ -32,7 +23,7 @@ CONF: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a caller may say about a picture.
+    """Statements of a caller about an image, all optional.
 
     Attributes:
         mirrored: the picture was mirrored, as by a selfie camera: the sides are swapped.
@@ -65,16 +56,17 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Screening:
-    """What is said about a picture.
+    """Measurements of all faces of an image.
 
     Attributes:
-        width, height: of the upright picture in pixels.
+        width, height: of the upright image in the file, in pixels. All coordinates refer to it.
         mirrored: as the caller said.
         faces: by falling score.
-        model: who answered.
+        model: the model that found them.
         seconds: time by stage: ``detect``, ``measure``.
         omitted: faces that were found beyond ``Options.max_faces``, and are left out.
         unused: sides whose given pupil centre lies in no eye of that side, and is not used.
+        damage: what was found against the file, None for nothing.
     """
 
     width: int
@@ -85,14 +77,16 @@ class Screening:
     seconds: Mapping[str, float]
     omitted: int = 0
     unused: tuple[Side, ...] = ()
+    damage: Reason | None = None
 
     @property
     def warnings(self) -> tuple[Reason, ...]:
-        """What the caller said and was not followed."""
-        return tuple(
+        """Damage of the file, and statements of the caller that were not followed."""
+        unused = (
             Reason("pupil-unused", f"the pupil given as {side} lies in no eye of that side and was not used")
             for side in self.unused
         )
+        return (*(() if self.damage is None else (self.damage,)), *unused)
 
     @property
     def found(self) -> int:
@@ -110,38 +104,74 @@ class Screening:
         )
 
 
-def screen(image: Image, detector: Detector, model: ModelInfo, options: Options | None = None) -> Screening:
-    """Detect and measure the faces of a picture.
+def screen(
+    image: Image | Decoded, detector: Detector, model: ModelInfo, options: Options | None = None
+) -> Screening:
+    """Detect and measure the faces of an image.
 
     Args:
-        image: (h, w, 3) uint8 RGB, upright.
-        detector: a loaded model. model: what it is.
+        image: (h, w, 3) uint8 RGB, upright; or a decoded file. If that was decoded at a reduced scale, the
+            options and the result are in pixels of the file all the same.
+        detector: a loaded model.
+        model: its description.
         options: see ``Options``.
 
     Raises:
-        LidloopError: for an array that is no picture.
+        LidloopError: for an array that is not an image.
     """
     options = options or Options()
+    decoded = image if isinstance(image, Decoded) else Decoded(image, *image.shape[1::-1])
+    scale = None if options.mm_per_px is None else options.mm_per_px * decoded.factor
+    pupils = {side: _from_file(at, decoded) for side, at in options.pupils.items()}
+    damage = _damage(decoded)
     start = time.perf_counter()
-    found = detector.detect([image], conf=options.conf)[0]
+    found = detector.detect([decoded.pixels], conf=options.conf)[0]
     faces = found[: options.max_faces]
     detected = time.perf_counter()
     measured = tuple(
-        measure_face(
-            image,
-            face,
-            mirrored=options.mirrored,
-            mm_per_px=options.mm_per_px,
-            pupils=options.pupils,
-            thresholds=options.thresholds,
+        in_file_pixels(
+            measure_face(
+                decoded.pixels,
+                face,
+                mirrored=options.mirrored,
+                mm_per_px=scale,
+                pupils=pupils,
+                thresholds=options.thresholds,
+                factor=decoded.factor,
+                damage=damage,
+            ),
+            decoded,
         )
         for face in faces
     )
     seconds = {"detect": detected - start, "measure": time.perf_counter() - detected}
-    height, width = image.shape[:2]
-    omitted = len(found) - len(faces)
-    unused = _unused_pupils(measured, options)
-    return Screening(width, height, options.mirrored, measured, model, seconds, omitted, unused)
+    return Screening(
+        decoded.width,
+        decoded.height,
+        options.mirrored,
+        measured,
+        model,
+        seconds,
+        omitted=len(found) - len(faces),
+        unused=_unused_pupils(measured, options),
+        damage=damage,
+    )
+
+
+def _from_file(at: tuple[float, float], decoded: Decoded) -> tuple[float, float]:
+    if decoded.factor == 1:
+        return at
+    x, y = decoded.from_file(np.array(at))
+    return float(x), float(y)
+
+
+def _damage(decoded: Decoded) -> Reason | None:
+    if decoded.damage is None:
+        return None
+    return Reason(
+        "damaged",
+        f"{decoded.damage.text}; measurements may be wrong: send the original file or take a new photograph",
+    )
 
 
 def _unused_pupils(faces: Sequence[FaceMeasurement], options: Options) -> tuple[Side, ...]:
@@ -166,86 +196,3 @@ def exchanged_pupils(screening: Screening, options: Options) -> tuple[Side, ...]
             for face in screening.faces
         )
     )
-
-
-def to_json(screening: Screening) -> dict[str, Any]:
-    """The plain answer, ready for JSON (no NaN): pixels to two decimals, millimetres to two."""
-    return {
-        "model": {
-            "name": screening.model.name,
-            "version": screening.model.version,
-            "iteration": screening.model.iteration,
-            "digest": screening.model.digest,
-        },
-        "image": {"width": screening.width, "height": screening.height, "mirrored": screening.mirrored},
-        "faces": [_face(face) for face in screening.faces],
-        "omitted": screening.omitted,
-        "empty": screening.empty,
-        "warnings": [_reason(reason) for reason in screening.warnings],
-        "notice": NOTICE,
-    }
-
-
-def _face(item: FaceMeasurement) -> dict[str, Any]:
-    scale = item.scale
-    return {
-        "box": [round(float(v), 2) for v in item.face.box],
-        "score": round(item.face.score, 4),
-        "landmarks": {
-            name: [round(float(x), 2), round(float(y), 2)]
-            for name, (x, y, _) in zip(NAMES, item.face.points, strict=True)
-        },
-        "eyes": {side: _eye(item.eyes[side]) for side in SIDES},
-        "differences": {name: _length(value) for name, value in item.differences.items()},
-        "pose": {"roll_deg": round(item.roll, 2), "yaw": round(item.yaw, 3)},
-        "scale": None
-        if scale is None
-        else {
-            "mm_per_px": round(scale.mm_per_px, 6),
-            "method": scale.method,
-            "relative_error": round(scale.relative_error, 4),
-        },
-        "quality": {"usable": not item.problems, "problems": [_reason(r) for r in item.problems]},
-        "flag": {
-            "level": item.flag.level,
-            "sides": list(item.flag.sides),
-            "reasons": [_reason(r) for r in item.flag.reasons],
-        },
-    }
-
-
-def _eye(eye: EyeMeasurement) -> dict[str, Any]:
-    pupil = eye.pupil
-    return {
-        **{name: _length(eye.lengths[name]) for name in eye.lengths},
-        "height_to_width": None if eye.height_to_width is None else round(eye.height_to_width, 4),
-        "pupil": None
-        if pupil is None
-        else {
-            "x": round(pupil.x, 2),
-            "y": round(pupil.y, 2),
-            "method": pupil.method,
-            "quality": round(pupil.quality, 3),
-            "iris_radius": None if pupil.iris_radius is None else round(pupil.iris_radius, 2),
-        },
-        "lids": {
-            "method": eye.lid_method,
-            "quality": round(eye.lid_quality, 3),
-            "upper": np.round(eye.upper_lid, 2).tolist(),
-            "lower": np.round(eye.lower_lid, 2).tolist(),
-        },
-        "withheld": {name: _reason(reason) for name, reason in eye.withheld.items()},
-    }
-
-
-def _length(value: Length) -> dict[str, Any]:
-    return {
-        "px": round(value.px, 2),
-        "mm": None if value.mm is None else round(value.mm, 2),
-        "mm_error": None if value.mm_error is None else round(value.mm_error, 2),
-        "method": value.method,
-    }
-
-
-def _reason(reason: Reason) -> dict[str, str]:
-    return {"code": reason.code, "text": reason.text}

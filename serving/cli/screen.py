@@ -1,4 +1,4 @@
-"""``lidloop screen``: pictures screened without a server, by the very functions that answer over HTTP."""
+"""``lidloop screen``: screens pictures without a server, with the functions that answer over HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serving.settings import Settings
 
 
 def screen(
-    photo: Annotated[list[Path], typer.Argument(help="Photographs: JPEG, PNG or DICOM.")],
+    photo: Annotated[list[Path], typer.Argument(help="Photographs: JPEG, PNG, HEIC or DICOM.")],
     model: Annotated[
         str | None,
         typer.Option(
@@ -57,6 +57,18 @@ def screen(
     as_fhir: Annotated[
         bool, typer.Option("--fhir", help="Print a FHIR R4B Bundle per picture, one a line.")
     ] = False,
+    transaction: Annotated[
+        bool,
+        typer.Option("--transaction", help="With --fhir: Bundles that a FHIR server stores as they are."),
+    ] = False,
+    secondary_capture: Annotated[
+        bool | None,
+        typer.Option(
+            "--secondary-capture",
+            help="Accept DICOM Secondary Capture and JPEG Lossless as well.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Measure eyelids in photographs and flag what looks like ptosis. A flag is not a diagnosis.
 
@@ -75,15 +87,19 @@ def screen(
     from lidloop.errors import LidloopError
     from lidloop.images import read_bytes
     from lidloop.screening.screen import screen as compute
-    from lidloop.screening.screen import to_json
     from lidloop.web.problems import Problem
     from serving import intake
     from serving.cli.show import draw as drawn
     from serving.cli.show import show
     from serving.model import load
     from serving.screen import FHIR, Asked, picture, render
+    from serving.screening_answer import to_json
 
-    settings = Settings.read(os.environ, model=model, registry=registry)
+    if as_json and as_fhir:
+        raise LidloopError("--json and --fhir cannot be given together")
+    if transaction and not as_fhir:
+        raise LidloopError("--transaction needs --fhir")
+    settings = Settings.read(os.environ, model=model, registry=registry, secondary_capture=secondary_capture)
     given = {"mirrored": str(mirrored).lower(), "max_faces": str(max_faces)}
     given |= {} if mm_per_px is None else {"mm_per_px": str(mm_per_px)}
     given |= {"pupils": json.dumps(_pupils(pupil))} if pupil else {}
@@ -105,7 +121,7 @@ def screen(
         if draw:
             save_drawing(drawings[number], drawn(image, screening))
         if as_fhir:
-            asked = Asked(file, known, None, FHIR)
+            asked = Asked(file, known, None, FHIR, "transaction" if transaction else "collection")
             typer.echo(render(screening, dicom, asked, str(uuid.uuid4())).decode())
         elif as_json:
             answers.append({"file": str(path), **to_json(screening)})
@@ -118,7 +134,7 @@ def screen(
 
 
 def _pupils(given: list[str]) -> dict[str, Any]:
-    """``OD=X,Y`` as the parameter ``pupils`` has it; what is wrong is found where that is read."""
+    """Convert ``OD=X,Y`` to the parameter ``pupils``, which is checked when it is read."""
     pupils: dict[str, Any] = {}
     for text in given:
         side, _, point = text.partition("=")
@@ -131,7 +147,7 @@ def _pupils(given: list[str]) -> dict[str, Any]:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Refusals of parameters as errors of the command line."""
+    """Raise problems of parameters as errors of the command line."""
     from lidloop.errors import LidloopError
     from lidloop.web.problems import Problem
 

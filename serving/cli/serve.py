@@ -49,7 +49,7 @@ def serve(
     watch: Annotated[
         bool,
         typer.Option(
-            "--watch", help="Go over to a new champion while requests go on.", rich_help_panel=_MODEL
+            "--watch", help="Switch to a new champion without interrupting requests.", rich_help_panel=_MODEL
         ),
     ] = False,
     backend: Annotated[
@@ -61,14 +61,23 @@ def serve(
             rich_help_panel=_MODEL,
         ),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Where to listen.", show_default="127.0.0.1")] = None,
+    secondary_capture: Annotated[
+        bool | None,
+        typer.Option(
+            "--secondary-capture",
+            help="Accept DICOM Secondary Capture and JPEG Lossless as well.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[
-        int | None, typer.Option("--port", "-p", help="Where to listen.", show_default="8000")
+        int | None, typer.Option("--port", "-p", help="Port to listen on.", show_default="8000")
     ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(
-            help="Where metrics are to be had, and nothing else is.",
+            help="Port of a second server that has the metrics only.",
             show_default="--port, with access control for keys of the scope metrics",
         ),
     ] = None,
@@ -89,7 +98,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="FILE|-",
-            help="Where a FHIR AuditEvent per request goes; -: standard output.",
+            help="File to which a FHIR AuditEvent per request is appended; -: standard output.",
             show_default="-",
             rich_help_panel=_ACCESS,
         ),
@@ -131,6 +140,7 @@ def serve(
         registry=registry,
         watch=5.0 if watch else None,
         backend=backend,
+        secondary_capture=secondary_capture,
         host=host,
         port=port,
         metrics_port=metrics_port,

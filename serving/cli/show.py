@@ -1,4 +1,4 @@
-"""A screening for people: a table on the terminal, and a copy of the picture with what was found drawn in."""
+"""Prints a screening as a table, and draws it on a copy of the picture."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from lidloop.detection.detector import Image
 from lidloop.drawing import RGB, draw_faces, stroke_for
-from lidloop.labels import Floats
+from lidloop.images import Decoded
+from lidloop.labels import Face, Floats
+from lidloop.screening.figures import figure
 from lidloop.screening.measurements import LENGTHS, NOTICE, SIDES, EyeMeasurement, FaceMeasurement, Length
 from lidloop.screening.screen import Screening
 
@@ -35,7 +38,7 @@ _LID: Final[RGB] = (240, 228, 66)
 _PUPIL: Final[RGB] = (204, 121, 167)
 _SHIFT: Final = 4
 _SCALES: Final = {
-    "given": "as you said",
+    "given": "as given",
     "iris": "from the iris, 11.7 ± 0.5 mm across",
     "outer-canthal": "from the distance between the outer canthi, about 90 mm",
 }
@@ -47,13 +50,14 @@ def show(console: Console, path: Path, screening: Screening) -> None:
         f"[bold]{escape(str(path))}[/]  {screening.width} x {screening.height} pixels", highlight=False
     )
     for reason in screening.warnings:
-        console.print(f"  [yellow]{reason.text}[/]", highlight=False)
+        console.print(f"  [yellow]{escape(reason.text)}[/]", highlight=False, soft_wrap=True)
     if screening.empty:
         console.print(f"  {screening.empty}", highlight=False)
         return
     for number, face in enumerate(screening.faces, start=1):
         console.print(
-            f"  face {number} of {len(screening.faces)}, score {face.face.score:.2f}", highlight=False
+            f"  face {number} of {len(screening.faces)}, score {figure(round(face.face.score, 4), 2)}",
+            highlight=False,
         )
         console.print(_table(face))
         _print_words(console, face)
@@ -84,12 +88,11 @@ def _cell(eye: EyeMeasurement, name: str) -> str:
 
 
 def length(value: Length, *, signed: bool = False) -> str:
-    """A length in words: millimetres with their error band, or pixels."""
-    sign = "+" if signed else ""
+    """Format a length for people: millimetres with their error band, or pixels."""
     if value.mm is None:
-        return f"{value.px:{sign}.1f} px"
-    band = "" if value.mm_error is None else f" ± {value.mm_error:.1f}"
-    return f"{value.mm:{sign}.1f}{band} mm"
+        return f"{figure(value.px, signed=signed)} px"
+    band = "" if value.mm_error is None else f" ± {figure(value.mm_error)}"
+    return f"{figure(value.mm, signed=signed)}{band} mm"
 
 
 def _print_words(console: Console, face: FaceMeasurement) -> None:
@@ -98,10 +101,10 @@ def _print_words(console: Console, face: FaceMeasurement) -> None:
     lines = [f"flag:     [{style}]{face.flag.level}[/]{sides}"]
     lines += [f"          {escape(reason.text)}" for reason in face.flag.reasons]
     if face.scale is not None:
-        error = f"± {face.scale.relative_error:.0%}"
-        lines.append(
-            f"scale:    {face.scale.mm_per_px:.3f} mm per pixel {error}, {_SCALES[face.scale.method]}"
-        )
+        error = face.scale.relative_error
+        band = f" ± {figure(100 * round(error, 4))} %" if error else ""
+        scale = f"{round(face.scale.mm_per_px, 6):#.3g} mm per pixel{band}"
+        lines.append(f"scale:    {scale}, {_SCALES[face.scale.method]}")
     lines += [f"picture:  [yellow]{escape(problem.text)}[/]" for problem in face.problems]
     withheld = {
         f"{side} {LABELS[name].split(',')[0]}": reason.text
@@ -115,21 +118,33 @@ def _print_words(console: Console, face: FaceMeasurement) -> None:
         console.print(f"  {line}", highlight=False, soft_wrap=True)
 
 
-def draw(image: Image, screening: Screening) -> Image:
-    """Landmarks, lid margins, pupils and a caption drawn on a copy of a picture: (h, w, 3) RGB."""
+def draw(decoded: Decoded, screening: Screening) -> Image:
+    """Draw landmarks, lid margins, pupils and a caption on a copy of an image: (h, w, 3) RGB.
+
+    Args:
+        decoded: the image; the result has the size of its pixels.
+        screening: its faces, in pixels of the file.
+    """
     captions = [_caption(face) for face in screening.faces]
-    canvas = draw_faces(image, [face.face for face in screening.faces], captions=captions)
-    for face in screening.faces:
-        width = stroke_for(float(np.max(face.face.box[2:] - face.face.box[:2]))).line
+    drawn = [_in_pixels(face.face, decoded) for face in screening.faces]
+    canvas = draw_faces(decoded.pixels, drawn, captions=captions)
+    for box, face in zip((face.box for face in drawn), screening.faces, strict=True):
+        width = stroke_for(float(np.max(box[2:] - box[:2]))).line
         for eye in face.eyes.values():
             for line in (eye.upper_lid, eye.lower_lid):
-                cv2.polylines(canvas, [_fixed(line)], False, _LID, width, cv2.LINE_AA, _SHIFT)
+                points = _fixed(decoded.from_file(line))
+                cv2.polylines(canvas, [points], False, _LID, width, cv2.LINE_AA, _SHIFT)
             if eye.pupil is not None:
-                radius = eye.pupil.iris_radius or 2.0 * width
-                (centre,) = _fixed(np.array([[eye.pupil.x, eye.pupil.y]]))
+                radius = (eye.pupil.iris_radius or 0.0) / decoded.factor or 2.0 * width
+                (centre,) = _fixed(decoded.from_file(np.array([[eye.pupil.x, eye.pupil.y]])))
                 size = round(radius * (1 << _SHIFT))
                 cv2.circle(canvas, tuple(map(int, centre)), size, _PUPIL, width, cv2.LINE_AA, _SHIFT)
     return canvas
+
+
+def _in_pixels(face: Face, decoded: Decoded) -> Face:
+    points = np.concatenate([decoded.from_file(face.points[:, :2]), face.points[:, 2:]], axis=1)
+    return Face(decoded.from_file(face.box.reshape(2, 2)).ravel(), points, face.origin, face.score)
 
 
 def _caption(face: FaceMeasurement) -> str:
@@ -141,6 +156,6 @@ def _caption(face: FaceMeasurement) -> str:
     return "; ".join([*heights, face.flag.level])
 
 
-def _fixed(points: Floats) -> np.ndarray:
-    """OpenCV's fixed point: sixteenths of a pixel."""
+def _fixed(points: Floats) -> NDArray[np.int32]:
+    """Points in OpenCV's fixed-point format: sixteenths of a pixel."""
     return np.rint(np.clip(points, -30_000, 30_000) * (1 << _SHIFT)).astype(np.int32)

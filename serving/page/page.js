@@ -7,7 +7,7 @@ import * as handover from "./handover.js";
 import * as intake from "./intake.js";
 import * as messages from "./messages.js";
 import * as options from "./options.js";
-import { LIMIT, fitted, open, redraw } from "./picture.js";
+import { LIMIT, fitted, open, redraw, tooLarge } from "./picture.js";
 import * as results from "./results.js";
 import * as stage from "./stage.js";
 import { bytesInWords, fixed } from "./words.js";
@@ -43,15 +43,14 @@ async function take(blob) {
     return;
   }
   const { type, bitmap } = opened;
-  const large = blob.size > LIMIT.bytes || (bitmap && bitmap.width * bitmap.height > LIMIT.pixels);
   if (type === "application/dicom") {
-    messages.show({ title: "This is a DICOM file", text: "This page shows JPEG and PNG photographs. Programs send DICOM to /v1/screen." });
+    messages.show({ title: "This is a DICOM file", text: "This page shows JPEG, PNG and HEIC photographs. Programs send DICOM to /v1/screen." });
   } else if (!type && !bitmap) {
-    messages.show({ title: "This is not a photograph", text: "Use a JPEG or PNG file. Nothing was sent." });
+    messages.show({ title: "This is not a photograph", text: "Use a JPEG, PNG or HEIC file. Nothing was sent." });
   } else if (!type) {
     const action = "Make a JPEG copy and measure it";
-    offerCopy(bitmap, { title: "The server does not take this kind of picture", text: "It takes JPEG and PNG. A JPEG copy can be made here.", action });
-  } else if (large) {
+    offerCopy(bitmap, { title: "The server does not accept this format", text: "It accepts JPEG, PNG and HEIC. A JPEG copy can be made here.", action });
+  } else if (tooLarge(opened)) {
     offerSmaller(blob, bitmap);
   } else {
     use({ blob, type, bitmap, factor: 1 });
@@ -60,7 +59,7 @@ async function take(blob) {
 
 function offerSmaller(blob, bitmap) {
   const title = "The photograph is too large";
-  const limits = `The server takes up to ${bytesInWords(LIMIT.bytes)} and ${LIMIT.pixels / 1e6} megapixels.`;
+  const limits = `The server accepts up to ${bytesInWords(LIMIT.bytes)} and ${LIMIT.pixels / 1e6} megapixels, ${LIMIT.reducedPixels / 1e6} as a JPEG.`;
   if (!bitmap) {
     messages.show({ title, text: `It has ${bytesInWords(blob.size)}. ${limits} This browser cannot make a smaller copy of it.` });
     return;

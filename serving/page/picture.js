@@ -1,18 +1,35 @@
 /** Files: what they are, their pixels as a person sees them, and smaller copies. Nothing is kept. */
 
-/** What the server takes unless it was told otherwise; over these the page offers to scale down. */
-export const LIMIT = { bytes: 10_000_000, pixels: 25_000_000 };
+/**
+ * Default limits of the server; above them the page offers to scale down. The server decodes a JPEG above
+ * `pixels` and up to `reducedPixels` at a reduced scale; a copy made here stays within `pixels`.
+ */
+export const LIMIT = { bytes: 25_000_000, pixels: 25_000_000, reducedPixels: 65_000_000 };
 
 const JPEG_QUALITY = 0.93;
 const LEAST_PIXELS = 10_000;
 
-/** Media type by the first 132 bytes, as the server tells them; null for none that is taken. */
+const HEIC_BRANDS = ["heic", "heix", "heim", "heis"];
+
+/** Media type by the first 132 bytes, as the server detects it; null for a format that it does not accept. */
 export function kindOf(bytes) {
   const starts = (...values) => values.every((value, k) => bytes[k] === value);
   if (starts(0xff, 0xd8, 0xff)) return "image/jpeg";
   if (starts(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)) return "image/png";
-  if (String.fromCharCode(...bytes.slice(128, 132)) === "DICM") return "application/dicom";
+  const text = (start, end) => String.fromCharCode(...bytes.slice(start, end));
+  if (text(128, 132) === "DICM") return "application/dicom";
+  if (text(4, 8) === "ftyp") {
+    const brands = text(8, Math.min(bytes[3], 132)).match(/.{4}/gs) ?? [];
+    if (HEIC_BRANDS.includes(brands[0])) return "image/heic";
+    if (["mif1", "msf1"].includes(brands[0]) && brands.some((brand) => HEIC_BRANDS.includes(brand))) return "image/heic";
+  }
   return null;
+}
+
+/** True if a picture is above the server's default limits. */
+export function tooLarge({ blob, type, bitmap }) {
+  const most = type === "image/jpeg" ? LIMIT.reducedPixels : LIMIT.pixels;
+  return blob.size > LIMIT.bytes || Boolean(bitmap && bitmap.width * bitmap.height > most);
 }
 
 /**

@@ -66,7 +66,7 @@ function withAdvice(reason) {
   return [sentence(reason.text), " ", text];
 }
 
-/** What was said with the picture and not followed; null for nothing. */
+/** Damage of the file, and what was said with the picture and not followed; null for nothing. */
 function warnings(answer) {
   if (answer.warnings.length === 0) return null;
   return h("ul", { class: "warnings" }, answer.warnings.map((reason) => h("li", {}, withAdvice(reason))));
@@ -104,7 +104,7 @@ function withheldOf(face) {
   }));
 }
 
-const plus = (value) => (Number(value.toFixed(1)) > 0 ? "+" : "");
+const plus = (value) => (value > 0 && fixed(value) !== fixed(0) ? "+" : "");
 
 function lengthCell(length, signed = false) {
   const said = (value) => (signed ? plus(value) : "") + fixed(value);

@@ -1,4 +1,4 @@
-/** What the page says: names, explanations, advice. */
+/** Texts of the page: names, explanations, advice. */
 
 export const SIDES = ["OD", "OS"];
 
@@ -15,7 +15,7 @@ export const ROWS = [
 
 export const SHORT = Object.fromEntries(ROWS.map(({ key, short }) => [key, short]));
 
-/** What to do about a problem of the picture or a withheld measurement, by its code. */
+/** Advice about a problem of the picture or a withheld measurement, by its code. */
 export const ADVICE = {
   "too-small": "Come closer, or use a camera with more pixels.",
   blurred: "Hold the camera still, wait for it to focus, use more light.",
@@ -23,8 +23,8 @@ export const ADVICE = {
   tilted: "Hold the head upright, or turn the camera with it.",
   "eyes-closed": "Take it again with the eyes open and relaxed.",
   "cut-off": "Take it again with the whole face in the picture.",
-  "eye-hidden": "Take off the glasses, and keep hair and hands off the eyes.",
   "eye-hidden": "Take it again without glasses, with hair and hands away from the eyes.",
+  damaged: "Choose the original file again, or take a new photograph.",
   "no-pupil": "Set the pupils by hand.",
   "pupil-unused": "Set it again, in the eye of that side.",
 };
@@ -66,13 +66,14 @@ export function sentence(text) {
   return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 
-/** Digits after the point, a true minus sign; ties to even, as the server rounds in its sentences. */
+/**
+ * A number with a fixed number of decimals and a true minus sign. Rounds the decimal number that the answer
+ * carries, halves away from zero, as the server does in its sentences (lidloop/screening/figures.py).
+ */
 export function fixed(value, digits = 1) {
-  const power = 10 ** digits;
-  // Only a multiple of a power of two lies exactly half-way.
-  const tie = Math.abs(value * 2 ** (digits + 1)) % 2 === 1;
-  const text = (tie ? (2 * Math.round((value * power) / 2)) / power : value).toFixed(digits);
-  return Number(text) === 0 ? (0).toFixed(digits) : text.replace("-", "−");
+  const shifted = Math.round(Number(`${Math.abs(Number(value.toFixed(9)))}e${digits}`));
+  const text = (shifted / 10 ** digits).toFixed(digits);
+  return shifted !== 0 && value < 0 ? `−${text}` : text;
 }
 
 export function bytesInWords(bytes) {
@@ -106,7 +107,7 @@ const REFUSALS = {
     text: "A smaller copy can be made here and sent.",
     wants: "smaller",
   },
-  415: { title: "This kind of file is not taken", text: "Use a JPEG or PNG photograph." },
+  415: { title: "This kind of file is not taken", text: "Use a JPEG, PNG or HEIC photograph." },
   422: {
     title: "The photograph is damaged, or of an unusual kind",
     text: "It may be cut short. Export it again as a JPEG, or take a new one.",

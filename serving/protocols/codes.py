@@ -97,6 +97,7 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
     "tilted": ("Tilted", "The head is tilted to a shoulder."),
     "eyes-closed": ("Eyes closed", "Both eyes are closed, or nearly so."),
     "cut-off": ("Cut off", "What is to be measured lies partly outside the picture."),
+    "damaged": ("Damaged file", "The image file is or may be damaged, so that measurements may be wrong."),
     "no-scale": ("No scale", "Nothing tells how many millimetres a pixel is."),
 }
 _CONCEPTS: Final[dict[str, tuple[str, str]]] = {

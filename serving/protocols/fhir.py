@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from lidloop import __version__
 from lidloop.errors import LidloopError
@@ -36,6 +36,7 @@ from lidloop.screening.measurements import (
 from lidloop.screening.screen import ModelInfo, Screening
 from serving.protocols import codes
 from serving.protocols.codes import Code
+from serving.protocols.narrative import narrative
 
 if TYPE_CHECKING:
     from fhir.resources.R4B.bundle import Bundle
@@ -46,6 +47,7 @@ CODE_SYSTEM: Final = "lidloop"
 """Logical id of the local code system on this server."""
 
 Json = dict[str, Any]
+BundleKind = Literal["collection", "transaction"]
 
 _SIDE_WORDS: Final[dict[Side, str]] = {"OD": "right eye", "OS": "left eye"}
 _NO_SCALE: Final = Reason("no-scale", "nothing tells how many millimetres a pixel is")
@@ -62,6 +64,8 @@ class _Context(NamedTuple):
         place: of the face among those found.
         subject: who it is about, None where nobody can say. asked: a subject was given.
         study: of the picture, None where it did not come as DICOM.
+        effective: when the photograph was taken, as FHIR writes it; None where that is not known.
+        transaction: entries say how a server stores them.
     """
 
     screening: Screening
@@ -70,6 +74,8 @@ class _Context(NamedTuple):
     subject: Json | None
     asked: bool
     study: Json | None
+    effective: str | None
+    transaction: bool
     place: int = 0
 
 
@@ -100,9 +106,11 @@ def bundle(
     issued: datetime,
     subject: str | None = None,
     study_uid: str | None = None,
+    taken: datetime | None = None,
+    kind: BundleKind = "collection",
     software: str = __version__,
 ) -> Bundle:
-    """A screening as a Bundle of type ``collection``.
+    """A screening as a Bundle.
 
     Args:
         screening: what was found in one picture.
@@ -110,6 +118,10 @@ def bundle(
         issued: when, with a time zone.
         subject: the patient, as ``subject_reference`` takes it. Named only where one face or none was found.
         study_uid: Study Instance UID where the picture came as DICOM.
+        taken: when the photograph was taken. FHIR has no time of day without a time zone: of a time without
+            one, only the date is written.
+        kind: ``collection``; or ``transaction``, which a FHIR server stores as it is. Sent twice, it is
+            stored once: every entry is created only if there is none with its identifier.
         software: version of this software.
 
     Raises:
@@ -129,15 +141,18 @@ def bundle(
         subject=patient if screening.found <= 1 else None,
         asked=patient is not None,
         study=None if study_uid is None else _study(study_uid),
+        effective=None if taken is None else _date_time(taken),
+        transaction=kind == "transaction",
     )
     entries: list[Json] = []
     for place in range(max(1, len(screening.faces))):
         entries += _face_entries(context._replace(place=place))
-    entries.append({"fullUrl": _device_urn(request_id), "resource": _device(screening.model, software)})
+    device = _device(screening.model, software)
+    entries.append(_stored(context, {"fullUrl": _device_urn(request_id), "resource": device}))
     return Bundle.model_validate(
         {
             "resourceType": "Bundle",
-            "type": "collection",
+            "type": kind,
             "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{request_id}"},
             "timestamp": context.issued,
             "entry": entries,
@@ -181,6 +196,7 @@ def _face_entries(context: _Context) -> list[Json]:
         "status": "preliminary",
         "category": [_concept(codes.DIAGNOSTIC_IMAGING)],
         "code": _concept(codes.local("ptosis-screening")),
+        "effectiveDateTime": context.effective,
         "issued": context.issued,
         "subject": context.subject,
         "imagingStudy": None if context.study is None else [context.study],
@@ -309,7 +325,7 @@ def _conclusion(face: FaceMeasurement | None, context: _Context) -> str:
     where = " and ".join(_SIDE_WORDS[side] for side in face.flag.sides)
     says.append(f"Screening flag: {level}{f', {where}; ptosis is suspected' if where else ''}.")
     says += [_sentence(reason) for reason in (*face.flag.reasons, *face.problems)]
-    says += warnings
+    says = list(dict.fromkeys([*says, *warnings]))
     if screening.mirrored:
         says.append(codes.MIRRORED)
     return " ".join([*says, NOTICE])
@@ -332,12 +348,15 @@ def _device(model: ModelInfo, software: str) -> Json:
         ("SHA-256 of the network", model.digest),
         ("lidloop", software),
     ]
-    return {
+    urn = f"urn:uuid:{codes.name_uuid('device', model.name, str(model.version), model.digest, software)}"
+    resource: Json = {
         "resourceType": "Device",
+        "identifier": [_identifier(urn)],
         "type": {"text": "Software: landmarks of faces and measurement of eyelids in photographs"},
         "deviceName": [{"name": model.name, "type": "model-name"}],
         "version": [{"type": {"text": kind}, "value": value} for kind, value in versions if value],
     }
+    return {**resource, "text": narrative(resource)}
 
 
 def _study(uid: str) -> Json:
@@ -355,6 +374,7 @@ def _observation(context: _Context, body: Mapping[str, Any], sources: Sequence[J
         "status": "preliminary",
         "category": [_concept(codes.IMAGING)],
         "subject": context.subject,
+        "effectiveDateTime": context.effective,
         "issued": context.issued,
         "device": {"reference": _device_urn(context.request_id)},
         "derivedFrom": [*study, *sources] or None,
@@ -363,7 +383,31 @@ def _observation(context: _Context, body: Mapping[str, Any], sources: Sequence[J
 
 
 def _entry(context: _Context, part: str, resource: Json) -> Json:
-    return {"fullUrl": _urn(context.request_id, f"face-{context.place}", part), "resource": resource}
+    urn = _urn(context.request_id, f"face-{context.place}", part)
+    known = {"text": narrative(resource), "identifier": [_identifier(urn)]}
+    return _stored(context, {"fullUrl": urn, "resource": {**resource, **known}})
+
+
+def _stored(context: _Context, entry: Json) -> Json:
+    """An entry, in a transaction with the request that creates its resource unless it exists."""
+    if not context.transaction:
+        return entry
+    resource = entry["resource"]
+    (identifier,) = resource["identifier"]
+    request = {
+        "method": "POST",
+        "url": resource["resourceType"],
+        "ifNoneExist": f"identifier={identifier['system']}|{identifier['value']}",
+    }
+    return {**entry, "request": request}
+
+
+def _identifier(urn: str) -> Json:
+    return {"system": "urn:ietf:rfc:3986", "value": urn}
+
+
+def _date_time(moment: datetime) -> str:
+    return moment.date().isoformat() if moment.tzinfo is None else moment.isoformat(timespec="seconds")
 
 
 def _device_urn(request_id: str) -> str:

@@ -182,10 +182,10 @@ def test_other_media_types_are_refused(client: TestClient, photo: Photo) -> None
 
 
 def test_a_file_over_the_limit_is_refused(client: TestClient, photo: Photo) -> None:
-    assert client.post(INFER, json=of_file(photo.png + bytes(10_000_000))).status_code == 413
+    assert client.post(INFER, json=of_file(photo.png + bytes(25_000_000))).status_code == 413
     assert (
         client.post(
-            INFER, content=b" " * 15_000_000, headers={"Content-Type": "application/json"}
+            INFER, content=b" " * 34_000_000, headers={"Content-Type": "application/json"}
         ).status_code
         == 413
     )

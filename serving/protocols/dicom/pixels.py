@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lidloop.images import decode_header, decode_rgb
+from lidloop import images
+from lidloop.images import Decoded, decode_header
 from serving.protocols.dicom.scan import DicomDamageError, DicomKindError
 
 if TYPE_CHECKING:
@@ -44,16 +45,15 @@ class Pixels(NamedTuple):
         return 1 if self.photometric == "MONOCHROME2" else 3
 
 
-def decode(data: bytes, syntax: str, coding: str, pixels: Pixels) -> NDArray[np.uint8]:
-    """Decode the one frame of a file.
+def decode(data: bytes, syntax: str, coding: str, pixels: Pixels, *, max_pixels: int) -> Decoded:
+    """Decode the one frame of a file, without turning it.
 
     Args:
         data: the frame as it is stored.
-        syntax: UID of the transfer syntax. coding: as ``serving.protocols.dicom.photograph.SYNTAXES`` has it.
+        syntax: UID of the transfer syntax.
+        coding: as ``serving.protocols.dicom.photograph.SYNTAXES`` has it.
         pixels: what the header says.
-
-    Returns:
-        (rows, columns, 3) RGB.
+        max_pixels: limit of the decoded size; a larger JPEG is decoded at a reduced scale.
 
     Raises:
         ImageError: for pixels that are damaged or contradict the header.
@@ -64,8 +64,8 @@ def decode(data: bytes, syntax: str, coding: str, pixels: Pixels) -> NDArray[np.
 
     if coding == "native":
         return _as_rgb(data, UID(syntax), pixels)
-    if coding == "jpeg":
-        return _jpeg(data, pixels)
+    if coding in ("jpeg", "jpeg-lossless"):
+        return _jpeg(data, pixels, max_pixels)
     if coding == "jpeg-2000":
         _check_jpeg_2000(data, pixels)
     elif coding == "jpeg-ls":
@@ -75,7 +75,7 @@ def decode(data: bytes, syntax: str, coding: str, pixels: Pixels) -> NDArray[np.
     return _as_rgb(encapsulate([data]), UID(syntax), pixels)
 
 
-def _as_rgb(data: bytes, syntax: UID, pixels: Pixels) -> NDArray[np.uint8]:
+def _as_rgb(data: bytes, syntax: UID, pixels: Pixels) -> Decoded:
     from pydicom.pixels.decoders.base import get_decoder
 
     decoder = get_decoder(syntax)
@@ -98,16 +98,17 @@ def _as_rgb(data: bytes, syntax: UID, pixels: Pixels) -> NDArray[np.uint8]:
         array = np.repeat(array[..., None], 3, axis=2)
     if array.dtype != np.uint8 or array.shape != (pixels.rows, pixels.columns, 3):
         raise DicomDamageError(f"{_WHERE} is not what its header says")
-    return array
+    return Decoded(array, pixels.columns, pixels.rows)
 
 
-def _jpeg(frame: bytes, pixels: Pixels) -> NDArray[np.uint8]:
+def _jpeg(frame: bytes, pixels: Pixels, max_pixels: int) -> Decoded:
     plain = _without_metadata(frame, rgb=pixels.photometric == "RGB")
     header = decode_header(plain, where=_WHERE)
     if header.format != "JPEG":
         raise DicomDamageError(f"{_WHERE} is no JPEG, as its transfer syntax says")
     _same_size((header.width, header.height), pixels)
-    return decode_rgb(plain, where=_WHERE, max_pixels=pixels.rows * pixels.columns)
+    size = pixels.rows * pixels.columns
+    return images.decode(plain, where=_WHERE, max_pixels=max_pixels, max_reduced_pixels=size)
 
 
 def _same_size(size: tuple[int, int], pixels: Pixels) -> None:

@@ -13,10 +13,9 @@ it reconciles it. Several faces in a picture are no report: all but one of them 
 from __future__ import annotations
 
 import io
-import re
 import uuid
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lidloop import __version__
 from lidloop.errors import LidloopError
@@ -34,6 +33,7 @@ from lidloop.screening.measurements import (
 from lidloop.screening.screen import ModelInfo, Screening
 from serving.protocols import codes
 from serving.protocols.codes import Code
+from serving.protocols.dicom.attributes import valid_attributes
 from serving.protocols.dicom.photograph import CLASSES, DicomPicture, quiet_pydicom
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ MAKER: Final = "lidloop"
 SERIES_NUMBER: Final = 990
 """High, so that it stands behind the series of a camera."""
 
-_OFFSET: Final = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")
 _EMPTY_WHERE_MISSING: Final = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
     "AccessionNumber", "ReferringPhysicianName",
@@ -65,6 +64,10 @@ class _Context(NamedTuple):
 
 class ReportError(LidloopError):
     """A screening that cannot be one patient's report."""
+
+
+class IdentifierError(LidloopError):
+    """A DICOM file whose identifiers cannot be referred to."""
 
 
 def report(
@@ -87,6 +90,7 @@ def report(
 
     Raises:
         ReportError: for several faces.
+        IdentifierError: for a source without valid identifiers.
         ValueError: for a request id that is no UUID, or a time without a time zone.
     """
     if issued.tzinfo is None:
@@ -95,6 +99,11 @@ def report(
         raise ReportError(
             f"{screening.found} faces were found, and a DICOM report is one patient's: send a picture of the "
             "patient alone"
+        )
+    if picture is not None and picture.invalid:
+        raise IdentifierError(
+            f"no DICOM report can refer to this DICOM file, because these attributes are missing or no valid "
+            f"UIDs: {', '.join(picture.invalid)}; ask for JSON"
         )
     request_id = str(uuid.UUID(request_id))
     quiet_pydicom()
@@ -158,36 +167,19 @@ def _source(picture: DicomPicture | None, request_id: str) -> Dataset:
         for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
             setattr(source, keyword, _uid(request_id, "source", keyword))
     else:
-        source.update(picture.header)
+        source.update(valid_attributes(picture.header))
     for keyword in _EMPTY_WHERE_MISSING:
-        if keyword not in source or not _acceptable(keyword, source[keyword].value):
+        if keyword not in source:
             setattr(source, keyword, "")
     if "Modality" not in source:
         source.Modality = "OT"
     return source
 
 
-def _acceptable(keyword: str, value: Any) -> bool:
-    """Whether an attribute may be repeated: highdicom refuses dates that are none and unknown sexes."""
-    from pydicom.valuerep import DA, TM
-
-    try:
-        if keyword.endswith("Date"):
-            DA(value)
-        elif keyword.endswith("Time"):
-            TM(value)
-    except (TypeError, ValueError):
-        return False
-    return keyword != "PatientSex" or value in ("M", "F", "O", "", None)
-
-
 def _local_time(issued: datetime, source: Dataset) -> datetime:
-    """The time as the source's offset has it; an offset that is none is taken away from the source."""
-    offset = str(source.get("TimezoneOffsetFromUTC", ""))
-    if _OFFSET.fullmatch(offset):
-        return issued.astimezone(datetime.strptime(offset, "%z").tzinfo)
+    """Time in the source's offset from UTC where it has one, else in this machine's time zone."""
     if "TimezoneOffsetFromUTC" in source:
-        del source.TimezoneOffsetFromUTC
+        return issued.astimezone(datetime.strptime(source.TimezoneOffsetFromUTC, "%z").tzinfo)
     return issued.astimezone()
 
 
@@ -244,7 +236,7 @@ def _face_group(context: _Context, face: FaceMeasurement) -> Group:
         _evaluation(codes.local("picture-quality"), quality),
     ]
     reasons = (*face.flag.reasons, *face.problems, *context.screening.warnings)
-    comments = [reason.text for reason in reasons]
+    comments = list(dict.fromkeys(reason.text for reason in reasons))
     if context.screening.mirrored:
         comments.append(codes.MIRRORED)
     return _group(context, "face", codes.BILATERAL, differences, evaluations, [*comments, NOTICE])
@@ -367,4 +359,4 @@ def _uid(*parts: str) -> str:
 
 def _fit(text: str, length: int) -> str:
     """Text as an LO attribute may hold it."""
-    return text.replace("\\", "/")[:length]
+    return "".join(c if c.isprintable() else " " for c in text).replace("\\", "/")[:length].strip()

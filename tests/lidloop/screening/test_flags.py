@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -16,16 +18,29 @@ def eye(side: Side, mrd1: Length) -> EyeMeasurement:
     return EyeMeasurement(side, {"mrd1": mrd1}, None, None, lid, lid, "landmarks", 0.0, {})
 
 
-@example(mm=2.346, error=0.5)  # 2.3 by itself, 2.4 by way of the answer's 2.35
+@example(mm=2.35, error=0.45)  # ties of the decimal number, which is no tie in binary
+@example(mm=-0.04, error=0.1)
 @given(mm=st.floats(-3, 3.9), error=st.floats(0.01, 3))
-def test_reasons_and_figures_of_an_answer_agree_to_a_tenth(mm: float, error: float) -> None:
-    """Answers carry two decimals; whoever shows one of them must not contradict the sentence beside it."""
-    length = Length(1.0, mm, error)
-    flag = flag_of({"OD": eye("OD", length), "OS": eye("OS", Length(1.0, 5.0, 0.1))}, {}, Thresholds())
-    shown = f"{round(mm, 2):.1f} ± {round(error, 2):.1f} mm"
+def test_reasons_show_the_rounded_figures_of_the_answer(mm: float, error: float) -> None:
+    mm, error = round(mm, 2), round(error, 2)  # as ``measure_face`` rounds them
+    flag = flag_of(
+        {"OD": eye("OD", Length(1.0, mm, error)), "OS": eye("OS", Length(1.0, 5.0, 0.1))}, {}, Thresholds()
+    )
+    tenths = [Decimal(f"{v:.2f}").quantize(Decimal("0.1"), ROUND_HALF_UP) for v in (mm, error)]
+    shown = " ± ".join(f"{v if v else abs(v)}" for v in tenths)
     reasons = [reason.text for reason in flag.reasons if reason.text.startswith("OD")]
     assert reasons
-    assert all(shown in text for text in reasons)
+    assert all(f" {shown} mm" in text for text in reasons)
+
+
+def test_a_damaged_file_is_never_flagged_none() -> None:
+    eyes = {side: eye(side, Length(1.0, 6.0, 0.1)) for side in ("OD", "OS")}
+    assert flag_of(eyes, {}, Thresholds()).level == "none"
+    flag = flag_of(eyes, {}, Thresholds(), damaged=True)
+    assert (flag.level, flag.sides) == ("undetermined", ())
+    assert "damaged" in flag.reasons[-1].text
+    eyes["OS"] = eye("OS", Length(1.0, 1.0, 0.1))
+    assert flag_of(eyes, {}, Thresholds(), damaged=True).level == "functional"
 
 
 @pytest.mark.parametrize(

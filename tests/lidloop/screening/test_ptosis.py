@@ -19,9 +19,10 @@ from lidloop.images import decode_rgb
 from lidloop.labels import Face, box_of
 from lidloop.landmarks import FLIP, LEFT_EYE, N_POINTS, lid_opening, outer_canthal_distance
 from lidloop.screening.ptosis import DIFFERENCES, LENGTHS, SIDES, FaceMeasurement, measure_face
-from lidloop.screening.screen import ModelInfo, Screening, to_json
+from lidloop.screening.screen import ModelInfo, Screening
 from lidloop.synthetic import draw_face
 from lidloop.synthetic.truth import Picture
+from serving.screening_answer import to_json
 from tests.properties import examples
 
 PICTURE = draw_face(
@@ -61,7 +62,7 @@ def test_lids_and_pupil_are_found_in_the_pixels_and_near_the_truth() -> None:
         assert eye.pupil.iris_radius == pytest.approx(TRUTH.iris_radius, rel=0.06)
         for length in ("pfh", "mrd1", "mrd2"):
             assert abs(eye.lengths[length].px - getattr(true, length)) < 0.008 * CANTHAL
-        assert eye.height_to_width == pytest.approx(eye.lengths["pfh"].px / eye.lengths["width"].px)
+        assert eye.height_to_width == pytest.approx(eye.lengths["pfh"].px / eye.lengths["width"].px, rel=1e-3)
         assert eye.lengths["brow_lid"].method == "landmarks"
     assert found.scale.method == "iris"
     assert found.scale.mm_per_px == pytest.approx(1 / TRUTH.px_per_mm, rel=0.07)
@@ -147,9 +148,9 @@ def test_millimetres_are_linear_in_the_scale(scale: float, times: float) -> None
     for side in SIDES:
         for name, value in once.eyes[side].lengths.items():
             other = more.eyes[side].lengths[name]
-            assert value.mm == pytest.approx(value.px * scale)
-            assert other.mm == pytest.approx(value.mm * times)
-            assert other.mm_error == pytest.approx(value.mm_error * times)
+            assert value.mm == pytest.approx(value.px * scale, abs=0.005 + 0.005 * scale)
+            assert other.mm == pytest.approx(value.mm * times, abs=0.005 + 0.005 * times)
+            assert other.mm_error == pytest.approx(value.mm_error * times, abs=0.005 + 0.005 * times)
             assert value.mm_error > 0
 
 

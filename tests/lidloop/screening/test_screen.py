@@ -10,8 +10,9 @@ import pytest
 from lidloop.labels import Face, box_of
 from lidloop.landmarks import NAMES
 from lidloop.screening.ptosis import LENGTHS, NOTICE, Thresholds
-from lidloop.screening.screen import ModelInfo, Options, Screening, screen, to_json
+from lidloop.screening.screen import ModelInfo, Options, Screening, screen
 from lidloop.synthetic import draw_face
+from serving.screening_answer import to_json
 
 MODEL = ModelInfo("drawn", "3", 2, "0" * 64)
 PICTURE = draw_face(seed=21, canthal_px=150, size=(360, 360), ptosis=(0.5, 0.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ LENGTHS = {"mrd1": "MRD1", "mrd2": "MRD2", "pfh": "PFH", "width": "Width", "brow
 
 
 def said(value: float, *, signed: bool = False) -> str:
-    """A number as the page writes it, by Python's own rounding."""
-    text = f"{value:+.1f}" if signed else f"{value:.1f}"
-    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+    """A number as the page writes it: one decimal, halves away from zero."""
+    rounded = Decimal(repr(value)).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    return f"{rounded:{'+' if signed else ''}}".replace("-", "−") if rounded else "0.0"
 
 
 def cell(length: dict[str, Any] | None, *, signed: bool = False) -> str:
@@ -394,7 +395,7 @@ def test_a_large_picture_is_scaled_down_on_request(visit: VisitFactory, photo: P
         """async () => {
           const {LIMIT} = await import("/static/picture.js");
           const before = {...LIMIT};
-          LIMIT.pixels = 160 * 140;
+          LIMIT.pixels = LIMIT.reducedPixels = 160 * 140;
           return before;
         }"""
     )
@@ -415,7 +416,7 @@ def test_a_large_picture_is_scaled_down_on_request(visit: VisitFactory, photo: P
 def test_another_kind_of_picture_is_copied_as_jpeg(visit: VisitFactory, photo: Photo) -> None:
     on = visit()
     on.choose(encode(photo.image, ".webp", cv2.IMWRITE_WEBP_QUALITY, 95), "photo.webp")
-    assert "does not take this kind of picture" in on.text("#message")
+    assert "does not accept this format" in on.text("#message")
     on.again(lambda: on.page.click("#message-actions .primary"))
     assert on.sent[-1].headers["content-type"] == "image/jpeg"
     assert len(on.rows()["pfh"]) == 3

@@ -24,10 +24,12 @@ from lidloop.errors import ImageError
 from lidloop.images import decode_rgb
 from serving.protocols.dicom.photograph import (
     MEDIA_TYPE,
+    SECONDARY_CAPTURE,
     SYNTAXES,
     DicomDamageError,
     DicomKindError,
     DicomSizeError,
+    Limits,
     quiet_pydicom,
     read,
 )
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 JPEG, JPEG_LS, JPEG_2000, RLE = (f"1.2.840.10008.1.2.{tail}" for tail in ("4.50", "4.80", "4.90", "5"))
 JPEG_2000_LOSSY = "1.2.840.10008.1.2.4.91"
+JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 OPHTHALMIC = "1.2.840.10008.5.1.4.1.1.77.1.5.1"
 SECRET = "Secretname"
@@ -269,15 +272,15 @@ def test_the_header_keeps_patient_and_study_and_no_more() -> None:
     [
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, DicomKindError, "Secondary Capture"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.5.2"}, DicomKindError, "16 Bit"),
-        ({"SOPClassUID": SECRET}, DicomKindError, "SOP class is not taken"),
-        ({"SOPClassUID": None}, DicomKindError, "SOP class is not taken"),
+        ({"SOPClassUID": SECRET}, DicomKindError, "SOP class is not accepted"),
+        ({"SOPClassUID": None}, DicomKindError, "SOP class is not accepted"),
         ({"NumberOfFrames": 2}, DicomKindError, "several frames"),
         ({"BitsAllocated": 16}, DicomKindError, "BitsAllocated"),
         ({"BitsStored": 7}, DicomKindError, "BitsStored"),
         ({"HighBit": 6}, DicomKindError, "HighBit"),
         ({"PixelRepresentation": 1}, DicomKindError, "PixelRepresentation"),
         ({"SamplesPerPixel": 1}, DicomKindError, "SamplesPerPixel"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, DicomKindError, "taken are MONOCHROME2"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, DicomKindError, "accepted are MONOCHROME2"),
         ({"PhotometricInterpretation": "MONOCHROME1"}, DicomKindError, "photometric"),
         ({"PhotometricInterpretation": "YBR_ICT"}, DicomKindError, "with Explicit VR"),
         ({"PhotometricInterpretation": None}, DicomKindError, "photometric"),
@@ -292,9 +295,6 @@ def test_the_header_keeps_patient_and_study_and_no_more() -> None:
         ({"Columns": [34, 34]}, DicomDamageError, "Columns"),
         ({"Rows": 27}, DicomDamageError, "damaged"),
         ({"Rows": 65535, "Columns": 65535}, DicomSizeError, "65535 x 65535"),
-        ({"SOPInstanceUID": None}, DicomDamageError, "SOPInstanceUID"),
-        ({"StudyInstanceUID": SECRET}, DicomDamageError, "StudyInstanceUID"),
-        ({"SeriesInstanceUID": "1." * 40 + "1"}, DicomDamageError, "SeriesInstanceUID"),
         ({"TransferSyntaxUID": "1.2.840.10008.1.2.2"}, DicomKindError, "Explicit VR Big Endian"),
     ],
 )  # fmt: skip
@@ -323,13 +323,90 @@ def test_a_compression_without_a_decoder_is_named(syntax: str, name: str) -> Non
         read(file)
 
 
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+@pytest.mark.parametrize("value", [None, SECRET, "1.2.03.4", "1." * 40 + "1"])
+def test_invalid_identifiers_stop_no_answer_but_a_dicom_report(keyword: str, value: str | None) -> None:
+    found = read(dicom_photograph(SMALL, **{keyword: value}))
+    assert np.array_equal(found.image, SMALL)
+    assert found.invalid == (keyword,)
+    assert keyword not in found.header
+    assert found.study_uid == (None if keyword == "StudyInstanceUID" else "2.25.102")
+
+
+@pytest.mark.parametrize("kind", SECONDARY_CAPTURE)
+def test_secondary_capture_is_accepted_by_option_only(kind: str) -> None:
+    file = dicom_photograph(SMALL, SOPClassUID=kind)
+    assert np.array_equal(read(file, secondary_capture=True).image, SMALL)
+    with pytest.raises(DicomKindError, match="LIDLOOP_SECONDARY_CAPTURE"):
+        read(file)
+
+
+@pytest.mark.parametrize("predictor", [1, 4, 7])
+def test_jpeg_lossless_is_accepted_by_option_only(predictor: int) -> None:
+    frame = lossless_jpeg(SMALL, predictor)
+    file = dicom_photograph(SMALL, TransferSyntaxUID=JPEG_LOSSLESS, frame=frame)
+    assert np.array_equal(read(file, secondary_capture=True).image, SMALL)
+    with pytest.raises(DicomKindError, match="LIDLOOP_SECONDARY_CAPTURE"):
+        read(file)
+
+
+def lossless_jpeg(image: NDArray[np.uint8], predictor: int) -> bytes:
+    """Encode RGB as a lossless JPEG (ITU-T T.81, annex H) with a code of one length for every category."""
+    height, width = image.shape[:2]
+    values = image.astype(int)
+    left, above = np.roll(values, 1, axis=1), np.roll(values, 1, axis=0)
+    corner = np.roll(above, 1, axis=1)
+    guess = {1: left, 4: left + above - corner, 7: (left + above) >> 1}[predictor]
+    guess[0], guess[:, 0] = left[0], above[:, 0]
+    guess[0, 0] = 128
+    bits = []
+    for difference in (values - guess).reshape(-1).tolist():
+        category = abs(difference).bit_length()
+        bits.append(f"{category:05b}")
+        if category:
+            code = difference if difference > 0 else difference + (1 << category) - 1
+            bits.append(f"{code:0{category}b}")
+    text = "".join(bits)
+    text += "1" * (-len(text) % 8)
+    data = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\x00")
+    frame = struct.pack(">BHHB", 8, height, width, 3) + b"".join(bytes([k, 0x11, 0]) for k in (1, 2, 3))
+    table = b"\x00" + bytes([0, 0, 0, 0, 17, *[0] * 11]) + bytes(range(17))
+    scan = b"\x03" + b"".join(bytes([k, 0]) for k in (1, 2, 3)) + bytes([predictor, 0, 0])
+    segments = [(0xC3, frame), (0xC4, table), (0xDA, scan)]
+    head = b"".join(b"\xff" + bytes([m]) + struct.pack(">H", len(s) + 2) + s for m, s in segments)
+    return b"\xff\xd8" + head + data + b"\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"AcquisitionDateTime": "20260105101530.25+0100"}, "2026-01-05T10:15:30+01:00"),
+        (
+            {"AcquisitionDateTime": "20260105101530", "TimezoneOffsetFromUTC": "-0330"},
+            "2026-01-05T10:15:30-03:30",
+        ),
+        ({"AcquisitionDate": "20260104", "AcquisitionTime": "0915"}, "2026-01-04T09:15:00"),
+        ({"ContentDate": "20260103", "ContentTime": "late"}, "2026-01-03T00:00:00"),
+        ({"AcquisitionDateTime": "20261399", "StudyDate": "20260102"}, "2026-01-02T00:00:00"),
+        ({"StudyDate": "around 1960"}, None),
+        ({"StudyDate": None}, None),
+    ],
+)  # fmt: skip
+def test_time_of_the_photograph(attributes: dict[str, Any], expected: str | None) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        file = dicom_photograph(SMALL, **({"StudyTime": None} | attributes))
+    taken = read(file).taken
+    assert (None if taken is None else taken.isoformat()) == expected
+
+
 def test_limits() -> None:
     file = dicom_photograph(SMALL)
     with pytest.raises(DicomSizeError, match="bytes"):
-        read(file, max_bytes=len(file) - 1)
+        read(file, Limits(bytes=len(file) - 1))
     with pytest.raises(DicomSizeError, match="34 x 26"):
-        read(file, max_pixels=34 * 26 - 1)
-    assert read(file, max_bytes=len(file), max_pixels=34 * 26).image.shape == SMALL.shape
+        read(file, Limits(pixels=34 * 26 - 1))
+    assert read(file, Limits(len(file), 34 * 26)).image.shape == SMALL.shape
 
 
 BIG = picture(68, 52)
@@ -405,7 +482,7 @@ def test_a_deflated_bomb_is_not_inflated() -> None:
     )
     assert len(data) < 100_000
     with pytest.raises(DicomSizeError, match="deflated"):
-        read(stored[:end_of_meta] + data, max_pixels=1_000_000)
+        read(stored[:end_of_meta] + data, Limits(pixels=1_000_000))
 
 
 ENDLESS = 0xFFFFFFFF
@@ -555,7 +632,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 def test_whatever_is_broken_only_image_errors_come_out(data: bytes) -> None:
     raised = None
     try:
-        found = read(data, max_pixels=1_000_000)
+        found = read(data, Limits(pixels=1_000_000))
     except ImageError as error:
         raised = error
     if raised is None:

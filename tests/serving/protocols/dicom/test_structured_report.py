@@ -283,7 +283,7 @@ def test_times_are_in_the_source_s_zone(offset: str, date: str | None, time: str
         ("PatientName", "Mononym", "Mononym"),
         ("PatientID", None, ""),
         ("StudyDate", None, ""),
-        ("PatientID", "x" * 80, "x" * 80),
+        ("PatientID", "x" * 80, ""),
     ],
 )
 def test_attributes_are_repeated_where_they_are_what_they_should_be(
