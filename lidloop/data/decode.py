@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lidloop.data.formats.folders import exists
+from lidloop.data.formats.folders import is_file
 from lidloop.data.formats.locate import unread, unread_format
 from lidloop.data.formats.records import Unusable
 from lidloop.data.formats.text import shown
@@ -54,7 +54,7 @@ def decode(path: Path, max_pixels: int) -> Pixels | Unusable:
     """Decode a picture, or say why it cannot be used."""
     if unread_format(path.name):
         return unread(path.name)
-    if not exists(path):
+    if not is_file(path):
         return Unusable("missing-image", f"{shown(path.name, 120)} is not there")
     try:
         data = read_bytes(path)

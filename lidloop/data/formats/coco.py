@@ -64,7 +64,10 @@ def read(file: Path, options: ReadOptions | None = None) -> Reading:
                     "ambiguous-image", f"{len(owners)} images have the id {shown(key, 60)}: {names}"
                 )
             if has_points(annotation) and annotation.get("category_id") is not None:
-                faces.check(canonical_id(annotation["category_id"]))
+                category = canonical_id(annotation["category_id"])
+                if category is None:
+                    raise Unusable("other-class", f"category_id is {shown(annotation['category_id'], 60)}")
+                faces.check(category)
             owners[0].faces.append(RawFace(face_points(annotation), where))
         except Unusable as error:
             for picture in owners:

@@ -14,7 +14,7 @@ from lidloop.data.formats.points import raw_points, wrong_count
 from lidloop.data.formats.records import Unusable
 from lidloop.landmarks import N_IBUG, N_POINTS
 
-_WHOLE: Final = re.compile(r"[+-]?\d{1,400}(\.0*)?")
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,400}(\.0*)?")
 _FACE_IN_BODY: Final = {133: 23, 136: 26}
 """First face point of whole-body schemes: COCO-WholeBody (17 body, 6 feet, 68 face, 42 hands) and Halpe
 (26 body, 68 face, 42 hands)."""

@@ -61,7 +61,9 @@ class Folders:
             found: dict[str, bool] = {}
             try:
                 with os.scandir(folder) as entries:
-                    found = {e.name: _is_dir(e) for e in entries if not e.name.startswith(".")}
+                    found = {
+                        e.name: _is_dir(e) for e in entries if not e.name.startswith(".") and _readable(e)
+                    }
             except ValueError:  # a path that no file system takes
                 pass
             except OSError as error:
@@ -150,6 +152,22 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):
         return False
+
+
+def is_file(path: Path) -> bool:
+    """True if ``path`` is a regular file; False also for a path that no file system takes."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _readable(entry: os.DirEntry[str]) -> bool:
+    """False for pipes, sockets and devices: reading one could block for ever."""
+    try:
+        return entry.is_symlink() or entry.is_file() or entry.is_dir()
+    except OSError:
+        return True
 
 
 def _is_dir(entry: os.DirEntry[str]) -> bool:

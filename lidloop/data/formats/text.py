@@ -30,7 +30,7 @@ def shown(text: object, limit: int = 200) -> str:
         'a\\\\nb'
     """
     whole = text if isinstance(text, str) else _safe_repr(text)
-    if _DATA_URI.match(whole):
+    if len(whole) > 100 and _DATA_URI.match(whole):
         return f"{whole[: whole.find(',') + 1 or 30][:60]}… ({len(whole)} characters)"
     if len(whole) > limit:
         half = max((limit - 1) // 2, 1)

@@ -20,7 +20,7 @@ from lidloop.data.formats.text import shown
 from lidloop.landmarks import N_IBUG, N_POINTS
 
 _HEAD = 5  # class cx cy w h
-_WHOLE = re.compile(r"\d{1,9}(\.0*)?")
+_WHOLE = re.compile(r"[0-9]{1,9}(\.0*)?")
 
 
 @dataclass(frozen=True)

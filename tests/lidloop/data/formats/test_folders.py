@@ -72,3 +72,9 @@ def test_find_prefers_the_exact_spelling(tmp_path: Path) -> None:
     assert folders.file(tmp_path / "IMAGES") is None, "a folder is no file"
     assert folders.find(tmp_path / ("x" * 5000)) is None
     assert folders.unreadable == {}
+
+
+def test_pipes_are_left_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").touch()
+    assert [p.file for p in unlabelled.read(tmp_path).pictures] == ["b.jpg"]

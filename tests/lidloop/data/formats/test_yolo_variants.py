@@ -89,6 +89,7 @@ def test_missing_points_without_visibility(tmp_path: Path, point: str, seen: int
         (None, polygon(4), "wrong-point-count", "9 fields", "an oriented box"),
         (None, line(head="dog 0.5 0.5 0.8 0.8"), "other-class", "'dog'", "a word for the class"),
         (None, line(head="-1 0.5 0.5 0.8 0.8"), "other-class", "'-1'", "a negative class"),
+        (None, line(head="\uff11 0.5 0.5 0.8 0.8"), "other-class", "number", "a digit of another script"),
         (None, line(head="0.5 0.5 0.5 0.8 0.8"), "other-class", "0.5", "half a class"),
         (None, line(head="0.0 0.5 0.5 0.8 0.8"), None, "", "a class as a float"),
         ("names: [face]", line(head="1 0.5 0.5 0.8 0.8"), "other-class", "class 1", "a class without a name"),
