@@ -141,6 +141,14 @@ def test_architecture_shows_every_layer() -> None:
     assert re.findall(r"\w+", " ".join(re.findall(r'"(.*?)"', diagram))) == names
 
 
+def test_messages_in_the_troubleshooting_table_exist() -> None:
+    table = (ROOT / "docs" / "PIPELINE.md").read_text().partition("## Troubleshooting")[2]
+    quoted = re.findall(r"^\| (?:[\w ]*with )?`([a-z][^`]* [^`]*)`", table, re.MULTILINE)
+    source = "\n".join(path.read_text() for path in sorted((ROOT / "pipelines").rglob("*.py")))
+    assert len(quoted) >= 5
+    assert [message for message in quoted if message not in source] == []
+
+
 def test_links_are_found_outside_code_only() -> None:
     text = "[a](b.md#c) ![d](e.png) `[f](g)`\n```\n[h](i)\n```\n[j](https://k)"
     assert links(text) == ["b.md#c", "e.png", "https://k"]

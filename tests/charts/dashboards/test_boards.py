@@ -1,4 +1,4 @@
-"""charts/dashboards: what Grafana is told, without asking any data source."""
+"""charts/dashboards: the JSON of the dashboards, without a data source."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ ROWS = 24
 every = pytest.mark.parametrize("name", NAMES)
 
 
-def test_they_are_up_to_date() -> None:
+def test_dashboards_are_up_to_date() -> None:
     for name, text in dashboards().items():
         assert (FOLDER / f"{name}.json").read_text() == text, "run: python -m charts.dashboards"
 
 
-def test_all_are_there(boards: Boards) -> None:
+def test_all_dashboards_exist(boards: Boards) -> None:
     assert tuple(boards) == NAMES
     assert len({board["uid"] for board in boards.values()}) == len(NAMES)
 
 
 @every
-def test_the_title_is_a_question(boards: Boards, name: str) -> None:
+def test_title_is_a_question(boards: Boards, name: str) -> None:
     assert boards[name]["title"].endswith("?")
     assert boards[name]["description"]
 
 
 @every
-def test_it_fits_on_one_screen_without_gaps(boards: Boards, name: str) -> None:
+def test_panels_fill_one_screen_without_gaps(boards: Boards, name: str) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in boards[name]["panels"]:
         grid = panel["gridPos"]
@@ -54,7 +54,7 @@ def test_it_fits_on_one_screen_without_gaps(boards: Boards, name: str) -> None:
 
 
 @every
-def test_every_panel_says_what_it_means(boards: Boards, name: str) -> None:
+def test_every_panel_has_description_unit_and_data_source(boards: Boards, name: str) -> None:
     panels = boards[name]["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     for panel in panels:
@@ -69,8 +69,8 @@ def test_every_panel_says_what_it_means(boards: Boards, name: str) -> None:
 
 
 @every
-def test_variables(boards: Boards, name: str) -> None:
-    """Every variable that is used is there, and every query takes the namespace that was chosen."""
+def test_variables_are_defined_and_used(boards: Boards, name: str) -> None:
+    """Every query filters by the selected namespace."""
     board = boards[name]
     known = {variable["name"] for variable in board["templating"]["list"]}
     assert {"datasource", "namespace", "model", "registry", "runs", "runbooks"} == known
@@ -83,8 +83,8 @@ def test_variables(boards: Boards, name: str) -> None:
 
 
 @every
-def test_links(boards: Boards, name: str) -> None:
-    """To the registry, to runbooks that exist, to its sisters; from a champion to its version and run."""
+def test_links_lead_to_existing_targets(boards: Boards, name: str) -> None:
+    """Registry, runbooks, other dashboards; from a champion to its version and run."""
     urls = list(_urls(boards[name]))
     for url in urls:
         if url.startswith("${runbooks}/"):
@@ -100,7 +100,7 @@ def test_links(boards: Boards, name: str) -> None:
 
 
 def _urls(item: Any) -> Iterator[str]:
-    """Every address in a dashboard."""
+    """All URLs in a dashboard."""
     if isinstance(item, dict):
         for key, value in item.items():
             if key == "url" and value:
@@ -113,7 +113,7 @@ def _urls(item: Any) -> Iterator[str]:
 
 
 @every
-def test_thresholds_rise(boards: Boards, name: str) -> None:
+def test_thresholds_are_sorted(boards: Boards, name: str) -> None:
     for panel in boards[name]["panels"]:
         steps = panel["fieldConfig"]["defaults"].get("thresholds", {"steps": []})["steps"]
         values = [step["value"] for step in steps]

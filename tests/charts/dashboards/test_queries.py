@@ -61,8 +61,8 @@ def test_no_panel_is_empty(server: prometheus.Server, boards: Boards, name: str)
 
 @pytest.mark.prometheus("prometheus", "promtool")
 @pytest.mark.parametrize("name", NAMES)
-def test_series_can_be_told_apart(server: prometheus.Server, boards: Boards, name: str) -> None:
-    """By legend, by the labels that a bar chart is made of, by the key of a table; a number is one number."""
+def test_series_have_distinct_names(server: prometheus.Server, boards: Boards, name: str) -> None:
+    """By legend, by the labels of a bar chart, by the key of a table; a number is a single series."""
     board = boards[name]
     for panel in board["panels"]:
         found = answered(server, board, panel["title"])
@@ -105,7 +105,7 @@ def test_series_can_be_told_apart(server: prometheus.Server, boards: Boards, nam
         ("serving", "Answers without server errors", 1, "none was internal, late, audit or not-ready"),
     ],
 )
-def test_numbers(
+def test_panel_shows_the_number(
     server: prometheus.Server, boards: Boards, name: str, title: str, expected: float, why: str
 ) -> None:
     [[found]] = answered(server, boards[name], title)
@@ -120,14 +120,16 @@ def test_numbers(
     ],
 )
 @pytest.mark.prometheus("prometheus", "promtool")
-def test_names(server: prometheus.Server, boards: Boards, name: str, title: str, shown: str) -> None:
+def test_panel_shows_the_name(
+    server: prometheus.Server, boards: Boards, name: str, title: str, shown: str
+) -> None:
     [panel] = [panel for panel in boards[name]["panels"] if panel["title"] == title]
     [[found]] = answered(server, boards[name], title)
     assert prometheus.legend(panel["targets"][0]["legendFormat"], found["metric"]) == shown
 
 
 @pytest.mark.prometheus("prometheus", "promtool")
-def test_bars_are_those_of_the_run(server: prometheus.Server, boards: Boards) -> None:
+def test_bars_show_the_metrics_of_the_run(server: prometheus.Server, boards: Boards) -> None:
     [found] = answered(server, boards["models"], "Errors on gold (by iteration)")
     shown = {(i["metric"]["metric"], i["metric"]["iteration"]): float(i["value"][1]) for i in found}
     entries = json.loads(SUMMARY.read_text())["iterations"]
@@ -139,8 +141,8 @@ def test_bars_are_those_of_the_run(server: prometheus.Server, boards: Boards) ->
 
 
 @pytest.mark.prometheus("prometheus", "promtool")
-def test_drift_of_all_instances_is_that_of_their_windows_together(server: prometheus.Server) -> None:
-    """As lidloop.drift.psi computes it, and over 0.25 only after the pictures have changed."""
+def test_drift_is_computed_over_the_windows_of_all_instances(server: prometheus.Server) -> None:
+    """Equal to lidloop.drift.psi, and above 0.25 only after the pictures have changed."""
     recorded = 'version_feature:lidloop_serving_drift:psi{version="8"}'
     evaluated = float(server.at(f"min(timestamp({recorded}))", series.END)[0]["value"][1])
     counts: dict[str, dict[str, dict[int, int]]] = {}
@@ -164,8 +166,8 @@ def test_drift_of_all_instances_is_that_of_their_windows_together(server: promet
 
 
 @pytest.mark.prometheus("prometheus", "promtool")
-def test_what_the_rules_say_of_it(server: prometheus.Server) -> None:
-    """Every rule can be evaluated, and only what has happened holds."""
+def test_only_alerts_of_recorded_events_fire(server: prometheus.Server) -> None:
+    """Every rule can be evaluated."""
     true = set()
     for path in sorted(prometheus.RULES.glob("*.yaml")):
         for group in yaml.safe_load(path.read_text())["groups"]:
@@ -179,8 +181,7 @@ def test_what_the_rules_say_of_it(server: prometheus.Server) -> None:
 
 
 @pytest.mark.prometheus("prometheus", "promtool")
-def test_queries_of_runbooks(server: prometheus.Server) -> None:
-    """Each line of promql parses and reads metrics that exist here."""
+def test_queries_of_runbooks_read_existing_metrics(server: prometheus.Server) -> None:
     asked = 0
     for path in sorted((ROOT / "docs" / "runbooks").glob("*.md")):
         for block in re.findall(r"```promql\n(.*?)```", path.read_text(), re.DOTALL):
@@ -193,8 +194,8 @@ def test_queries_of_runbooks(server: prometheus.Server) -> None:
     assert asked > 25
 
 
-def test_the_data_is_called_as_the_exporter_calls_it(recorded: list[series.Sample]) -> None:
-    """The loop's part has only the exporter's families, with their labels and no others."""
+def test_recorded_data_has_the_families_of_the_exporter(recorded: list[series.Sample]) -> None:
+    """With exactly their labels."""
     told = {family.full_name: set(family.labels) for family in BY_NAME.values()}
     seen = set()
     for name in {name for name, _, _ in recorded}:

@@ -1,6 +1,6 @@
-"""The dashboards against Grafana's own types (npm @grafana/schema), by the TypeScript compiler.
+"""The dashboards type-checked by the TypeScript compiler against Grafana's types (npm @grafana/schema).
 
-``make cluster-tools`` puts both into ``.tools``; where they cannot be had these tests are skipped.
+``make cluster-tools`` installs both into ``.tools``; the tests are skipped without them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tests.tools.grafana_types import MODULES, TYPES, missing
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
-def slips(folder: Path, boards: Boards) -> list[str]:
-    """What the compiler has against dashboards."""
+def type_errors(folder: Path, boards: Boards) -> list[str]:
+    """Errors of the compiler."""
     for file in ("screen.d.ts", "tsconfig.json"):
         shutil.copy(TYPES / file, folder)
     (folder / "node_modules").symlink_to(MODULES)
@@ -33,8 +33,8 @@ def slips(folder: Path, boards: Boards) -> list[str]:
     return made.stdout.splitlines()
 
 
-def test_the_compiler_takes_them(tmp_path: Path, boards: Boards) -> None:
-    assert slips(tmp_path, boards) == []
+def test_dashboards_match_the_types_of_grafana(tmp_path: Path, boards: Boards) -> None:
+    assert type_errors(tmp_path, boards) == []
 
 
 def _fixed(board: dict[str, Any]) -> dict[str, Any]:
@@ -42,12 +42,12 @@ def _fixed(board: dict[str, Any]) -> dict[str, Any]:
     return copied
 
 
-def test_it_would_not_take_others(tmp_path: Path, boards: Boards) -> None:
-    """An option of another kind of panel, a value that is none of an enum's, a unit that is a number."""
+def test_wrong_dashboards_are_type_errors(tmp_path: Path, boards: Boards) -> None:
+    """An option of another kind of panel, an unknown enum value, a number as a unit."""
     wrong = {name: _fixed(boards["labels"]) for name in ("option", "value", "unit", "fine")}
     wrong["option"]["panels"][0]["options"]["xField"] = "feature"
     wrong["value"]["panels"][0]["options"]["textMode"] = "loud"
     wrong["unit"]["panels"][0]["fieldConfig"]["defaults"]["unit"] = 1
-    told = [line.partition(".ts(")[0] for line in slips(tmp_path, wrong) if not line.startswith(" ")]
+    told = [line.partition(".ts(")[0] for line in type_errors(tmp_path, wrong) if not line.startswith(" ")]
     found = {Path(file).name for file in told}
     assert found == {"option", "value", "unit"}
