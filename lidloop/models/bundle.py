@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from lidloop import __version__
-from lidloop.errors import ModelError
+from lidloop.errors import ModelError, doing
 from lidloop.files import folder_atomic, link_or_copy, sha256, write_atomic
 from lidloop.landmarks import N_POINTS
 from lidloop.models import model_card
@@ -68,11 +68,13 @@ class Bundle:
     info: dict[str, Any]
 
     @classmethod
-    def open(cls, root: Path, *, verify: bool = True) -> Bundle:
+    def open(cls, root: Path, *, verify: bool = True, name: str = "") -> Bundle:
         """Open a bundle; nothing but ``bundle.json`` is parsed before every digest has been checked.
 
         Args:
             root: the folder.
+            name: name of the bundle in messages; by default ``root``, which says nothing where that is a
+                temporary folder.
             verify: compare size and SHA-256 of every file. Only for a folder verified a moment ago may
                 this be False.
 
@@ -80,23 +82,25 @@ class Bundle:
             ModelError: for a folder that is not a bundle, another format, a file that is missing, changed,
                 not listed, or not a plain file.
         """
-        info = _read_object(root / MANIFEST, missing=f"{root} is not a bundle: it has no {MANIFEST}")
+        name = name or str(root)
+        manifest = f"{name}/{MANIFEST}"
+        info = _read_object(
+            root / MANIFEST, manifest, missing=f"{name} is not a bundle: it has no {MANIFEST}"
+        )
         if info.get("format") != FORMAT:
-            raise ModelError(
-                f"{root / MANIFEST} has format {info.get('format')!r}; this lidloop reads {FORMAT}"
-            )
+            raise ModelError(f"{manifest} has format {info.get('format')!r}; this lidloop reads {FORMAT}")
         for key, kind in _FIELDS.items():
             if key not in info or not isinstance(info[key], kind) or isinstance(info[key], bool):
-                raise ModelError(f"{root / MANIFEST}: {key} is missing or not what it should be")
+                raise ModelError(f"{manifest}: {key} is missing or has the wrong type")
         if info["n_points"] != N_POINTS:
-            raise ModelError(f"{root} detects {info['n_points']} points; lidloop works with {N_POINTS}")
-        for name, entry in info["files"].items():
-            _check_entry(root, name, entry)
-        missing = [name for name in FILES if name != WEIGHTS and name not in info["files"]]
+            raise ModelError(f"{name} detects {info['n_points']} points; lidloop works with {N_POINTS}")
+        for file, entry in info["files"].items():
+            _check_entry(manifest, file, entry)
+        missing = [file for file in FILES if file != WEIGHTS and file not in info["files"]]
         if missing:
-            raise ModelError(f"{root / MANIFEST} does not list {', '.join(missing)}")
+            raise ModelError(f"{manifest} does not list {', '.join(missing)}")
         if verify:
-            _verify(root, info["files"])
+            _verify(root, name, info["files"])
         return cls(root, info)
 
     @property
@@ -305,37 +309,36 @@ def _finish(
     return sealed
 
 
-def _verify(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
-    try:
-        _verify_files(root, files)
-    except OSError as error:  # a folder that is exchanged meanwhile is away for a moment
-        raise ModelError(f"{root} cannot be read: {error}") from error
+def _verify(root: Path, name: str, files: Mapping[str, Mapping[str, Any]]) -> None:
+    # A folder that is replaced meanwhile is missing for a moment.
+    with doing(f"read the bundle {name}", ModelError):
+        _verify_files(root, name, files)
 
 
-def _verify_files(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+def _verify_files(root: Path, name: str, files: Mapping[str, Mapping[str, Any]]) -> None:
     found = {path.name for path in root.iterdir()} - {MANIFEST}
     extra = sorted(found - set(files))
     if extra:
-        raise ModelError(f"{root} holds files that {MANIFEST} does not list: {', '.join(extra)}; remove them")
-    for name, entry in files.items():
-        path = root / name
+        raise ModelError(f"{name} holds files that {MANIFEST} does not list: {', '.join(extra)}; remove them")
+    for file, entry in files.items():
+        path = root / file
         if path.is_symlink() or not path.is_file():
-            raise ModelError(f"{root}: {name} is missing or not a plain file; get the bundle again")
+            raise ModelError(f"{name}: {file} is missing or not a plain file; get the bundle again")
         if path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:
-            raise ModelError(f"{root}: {name} is not the file that was sealed; get the bundle again")
+            raise ModelError(f"{name}: {file} is not the file that was sealed; get the bundle again")
 
 
-def _check_entry(root: Path, name: str, entry: Any) -> None:
+def _check_entry(manifest: str, file: str, entry: Any) -> None:
     # A name is joined to the folder's path, so one with a separator or ".." could reach outside it.
-    if not _NAME.fullmatch(name) or name == MANIFEST:
-        raise ModelError(f"{root / MANIFEST} lists {name!r}, which is not a file name in the bundle")
+    if not _NAME.fullmatch(file) or file == MANIFEST:
+        raise ModelError(f"{manifest} lists {file!r}, which is not a file name in the bundle")
     if (
         not isinstance(entry, dict)
         or not isinstance(entry.get("bytes"), int)
         or not isinstance(entry.get("sha256"), str)
         or not _DIGEST.fullmatch(entry["sha256"])
     ):
-        raise ModelError(f"{root / MANIFEST}: no size and SHA-256 for {name}")
+        raise ModelError(f"{manifest}: no size and SHA-256 for {file}")
 
 
 def _read_training(model_dir: Path) -> dict[str, Any]:
@@ -346,15 +349,18 @@ def _read_training(model_dir: Path) -> dict[str, Any]:
     return training
 
 
-def _read_object(path: Path, *, missing: str) -> dict[str, Any]:
+def _read_object(path: Path, name: str = "", *, missing: str) -> dict[str, Any]:
+    name = name or str(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ModelError(missing) from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
+        with doing(f"read {name}", ModelError):
+            try:
+                content = json.loads(path.read_text(encoding="utf-8"))
+            except (FileNotFoundError, NotADirectoryError):
+                raise ModelError(missing) from None
+    except ValueError as error:
+        raise ModelError(f"{name} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path} does not hold a JSON object")
+        raise ModelError(f"{name} does not hold a JSON object")
     return content
 
 

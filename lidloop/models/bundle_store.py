@@ -127,16 +127,16 @@ def pull_bundle(store: Store, out: Path, *, overwrite: bool = False, progress: B
         with locked(stage / "lock", out):
             write_atomic(stage / MANIFEST, manifest)
             try:
-                info = Bundle.open(stage, verify=False).info
-            except ModelError as error:
+                info = Bundle.open(stage, verify=False, name=str(store)).info
+            except ModelError:
                 shutil.rmtree(stage)
-                raise ModelError(f"{store}: {error}") from error
+                raise
             # From here on its names, sizes and digests are known to be well-formed.
             _download(store, info["files"], stage, Meter(_bytes(info["files"]), progress))
             with folder_atomic(out, replace=replace) as folder:
                 for name in (MANIFEST, *info["files"]):
                     link_or_copy(stage / name, folder / name)
-                Bundle.open(folder)
+                Bundle.open(folder, name=str(store))
             shutil.rmtree(stage)
     return Bundle(out, info)
 

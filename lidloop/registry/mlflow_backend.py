@@ -1,15 +1,17 @@
-"""How lidloop talks to MLflow: where a registry is, one client, one writer at a time, readable errors.
+"""Connection to MLflow: address of a registry, its client, a lock for writers, and readable errors.
 
-No MLflow setting of the process is changed but three environment variables, where they are not set already:
-its telemetry stays off, and so do its progress bars and what it prints.
+Three environment variables of MLflow are set where they are not set already: no telemetry, no progress bars,
+no output on stdout.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import socket
+import sqlite3
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -18,9 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lidloop.errors import LidloopError, RegistryError
+from lidloop.errors import LidloopError, RegistryError, cause, is_system_error
+from lidloop.files import expand_user
 
-_SCHEME: Final = re.compile(r"([a-z][a-z0-9+]*):")
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+]*):")
+_HOST_AND_PORT: Final = re.compile(
+    r"(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\]):\d+(/.*)?"
+)
 _SERVERS: Final = ("http", "https")
 _DATABASES: Final = ("postgresql", "mysql", "mssql")
 _CHATTY: Final = ("mlflow", "alembic", "sqlalchemy", "urllib3")
@@ -29,13 +35,13 @@ _CONNECT_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a registry is.
+    """Address of a registry.
 
     Attributes:
-        uri: what MLflow is given.
-        shown: the same for people, without a password.
+        uri: address as MLflow takes it.
+        shown: the same for messages, without a password.
         database: the sqlite file; None for servers.
-        artifacts: URI under which bundles are kept; None where the server decides.
+        artifacts: URI below which bundles are stored; None where the server decides.
     """
 
     uri: str
@@ -52,41 +58,87 @@ class Place:
 
 
 def locate(where: str | Path, artifacts: str | Path | None = None) -> Place:
-    """Understand a folder or URI.
+    """Read a folder or URI.
 
     Raises:
-        RegistryError: for a file where a folder should be, or a URI of a kind that is not supported.
+        RegistryError: for a file where a folder is expected, a URI of an unsupported kind, a host and port
+            without ``http://``, or a URI that cannot be right.
     """
     text = str(where)
     scheme = _SCHEME.match(text)
-    kind = scheme[1].split("+")[0] if scheme and not isinstance(where, Path) else ""
+    kind = scheme[1].split("+")[0].lower() if scheme and not isinstance(where, Path) else ""
     kept = None if artifacts is None else _artifact_uri(artifacts)
+    if not isinstance(where, Path) and _HOST_AND_PORT.fullmatch(text) and not os.path.exists(text):
+        raise RegistryError(f"{text} is a host and a port; for an MLflow server write http://{text}")
     if kind in (*_SERVERS, *_DATABASES):
+        _check_address(text)
         return Place(text, _without_password(text), None, kept)
     if kind == "sqlite":
-        name = text.partition(":///")[2]
+        name = urllib.parse.unquote(text.partition(":///")[2].partition("?")[0])
         if not name or name == ":memory:":
             raise RegistryError(f"{text} names no file; write sqlite:///PATH or sqlite:////ABSOLUTE/PATH")
-        database = Path(name).resolve()
+        database = _real(expand_user(name))
         shown = text
     elif kind in ("", "file"):
-        folder = Path(urllib.parse.urlsplit(text).path if kind else where).expanduser().resolve()
+        name = _path_of_file_uri(text) if kind else text
+        folder = _real(expand_user(name))
         if folder.exists() and not folder.is_dir():
             raise RegistryError(f"{folder} is a file; a registry is a folder or a URI")
         database = folder / "mlflow.db"
-        shown = str(where)
+        shown = text
     else:
         raise RegistryError(
             f"{_without_password(text)}: a registry is a folder, or a sqlite: or http(s): URI"
         )
-    return Place(f"sqlite:///{database}", shown, database, kept or (database.parent / "artifacts").as_uri())
+    return Place(_sqlite_uri(database), shown, database, kept or (database.parent / "artifacts").as_uri())
+
+
+def _sqlite_uri(database: Path) -> str:
+    """URI of a database file: SQLAlchemy reads ``?`` as the start of a query, and ``%20`` as a space.
+
+    With the driver in the scheme MLflow does not make the folder of the path as it is spelt in the URI.
+    """
+    quoted = str(database).replace("%", "%25").replace("?", "%3F")
+    scheme = "sqlite" if quoted == str(database) else "sqlite+pysqlite"
+    return f"{scheme}:///{quoted}"
+
+
+def _real(path: Path) -> Path:
+    """Absolute path without links; also for a link that leads back to itself."""
+    return Path(os.path.realpath(path))
+
+
+def _path_of_file_uri(uri: str) -> str:
+    parts = urllib.parse.urlsplit(uri)
+    if parts.netloc not in ("", "localhost"):
+        raise RegistryError(f"{uri} names a host, {parts.netloc}; write file:///PATH")
+    # A "?" in it is part of the name: a folder takes no query.
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    return urllib.request.url2pathname(path)
+
+
+def _check_address(uri: str) -> None:
+    """Check host and port of a server's URI.
+
+    Raises:
+        RegistryError: for one without a host, with a broken IPv6 address or a port that cannot be.
+    """
+    shown = _without_password(uri)
+    try:
+        url = urllib.parse.urlsplit(uri)
+        host, _ = url.hostname, url.port
+    except ValueError as error:
+        raise RegistryError(f"{shown} is not a valid address: {error}; write http://HOST:PORT") from None
+    if not host and url.scheme in _SERVERS:
+        raise RegistryError(f"{shown} names no host; write http://HOST:PORT")
 
 
 def connect(place: Place) -> Any:
     """Open MLflow's client. Creates a sqlite file and its tables where there are none.
 
     Raises:
-        RegistryError: where MLflow is not installed, or nothing answers at the address.
+        RegistryError: where MLflow is not installed, nothing answers at the address, or the sqlite file is of
+            another program.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -99,7 +151,23 @@ def connect(place: Place) -> Any:
     with quiet():  # again: the import has set up MLflow's own loggers
         if place.database is not None:
             place.database.parent.mkdir(parents=True, exist_ok=True)
+            _refuse_foreign_database(place.database)
         return MlflowClient(tracking_uri=place.uri, registry_uri=place.uri)
+
+
+def _refuse_foreign_database(database: Path) -> None:
+    """Check that a sqlite file is MLflow's: MLflow would add its tables to any other.
+
+    Raises:
+        RegistryError: for a database with tables, but without MLflow's.
+    """
+    if not database.is_file() or not database.stat().st_size:
+        return
+    with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    names = {name for (name,) in rows}
+    if names and not names & {"alembic_version", "experiments"}:
+        raise RegistryError(f"{database} is a database of another program; give another file or folder")
 
 
 def _answers(place: Place) -> None:
@@ -121,7 +189,11 @@ def _answers(place: Place) -> None:
 
 @contextmanager
 def lock(place: Place) -> Iterator[None]:
-    """Let one process at a time write to a local registry. Servers settle races by themselves."""
+    """Hold the lock file of a local registry, for one writer at a time. Servers resolve races themselves.
+
+    Raises:
+        RegistryError: where the lock file cannot be made.
+    """
     if place.database is None:
         yield
         return
@@ -131,7 +203,7 @@ def lock(place: Place) -> Iterator[None]:
         place.database.parent.mkdir(parents=True, exist_ok=True)
         handle = (place.database.parent / ".lidloop.lock").open("w")
     except OSError as error:
-        raise RegistryError(f"cannot write to the registry {place.shown}: {error}") from error
+        raise RegistryError(f"cannot write to the registry {place.shown}: {cause(error)}") from error
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -139,7 +211,7 @@ def lock(place: Place) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep MLflow and its libraries off the console, and leave their loggers as they were."""
+    """Silence the loggers of MLflow and its libraries in the block."""
     loggers = [logging.getLogger(name) for name in _CHATTY]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -160,13 +232,14 @@ def translated(place: Place, doing: str) -> Iterator[None]:
         raise
     except Exception as error:
         module = type(error).__module__.split(".")[0]
-        if module not in ("mlflow", "sqlalchemy", "requests", "urllib3", "alembic", "sqlite3") and not (
-            isinstance(error, OSError)
-        ):
+        of_library = module in ("mlflow", "sqlalchemy", "requests", "urllib3", "alembic", "sqlite3")
+        if is_system_error(error) and not of_library:
+            raise RegistryError(f"cannot {doing} in the registry {place.shown}: {cause(error)}") from error
+        if not of_library:
             raise
-        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RegistryError(
-            f"cannot {doing} in the registry {place.shown}: {cause}. {_advice(place, str(error))}"
+            f"cannot {doing} in the registry {place.shown}: {first}. {_advice(place, str(error))}"
         ) from error
 
 
@@ -178,6 +251,8 @@ def _advice(place: Place, text: str) -> str:
         return "The sqlite file is damaged or something else; restore it or choose another folder"
     if "locked" in low:
         return "Another program holds the database; try again when it is done"
+    if "disk is full" in low or "no space left" in low:
+        return "The disk is full; make room and try again"
     if "readonly" in low or "read-only" in low or "permission denied" in low:
         return "The folder cannot be written; change its permissions or choose another"
     if "401" in low or "403" in low or "unauthorized" in low or "permission" in low:
@@ -189,7 +264,7 @@ def _advice(place: Place, text: str) -> str:
 
 def _artifact_uri(artifacts: str | Path) -> str:
     text = str(artifacts)
-    return text if "://" in text or text.startswith("file:") else Path(text).resolve().as_uri()
+    return text if "://" in text or text.startswith("file:") else _real(expand_user(text)).as_uri()
 
 
 def _without_password(uri: str) -> str:

@@ -214,7 +214,7 @@ class Registry:
                 with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
                     got = self._client.download_artifacts(entry.mlflow_run, ARTIFACT, temporary)
                     shutil.copytree(got, folder, dirs_exist_ok=True)
-            bundle = Bundle.open(folder)
+            bundle = Bundle.open(folder, name=f"version {entry.version} in {self.place.shown}")
             if bundle.digest != entry.bundle:
                 raise ModelError(f"the bundle of version {entry.version} is not the one that was registered")
         return Bundle(out, bundle.info)

@@ -109,7 +109,7 @@ ENTRY = {"sha256": "0" * 64, "bytes": 1}
         pytest.param(relink, "not a plain file", id="symlink to the right bytes"),
         pytest.param(lambda b: (b / "model.onnx.data").write_bytes(b""), "does not list", id="extra file"),
         pytest.param(lambda b: (b / "bundle.json").unlink(), "is not a bundle", id="no manifest"),
-        pytest.param(lambda b: (b / "bundle.json").write_text("{"), "cannot read", id="torn manifest"),
+        pytest.param(lambda b: (b / "bundle.json").write_text("{"), "not valid JSON", id="torn manifest"),
         pytest.param(lambda b: (b / "bundle.json").write_text("[]"), "JSON object", id="manifest is a list"),
         pytest.param(edit(lambda i: i.update(format=2)), "format 2", id="format of the future"),
         pytest.param(edit(lambda i: i.update(n_points=17)), "17 points", id="another landmark scheme"),

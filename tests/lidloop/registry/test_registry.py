@@ -521,7 +521,7 @@ def test_what_an_iteration_made_is_in_its_version(loop: Path, place: Path) -> No
     assert watch["agreement"] == [
         {"origin": "human", "faces": 4, "nme": pytest.approx(0, abs=1e-4), "offset": 0}
     ]
-    assert not (registry.download("2", loop / "got").root / "watch.json").exists()
+    assert not (registry.download("2", loop / "got-2").root / "watch.json").exists()
 
 
 def test_iterations_are_registered_in_order(loop: Path, place: Path) -> None:
