@@ -1,4 +1,4 @@
-"""Faces and sets of faces, and the geometry of their boxes. Pure: nothing here touches a disk."""
+"""Faces, sets of faces, and the geometry of their boxes. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lidloop.landmarks import N_POINTS
 
 HUMAN: Final = -1
-"""``origin`` of a label that a person gave; any other origin is the iteration whose model grew it."""
+"""``origin`` of a human label; any other origin is the iteration whose model grew the label."""
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ class Face:
 
 @dataclass(frozen=True, eq=False)
 class LabelSet:
-    """Faces of many pictures, column by column, so that whole datasets are worked on at once.
+    """Faces of many pictures as columns, for array operations on whole datasets.
 
     Rows may come in any order. ``images`` may name pictures without a face.
 

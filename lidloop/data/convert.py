@@ -24,6 +24,7 @@ from lidloop.data.dataset import Dataset, ImageRecord, LabelVersion, write_initi
 from lidloop.data.decode import Pixels, decode
 from lidloop.data.fit import Fit, fit_points, into_picture
 from lidloop.data.formats.records import Picture, Reject, Unusable
+from lidloop.data.formats.text import shown
 from lidloop.data.merge import SAME_FACE_IOU, Entry, Group, assign_ids, assign_splits, merge
 from lidloop.data.sources import KINDS, accepted, fetched, parse_source, read_source
 from lidloop.errors import DatasetError, SourceError
@@ -306,12 +307,12 @@ def _require_usable(specs: Iterable[str], groups: Iterable[Group], report: Repor
         kind = parse_source(spec).kind
         if not rejects:
             if kind == "images":
-                raise SourceError(f"{spec} holds no picture")
+                raise SourceError(f"{shown(spec)} holds no picture")
             hint = "; pictures without labels are a source images:DIR" if KINDS[kind] == "DIR" else ""
-            raise SourceError(f"{spec} holds no annotated face that {kind} would find{hint}")
+            raise SourceError(f"{shown(spec)} holds no annotated face that {kind} would find{hint}")
         reasons = ", ".join(f"{n} x {why}" for why, n in Counter(r["reason"] for r in rejects).most_common())
         examples = "; ".join(f"{r['file']}: {r['detail']}" for r in rejects[:3])
-        raise SourceError(f"{spec}: nothing in it can be used ({reasons}). For example {examples}")
+        raise SourceError(f"{shown(spec)}: nothing in it can be used ({reasons}). For example {examples}")
 
 
 def _count(groups: Iterable[Group], report: Report) -> None:

@@ -1,4 +1,4 @@
-"""A dataset on disk: the pictures once, and label versions beside them.
+"""Datasets and label versions on disk.
 
 ::
 

@@ -35,7 +35,7 @@ _READERS: Final[dict[str, tuple[str, Callable[[Path, ReadOptions], Reading]]]] =
     "images": ("DIR", unlabelled.read),
 }
 KINDS: Final = {kind: what for kind, (what, _) in _READERS.items()}
-"""Kinds of sources, and what their place is."""
+"""Kinds of sources, with the form of their place."""
 
 _OPTIONS: Final = ("fit", "class")
 

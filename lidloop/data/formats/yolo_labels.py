@@ -93,7 +93,7 @@ def _are_visibilities(values: Iterable[str]) -> bool:
 
 
 def label_path(image: Path, folders: Folders) -> Path | None:
-    """The file with a picture's labels: beside it, or under ``labels`` for the last ``images`` of its path.
+    """The file with a picture's labels: under ``labels`` for the last ``images`` of its path, or beside it.
 
     Its name may differ in case and Unicode form. None where there is none.
     """
@@ -102,7 +102,7 @@ def label_path(image: Path, folders: Folders) -> Path | None:
     places = [image]
     if swapped:
         parts[swapped[-1]] = "labels"
-        places.append(Path(*parts))
+        places.insert(0, Path(*parts))
     for place in places:
         found = folders.file(place.with_suffix(".txt")) or folders.file(place.with_name(place.name + ".txt"))
         if found is not None:

@@ -289,6 +289,13 @@ def test_labels_of_a_picture_that_is_not_read(
     assert reject.file == label
 
 
+def test_a_caption_beside_the_picture_does_not_hide_its_labels(tmp_path: Path) -> None:
+    files = {"images/a.jpg": "", "images/a.txt": "a portrait of a woman", "labels/a.txt": line()}
+    reading = yolo.read(folder(tmp_path, files))
+    assert [len(p.faces) for p in reading.pictures] == [1]
+    assert reading.rejects == []
+
+
 def test_texts_that_are_no_labels_are_not_listed(tmp_path: Path) -> None:
     files = {"README.roboflow.txt": "x", "classes.txt": "face", "images/a.jpg": "", "notes/b.txt": "x",
              "labels/classes.txt": "face", "labels/a.txt": line()}  # fmt: skip
