@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         sizes = {name: json.loads(value) for name, _, value in (part.partition("=") for part in given.set)}
     except ValueError:
         parser.error(f"--set wants NAME=JSON, not {' '.join(given.set)}")
-    names = given.only or [name for name, measurement in MEASUREMENTS.items() if not measurement.long]
+    names = [name for name, it in MEASUREMENTS.items() if (name in given.only if given.only else not it.long)]
     for name in names:
         if unknown := MEASUREMENTS[name].unknown(sizes):
             parser.error(f"{name} has no argument {', '.join(unknown)}")

@@ -1,7 +1,7 @@
-"""The README's picture of the page: ``python -m benchmarks.page``.
+"""Screenshot of the screening page for the README: ``python -m benchmarks.page``.
 
-A drawn face with a mild ptosis at one side, screened by the real service and photographed in Chromium.
-Without ``--model`` the committed demo weights are exported and served.
+A drawn face with mild ptosis of one eye is screened by the real service in Chromium. Without ``--model`` the
+committed demo weights are exported and served.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ VIEW = (1280, 900)
 
 
 def demo_model(folder: Path) -> Path:
-    """The demo weights as a model folder, at the size that they were trained at."""
+    """Export the demo weights into a model folder, at the size of their training."""
     shutil.copyfile(demo_weights(), folder / "weights.pt")
     return export_onnx(folder, imgsz=DEMO_IMGSZ)
 
 
 def served(model: Path) -> Served:
-    """A model folder, a bundle or an ``.onnx`` file, as the service holds it."""
+    """Load a model folder, a bundle or an ``.onnx`` file for the service."""
     detector = load_detector(model)
     return Served(detector, ModelInfo("lidloop", None, detector.iteration, detector.digest), {}, "picture")
 
 
 @contextmanager
 def service(model: Served) -> Iterator[str]:
-    """Serve a model in a thread, on a free port of this machine; gives the address."""
+    """Serve a model in a thread on a free port, and yield the address."""
     app = create_app(Settings(audit="/dev/null"), model)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -69,11 +69,11 @@ def service(model: Served) -> Iterator[str]:
         thread.join()
 
 
-def photograph(address: str, jpeg: bytes) -> bytes:
-    """The whole page with the screening of a picture, as a PNG.
+def screenshot(address: str, jpeg: bytes) -> bytes:
+    """Take a screenshot of the whole page with the screening of a picture, as a PNG.
 
     Raises:
-        RuntimeError: where the page did not come to a result.
+        RuntimeError: if Chromium is missing, or the page shows an error.
     """
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
@@ -85,7 +85,7 @@ def photograph(address: str, jpeg: bytes) -> bytes:
         page.set_input_files("#file", {"name": "face.jpg", "mimeType": "image/jpeg", "buffer": jpeg})
         page.wait_for_selector("#result:not([hidden]), #message:not([hidden])")
         if page.is_hidden("#result"):
-            raise RuntimeError(f"the page says: {page.inner_text('#message')}")
+            raise RuntimeError(f"the page shows: {page.inner_text('#message')}")
         shot = page.screenshot(full_page=True, animations="disabled")
         browser.close()
     out = io.BytesIO()
@@ -95,17 +95,17 @@ def photograph(address: str, jpeg: bytes) -> bytes:
 
 def main(
     model: Annotated[Path | None, typer.Option(help="Model to serve; default: the demo weights.")] = None,
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = DOCS / IMAGES / "page.png",
-    seed: Annotated[int, typer.Option(help="Of the person drawn.")] = 5,
+    out: Annotated[Path, typer.Option(help="File to write.")] = DOCS / IMAGES / "page.png",
+    seed: Annotated[int, typer.Option(help="Seed of the drawn person.")] = 5,
 ) -> None:
-    """Write the README's picture of the page."""
+    """Write the screenshot of the README."""
     drawn = draw_face(seed=seed, size=(900, 1000), canthal_px=330, ptosis=(0.0, 0.35), blur=0.6)
     jpeg = cv2.imencode(".jpg", drawn.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     with (
         tempfile.TemporaryDirectory() as folder,
         service(served(model or demo_model(Path(folder)))) as address,
     ):
-        write_atomic(out, photograph(address, jpeg))
+        write_atomic(out, screenshot(address, jpeg))
     typer.echo(out)
 
 

@@ -1,6 +1,6 @@
-"""The README's picture, from a run on drawn faces: ``python -m benchmarks.picture runs/demo``.
+"""Image of grown labels for the README, from a run on drawn faces: ``python -m benchmarks.picture RUN``.
 
-Above, the labels as given; below, the same pictures with what the loop grew.
+Top: the given labels. Bottom: the same pictures with the labels that the loop grew.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _WIDTH, _HEIGHT = 360, 270
 
 
 def compose(dataset: Dataset, labels: LabelVersion, *, columns: int = 4) -> drawing.Image:
-    """Draw the pictures that grew most: given labels above, all labels below."""
+    """Draw the pictures with most grown labels: given labels at the top, all labels at the bottom."""
     faces = labels.labels(dataset)
     grown = np.bincount(faces.image[faces.origin != HUMAN], minlength=len(faces.images))
     given = np.bincount(faces.image[faces.origin == HUMAN], minlength=len(faces.images))
@@ -47,9 +47,9 @@ def _framed(image: drawing.Image) -> drawing.Image:
 
 def main(
     run: Annotated[Path, typer.Argument(help="Folder of a run on drawn faces.")] = Path("runs/demo"),
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = DOCS / IMAGES / "picture.jpg",
+    out: Annotated[Path, typer.Option(help="File to write.")] = DOCS / IMAGES / "picture.jpg",
 ) -> None:
-    """Write the README's picture."""
+    """Write the image of the README."""
     paths = read_json(run / "summary.json", "summary")["paths"]
     image = compose(Dataset.open(run / paths["dataset"]), LabelVersion.open(run / paths["labels"]))
     encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]

@@ -2,9 +2,9 @@
 
     python -m benchmarks.results RUN_DIR [--grid GRID.jpg]
 
-The page holds figures and numbers only. Pictures of people stay in the run's folder: they may be licensed for
-research only. ``--grid`` writes the sheet of random grown labels for a person to look at; what that person
-counted goes into ``docs/reports/data/review.json`` and from there onto the page::
+The page has figures and numbers only. Pictures of people stay in the run's folder, since they may be licensed
+for research only. ``--grid`` writes a sheet of random grown labels for a person to review; the counts of the
+review go into ``docs/reports/data/review.json`` and from there onto the page::
 
     {"reviewed": 100, "wrong": 2, "wrong_ids": ["helen-123:1"], "by": "…", "notes": "…", "hardware": "…"}
 """
@@ -34,7 +34,7 @@ SHOWN_SETTINGS = (
     "iterations", "epochs", "patience", "imgsz", "batch", "device", "conf", "iou", "retention", "paper_exact",
     "split", "seed", "oks_sigma", "background", "workers", "shards",
 )  # fmt: skip
-"""Settings that say what was done; others may hold places on somebody's disk."""
+"""Settings that are published; others may contain paths."""
 
 
 def plots(summary: Mapping[str, Any]) -> dict[str, bytes]:
@@ -56,7 +56,7 @@ def plots(summary: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def source_name(spec: str) -> str:
-    """A source without its place on the disk: ``ibug:/somewhere/afw`` as ``ibug:afw``."""
+    """A source without its folder: ``ibug:/somewhere/afw`` as ``ibug:afw``."""
     kind, colon, place = spec.partition(":")
     return f"{kind}:{Path(place).name}" if colon else Path(spec).name
 
@@ -69,10 +69,10 @@ def public(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked(review: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A review with all its fields, those that it leaves out being empty; None for none.
+    """A review with missing fields filled in; None for None.
 
     Raises:
-        DatasetError: where the counts contradict each other.
+        DatasetError: if the counts contradict each other.
     """
     if review is None:
         return None
@@ -86,7 +86,7 @@ def checked(review: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def by_source(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Pairs of a source and an iteration, the first and the champion's; empty where there is one source."""
+    """Pairs of a source and an iteration (the first and the champion's); empty for only one source."""
     iterations = summary["iterations"]
     best = [row for row in iterations if row["iteration"] == summary["champion"]["iteration"]]
     chosen = list({row["iteration"]: row for row in [*iterations[:1], *best]}.values())
@@ -126,7 +126,7 @@ def write_results(source: Path, docs: Path, *, review: Path | None = None) -> Pa
     Args:
         source: a run's ``summary.json``.
         docs: folder to write to.
-        review: what a person counted; ``reports/data/review.json`` if that is there.
+        review: the review by a person; by default ``reports/data/review.json`` if it exists.
 
     Raises:
         DatasetError: for a missing summary, or a review whose counts contradict each other.
@@ -160,18 +160,20 @@ def main(
     run: Annotated[Path, typer.Argument(help="Folder of a run on real faces.")],
     docs: Annotated[Path, typer.Option(help="Folder to write reports/RESULTS.md to.")] = DOCS,
     review: Annotated[
-        Path | None, typer.Option(help="What a person counted; docs/reports/data/review.json.")
+        Path | None, typer.Option(help="Review by a person; default: docs/reports/data/review.json.")
     ] = None,
     grid: Annotated[
-        Path | None, typer.Option(help="Write the random grown labels here, and nothing else.")
+        Path | None, typer.Option(help="Write only the sheet of random grown labels, to this file.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Labels in the grid.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of the grid's choice.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random choice.")] = 0,
 ) -> None:
-    """Write docs/reports/RESULTS.md from a run, or the grid of grown labels for a person to look at."""
+    """Write docs/reports/RESULTS.md from a run, or a sheet of grown labels for a person to review."""
     if grid is not None:
         n = write_grid(run, grid, count=count, seed=seed)
-        typer.echo(f"{grid}: {n} grown labels. It shows faces: keep it where the dataset may lie.")
+        typer.echo(
+            f"{grid}: {n} grown labels. It shows faces: store it only where the dataset may be stored."
+        )
         return
     typer.echo(write_results(run / "summary.json", docs, review=review))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.closed_loop.page import STORED, closed_loop_page
 from benchmarks.closed_loop.run import run
-from benchmarks.closed_loop.timeline import NotSeen
+from benchmarks.closed_loop.timeline import TimedOut
 from benchmarks.common import DATA, Skipped, machine
 from lidloop.files import write_atomic
 
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="lidloop-closed-loop-") as temporary:
             report = run(given.work or Path(temporary), progress=lambda text: print(text, flush=True))
-    except (NotSeen, Skipped) as error:
+    except (TimedOut, Skipped) as error:
         sys.exit(f"closed-loop: {error}")
     entry = {"measured": datetime.now(UTC).date().isoformat(), "machine": machine(), "report": report}
     write_atomic(given.docs / DATA / STORED, json.dumps(entry, indent=1))

@@ -1,4 +1,4 @@
-"""The faces of the closed loop: those that the first model knows, and those that come later."""
+"""Faces of the closed loop: those that the first model is trained on, and those after the shift."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHIFTED: Final = SceneOptions(
     faces=(1, 3), face_px=(55.0, 120.0), ptosis=0.85, bilateral=0.6, ptosis_degree=(0.4, 1.0),
     opening=(0.65, 0.95), exposure=(0.3, 0.55), yaw=(-25.0, 25.0), border_cut=0.0,
 )  # fmt: skip
-"""Darker, smaller, droopier."""
+"""Darker and smaller faces, more of them with ptosis."""
 
 SEEDS: Final = {"known": 701, "shifted": 702, "traffic-known": 703, "traffic-shifted": 704}
 
@@ -23,7 +23,8 @@ def write_populations(place: Path, *, labelled: int, traffic: int, hide: float) 
     """Draw four folders: pictures with labels to train on, and others of the same kind that are only sent.
 
     Args:
-        labelled: pictures per population to train on. traffic: pictures per population to send.
+        labelled: pictures per population to train on.
+        traffic: pictures per population to send.
         hide: share of the labels withheld from the shifted population, as in public data.
     """
     folders = {}

@@ -1,4 +1,4 @@
-"""Start the real pieces, shift the traffic, and watch the loop close."""
+"""Start all services, shift the traffic, and wait until the loop has closed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from benchmarks.closed_loop.watchers import (
     alertmanager_command,
     ask,
     get_json,
-    need_programs,
     prometheus_command,
+    require_programs,
 )
 from benchmarks.common import Progress, no_progress
 from benchmarks.servers import Server, running
@@ -35,11 +35,11 @@ PROGRAM: Final = str(Path(sys.executable).with_name("lidloop"))
 THRESHOLD: Final = 0.25
 FIRST_EPOCHS: Final = 2
 WINDOW: Final = 400
-"""Faces in the sliding window of serving."""
+"""Faces in the sliding window of the service."""
 
 _DRIFT: Final = "version_feature:lidloop_serving_drift:psi"
 _ALERT: Final = "LidloopTrafficDrift"
-_CALM_LOOKS: Final = 10
+_STABLE_SAMPLES: Final = 10
 
 
 def run(
@@ -49,17 +49,19 @@ def run(
     """Close the loop once.
 
     Args:
-        work: an empty folder for all of it.
-        labelled: pictures per population to train on. traffic: pictures per population to send.
+        work: an empty folder for all files.
+        labelled: pictures per population to train on.
+        traffic: pictures per population to send.
         hide: share of the shifted population's labels that are withheld, for the loop to grow.
-        imgsz: of all runs. epochs, iterations: of the run that the alert starts.
-        per_second: pictures sent.
+        imgsz: size of the input in all runs.
+        epochs, iterations: of the run that the alert starts.
+        per_second: rate of pictures sent.
 
     Raises:
-        Skipped: where Prometheus or Alertmanager is not installed.
-        NotSeen: where a step of the loop did not follow.
+        Skipped: if Prometheus or Alertmanager is not installed.
+        TimedOut: if a step of the loop does not happen in time.
     """
-    need_programs()
+    require_programs()
     time = Timeline(progress)
     registry = work / "registry"
     folders = write_populations(work / "faces", labelled=labelled, traffic=traffic, hide=hide)
@@ -78,12 +80,12 @@ def run(
         "iterations": iterations, "min_growth": 0.0,
     }  # fmt: skip
     with ExitStack() as stack:
-        pieces = stack.enter_context(_pieces(work, registry, defaults))
-        with Traffic(pieces.serve.port, [folders["traffic-known"]], per_second=per_second) as sent:
+        services = stack.enter_context(_services(work, registry, defaults))
+        with Traffic(services.serve.port, [folders["traffic-known"]], per_second=per_second) as sent:
             try:
-                report = _watch(time, pieces, sent, folders, registry, first)
+                report = _watch(time, services, sent, folders, registry, first)
             except BaseException:
-                progress(pieces.logs())
+                progress(services.logs())
                 raise
     return {
         "labelled": labelled, "traffic": traffic, "hide": hide, "imgsz": imgsz, "epochs": epochs,
@@ -94,8 +96,8 @@ def run(
 
 
 @dataclass(frozen=True)
-class _Pieces:
-    """The running pieces, and a key that may look at the trigger's runs."""
+class _Services:
+    """The running services, and an API key that may read the trigger's runs."""
 
     serve: Server
     trigger: Server
@@ -105,13 +107,13 @@ class _Pieces:
     reader: str
 
     def logs(self) -> str:
-        """The end of what each piece wrote."""
+        """The end of each service's output."""
         names = ("serve", "trigger", "exporter", "alertmanager", "prometheus")
         return "\n".join(f"--- {name}\n{getattr(self, name).log()[-2000:]}" for name in names)
 
 
 @contextmanager
-def _pieces(work: Path, registry: Path, defaults: dict[str, Any]) -> Iterator[_Pieces]:
+def _services(work: Path, registry: Path, defaults: dict[str, Any]) -> Iterator[_Services]:
     state = work / "trigger"
     state.mkdir()
     (work / "run-defaults.yaml").write_text(yaml.safe_dump(defaults))
@@ -156,7 +158,7 @@ def _pieces(work: Path, registry: Path, defaults: dict[str, Any]) -> Iterator[_P
             prometheus_command(work / "prometheus", targets=targets, alertmanager=alertmanager.port),
             "/-/ready",
         )
-        yield _Pieces(serve, trigger, exporter, alertmanager, prometheus, reader)
+        yield _Services(serve, trigger, exporter, alertmanager, prometheus, reader)
 
 
 def _first_run(out: Path, faces: Path, training: dict[str, Any]) -> None:
@@ -171,7 +173,7 @@ def _first_run(out: Path, faces: Path, training: dict[str, Any]) -> None:
 
 
 def _champion(registry: Path) -> dict[str, Any]:
-    """What the report says of the champion."""
+    """Figures of the champion for the report."""
     champion = Registry(registry, create=False).get("champion")
     return {
         "version": champion.version, "iteration": champion.iteration, "gold": dict(champion.gold),
@@ -189,14 +191,14 @@ def _largest(psi: Mapping[str, float]) -> str:
 
 def _watch(
     time: Timeline,
-    pieces: _Pieces,
+    services: _Services,
     sent: Traffic,
     folders: dict[str, Path],
     registry: Path,
     first: dict[str, Any],
 ) -> dict[str, Any]:
     def drift() -> dict[str, float]:
-        answer = ask(pieces.prometheus.port, _DRIFT)
+        answer = ask(services.prometheus.port, _DRIFT)
         versions = sorted({row["metric"]["version"] for row in answer}, key=int)
         found = {
             row["metric"]["feature"]: float(row["value"][1])
@@ -206,21 +208,21 @@ def _watch(
         time.sample(found, versions[-1] if versions else "")
         return found
 
-    def looked(look: Callable[[], Any]) -> Callable[[], Any]:
+    def sampled(look: Callable[[], Any]) -> Callable[[], Any]:
         def with_drift() -> Any:
             drift()
             return look()
 
         return with_drift
 
-    def calm(looks: list[int]) -> bool:
+    def stable(count: list[int]) -> bool:
         found = drift()
-        looks[0] = looks[0] + 1 if found and max(found.values()) < THRESHOLD else 0
-        return looks[0] >= _CALM_LOOKS
+        count[0] = count[0] + 1 if found and max(found.values()) < THRESHOLD else 0
+        return count[0] >= _STABLE_SAMPLES
 
-    looks = [0]
+    count = [0]
     time.event("traffic", "pictures of known faces arrive")
-    time.wait("traffic of known faces under the threshold", 240, lambda: calm(looks), every=1)
+    time.wait("traffic of known faces under the threshold", 240, lambda: stable(count), every=1)
     before = dict(time.drift[-1]["psi"])
     time.event("calm", f"{WINDOW} faces: the largest PSI is {max(before.values()):.2f} ({_largest(before)})")
 
@@ -234,21 +236,23 @@ def _watch(
     time.event("drifted", f"PSI of {_largest(time.drift[-1]['psi'])} is over {THRESHOLD}")
 
     def firing() -> Any:
-        found = get_json(pieces.alertmanager.port, "/api/v2/alerts", active="true")
+        found = get_json(services.alertmanager.port, "/api/v2/alerts", active="true")
         return [alert for alert in found if alert["labels"]["alertname"] == _ALERT]
 
-    time.wait(f"{_ALERT} in Alertmanager", 60, looked(firing), every=1)
+    time.wait(f"{_ALERT} in Alertmanager", 60, sampled(firing), every=1)
     time.event("alert", f"{_ALERT} fires in Alertmanager")
 
     def runs() -> list[dict[str, Any]]:
-        answer: list[dict[str, Any]] = get_json(pieces.trigger.port, "/v1/runs", token=pieces.reader)["runs"]
+        answer: list[dict[str, Any]] = get_json(services.trigger.port, "/v1/runs", token=services.reader)[
+            "runs"
+        ]
         return answer
 
-    started = time.wait("a run by the trigger service", 60, looked(runs), every=1)[0]
+    started = time.wait("a run by the trigger service", 60, sampled(runs), every=1)[0]
     time.event("run", f"its webhook reaches the trigger service, which starts run {started['id']}")
 
     def serving() -> bool:
-        """Whether another version answers; said when it is first seen."""
+        """True if another version answers; the first time it is recorded as an event."""
         if sent.versions[-1] == first["version"]:
             return False
         if not any(event["name"] == "serving" for event in time.events):
@@ -260,7 +264,7 @@ def _watch(
         serving()
         return [one for one in runs() if one["state"] in ("succeeded", "failed", "lost")]
 
-    done = time.wait("the end of the run", 1800, looked(ended), every=1)[0]
+    done = time.wait("the end of the run", 1800, sampled(ended), every=1)[0]
     if done["state"] != "succeeded":
         raise RuntimeError(f"the run that the alert started failed: {done}")
     second = _champion(registry)
@@ -268,10 +272,10 @@ def _watch(
     if second["version"] == first["version"]:
         raise RuntimeError(f"no version of the run became champion: {_gates(registry)}")
 
-    time.wait("the new champion in answers", 60, looked(lambda: sent.versions[-1] == second["version"]))
+    time.wait("the new champion in answers", 60, sampled(lambda: sent.versions[-1] == second["version"]))
     serving()
-    looks[0] = 0
-    time.wait("the drift back under the threshold", 300, lambda: calm(looks), every=1)
+    count[0] = 0
+    time.wait("the drift back under the threshold", 300, lambda: stable(count), every=1)
     after = dict(time.drift[-1]["psi"])
     time.event(
         "closed", f"the largest PSI is {max(after.values()):.2f} ({_largest(after)}): the loop is closed"

@@ -1,4 +1,4 @@
-"""What happened when, and how far traffic was from what the model knows."""
+"""Events with their times, and samples of the drift of traffic."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from benchmarks.common import Progress
 T = TypeVar("T")
 
 
-class NotSeen(Exception):
-    """Something that should happen did not, in the time that it was given."""
+class TimedOut(Exception):
+    """Raised when an expected event does not happen in time."""
 
 
 @dataclass
 class Timeline:
-    """Seconds count from its making."""
+    """Records events and samples; seconds count from its creation."""
 
     progress: Progress
     started: float = field(default_factory=time.monotonic)
@@ -30,21 +30,21 @@ class Timeline:
         return time.monotonic() - self.started
 
     def event(self, name: str, text: str) -> None:
-        """Something happened."""
+        """Record an event."""
         at = round(self.now, 1)
         self.events.append({"at": at, "name": name, "text": text})
         self.progress(f"[{at:6.1f} s] {text}")
 
     def sample(self, psi: Mapping[str, float], version: str) -> None:
-        """A look at the drift of traffic, by feature, against the profile of ``version``."""
+        """Record the drift of traffic by feature, against the profile of ``version``."""
         if psi:
             self.drift.append({"at": round(self.now, 1), "version": version, "psi": dict(psi)})
 
     def wait(self, what: str, seconds: float, look: Callable[[], T | None], every: float = 0.5) -> T:
-        """Ask ``look`` until it answers something true.
+        """Call ``look`` until it returns something true, and return that.
 
         Raises:
-            NotSeen: after ``seconds``; names ``what``.
+            TimedOut: after ``seconds``; names ``what``.
         """
         end = time.monotonic() + seconds
         while True:
@@ -52,5 +52,5 @@ class Timeline:
             if found:
                 return found
             if time.monotonic() > end:
-                raise NotSeen(f"not within {seconds:.0f} s: {what}")
+                raise TimedOut(f"not within {seconds:.0f} s: {what}")
             time.sleep(every)

@@ -1,4 +1,4 @@
-"""Pictures sent at a steady pace, one after the other, from folders that can be exchanged."""
+"""Pictures sent at a fixed rate, one after the other, from folders that can be changed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from benchmarks.servers import Client
 
 
 class Traffic:
-    """A client that does not stop until it is told to.
+    """A client that sends pictures in a thread until its block ends.
 
     Attributes:
-        statuses: answers by HTTP status. versions: model versions that answered, each once, in turn.
+        statuses: number of answers by HTTP status.
+        versions: model versions that answered, in order of their first answer.
     """
 
     def __init__(self, port: int, folders: list[Path], *, per_second: float) -> None:
@@ -28,7 +29,7 @@ class Traffic:
         self.send(folders)
 
     def send(self, folders: list[Path]) -> None:
-        """From now on send pictures of each folder in turn, over and over."""
+        """Send pictures of each folder in turn, repeatedly, from now on."""
         each = [[path.read_bytes() for path in sorted(f.glob("images/*/*.jpg"))] for f in folders]
         pictures = [picture for turn in zip(*each, strict=True) for picture in turn]
         with self._lock:
@@ -56,5 +57,5 @@ class Traffic:
                 version = json.loads(answer.body)["model"]["version"]
                 if version not in self.versions[-1:]:
                     self.versions.append(version)
-            due = max(due + self._pause, time.monotonic() - 1)  # what was missed is not made up for
+            due = max(due + self._pause, time.monotonic() - 1)  # missed requests are not sent later
             self._stop.wait(max(0.0, due - time.monotonic()))

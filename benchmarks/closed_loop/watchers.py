@@ -1,4 +1,4 @@
-"""Prometheus with the chart's rules and Alertmanager with the chart's routes, with time made short."""
+"""Prometheus with the chart's rules and Alertmanager with the chart's routes, with short intervals."""
 
 from __future__ import annotations
 
@@ -16,25 +16,29 @@ from benchmarks.common import Skipped
 RULES: Final = Path("charts/lidloop/files/rules")
 ROUTES: Final = Path("charts/lidloop/files/alertmanager.yaml")
 HOLD: Final = "5s"
-"""How long an alert must hold here; the chart's rules say minutes and hours."""
+"""Time that an alert must hold, instead of the minutes and hours of the chart's rules."""
 
 PROGRAMS: Final = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
 }
-"""Program and the Debian package that has it."""
+"""Debian packages by program."""
 
 
-def need_programs() -> None:
-    """Raises Skipped where Prometheus or Alertmanager is not installed."""
+def require_programs() -> None:
+    """Check that Prometheus and Alertmanager are installed.
+
+    Raises:
+        Skipped: if one is not; names the packages to install.
+    """
     missing = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
     if missing:
         raise Skipped(f"needs {' and '.join(sorted(missing))}: apt-get install {' '.join(sorted(missing))}")
 
 
-def hurried(rules: dict[str, Any]) -> dict[str, Any]:
-    """The same rules, asked every second, with alerts that must hold for ``HOLD``."""
+def shortened(rules: dict[str, Any]) -> dict[str, Any]:
+    """The same rules, evaluated every second, with alerts that must hold for ``HOLD``."""
     for group in rules["groups"]:
         group["interval"] = "1s"
         for rule in group["rules"]:
@@ -45,10 +49,10 @@ def hurried(rules: dict[str, Any]) -> dict[str, Any]:
 
 
 def prometheus_command(place: Path, *, targets: dict[str, int], alertmanager: int) -> list[str]:
-    """Write Prometheus' configuration; the command to start it, with ``{port}`` for its port."""
+    """Write Prometheus' configuration, and return the command that starts it on ``{port}``."""
     place.mkdir(parents=True)
     for file in sorted(RULES.glob("*.yaml")):
-        (place / file.name).write_text(yaml.safe_dump(hurried(yaml.safe_load(file.read_text()))))
+        (place / file.name).write_text(yaml.safe_dump(shortened(yaml.safe_load(file.read_text()))))
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": ["*.yaml"],
@@ -69,7 +73,7 @@ def prometheus_command(place: Path, *, targets: dict[str, int], alertmanager: in
 
 
 def get_json(port: int, path: str, *, token: str = "", **query: str) -> Any:
-    """``GET`` a JSON answer of a server on this machine."""
+    """Send a GET request to a server on this machine, and return the JSON answer."""
     address = f"http://127.0.0.1:{port}{path}"
     if query:
         address += "?" + urllib.parse.urlencode(query)
@@ -81,7 +85,7 @@ def get_json(port: int, path: str, *, token: str = "", **query: str) -> Any:
 
 
 def ask(port: int, expression: str) -> list[dict[str, Any]]:
-    """What Prometheus answers now: ``{"metric": labels, "value": [time, text]}`` each."""
+    """Evaluate an expression now; each result is ``{"metric": labels, "value": [time, text]}``."""
     answer: list[dict[str, Any]] = get_json(port, "/api/v1/query", query=expression)["data"]["result"]
     return answer
 
@@ -93,10 +97,11 @@ def _shorten(route: dict[str, Any]) -> None:
 
 
 def alertmanager_command(place: Path, *, trigger: int, token: str) -> list[str]:
-    """Write Alertmanager's configuration; the command to start it, with ``{port}`` for its port.
+    """Write Alertmanager's configuration, and return the command that starts it on ``{port}``.
 
     Args:
-        trigger: port of the trigger service. token: key that may send it alerts.
+        trigger: port of the trigger service.
+        token: API key that may send it alerts.
     """
     place.mkdir(parents=True)
     key = place / "key"
@@ -106,7 +111,7 @@ def alertmanager_command(place: Path, *, trigger: int, token: str) -> list[str]:
     _shorten(config["route"])
     for receiver in config["receivers"]:
         hooks = receiver.pop("webhook_configs", [])
-        if receiver["name"] == "trigger":  # nobody is woken here, and no ticket is written
+        if receiver["name"] == "trigger":  # no pages and no tickets from here
             hooks[0]["url"] = f"http://127.0.0.1:{trigger}/v1/alerts"
             hooks[0]["http_config"]["authorization"]["credentials_file"] = str(key)
             receiver["webhook_configs"] = hooks

@@ -1,1 +1,1 @@
-"""Series for previewing the Grafana dashboards, and the pictures drawn from them."""
+"""Previews of the Grafana dashboards: artificial series, a Prometheus that has them, and the drawing."""

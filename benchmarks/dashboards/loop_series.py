@@ -29,7 +29,7 @@ _DAY: Final = 86400
 
 @dataclass(frozen=True)
 class Reading:
-    """Figures by series (name and labels), and when they are scraped: Unix times, the end not included."""
+    """Figures by series (name and labels), and the interval in which they are scraped, as Unix times."""
 
     begin: int
     end: int
@@ -39,7 +39,7 @@ class Reading:
 def readings(
     human: Sequence[Face], grown: Sequence[Face], *, begin: int, end: int, change: int
 ) -> Iterator[Reading]:
-    """The two readings; in the first the second run is at work, and at ``change`` it has ended."""
+    """Return two readings: before ``change`` the second run is running, then it has ended."""
     summary = json.loads(SUMMARY.read_text())
     watch = _watch(summary, human, grown)
     before = _versions(summary, RUNS[0], 1, ended=change - 7 * _DAY, champion="4")
@@ -76,7 +76,7 @@ def newest_model(run: str, iteration: int) -> str:
 
 
 def _about(found: Samples) -> Samples:
-    """With what the exporter says about itself, but for the times of readings."""
+    """Add the figures of the exporter about itself, except for the times of readings."""
     for source in ("registry", "runs"):
         found.add("exporter_source_up", source, value=1)
         found.add("exporter_read_seconds", source, value=0.4)
@@ -87,7 +87,7 @@ def _about(found: Samples) -> Samples:
 
 
 def _named(found: Samples) -> dict[str, float]:
-    """Values by series as Prometheus writes it."""
+    """Values by series in Prometheus' notation."""
     return {
         f"{BY_NAME[family].full_name}{_braces(BY_NAME[family].labels, values)}": value
         for family, samples in found.values.items()
@@ -114,7 +114,7 @@ def _outcomes(version: Mapping[str, Any]) -> dict[str, int]:
 def _versions(
     summary: Mapping[str, Any], run: str, first: int, *, ended: float, champion: str
 ) -> list[ModelVersion]:
-    """Versions of a run, one for each iteration."""
+    """Model versions of a run, one for each iteration."""
     made = []
     for entry, labels in zip(summary["iterations"], summary["versions"][:-1], strict=True):
         iteration = entry["iteration"]
@@ -140,7 +140,7 @@ def _versions(
 
 
 def _sources(metrics: Mapping[str, float], worse: float) -> dict[str, float]:
-    """Metrics by the names of ``evaluation.json``, with errors so many times as large."""
+    """Metrics by the names of ``evaluation.json``, with errors multiplied by ``worse``."""
     return {
         metric.source: metrics[metric.key] * (1.0 if metric.more_is_better else worse) for metric in METRICS
     }
@@ -163,7 +163,7 @@ def _evaluation(summary: Mapping[str, Any], worse: float) -> dict[str, Any]:
 
 
 def _watch(summary: Mapping[str, Any], human: Sequence[Face], grown: Sequence[Face]) -> dict[str, Any]:
-    """The newest version's ``watch.json`` as far as it is read: one grown face on four human ones."""
+    """The parts of the newest version's ``watch.json`` that are read: one grown face for four human ones."""
     few = list(grown[: len(human) // 4])
     of_human, of_grown, of_all = (_features(faces) for faces in (human, few, [*human, *few]))
     of_previous = _features([*human, *few[:-8]])

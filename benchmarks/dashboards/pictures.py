@@ -1,8 +1,8 @@
-"""Pictures of the dashboards for the docs: ``python -m benchmarks.dashboards.pictures [DOCS]``.
+"""Draw previews of the dashboards: ``python -m benchmarks.dashboards.pictures [DOCS]``.
 
-No Grafana is asked. Each panel's own queries are answered by a real Prometheus over recorded data
-(``series``), and the answers are drawn in the panel's place. Colours and type differ from Grafana's; what is
-shown does not.
+Grafana is not used. The queries of each panel are answered by a real Prometheus over artificial data
+(``series``), and the answers are drawn at the panel's position. Colours and fonts differ from Grafana's; the
+values do not.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Answers = list[list[dict[str, Any]]]
 
 
 def shown(value: float, unit: str, decimals: int | None) -> str:
-    """A value as Grafana writes it, for the units that are used here."""
+    """Format a value as Grafana does, for the units that are used here."""
     if unit == "percentunit":
         return f"{100 * value:.{1 if decimals is None else decimals}f} %"
     if unit == "s" and value >= 60:
@@ -145,7 +145,7 @@ def _bars(axes: Axes, panel: Panel, answers: Answers) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    """Below the axes, as Grafana has it."""
+    """Draw the legend below the axes, as Grafana does."""
     below = (0.0, -0.09 * INCHES_PER_ROW * 10 / axes.bbox.height * DPI)
     axes.legend(
         loc="upper left",
@@ -209,7 +209,7 @@ KINDS: Final = {"stat": _stat, "timeseries": _lines, "barchart": _bars, "table":
 
 
 def draw(server: prometheus.Server, board: Mapping[str, Any], path: Path) -> None:
-    """Draw one dashboard, with its panels where Grafana puts them, as a PNG."""
+    """Draw one dashboard as a PNG, with the panels at their positions in Grafana."""
     height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in board["panels"])
     variables = prometheus.choice(server, board, end=series.END, seconds=series.SECONDS)
     with plt.rc_context(DEFAULTS):
@@ -251,7 +251,7 @@ def pictures(server: prometheus.Server, docs: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Draw them, or say what is missing."""
+    """Draw all dashboards, or exit with what is missing."""
     if why := prometheus.missing():
         sys.exit(why)
     docs = Path(sys.argv[1] if len(sys.argv) > 1 else "docs")

@@ -1,4 +1,4 @@
-"""A real Prometheus over recorded data, and what Grafana would ask it.
+"""A real Prometheus over recorded data, and the queries that Grafana would send.
 
 It needs Debian's ``prometheus`` and ``promtool``. Nothing listens but on this machine, and what is started
 ends with the ``with`` block.
@@ -22,20 +22,20 @@ import yaml
 
 RULES: Final = Path(__file__).parents[2] / "charts" / "lidloop" / "files" / "rules"
 SCRAPE: Final = 60
-"""Seconds between scrapes, as one tells Grafana in the data source's settings."""
+"""Seconds between scrapes, as in the settings of Grafana's data source."""
 _NAME: Final = re.compile(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+")
 """Name of a recorded series: level:metric:operations."""
 
 
 def missing() -> str | None:
-    """Why there can be no Prometheus here; None where there can."""
+    """Reason why Prometheus cannot run here; None if it can."""
     absent = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
     return f"{' and '.join(absent)}: not installed" if absent else None
 
 
 @dataclass(frozen=True)
 class Server:
-    """A Prometheus that answers at ``url``, and what it is asked by."""
+    """A Prometheus at ``url``, with functions to query it."""
 
     url: str
     client: httpx.Client
@@ -75,7 +75,7 @@ class Server:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Server]:
-    """Prometheus over the blocks in ``folder``."""
+    """Run Prometheus over the blocks in ``folder``."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -110,7 +110,7 @@ def _wait(client: httpx.Client, url: str, process: subprocess.Popen[bytes]) -> N
 
 
 def store(folder: Path, text: str, *, start: int, end: int) -> None:
-    """Make blocks of samples in the OpenMetrics format, and of what the recording rules make of them.
+    """Write blocks of samples in the OpenMetrics format, and of the series of the recording rules.
 
     Args:
         start, end: Unix times between which rules are evaluated, every minute.
@@ -135,7 +135,7 @@ def _promtool(*arguments: str | Path) -> None:
 
 
 def levels(rules: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
-    """Recording rules in an order to evaluate them over the past: each after those that it reads."""
+    """Recording rules in the order of evaluation over the past: each after those that it reads."""
     waiting = [rule for group in rules["groups"] for rule in group["rules"]]
     found: list[list[dict[str, Any]]] = []
     while waiting:
@@ -149,7 +149,7 @@ def levels(rules: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
 
 
 def filled_in(expr: str, variables: Mapping[str, str], *, seconds: float, step: float) -> str:
-    """A panel's query as Grafana sends it.
+    """A panel's query with Grafana's variables replaced.
 
     Args:
         variables: of the dashboard, by name.
@@ -163,14 +163,14 @@ def filled_in(expr: str, variables: Mapping[str, str], *, seconds: float, step: 
 
 
 def legend(template: str, metric: Mapping[str, str]) -> str:
-    """Name of a series as Grafana shows it."""
+    """Legend of a series as Grafana shows it."""
     return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: metric.get(found[1], ""), template)
 
 
 def answers(
     server: Server, panel: Mapping[str, Any], variables: Mapping[str, str], *, end: float, seconds: float
 ) -> list[list[dict[str, Any]]]:
-    """What Prometheus answers to each query of a panel, over the ``seconds`` before ``end``."""
+    """Answers of Prometheus to each query of a panel, over the ``seconds`` before ``end``."""
     return [_answer(server, target, variables, end, seconds) for target in panel["targets"]]
 
 
@@ -185,7 +185,7 @@ def _answer(
 
 
 def choice(server: Server, board: Mapping[str, Any], *, end: float, seconds: float) -> dict[str, str]:
-    """The dashboard's variables as Grafana sets them when it is opened.
+    """Values of the dashboard's variables when Grafana opens it.
 
     Raises:
         ValueError: where a variable has nothing to choose from.

@@ -1,4 +1,4 @@
-"""Made-up but realistic data for rules and dashboards: two hours of an installation, as it is scraped.
+"""Artificial data for rules and dashboards: two hours of an installation, as it is scraped.
 
 The server's part comes from its own metrics (``serving.metrics``), fed with faces of the drawn model; the
 loop's part from the exporter's own figures of a registry (``lidloop.exporter.figures``), with the numbers of
@@ -34,13 +34,13 @@ BUSY: Final = END - 20 * 60
 INSTANCES: Final = ("10.0.0.4:8080", "10.0.0.5:8080")
 EXPORTER: Final = "10.0.0.9:9108"
 PICTURES: Final = 8
-"""Pictures that an instance gets in a minute before the shift."""
+"""Pictures per minute and instance before the shift."""
 
 SIZE: Final = (640, 480)
 _POOL: Final = 300
 
 Sample = tuple[str, float, float]
-"""Series as it is written (name and labels), Unix time, value."""
+"""Series in Prometheus' notation (name and labels), Unix time, value."""
 
 
 def samples(seed: int = 0) -> Iterator[Sample]:
@@ -58,20 +58,20 @@ def samples(seed: int = 0) -> Iterator[Sample]:
 
 
 def open_metrics(found: Iterable[Sample]) -> str:
-    """The samples as ``promtool tsdb create-blocks-from openmetrics`` reads them."""
+    """The samples in the format of ``promtool tsdb create-blocks-from openmetrics``."""
     rows = sorted(found, key=lambda sample: (sample[0], sample[1]))
     return "".join(f"{name} {value!r} {at}\n" for name, at, value in rows) + "# EOF\n"
 
 
 def _labelled(series: str, job: str, instance: str) -> str:
-    """The series with the labels that a scrape adds."""
+    """A series with the labels that a scrape adds."""
     name, _, labels = series.rstrip("}").partition("{")
     own = f",{labels}" if labels else ""
     return f'{name}{{namespace="eyes",job="{job}",instance="{instance}"{own}}}'
 
 
 def _face(rng: np.random.Generator, *, shifted: bool) -> Face:
-    """A face as the model finds it; shifted ones are smaller, with lower lids, and less certain."""
+    """A detected face; shifted ones are smaller, with lower lids and lower confidence."""
     ptosis = float(np.clip(rng.normal(0.22 if shifted else 0.08, 0.15), 0.0, 0.95))
     model = build(sample_identity(rng), Expression(), (ptosis, ptosis))
     scale = float(rng.normal(1.28 if shifted else 1.4, 0.2))
@@ -86,7 +86,7 @@ def _face(rng: np.random.Generator, *, shifted: bool) -> Face:
 def _server(
     rng: np.random.Generator, usual: list[Face], other: list[Face], instance: str
 ) -> Iterator[Sample]:
-    """What one instance says at each scrape."""
+    """Samples of one instance at each scrape."""
     metrics = Metrics(window=300, limit=11)
     labels = LabelSet.from_faces({str(k): [face] for k, face in enumerate(usual)})
     profile = reference_profile(labels, dict.fromkeys(labels.images, SIZE))
@@ -104,7 +104,7 @@ def _server(
 
 
 def _exporter(reading: Reading) -> Iterator[Sample]:
-    """What the exporter says from one reading of its sources to the next."""
+    """Samples of the exporter between two readings of its sources."""
     for name, value in reading.figures.items():
         series = _labelled(name, "exporter", EXPORTER)
         for at in range(reading.begin, reading.end, STEP):
@@ -116,7 +116,7 @@ def _exporter(reading: Reading) -> Iterator[Sample]:
 
 
 def _minute(rng: np.random.Generator, metrics: Metrics, faces: list[Face], *, busy: bool) -> int:
-    """A minute of requests.
+    """Requests of one minute.
 
     Returns:
         Requests that are inside at its end.
@@ -141,7 +141,7 @@ def _minute(rng: np.random.Generator, metrics: Metrics, faces: list[Face], *, bu
 
 
 def _screening(rng: np.random.Generator, face: Face) -> Any:
-    """As much of a screening as metrics look at."""
+    """The parts of a screening that metrics use."""
     droopy = face.score < 0.82
     shares = (0.4, 0.4, 0.2) if droopy else (0.9, 0.08, 0.02)
     level = str(rng.choice(["none", "suspicious", "functional"], p=shares))

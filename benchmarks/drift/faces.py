@@ -1,4 +1,4 @@
-"""Faces for the measurement of drift: drawn and found by the demo network, drawn as labels only, or real."""
+"""Faces for the measurement of drift: drawn and detected by the demo model, drawn labels only, or real."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ USUAL: Final = SceneOptions(
     faces=(1, 2), face_px=(110.0, 260.0), yaw=(-25.0, 25.0), roll=(-15.0, 15.0), blink=0.02, sunglasses=0.0,
     mask=0.0, hand=0.02, clutter=0.02, border_cut=0.02, distractors=1, blur=(0.0, 0.8), ptosis=0.15,
 )  # fmt: skip
-"""A clinic's pictures: one or two faces, most of them looking at the camera."""
+"""Pictures of a clinic: one or two faces, most of them frontal."""
 
 
 def _blurred(image: Image, sigma: float) -> Image:
@@ -46,7 +46,7 @@ def _dark(image: Image, gain: float) -> Image:
 
 
 def _far(image: Image, scale: float) -> Image:
-    """The same picture from further away: smaller, in a border that repeats its edge."""
+    """Reduce a picture, with a border that repeats its edge, as if taken from a greater distance."""
     height, width = image.shape[:2]
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
@@ -125,21 +125,21 @@ def people(count: int, *, seed: int, options: SceneOptions = USUAL, ptosis: floa
 
 
 def labelled(points: Floats, *, prefix: str = "") -> LabelSet:
-    """Points as people's labels, one face in a picture."""
+    """Points as human labels, one face in each picture."""
     count = len(points)
     names = tuple(f"{prefix}{k:06d}" for k in range(count))
     return LabelSet(names, np.arange(count), box_of(points), points, np.full(count, HUMAN), np.ones(count))
 
 
 def moved(labels: LabelSet, pixels: float) -> LabelSet:
-    """All points of every face moved the same way, as by a wrong crop or 1-based coordinates."""
+    """Move all points by the same vector, as a wrong crop or 1-based coordinates do."""
     points = labels.points.copy()
     points[..., :2] += pixels * np.array([0.6, 0.8])
     return replace(labels, points=points, boxes=box_of(points))
 
 
 def lowered(labels: LabelSet, pixels: float) -> LabelSet:
-    """The upper lids of both eyes lowered: narrower fissures."""
+    """Lower the upper lids of both eyes."""
     points = labels.points.copy()
     upper = [pair[0] for eye in (LEFT_EYE, RIGHT_EYE) for pair in eye.lid_pairs]
     points[:, upper, 1] += pixels
@@ -147,14 +147,14 @@ def lowered(labels: LabelSet, pixels: float) -> LabelSet:
 
 
 def scattered(labels: LabelSet, pixels: float) -> LabelSet:
-    """Every point moved on its own, normally, with a root mean square of ``pixels``."""
+    """Move every point by an independent normal error with a root mean square of ``pixels``."""
     points = labels.points.copy()
     points[..., :2] += np.random.default_rng(7).normal(0, pixels / np.sqrt(2), points[..., :2].shape)
     return replace(labels, points=points, boxes=box_of(points))
 
 
 def real(folder: Path, place: Path) -> tuple[dict[str, LabelSet], dict[str, tuple[int, int]]]:
-    """People's labels of real faces by source, and the sizes of their pictures."""
+    """Human labels of real faces by source, and the sizes of their pictures."""
     sources = [f"ibug:{path}" for path in sorted(p for p in folder.iterdir() if p.is_dir())]
     dataset, version = convert(sources, place / "dataset", place / "labels", seed=0)
     labels = version.labels(dataset)
@@ -166,5 +166,5 @@ def real(folder: Path, place: Path) -> tuple[dict[str, LabelSet], dict[str, tupl
 
 
 def sizes_of(labels: LabelSet) -> dict[str, Any]:
-    """All pictures of one size."""
+    """Sizes of drawn pictures, which are all the same."""
     return dict.fromkeys(labels.images, SIZE)

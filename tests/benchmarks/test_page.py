@@ -1,5 +1,3 @@
-"""The README's picture of the page."""
-
 from __future__ import annotations
 
 import io
@@ -23,17 +21,17 @@ pytestmark = [
 ]
 
 
-def test_a_screening_is_photographed_and_a_page_without_one_is_not() -> None:
+def test_screenshot_of_a_screening() -> None:
     face = draw_face(seed=3, size=(640, 560), canthal_px=220.0)
     known = [(face.image, [face.faces[0].points])]
     model = Served(DrawnDetector(known), ModelInfo("drawn", None, 0, "0" * 64), {}, "drawn")
     with page.service(model) as address:
-        shot = Image.open(io.BytesIO(page.photograph(address, jpeg(face.image))))
+        shot = Image.open(io.BytesIO(page.screenshot(address, jpeg(face.image))))
         with pytest.raises(RuntimeError, match="No face was found"):
-            page.photograph(address, jpeg(np.full_like(face.image, 128)))
+            page.screenshot(address, jpeg(np.full_like(face.image, 128)))
     assert shot.width == page.VIEW[0]
     assert shot.height > page.VIEW[1]
-    # Of the background alone no picture would be left.
+    # A page with background only has few grey levels.
     assert len(shot.convert("L").getcolors() or []) > 100
 
 

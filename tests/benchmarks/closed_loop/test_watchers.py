@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.closed_loop.watchers import HOLD, RULES, alertmanager_command, hurried, prometheus_command
+from benchmarks.closed_loop.watchers import HOLD, RULES, alertmanager_command, prometheus_command, shortened
 
 
-def test_only_time_is_shortened() -> None:
+def test_only_times_are_shortened() -> None:
     for file in sorted(RULES.glob("*.yaml")):
         before = [r for group in yaml.safe_load(file.read_text())["groups"] for r in group["rules"]]
-        after = [r for group in hurried(yaml.safe_load(file.read_text()))["groups"] for r in group["rules"]]
+        after = [r for group in shortened(yaml.safe_load(file.read_text()))["groups"] for r in group["rules"]]
         untimed = [{k: v for k, v in r.items() if k not in ("for", "keep_firing_for")} for r in before]
         assert [{k: v for k, v in r.items() if k != "for"} for r in after] == untimed
         assert {r["for"] for r in after if "alert" in r} <= {HOLD}
 
 
 @pytest.mark.prometheus("promtool")
-def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
+def test_prometheus_accepts_its_configuration(tmp_path: Path) -> None:
     prometheus_command(tmp_path / "p", targets={"lidloop-serving": 1}, alertmanager=2)
     command = ["promtool", "check", "config", tmp_path / "p" / "prometheus.yml"]
     done = subprocess.run(command, capture_output=True, text=True)

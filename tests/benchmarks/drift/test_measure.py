@@ -1,5 +1,3 @@
-"""Windows of faces and their alarms: the same numbers as the library's, one by one, and the page."""
-
 from __future__ import annotations
 
 from typing import Any
@@ -30,7 +28,7 @@ def test_a_window_has_the_histograms_of_its_faces() -> None:
         assert counts[f, : len(expected)].tolist() == expected, name
 
 
-def test_alarms_are_the_librarys() -> None:
+def test_alarms_agree_with_the_library() -> None:
     rng = np.random.default_rng(0)
     first = np.stack([rng.multinomial(300, [0.1] * 10) for _ in range(40)]).astype(float)
     shares = rng.dirichlet([8] * 10, size=40)
@@ -43,24 +41,24 @@ def test_alarms_are_the_librarys() -> None:
     assert 0 < found["psi"].sum() < 40
 
 
-def test_an_empty_window_raises_nothing() -> None:
+def test_an_empty_window_raises_no_alarm() -> None:
     empty = alarms(np.full((1, 2, 10), 30.0), np.zeros((1, 2, 10)), alpha=0.01)
     assert not any(raised.any() for raised in empty.values())
 
 
-def test_without_a_shift_hardly_any_window_raises_an_alarm_and_lowered_lids_raise_one() -> None:
+def test_false_alarm_rate_and_power() -> None:
     rates = false_alarms(POOL, reference=200, n=150, windows=300, alpha=0.001, seed=0)
     assert set(rates) == set(RULES)
     assert max(rates["psi"], rates["ks"], rates["convention"]) <= 0.02
-    droopy = lowered(FACES, 5)
-    shifted = pool(droopy, sizes_of(droopy), EDGES, shape=None)
+    low = lowered(FACES, 5)
+    shifted = pool(low, sizes_of(low), EDGES, shape=None)
     found = power(POOL, shifted, reference=200, n=150, windows=50, alpha=0.001, seed=0)
     assert found["rules"]["psi"] == found["rules"]["ks"] == 1
     assert set(found["features"]) & {"pfh_ratio_left", "pfh_ratio_right"}
 
 
 @pytest.mark.parametrize("change", [moved, lowered, scattered])
-def test_labels_are_changed_by_what_is_said(change: Any) -> None:
+def test_labels_are_changed_by_the_given_distance(change: Any) -> None:
     before = labelled(FACES.points[:50])
     after = change(before, 3)
     distance = np.linalg.norm((after.points - before.points)[..., :2], axis=-1)
@@ -69,15 +67,15 @@ def test_labels_are_changed_by_what_is_said(change: Any) -> None:
     assert np.array_equal(change(before, 3).points, after.points), "the same every time"
 
 
-def test_the_gate_and_the_guard_before_a_corrupted_model() -> None:
-    found = drift.measure_corrupted(FACES, repeat=4, say=lambda _: None)
+def test_gate_and_guard_reject_a_corrupted_model() -> None:
+    found = drift.measure_corrupted(FACES, repeat=4, progress=lambda _: None)
     assert found["gate"]["5"] == [1.0] * len(found["faces"])
     assert found["guard"]["5"] == [1.0] * len(found["faces"])
     assert found["guard"]["0"] == [0.0] * len(found["faces"])
     assert found["passes_both"]["5"] == [0.0] * len(found["faces"])
 
 
-def test_the_page_says_what_is_seen_and_what_is_not() -> None:
+def test_the_page_lists_detected_and_missed_shifts() -> None:
     rules = dict.fromkeys(RULES, 1.0)
     seen = {"curve": [{"pictures": 50, "rules": rules, "features": ["yaw"]}],
             "seen_at": dict.fromkeys(RULES, 50), "features": ["yaw"]}  # fmt: skip
