@@ -76,3 +76,10 @@ def test_ingress_leads_to_the_service() -> None:
     ]
     expected = {"name": service["metadata"]["name"], "port": {"name": service["spec"]["ports"][0]["name"]}}
     assert all(backend == expected for backend in backends)
+
+
+def test_ingress_accepts_the_largest_body() -> None:
+    """A picture of ``body_bytes`` as base64 in the JSON of the Open Inference Protocol."""
+    annotations = one(template("kserve-less"), "Ingress")["metadata"]["annotations"]
+    mebibytes = int(annotations["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m"))
+    assert mebibytes << 20 > Settings().body_bytes * 4 // 3 + (1 << 20)
