@@ -13,12 +13,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import quote, unquote
 
 from lidloop.data.fit import FITS, Fit
 from lidloop.data.formats import coco, dlib, ibug, unlabelled, yolo
+from lidloop.data.formats.naming import is_generic
 from lidloop.data.formats.records import Reading, ReadOptions
 from lidloop.data.formats.text import shown, source_errors
 from lidloop.errors import SourceError
@@ -156,8 +157,12 @@ def read_source(source: str, path: Path) -> Reading:
     parsed = parse_source(source)
     _check_place(source, parsed.kind, path)
     path = path.absolute()
-    stored_in = path if KINDS[parsed.kind] == "DIR" else path.parent
-    options = ReadOptions(parsed.classes, stored_in if is_stored(parsed.place) else None)
+    inside = None
+    if is_stored(parsed.place):  # what ``fetched`` downloaded
+        inside = path
+        if KINDS[parsed.kind] != "DIR":
+            inside = path.parents[len(PurePosixPath(_folder_of_file(parsed.place)[1]).parts) - 1]
+    options = ReadOptions(parsed.classes, inside)
     with source_errors(f"{shown(source)} cannot be read"):
         return _READERS[parsed.kind][1](path, options)
 
@@ -166,7 +171,8 @@ def read_source(source: str, path: Path) -> Reading:
 def fetched(sources: Sequence[str]) -> Iterator[dict[str, Path]]:
     """Yield the place of each source on this disk; sources in a store are downloaded, and removed at the end.
 
-    Of a source that is one file, the folder it lies in is downloaded: its pictures are there.
+    Of a source that is one file, the folder it lies in is downloaded, or the one above if that is named after
+    what it holds (``annotations``): its pictures are there.
 
     Raises:
         SourceError: for another form of source.
@@ -180,15 +186,29 @@ def fetched(sources: Sequence[str]) -> Iterator[dict[str, Path]]:
             if not is_stored(place):
                 places[source] = parsed.path
                 continue
-            above, name = split_name(place)
             logger.info("fetching %s", place)
             folder = Path(scratch, str(number))
             if KINDS[kind] == "DIR":
+                name = split_name(place)[1]
                 pull(open_store(place), folder / name)
             else:
+                above, name = _folder_of_file(place)
                 pull(open_store(above), folder)
             places[source] = folder / name
         yield places
+
+
+def _folder_of_file(place: str) -> tuple[str, str]:
+    """Address of the folder that holds a stored file and its pictures, and the file's path in it.
+
+    For a file in a folder named after what it holds (``annotations/x.json``) it is the folder above.
+    """
+    above, name = split_name(place)
+    bucket_and_key = above.partition("?")[0].rstrip("/").split("/")[2:]
+    if len(bucket_and_key) > 1 and is_generic(bucket_and_key[-1]):
+        above, folder = split_name(above)
+        name = f"{folder}/{name}"
+    return above, name
 
 
 def fingerprint(sources: Sequence[str]) -> str:
@@ -203,7 +223,7 @@ def fingerprint(sources: Sequence[str]) -> str:
         parsed = parse_source(source)
         kind, place = parsed.kind, parsed.place
         if is_stored(place):
-            above = place if KINDS[kind] == "DIR" else split_name(place)[0]
+            above = place if KINDS[kind] == "DIR" else _folder_of_file(place)[0]
             digest.update(f"{source}\n".encode())
             for item in open_store(above).items():
                 digest.update(f"{item.key} {item.size} {item.tag}\n".encode())

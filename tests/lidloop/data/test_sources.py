@@ -161,6 +161,28 @@ def test_a_source_that_is_one_file_brings_the_pictures_beside_it(bucket: Bucket)
     assert not path.exists()
 
 
+@pytest.mark.parametrize("folder", ["set/annotations", "annotations", "set"])
+def test_a_file_in_a_folder_of_annotations_brings_the_pictures_beside_that(
+    bucket: Bucket, faces: Path, tmp_path: Path, folder: str
+) -> None:
+    """CVAT's layout: ``annotations/person_keypoints_default.json`` and ``images/default/``."""
+    image = next(faces.rglob("*.jpg"))
+    flat = [value for k in range(51) for value in (10 + k, 10 + k, 2)]
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": 1, "keypoints": flat}],
+    }
+    bucket.put(f"{folder}/person_keypoints_default.json", json.dumps(content).encode())
+    above = folder.removesuffix("annotations")
+    bucket.put(
+        f"{above}{'' if above.endswith('/') or not above else '/'}images/default/a.jpg", image.read_bytes()
+    )
+    source = f"coco:{bucket.address(f'{folder}/person_keypoints_default.json')}"
+    dataset, labels = convert([source], tmp_path / "a", tmp_path / "al")
+    assert labels.info["total"] == len(dataset.records) == 1
+    assert fingerprint([source])
+
+
 def test_a_missing_prefix_in_a_store_is_named(bucket: Bucket) -> None:
     with pytest.raises(StoreError, match="nothing lies under"), fetched([f"ibug:{bucket.address('none')}"]):
         pass
