@@ -248,7 +248,8 @@ class ClusterSettings:
 
 def _out_of_range(settings: Any, prefix: str = "") -> Iterator[str]:
     """Problems of single values, of nested settings too."""
-    for name, known in declared(type(settings)).items():
+    kind: type = type(settings)
+    for name, known in declared(kind).items():
         value = getattr(settings, name)
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, Resources | Toleration):

@@ -38,7 +38,7 @@ def configure(
     return configuration
 
 
-class Client(api.ApiClient):  # type: ignore[misc]  # no stubs
+class Client(api.ApiClient):
     """KFP's client with a check of the content type: KFP's own accepts a log-in page as an empty answer."""
 
     def request(self, *args: Any, **named: Any) -> Any:

@@ -60,8 +60,8 @@ def _run(job: dict[str, Any], lock: int, signals: list[int]) -> int:
         return 127
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: command.send_signal(number))
-    for number in signals:
-        command.send_signal(number)
+    for received in signals:
+        command.send_signal(received)
     return command.wait()
 
 

@@ -28,6 +28,7 @@ REPORT = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_everything_is_measured() -> None:
     report = json.loads(json.dumps(bench.run(imgsz=256, pictures=2, repeat=1, judged=10)))
     assert set(report["ratio"]) >= {"parts", "whole", "int8"}

@@ -27,17 +27,19 @@ SERVICE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_service_is_measured_side_by_side() -> None:
     pytest.importorskip("ultralytics")
-    report = service.run(imgsz=256, rounds=1, each=2, seconds=2.0, starts=1, size=False)
+    report = service.run(imgsz=256, rounds=1, each=1, seconds=0.5, starts=1, size=False)
     assert report["faces"] == 1
     assert set(report["ms"]) == {"bare", "service", "plain"}
     assert min(report["per_second"].values()) > 0
     assert [row.met for row in service.rows(report)].count(None) == 0
 
 
+@pytest.mark.slow
 def test_a_short_soak_finds_no_fault() -> None:
-    report = soak.run(imgsz=256, minutes=0.15, mutated=60)
+    report = soak.run(imgsz=256, minutes=0.05, mutated=40)
     assert report["statuses"].keys() <= {"200", "503"}
     assert report["statuses"]["200"] > 0
     assert report["mutated_faults"] == []

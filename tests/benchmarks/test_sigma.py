@@ -47,6 +47,7 @@ def test_missing_inputs_are_named(missing: str, monkeypatch: pytest.MonkeyPatch,
         bench.run()
 
 
+@pytest.mark.slow
 def test_every_epoch_is_evaluated(drawn: tuple[Dataset, LabelVersion], tmp_path: Path) -> None:
     pytest.importorskip("ultralytics")
     from ultralytics.utils.callbacks.base import default_callbacks

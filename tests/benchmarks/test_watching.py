@@ -21,6 +21,7 @@ TRACKED = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_exporter_is_scraped() -> None:
     pytest.importorskip("mlflow")
     report = exporter.run(iterations=2, labels=600, scrapes=3)
@@ -30,6 +31,7 @@ def test_the_exporter_is_scraped() -> None:
     assert full < report["series"] < 2 * full
 
 
+@pytest.mark.slow
 def test_tracking_is_measured() -> None:
     pytest.importorskip("ultralytics")
     report = tracking.run(imgsz=256, pairs=3, warm=1)

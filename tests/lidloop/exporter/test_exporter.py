@@ -152,6 +152,7 @@ def test_files_of_a_version_are_read_once(
     assert read == ["1"]
 
 
+@pytest.mark.slow
 def test_an_mlflow_server_that_is_killed(
     place: Path, register: Callable[..., Registry], start: Callable[..., Exporter], tmp_path: Path
 ) -> None:

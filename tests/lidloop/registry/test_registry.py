@@ -187,6 +187,7 @@ def test_two_writers_at_once_give_one_version(place: Path, tmp_path: Path) -> No
     assert len(Registry(place).versions()) == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_when_a_registry_is_made(tmp_path: Path, environment: dict[str, str]) -> None:
     code = (
         "import sys; from lidloop.registry.registry import Registry; print(Registry(sys.argv[1]).versions())"
@@ -355,6 +356,7 @@ def test_places(tmp_path: Path) -> None:
     assert locate("https://x", "s3://bucket/models").artifacts == "s3://bucket/models"
 
 
+@pytest.mark.slow
 def test_a_server(
     migrated: Path, tmp_path: Path, environment: dict[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -346,7 +346,7 @@ def test_a_port_where_no_store_answers(monkeypatch: pytest.MonkeyPatch, bucket: 
     import threading
 
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as web:
-        threading.Thread(target=web.serve_forever, daemon=True).start()
+        threading.Thread(target=web.serve_forever, args=(0.01,), daemon=True).start()
         store = bucket.store(endpoint=f"http://127.0.0.1:{web.server_port}")
         with pytest.raises(StoreError, match="does not answer as an S3 server"):
             list(store.items())
