@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import httpx
@@ -191,6 +192,83 @@ def test_accept_is_negotiated(client: TestClient, blank: bytes, accept: str, ans
     response = client.post("/v1/screen", content=blank, headers=PNG | {"Accept": accept})
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == answered
+
+
+def damaged(jpeg: bytes) -> bytes:
+    """A JPEG with bytes at the end of its data that are not needed."""
+    return jpeg[:-2] + b"\x12\x34" + jpeg[-2:]
+
+
+def test_a_doubtful_file_is_measured_with_a_warning_in_every_answer(client: TestClient, photo: Photo) -> None:
+    def ask(accept: str) -> Any:
+        headers = JPEG | {"Accept": accept}
+        return client.post("/v1/screen", content=damaged(photo.jpeg), headers=headers)
+
+    answer = ask("application/json").json()
+    (warning,) = answer["warnings"]
+    (face,) = answer["faces"]
+    assert warning["code"] == "damaged"
+    assert warning in face["quality"]["problems"]
+    assert face["flag"]["level"] != "none"
+    sound = screened(client, photo.jpeg)["faces"][0]
+    assert face["eyes"] == sound["eyes"]
+    bundle = ask("application/fhir+json").json()
+    report = next(e["resource"] for e in bundle["entry"] if "conclusion" in e["resource"])
+    assert report["conclusion"].count(warning["text"][1:]) == 1
+    assert ask("application/dicom").content.count(warning["text"].encode()) == 1
+
+
+def test_a_jpeg_that_the_decoder_calls_damaged_is_refused(client: TestClient, photo: Photo) -> None:
+    broken = photo.jpeg[: len(photo.jpeg) // 2] + b"\xff\xd9"  # its data end in the middle
+    response = client.post("/v1/screen", content=broken, headers=JPEG)
+    assert (response.status_code, response.json()["type"]) == (422, "/problems/picture")
+
+
+def test_a_large_jpeg_is_answered_in_pixels_of_the_file(make_client: ClientFactory, photo: Photo) -> None:
+    """Decoded at five eighths, where the limit of pixels asks for it; scale and pupils are of the file."""
+    pupils = {side: list(photo.truth.pupils[eye]) for side, eye in (("OD", "left"), ("OS", "right"))}
+    params = {"mm_per_px": "0.4", "pupils": json.dumps(pupils)}
+    full, reduced = (
+        client.post("/v1/screen", content=photo.jpeg, headers=JPEG, params=params).json()
+        for client in (make_client(), make_client(pixels=150_000))
+    )
+    assert reduced["image"] == full["image"] == {"width": 640, "height": 560, "mirrored": False}
+    (a,), (b,) = full["faces"], reduced["faces"]
+    assert b["box"] == pytest.approx(a["box"], abs=6)
+    assert b["scale"] == a["scale"]
+    for side in ("OD", "OS"):
+        assert b["eyes"][side]["pupil"]["x"] == pytest.approx(a["eyes"][side]["pupil"]["x"], abs=0.02)
+        for name in ("pfh", "width", "mrd1"):
+            pair = [x["eyes"][side][name]["px"] for x in (a, b)]
+            assert pair[1] == pytest.approx(pair[0], abs=4), (side, name)
+            assert b["eyes"][side][name]["mm"] == pytest.approx(0.4 * pair[1], abs=0.01)
+    png = make_client(pixels=150_000).post("/v1/screen", content=photo.png, headers=PNG)
+    assert (png.status_code, png.json()["limit"]) == (413, 150_000)
+
+
+def test_a_heic_is_screened(client: TestClient, photo: Photo) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    out = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(photo.image)).save(out, quality=95)
+    headers = {"Content-Type": "image/heic"}
+    response = client.post("/v1/screen", content=out.getvalue(), headers=headers)
+    assert response.status_code == 200, response.text
+    (face,), (plain,) = response.json()["faces"], screened(client, photo.png)["faces"]
+    for side in ("OD", "OS"):
+        assert face["eyes"][side]["width"]["px"] == pytest.approx(plain["eyes"][side]["width"]["px"], abs=3)
+
+
+def test_a_motion_photo_is_screened_as_its_jpeg(client: TestClient, photo: Photo) -> None:
+    video = bytes([0, 0, 0, 24]) + b"ftypmp42" + b"\xff\xda\x00\x08" * 2000
+    assert screened(client, photo.jpeg + video)["faces"] == screened(client, photo.jpeg)["faces"]
+
+
+def test_a_dicom_data_set_without_preamble_is_named(client: TestClient) -> None:
+    headers = {"Content-Type": "application/dicom"}
+    bare = b"\x08\0\x05\0CS\n\0ISO_IR 100"
+    response = client.post("/v1/screen", content=bare + bytes(200), headers=headers)
+    assert response.status_code == 415
+    assert "without the preamble" in response.json()["detail"]
 
 
 def test_every_answer_has_security_headers(client: TestClient, blank: bytes) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -406,6 +407,52 @@ def test_the_same_request_gives_the_same_bytes_and_another_shares_nothing() -> N
     other = fhir.bundle(DRAWN, request_id=str(uuid.uuid4()), issued=WHEN).model_dump_json()
     urls = [{entry["fullUrl"] for entry in json.loads(text)["entry"]} for text in (first, other)]
     assert not urls[0] & urls[1]
+
+
+def test_a_transaction_creates_every_resource_once() -> None:
+    answer = json.loads(
+        fhir.bundle(DRAWN, request_id=REQUEST, issued=WHEN, kind="transaction").model_dump_json()
+    )
+    assert answer["type"] == "transaction"
+    for entry in answer["entry"]:
+        resource, request = entry["resource"], entry["request"]
+        (identifier,) = resource["identifier"]
+        assert (request["method"], request["url"]) == ("POST", resource["resourceType"])
+        assert request["ifNoneExist"] == f"identifier={identifier['system']}|{identifier['value']}"
+    assert not [entry for entry in bundle()["entry"] if "request" in entry]
+    first, other = (
+        [r["identifier"] for r in of_kind(bundle(**options), "Device")]
+        for options in ({}, {"software": "another version"})
+    )
+    assert first != other
+
+
+def test_every_resource_has_an_identifier_and_a_narrative() -> None:
+    for entry in bundle()["entry"]:
+        resource = entry["resource"]
+        if resource["resourceType"] != "Device":
+            assert resource["identifier"] == [{"system": "urn:ietf:rfc:3986", "value": entry["fullUrl"]}]
+        text = resource["text"]
+        assert text["status"] == "generated"
+        root = ElementTree.fromstring(text["div"])
+        assert root.tag == "{http://www.w3.org/1999/xhtml}div"
+        assert "".join(root.itertext()).strip()
+    length = FACE.eyes["OD"].lengths["pfh"].mm
+    assert f"{length:.2f} mm" in the(bundle(), "79855-3")["text"]["div"]
+
+
+@pytest.mark.parametrize(
+    ("taken", "expected"),
+    [
+        (None, None),
+        (datetime(2026, 1, 4, 9, 15), "2026-01-04"),
+        (datetime(2026, 1, 4, 9, 15, tzinfo=timezone(timedelta(hours=2))), "2026-01-04T09:15:00+02:00"),
+    ],
+)
+def test_effective_time_is_that_of_the_photograph(taken: datetime | None, expected: str | None) -> None:
+    answer = bundle(taken=taken)
+    for resource in of_kind(answer, "DiagnosticReport") + of_kind(answer, "Observation"):
+        assert resource.get("effectiveDateTime") == expected
 
 
 def test_times_keep_their_zone() -> None:
