@@ -36,9 +36,11 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     Only for files that the program itself made, or that ``refuse_foreign_file`` let pass.
 
     Raises:
+        OccupiedError: for a device, pipe or socket, which the rename would replace by a file.
         OSError: names ``path``, not the temporary file.
     """
     target = Path(os.path.realpath(path))
+    _refuse_special_file(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _naming(path):
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:_PREFIX_CHARACTERS]}.")
@@ -60,14 +62,14 @@ def folder_atomic(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Args:
         path: folder to write; it must be missing or empty.
-        replace: replace what stands at ``path``. Only for a folder that the caller knows to be its own.
+        replace: replace the folder at ``path``. Only for one that the caller knows to be its own.
 
     Raises:
         OccupiedError: where something stands at ``path``; before the block, and after it where something
             appeared meanwhile.
         OSError: names ``path``, not the temporary folder.
     """
-    if not replace:
+    if not (replace and path.is_dir()):
         require_free(path)
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -112,18 +114,25 @@ def refuse_foreign_file(path: Path, is_own: Callable[[bytes], bool], *, what: st
         what: what is to be written, in words such as ``a drawing``.
 
     Raises:
-        OccupiedError: for a folder, or a file that is not empty and not the program's own.
+        OccupiedError: for a folder, a device, pipe or socket, or a file that is not empty and not the
+            program's own.
     """
     if path.is_dir():
         raise OccupiedError(f"{path} is a folder; give the name of a file for {what}")
     if not path.exists():
         return
+    _refuse_special_file(path)
     with path.open("rb") as file:
         head = file.read(1 << 16)
     if head and not is_own(head):
         raise OccupiedError(
             f"{path} is there already and is not {what} of lidloop, so it is not replaced; give another name"
         )
+
+
+def _refuse_special_file(path: Path) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OccupiedError(f"{path} is a device, pipe or socket, not a file; give the name of a file")
 
 
 def link_or_copy(source: Path, target: Path) -> None:

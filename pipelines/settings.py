@@ -12,7 +12,8 @@ from lidloop.autolabel.predict import TRAIN_FLOOR
 from lidloop.autolabel.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 from lidloop.data.dataset import Retention
 from lidloop.data.sources import KINDS, check_source, fingerprint, parse_source
-from lidloop.errors import LidloopError, SourceError
+from lidloop.errors import SYSTEM_ERRORS, LidloopError, RegistryError, SourceError, cause
+from lidloop.registry.mlflow_backend import locate
 from lidloop.storage.files import is_stored
 from lidloop.training.fine_tune import DEFAULT_WEIGHTS, TrainSettings
 from pipelines.parameters import choices_of, declared, parameter
@@ -48,7 +49,7 @@ class RunSettings:
     """
 
     sources: tuple[str, ...] = parameter(
-        help=_SOURCES_HELP, flags=("--source", "-s"), most_entries=100, group=DATA
+        help=_SOURCES_HELP, flags=("--source", "-s"), metavar="KIND:PLACE", most_entries=100, group=DATA
     )
     split: float = parameter(
         0.8,
@@ -62,6 +63,7 @@ class RunSettings:
         "",
         help="File with the hidden labels of generated faces: the report then counts how many were found.",
         is_path=True,
+        metavar="FILE",
         group=DATA,
     )
 
@@ -100,6 +102,7 @@ class RunSettings:
         help="Weights that iteration 0 starts from: a YOLOv8 pose .pt file, here or at s3://BUCKET/…, or a "
         "name that Ultralytics publishes. A .pt file is a pickle, which can run code: use one you trust.",
         is_path=True,
+        metavar="FILE|NAME",
         group=TRAINING,
     )
     epochs: int = parameter(
@@ -200,7 +203,7 @@ class RunSettings:
         wrong = {name for name, _ in problems}
         if "sources" not in wrong:
             problems += self._sources()
-        if not wrong & {"base_weights", "truth"}:
+        if not wrong & {"base_weights", "truth", "registry"}:
             problems += self._files()
         if problems:
             raise SettingsError(problems)
@@ -238,23 +241,35 @@ class RunSettings:
         check_source(source)
 
     def _files(self) -> Iterator[tuple[str, str]]:
+        """Problems of weights, hidden labels and registry on this machine."""
         path = Path(self.base_weights)
         is_name = len(path.parts) == 1 and path.suffix in (".pt", ".yaml")
-        if not is_name and not is_stored(self.base_weights) and not path.exists():
-            yield (
-                "base_weights",
-                f"there are no base weights at {path}; give the path of a YOLOv8 pose .pt file",
-            )
-        if self.truth and not Path(self.truth).is_file():
-            yield "truth", f"there is no file of hidden labels at {self.truth}"
+        try:
+            if not is_name and not is_stored(self.base_weights) and not path.exists():
+                yield (
+                    "base_weights",
+                    f"there are no base weights at {path}; give the path of a YOLOv8 pose .pt file",
+                )
+        except SYSTEM_ERRORS as error:
+            yield "base_weights", f"the base weights cannot be read: {cause(error)}"
+        try:
+            if self.truth and not Path(self.truth).is_file():
+                yield "truth", f"there is no file of hidden labels at {self.truth}"
+        except SYSTEM_ERRORS as error:
+            yield "truth", f"the hidden labels cannot be read: {cause(error)}"
+        try:
+            if self.registry:
+                locate(self.registry)
+        except RegistryError as error:
+            yield "registry", str(error)
 
     @property
     def training_device(self) -> str:
-        """The device as Ultralytics is told it."""
+        """Device in the form that Ultralytics takes."""
         return ",".join(map(str, range(self.gpus))) if self.gpus else self.device
 
     def parameters(self, *, out: Path, run: str) -> dict[str, Any]:
-        """The pipeline's parameters for a run in the folder ``out``. Paths become absolute."""
+        """Return the pipeline's parameters for a run in the folder ``out``, with absolute paths."""
         same = asdict(self)
         for name in ("iterations", "gpus", "shards", "sources", "registry", "device"):
             del same[name]
@@ -267,18 +282,18 @@ class RunSettings:
             "device": self.training_device,
             "shards": list(shard_names(self.shards)),
             "truth": str(Path(self.truth).resolve()) if self.truth else "",
-            "registry": _absolute(self.registry) if self.registry else str(out / "registry"),
+            "registry": absolute_registry(self.registry) if self.registry else str(out / "registry"),
             "run": run,
             "checkpoints": str(out / "checkpoints"),
             "pictures": "",
         }
 
     def identity(self, out: Path) -> dict[str, Any]:
-        """All that must be the same for a run to go on where it was."""
+        """Return the values that must be unchanged to resume a run."""
         weights = Path(self.base_weights)
         return {
             **asdict(self),
-            "registry": _absolute(self.registry) if self.registry else "",
+            "registry": absolute_registry(self.registry) if self.registry else "",
             "sources": [absolute_source(s) for s in self.sources],
             "files under the sources": fingerprint(self.sources),
             "base weights' file": _stat(weights) if weights.is_file() else "",
@@ -298,20 +313,28 @@ class RemoteSettings(RunSettings):
         return iter(())
 
 
-def _absolute(registry: str) -> str:
-    return registry if "://" in registry else str(Path(registry).resolve())
+def absolute_registry(registry: str) -> str:
+    """Return a registry's folder or database with an absolute path; the address of a server as it is.
+
+    Raises:
+        RegistryError: for an invalid address.
+    """
+    place = locate(registry)
+    if place.database is None:
+        return registry
+    return place.uri if registry.startswith("sqlite:") else str(place.database.parent)
 
 
 def shard_names(count: int) -> tuple[str, ...]:
-    """The shards of the pictures as the pipeline takes them: ``0/2``, ``1/2``."""
+    """Return the shards in the form of the pipeline: ``0/2``, ``1/2``."""
     return tuple(f"{k}/{count}" for k in range(count))
 
 
 def absolute_source(source: str) -> str:
-    """The same source with an absolute path; one in a store stays as it is.
+    """Return a source with an absolute path; a source in a store stays as it is.
 
     Raises:
-        SourceError: for another form of source.
+        SourceError: for an invalid source.
     """
     parsed = parse_source(source)
     if is_stored(parsed.place):
@@ -320,7 +343,7 @@ def absolute_source(source: str) -> str:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two identities, in words."""
+    """Return the differences between two identities, one sentence each."""
     return [
         f"{key} was {_shown(before.get(key))} and is {_shown(now.get(key))}"
         for key in sorted({*before, *now})

@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
 
 from components.kserve.create import IMAGE
+from lidloop.cli.console import say
 from lidloop.cli.options import DEFAULT_REGISTRY, RegistryPlace
+from lidloop.cli.paths import optional_place
 
 if TYPE_CHECKING:
     from components.kserve.rollout import Outcome, Rollout
@@ -38,7 +40,7 @@ Namespace = Annotated[
 Kubeconfig = Annotated[
     str,
     typer.Option(
-        "--kubeconfig", help="Kubeconfig file of the cluster.",
+        "--kubeconfig", parser=optional_place, metavar="FILE", help="Kubeconfig file of the cluster.",
         show_default="KUBECONFIG, else ~/.kube/config, or a pod's own", rich_help_panel=_CLUSTER,
     ),
 ]  # fmt: skip
@@ -228,9 +230,9 @@ def status_command(
     for what, model, which in lines:
         look = ready[which]
         word = "ready" if look["ready"] else "not ready"
-        typer.echo(f"{what}: {model} ({model.uri}), {word}: {look['text']}")
+        say(f"{what}: {model} ({model.uri}), {word}: {look['text']}")
     if state.earlier:
-        typer.echo(f"before: {', '.join(str(model) for model in reversed(state.earlier))}")
+        say(f"before: {', '.join(str(model) for model in reversed(state.earlier))}")
 
 
 def _rollout(
@@ -239,20 +241,17 @@ def _rollout(
     from components.kserve.api import Cluster
     from components.kserve.rollout import Rollout, Waiting
 
-    console = Console(stderr=True)
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
     cluster = Cluster.open(kubeconfig=kubeconfig, context=context, namespace=namespace)
-    return Rollout(cluster, name, waiting=Waiting(seconds=timeout, report=say), force=force)
+    return Rollout(
+        cluster, name, waiting=Waiting(seconds=timeout, report=partial(say, err=True)), force=force
+    )
 
 
 def _tell(outcome: Outcome, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({**outcome.state.to_dict(), "changed": outcome.changed}, indent=1))
     else:
-        typer.echo(outcome.text)
+        say(outcome.text)
 
 
 def _preview(rollout: Rollout, after: Any) -> None:

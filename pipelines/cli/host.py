@@ -1,9 +1,8 @@
-"""``lidloop submit``, ``status``, ``logs`` and ``upload``: the loop on a Kubeflow Pipelines host."""
+"""``lidloop submit``, ``status``, ``logs`` and ``upload``: runs on a Kubeflow Pipelines host."""
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.step import parse_line
+from lidloop.cli.console import say
+from lidloop.cli.paths import path
 from pipelines.cli.host_options import (
     CaFile,
     CookiesFile,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from pipelines.kubeflow.runs import Run
 
 EVERY = 15.0
-"""Seconds between two looks at a run that is waited for."""
+"""Seconds between two requests while waiting for the end of a run."""
 
 
 def submit(
@@ -68,21 +69,21 @@ def submit(
     experiment: Experiment = EXPERIMENT,
     dry_run: DryRun = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for its end; exit with 1 unless it succeeds.")
+        bool, typer.Option("--wait", help="Wait for the end of the run; exit with 1 unless it succeeds.")
     ] = False,
     as_json_: Json = False,
 ) -> None:
     """Start a run on a Kubeflow Pipelines host.
 
-    The pipeline is one that was uploaded there, or a file. Parameters are checked before anything is sent.
+    The pipeline is an uploaded one or a file. Parameters are checked before anything is sent.
 
     [bold]Examples[/bold]
 
-    The pipeline that `lidloop upload` put there:
+    The uploaded pipeline:
 
     $ lidloop submit -s ibug:s3://raw/afw -p epochs=100 --run may --host https://kfp.example.org
 
-    One compiled for a cluster on the spot, looked at first:
+    A pipeline compiled for a cluster now, as a dry run:
 
     $ lidloop submit -s coco:s3://raw/faces.json --cluster cluster.yaml --dry-run
     """
@@ -99,7 +100,8 @@ def submit(
             return
         id = kfp.submit(parameters, run=name, experiment=experiment)
     if not as_json_:
-        typer.echo(f"{name}: {id}\n{kfp.link(id)}")
+        say(f"{name}: {id}")
+        say(kfp.link(id))
     if wait:
         ended = _wait(kfp, id, quiet=as_json_)
         typer.echo(as_json(ended)) if as_json_ else print_run(ended)
@@ -111,9 +113,9 @@ def submit(
 def status(
     run: Annotated[str, typer.Argument(help="Id or name of a run.", show_default="the newest runs")] = "",
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for its end; exit with 1 unless it succeeds.")
+        bool, typer.Option("--wait", help="Wait for the end of the run; exit with 1 unless it succeeds.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many runs to list.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Number of runs to list.")] = 20,
     host: Host = "",
     token_file: TokenFile = None,
     cookies_file: CookiesFile = None,
@@ -123,7 +125,7 @@ def status(
     experiment: Experiment = EXPERIMENT,
     as_json_: Json = False,
 ) -> None:
-    """See how runs on a host are: the newest ones, or one with its steps.
+    """Show the newest runs on a host, or one run with its steps.
 
     [bold]Examples[/bold]
 
@@ -148,8 +150,8 @@ def status(
 
 def logs(
     run: Annotated[str, typer.Argument(help="Id or name of a run.")],
-    step: Annotated[str, typer.Option(help="This step only: train for all, train-2 for the second.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="What KFP itself says, too.")] = False,
+    step: Annotated[str, typer.Option(help="Only this step: train for all, train-2 for the second.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Print KFP's own lines too.")] = False,
     host: Host = "",
     token_file: TokenFile = None,
     cookies_file: CookiesFile = None,
@@ -158,7 +160,7 @@ def logs(
     experiment: Experiment = EXPERIMENT,
     as_json_: Json = False,
 ) -> None:
-    """Print what the steps of a run have said so far.
+    """Print the logs of a run's steps.
 
     Example: lidloop logs may --step train
     """
@@ -173,14 +175,12 @@ def logs(
             content = {"task": task, "level": said and said.level, "text": said.text if said else line}
             typer.echo(json.dumps(content, ensure_ascii=False))
         else:
-            typer.echo(f"{task}: {said.level} {said.text}" if said else f"{task}: {line}")
+            say(f"{task}: {said.level} {said.text}" if said else f"{task}: {line}")
 
 
 def upload(
-    file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="A compiled pipeline.")],
-    version: Annotated[
-        str, typer.Option(help="Name of the version; another for every one.", show_default="TIME")
-    ] = "",
+    file: Annotated[Path, typer.Argument(parser=path, metavar="FILE.yaml", help="A compiled pipeline.")],
+    version: Annotated[str, typer.Option(help="Unique name of the version.", show_default="TIME")] = "",
     pipeline: Annotated[str, typer.Option(help="Name of the pipeline on the host.")] = PIPELINE,
     host: Host = "",
     token_file: TokenFile = None,
@@ -189,7 +189,7 @@ def upload(
     namespace: Namespace = "",
     as_json_: Json = False,
 ) -> None:
-    """Put a compiled pipeline on a host, as the version that runs start with from now on.
+    """Upload a compiled pipeline to a host as its newest version, which new runs use.
 
     Example: lidloop compile loop.yaml --cluster cluster.yaml && lidloop upload loop.yaml --version 3
     """
@@ -199,11 +199,11 @@ def upload(
     )  # fmt: skip
     name = version or time.strftime("%Y%m%d-%H%M%S")
     id = kfp.upload(file, version=name)
-    typer.echo(json.dumps({"id": id, "version": name}) if as_json_ else f"{pipeline} {name}: {id}")
+    say(json.dumps({"id": id, "version": name}) if as_json_ else f"{pipeline} {name}: {id}")
 
 
 def _wait(kfp: KubeflowHost, id: str, *, quiet: bool) -> Run:
-    """Wait for the end of a run; a host that fails for a while is asked again."""
+    """Wait for the end of a run; up to 20 failed requests in a row are repeated."""
     from pipelines.kubeflow.errors import HostError, RunUnknown
     from pipelines.kubeflow.runs import ENDED
 
@@ -219,11 +219,11 @@ def _wait(kfp: KubeflowHost, id: str, *, quiet: bool) -> Run:
             failures += 1
             if failures > 20:
                 raise
-            print(error, file=sys.stderr)
+            say(error, err=True)
         else:
             for task in run.tasks:
                 if (task.pod, task.state) not in seen and not quiet:
-                    typer.echo(f"{time.strftime('%H:%M:%S')} {task.name}: {task.state}", err=True)
+                    say(f"{time.strftime('%H:%M:%S')} {task.name}: {task.state}", err=True)
                 seen.add((task.pod, task.state))
             if run.state in ENDED:
                 return run

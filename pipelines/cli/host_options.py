@@ -1,4 +1,4 @@
-"""Options of every command that talks to a Kubeflow Pipelines host, and what it prints of runs."""
+"""Options of all commands for a Kubeflow Pipelines host, and the output of its runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-from lidloop.errors import LidloopError
+from lidloop.cli.console import add_row, console, new_table, say
+from lidloop.cli.paths import path
+from lidloop.errors import LidloopError, printable
 from pipelines.local.view import duration
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ TokenFile = Annotated[
     Path | None,
     typer.Option(
         envvar="LIDLOOP_KFP_TOKEN_FILE",
+        parser=path,
         metavar="FILE",
-        help="Bearer token, read again for every request. In a pod of the cluster the service account's "
-        "token for KFP is used by itself.",
+        help="File of a bearer token, read again for every request. In a pod of the cluster the service "
+        "account's token for KFP is the default.",
         rich_help_panel=_HOST,
     ),
 ]
@@ -46,22 +47,27 @@ CookiesFile = Annotated[
     Path | None,
     typer.Option(
         envvar="LIDLOOP_KFP_COOKIES_FILE",
+        parser=path,
         metavar="FILE",
-        help="Cookie header of a session, for a host behind a log-in page.",
+        help="File with the Cookie header of a session, for a host behind a log-in page.",
         rich_help_panel=_HOST,
     ),
 ]
 CaFile = Annotated[
     Path | None,
     typer.Option(
-        envvar="LIDLOOP_KFP_CA_FILE", metavar="FILE", help="CA of the host, PEM.", rich_help_panel=_HOST
+        envvar="LIDLOOP_KFP_CA_FILE",
+        parser=path,
+        metavar="FILE",
+        help="CA certificates of the host, PEM.",
+        rich_help_panel=_HOST,
     ),
 ]
 Namespace = Annotated[
     str,
     typer.Option(
         envvar="LIDLOOP_KFP_NAMESPACE",
-        help="Your profile, on a host for many users.",
+        help="Your profile, on a multi-user host.",
         rich_help_panel=_HOST,
     ),
 ]
@@ -70,25 +76,23 @@ Ui = Annotated[
     typer.Option(
         envvar="KF_PIPELINES_UI_ENDPOINT",
         metavar="URL",
-        help="Where people reach the host, for links.",
+        help="Address of the user interface, for links.",
         show_default="--host",
         rich_help_panel=_HOST,
     ),
 ]
-Experiment = Annotated[
-    str, typer.Option(help="Experiment on the host that the runs belong to.", rich_help_panel=_HOST)
-]
+Experiment = Annotated[str, typer.Option(help="Experiment of the runs on the host.", rich_help_panel=_HOST)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def open_host(**settings: Any) -> KubeflowHost:
-    """The host that the options describe.
+    """Return a client of the host that the options describe.
 
     Raises:
-        HostError: where they cannot be right.
-        LidloopError: where KFP is not installed.
+        HostError: for invalid options.
+        LidloopError: if KFP is not installed.
     """
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # what is tried again is no news
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # no warnings about retries
     try:
         from pipelines.kubeflow.host import KubeflowHost
     except ImportError as error:
@@ -97,10 +101,10 @@ def open_host(**settings: Any) -> KubeflowHost:
 
 
 def resolve(host: KubeflowHost, run: str, experiment: str) -> str:
-    """The id of a run given by id or name.
+    """Return the id of a run given by id or name.
 
     Raises:
-        RunUnknown: where there is none.
+        RunUnknown: if there is no such run.
     """
     from pipelines.kubeflow.errors import RunUnknown
 
@@ -116,7 +120,7 @@ def resolve(host: KubeflowHost, run: str, experiment: str) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Values of ``pipelines.kubeflow.host.runs`` as JSON, times in UTC."""
+    """Return values of ``pipelines.kubeflow.runs`` as JSON, times in UTC."""
 
     def plain(entry: Any) -> Any:
         if isinstance(entry, datetime):
@@ -127,30 +131,27 @@ def as_json(value: Any) -> str:
 
 
 def print_run(run: Run) -> None:
-    """A run and its steps, for people."""
-    console = Console()
-    console.print(
-        f"[bold]{escape(run.name)}[/]  {run.state}  {_took(run.created, run.ended)}", highlight=False
-    )
+    """Print a run and its steps as text."""
+    out = console()
+    out.print(Text(printable(run.name), style="bold"), f" {run.state}  {_took(run.created, run.ended)}")
     if run.error:
-        console.print(escape(run.error), highlight=False, soft_wrap=True)
+        say(run.error)
     if run.tasks:
-        table = Table("step", "state", "time", "", box=None)
+        table = new_table("step", "state", "time", "error", lines=False)
         for task in run.tasks:
-            table.add_row(
-                task.name, task.state, _took(task.started, task.ended), escape(" ".join(task.error.split()))
-            )
-        console.print(table)
-    console.print(run.link, highlight=False, soft_wrap=True)
+            took = _took(task.started, task.ended)
+            add_row(table, task.name, task.state, took, " ".join(task.error.split()))
+        out.print(table)
+    say(run.link)
 
 
 def print_runs(runs: list[Run]) -> None:
-    """One line for every run."""
-    table = Table("run", "state", "started", "time", "id", box=None)
+    """Print one line for every run."""
+    table = new_table("run", "state", "started", "time", "id", lines=False)
     for run in runs:
         started = run.created.astimezone().strftime("%Y-%m-%d %H:%M") if run.created else "–"
-        table.add_row(escape(run.name), run.state, started, _took(run.created, run.ended), run.id)
-    Console().print(table)
+        add_row(table, run.name, run.state, started, _took(run.created, run.ended), run.id)
+    console().print(table)
 
 
 def _took(begun: datetime | None, ended: datetime | None) -> str:

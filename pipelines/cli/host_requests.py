@@ -1,4 +1,4 @@
-"""What starts a run on a host: the pipeline, its parameters from the command line, and a look at both."""
+"""Request that starts a run on a host: options, pipeline, checked parameters, dry run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lidloop.cli.console import say
+from lidloop.cli.paths import path
 from lidloop.data.sources import fingerprint, parse_source
 from lidloop.errors import LidloopError, StoreError
 from lidloop.storage.files import is_stored
@@ -24,11 +26,13 @@ if TYPE_CHECKING:
 
 Pipeline = Annotated[
     str,
-    typer.Option(metavar="NAME|FILE.yaml", help="What runs: a pipeline of the host, or a compiled file."),
+    typer.Option(metavar="NAME|FILE.yaml", help="Pipeline to run: a name on the host, or a compiled file."),
 ]
 Cluster = Annotated[
     Path | None,
-    typer.Option(metavar="FILE.yaml", help="Compile for this cluster now, instead of --pipeline."),
+    typer.Option(
+        parser=path, metavar="FILE.yaml", help="Compile for this cluster now, instead of --pipeline."
+    ),
 ]
 Iterations = Annotated[int, option("iterations", before="With --cluster: ")]
 Source = Annotated[list[str], option("sources", after=" A path is one that the steps see.")]
@@ -38,16 +42,14 @@ Parameter = Annotated[
         "--parameter", "-p", metavar="NAME=VALUE", help="Parameter of the pipeline, such as epochs=100."
     ),
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check all of it and print what would be sent; send nothing.")
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the request and print it; send nothing.")]
 
 
 @contextmanager
 def chosen_pipeline(pipeline: str, cluster: Path | None, iterations: int) -> Iterator[str | Path]:
-    """What runs: the pipeline named, or one that is compiled for a cluster now."""
+    """Yield the named pipeline, or a file compiled for the cluster, deleted afterwards."""
     if cluster is None:
-        yield Path(pipeline) if pipeline.endswith((".yaml", ".yml")) else pipeline
+        yield path(pipeline) if pipeline.endswith((".yaml", ".yml")) else pipeline
         return
     if pipeline != PIPELINE:
         raise LidloopError("give --pipeline or --cluster, not both")
@@ -71,9 +73,9 @@ def read_parameters(kfp: KubeflowHost, sources: Sequence[str], given: Sequence[s
     for entry in given:
         name, equals, text = entry.partition("=")
         if not equals:
-            raise LidloopError(f"--parameter {entry!r} has not the form NAME=VALUE")
+            raise LidloopError(f"--parameter {entry!r} does not have the form NAME=VALUE")
         if name in parameters or name in ("sources", "run"):
-            raise LidloopError(f"{name} is given twice, or has an option of its own")
+            raise LidloopError(f"the parameter {name} is given twice, or has an option of its own")
         parameters[name] = parse_value(text, known.get(name, {}))
     ours = {name: value for name, value in parameters.items() if name in declared(RunSettings)}
     if isinstance(ours.get("shards"), list):
@@ -87,19 +89,23 @@ def read_parameters(kfp: KubeflowHost, sources: Sequence[str], given: Sequence[s
 
 
 def fingerprint_from_here(sources: Sequence[str], run: str) -> str:
-    """What changes with the sources; the run's name where they cannot be looked at from here."""
+    """Fingerprint of sources in an object store; the run's name if it cannot be computed on this machine."""
     if not all(is_stored(parse_source(source).place) for source in sources):
         return run
     try:
         return fingerprint(sources)
     except StoreError as error:
-        typer.echo(f"sources cannot be looked at from here, so they will be read anew: {error}", err=True)
+        say(
+            f"sources cannot be listed from this machine; the run reads them again: {error}",
+            err=True,
+        )
         return run
 
 
 def print_request(
     kfp: KubeflowHost, parameters: Mapping[str, Any], run: str, experiment: str, *, whole: bool
 ) -> None:
+    """Print the request of a dry run as JSON; ``whole`` includes the compiled pipeline."""
     request = kfp.describe(parameters, run=run)
     content = {"host": kfp.host, "experiment": experiment, "run": run, "request": request}
     if not whole:

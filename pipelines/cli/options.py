@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from lidloop.cli.paths import optional_place, place
+from lidloop.storage.files import is_stored
 from pipelines.parameters import Parameter, declared
 from pipelines.settings import RunSettings
 
@@ -30,16 +32,24 @@ def option(name: str, *, before: str = "", after: str = "", group: bool = False,
     rule = known.declaration
     flags = rule.flags or ((known.flag,) if known.kind is bool else ())
     checked = bounds and known.kind is int
+    parser = source if known.is_list else optional_place if rule.is_path else None
     return typer.Option(
         *flags,
         help=before + (rule.help[0].lower() + rule.help[1:] if before else rule.help) + after,
         metavar=rule.metavar or "|".join(rule.choices) or None,
+        parser=parser,
         show_default=rule.shown_default or True,
         envvar=rule.variable or None,
         rich_help_panel=rule.group if group else None,
         min=rule.minimum if checked else None,
         max=rule.maximum if checked else None,
     )
+
+
+def source(value: str) -> str:
+    """Expand ``~`` in the path of a source such as ``ibug:~/300w/afw``."""
+    kind, colon, path = value.partition(":")
+    return f"{kind}:{place(path)}" if colon and path and not is_stored(path) else value
 
 
 def takes_run_settings(function: Callable[..., None]) -> Callable[..., None]:

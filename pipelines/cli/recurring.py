@@ -1,4 +1,4 @@
-"""``lidloop recurring``: runs on a Kubeflow Pipelines host by the clock."""
+"""``lidloop recurring``: schedules of runs on a Kubeflow Pipelines host."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from lidloop.cli.console import add_row, console, new_table, say
 from lidloop.errors import LidloopError
 from pipelines.cli.host_options import (
     CaFile,
@@ -39,7 +37,7 @@ from pipelines.settings import RunSettings
 recurring_app = typer.Typer(
     name="recurring",
     no_args_is_help=True,
-    help="Start runs on a Kubeflow Pipelines host by the clock: add, list, delete.",
+    help="Start runs on a Kubeflow Pipelines host on a schedule: add, list, delete.",
 )
 Name = Annotated[str, typer.Argument(help="Name of the schedule.")]
 
@@ -51,7 +49,8 @@ def add(
     cron: Annotated[
         str,
         typer.Option(
-            help="Second minute hour day month weekday, in the host's time; five fields get second 0."
+            help="Six fields: second minute hour day month weekday, in the host's time zone; five fields get "
+            "second 0."
         ),
     ],
     parameter: Parameter = None,
@@ -67,9 +66,9 @@ def add(
     dry_run: DryRun = False,
     as_json_: Json = False,
 ) -> None:
-    """Start a run again and again, one at a time.
+    """Start runs on a schedule, one at a time.
 
-    A run's name in the registry is its id on the host. Sources are read anew by each.
+    The name of each run in the registry is its id on the host. Every run reads its sources again.
 
     Example, Mondays at three: lidloop recurring add weekly -s ibug:s3://raw/afw --cron "0 3 * * 1"
     """
@@ -83,7 +82,7 @@ def add(
             print_request(kfp, parameters, "", experiment, whole=as_json_)
             return
         id = kfp.schedule(cron, parameters, name=name, experiment=experiment)
-    typer.echo(json.dumps({"id": id, "name": name}) if as_json_ else f"{name}: {id}")
+    say(json.dumps({"id": id, "name": name}) if as_json_ else f"{name}: {id}")
 
 
 @recurring_app.command("list")
@@ -96,7 +95,7 @@ def list_(
     experiment: Experiment = EXPERIMENT,
     as_json_: Json = False,
 ) -> None:
-    """List what starts runs by the clock."""
+    """List the schedules."""
     kfp = open_host(
         host=host, token_file=token_file, cookies_file=cookies_file, ca_file=ca_file, namespace=namespace
     )
@@ -104,10 +103,10 @@ def list_(
     if as_json_:
         typer.echo(as_json(found))
         return
-    table = Table("name", "cron", "", "id", box=None)
+    table = new_table("name", "cron", "state", "id", lines=False)
     for entry in found:
-        table.add_row(escape(entry.name), entry.cron, "on" if entry.enabled else "off", entry.id)
-    Console().print(table)
+        add_row(table, entry.name, entry.cron, "on" if entry.enabled else "off", entry.id)
+    console().print(table)
 
 
 @recurring_app.command("delete")
@@ -120,7 +119,7 @@ def delete(
     namespace: Namespace = "",
     experiment: Experiment = EXPERIMENT,
 ) -> None:
-    """Start no more runs by a schedule; those that it started stay."""
+    """Delete a schedule; the runs that it started stay."""
     kfp = open_host(
         host=host, token_file=token_file, cookies_file=cookies_file, ca_file=ca_file, namespace=namespace
     )
@@ -129,4 +128,4 @@ def delete(
         raise LidloopError(f"{kfp.host} has no schedule {name!r} in {experiment}")
     for id in ids:
         kfp.delete_schedule(id)
-    typer.echo(f"{name} is deleted")
+    say(f"{name} is deleted")

@@ -1,4 +1,4 @@
-"""``lidloop run``; here the other commands of this package join the command line."""
+"""``lidloop run``, and the registration of all commands of this package."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lidloop.cli.paths import path
 from lidloop.exporter.places import OPENERS, Readable
 from pipelines.cli.compile import compile_command
 from pipelines.cli.demo import demo
@@ -44,7 +45,14 @@ def run(
     settings: RunSettings,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="Folder of the run, empty or new.", rich_help_panel=DATA),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=path,
+            metavar="DIR",
+            help="Folder of the run, empty or new.",
+            rich_help_panel=DATA,
+        ),
     ],
     fresh: Annotated[
         bool,

@@ -1,10 +1,10 @@
-"""Steps of a local run in containers, by way of the Docker API that Docker and podman serve.
+"""Steps of a local run in containers, through the Docker API of Docker or podman.
 
-KFP's Docker runner lets the engine remove a container as soon as it ends, and takes one that it does not find
-any more for a success: with KFP 2.17 a step that fails counts as done. So what starts its containers is
-replaced: the exit status is read before the container is removed.
+KFP 2.17's Docker runner lets the engine remove a container as soon as it ends, and counts a missing container
+as a success, so a failed step counts as done. The function that starts containers is therefore replaced: the
+exit status is read before the container is removed.
 
-A step sees the paths of this machine under the same names, and only those that the run is about.
+A step sees paths of this machine under the same names, and only those that the run needs.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ from typing import Any, Final
 from components.image import IMAGE
 from lidloop.data.sources import parse_source
 from lidloop.errors import LidloopError
+from lidloop.registry.mlflow_backend import locate
 from lidloop.storage.files import is_stored
 from pipelines.settings import RunSettings
 
 DEFAULT_IMAGE: Final = f"{IMAGE}-gpu"
-"""The image with all steps, training among them; it needs no GPU."""
+"""Image with all steps, including training; it runs without a GPU too."""
 LABEL: Final = "lidloop.run"
-"""Of every container: the run's folder."""
-HANDED_ON: Final = ("AWS_", "LIDLOOP_", "MLFLOW_")
-"""Beginnings of the names of environment variables that steps get: addresses and credentials of stores."""
+"""Label of every container: the run's folder."""
+PASSED_ON: Final = ("AWS_", "LIDLOOP_", "MLFLOW_")
+"""Prefixes of environment variables that steps get: addresses and credentials of stores."""
 
-_SHM: Final = "1g"  # processes that load pictures hand them on through /dev/shm
+_SHM: Final = "1g"  # loader processes pass pictures through /dev/shm
 
 
 class ContainerError(LidloopError):
-    """Containers that cannot be used for a run."""
+    """Containers cannot be used for the run."""
 
 
 @dataclass(frozen=True)
 class Containers:
-    """How the steps of one run are contained. Goes to the worker as JSON.
+    """Configuration of the containers of one run; passed to the worker as JSON.
 
     Attributes:
-        image: that all steps run in.
-        out: the run's folder, which steps write to.
-        read: other paths that they read. write: other folders that they write to.
-        gpus: whether they see the machine's GPUs.
+        image: image of all steps.
+        out: folder of the run, writable.
+        read: other paths, read-only. write: other writable folders.
+        gpus: True if the containers see the machine's GPUs.
     """
 
     image: str
@@ -55,11 +56,12 @@ class Containers:
 
     @classmethod
     def of(cls, settings: RunSettings, out: Path, image: str = "") -> Containers:
-        """Those of a run in the folder ``out`` (absolute)."""
+        """Return the configuration of a run in the folder ``out`` (absolute)."""
         read = [_folder_of(source) for source in settings.sources]
         read += [Path(name) for name in (settings.base_weights, settings.truth) if name]
-        registry = settings.registry
-        write = [] if not registry or "://" in registry else [Path(registry).resolve()]
+        write = []
+        if settings.registry and (database := locate(settings.registry).database):
+            write = [database.parent]
         return cls(
             image or DEFAULT_IMAGE,
             str(out),
@@ -70,7 +72,7 @@ class Containers:
 
 
 def _folder_of(source: str) -> Path | None:
-    """Where the pictures of a source lie: beside a file of annotations. None for one in a store."""
+    """Folder of a source's pictures: for a file of annotations its folder; None for a source in a store."""
     parsed = parse_source(source)
     if is_stored(parsed.place):
         return None
@@ -80,11 +82,12 @@ def _folder_of(source: str) -> Path | None:
 
 @contextmanager
 def ready(containers: Containers) -> Iterator[None]:
-    """See to it that steps can run in containers, and that none is left at the end: not of this start, nor of
-    an earlier one that was killed.
+    """Check the engine and the image, and remove the run's containers before and after the block.
+
+    Containers of an earlier start that was killed are removed too.
 
     Raises:
-        ContainerError: where nothing serves the Docker API, or the image is not there.
+        ContainerError: if the Docker API cannot be reached, or the image does not exist.
     """
     client = _connect()
     try:
@@ -101,7 +104,7 @@ def ready(containers: Containers) -> Iterator[None]:
 
 
 def runner(containers: Containers) -> Any:
-    """KFP's ``DockerRunner`` for these containers, in this process; mends what starts its containers."""
+    """Return KFP's ``DockerRunner`` for these containers; replaces KFP's function that starts them."""
     from docker.types import DeviceRequest, Mount
     from kfp import local
     from kfp.local import docker_task_handler
@@ -109,13 +112,13 @@ def runner(containers: Containers) -> Any:
     client = _connect()
     mounts = [Mount(path, path, type="bind", read_only=True) for path in containers.read]
     mounts += [Mount(path, path, type="bind") for path in (containers.out, *containers.write)]
-    environment = {"USER": "lidloop"}  # the caller's number has no name in the image
-    environment |= {name: text for name, text in os.environ.items() if name.startswith(HANDED_ON)}
+    environment = {"USER": "lidloop"}  # the caller's user id has no name in the image
+    environment |= {name: text for name, text in os.environ.items() if name.startswith(PASSED_ON)}
     options: dict[str, Any] = {
         "mounts": mounts,
         "environment": environment,
         "labels": {LABEL: containers.out},
-        "network_mode": "host",  # addresses mean here what they mean outside
+        "network_mode": "host",  # addresses such as localhost mean the same as outside
         "shm_size": _SHM,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
@@ -133,10 +136,10 @@ def runner(containers: Containers) -> Any:
 
 
 def run_step(client: Any, image: str, command: Sequence[str], **options: Any) -> int:
-    """Run a container to its end, print what it says as it says it, and remove it; its exit status.
+    """Run a container, print its output as it comes, remove it, and return its exit status.
 
     Args:
-        client: of the Docker API. options: as ``docker`` takes them for new containers.
+        client: client of the Docker API. options: options of ``docker`` for new containers.
     """
     container = client.containers.create(image=image, command=list(command), **options)
     try:
@@ -149,7 +152,7 @@ def run_step(client: Any, image: str, command: Sequence[str], **options: Any) ->
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Whole lines of a stream that comes in pieces, as they come."""
+    """Lines of a stream that comes in chunks."""
     rest = b""
     for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")
@@ -159,8 +162,10 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
 
 
 def _user(info: Mapping[str, Any], version: Mapping[str, Any]) -> dict[str, str]:
-    """As whom steps run, so that what they write belongs to whoever started the run. A rootless engine has
-    users of its own: podman can keep the number, in Docker's the caller is root."""
+    """User of the steps, so that their files belong to the caller.
+
+    A rootless engine maps user ids: podman can keep the id; in rootless Docker the caller is root.
+    """
     me = f"{os.getuid()}:{os.getgid()}"
     if not any("rootless" in option for option in info.get("SecurityOptions") or ()):
         return {"user": me}
@@ -182,8 +187,8 @@ def _connect() -> Any:
         client.ping()
     except (docker.errors.DockerException, OSError):
         raise ContainerError(
-            f"nothing serves the Docker API at {address}: start Docker, or podman's service with "
-            "`podman system service --time=0 unix:///tmp/podman.sock &`, and say where it is: "
+            f"the Docker API cannot be reached at {address}: start Docker, or podman's service with "
+            "`podman system service --time=0 unix:///tmp/podman.sock &`, and set its address: "
             "export DOCKER_HOST=unix:///tmp/podman.sock"
         ) from None
     return client

@@ -1,4 +1,4 @@
-"""Running a compiled pipeline on this machine: one worker process, its events, its log, its end."""
+"""Execution of a compiled pipeline on this machine: worker process, its events, log and signals."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from pipelines.local.view import View
 LOG: Final = Path("logs") / "run.log"
 TIMINGS: Final = "timings.json"
 TIMED_AS: Final = {"auto_label": "autolabel", "nms_filter": "filter"}
-"""Steps that ``summary.json`` calls by another name."""
+"""Steps with another name in ``summary.json``."""
 
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _EXCEPTION: Final = re.compile(r"[A-Za-z_.]*(Error|Exception|Exit|Interrupt)\b")
-_PATIENCE: Final = 10.0  # seconds that steps get to end by themselves after Ctrl-C
+_GRACE_PERIOD: Final = 10.0  # seconds between SIGTERM and SIGKILL after Ctrl-C
 
 
 class RunError(LidloopError):
-    """A run that failed, cannot start, or was stopped."""
+    """A run that failed, cannot start, or was interrupted."""
 
 
 class Interrupted(RunError):
-    """A run that a person or the system stopped."""
+    """A run that Ctrl-C or SIGTERM interrupted."""
 
 
 @dataclass
 class StepRecord:
-    """One step of a run: what it was, whether it ran or its result was there already, and for how long.
+    """One step of a run, its status and duration.
 
-    ``seconds`` counts this start only (0 for a cached step), ``took`` what the step took when it ran.
+    ``seconds`` is the duration in this start (0 for a cached step), ``took`` the duration when the step ran.
     ``outputs`` are its outputs by name: paths of artifacts, values of parameters.
     """
 
@@ -60,20 +60,20 @@ class StepRecord:
 
     @property
     def label(self) -> str:
-        """Its name for people."""
+        """Name of the step for messages."""
         return self.step if self.iteration is None else f"{self.step}, iteration {self.iteration}"
 
 
 @contextmanager
 def locked(out: Path) -> Iterator[int]:
-    """Hold a run's folder, so that no second run works in it. Yields the lock's file descriptor.
+    """Lock a run's folder with a lock file against a second run. Yields the lock's file descriptor.
 
     Raises:
-        RunError: where a run works in it already.
+        RunError: if another run uses the folder.
     """
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("a+", encoding="utf-8", errors="replace") as file:
-        deadline = time.monotonic() + 2.0  # a killed runner's worker needs a moment to notice
+        deadline = time.monotonic() + 2.0  # the worker of a killed runner holds the lock for a moment
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,8 +82,8 @@ def locked(out: Path) -> Iterator[int]:
                 if time.monotonic() > deadline:
                     file.seek(0)
                     raise RunError(
-                        f"another run (process {file.read().strip() or 'unknown'}) works in {out}; "
-                        "wait for it, or give another --out"
+                        f"another run (process {file.read().strip() or 'unknown'}) uses {out}; "
+                        "wait for its end, or give another --out"
                     ) from None
                 time.sleep(0.1)
         file.seek(0)
@@ -107,18 +107,18 @@ def execute(
     """Run a compiled pipeline in ``out`` and wait for its end.
 
     Finished steps of an earlier start with the same arguments are taken from ``out/cache``. KFP's log is
-    appended to ``out/logs/run.log``; ``out/timings.json`` is kept up to date.
+    appended to ``out/logs/run.log``; ``out/timings.json`` is updated after every step.
 
     Args:
         pipeline: compiled YAML.
-        arguments: its parameters.
-        out: the run's folder, which the caller holds ``locked``.
-        lock: descriptor of that lock; the worker shares it, so that it holds for as long as either lives.
-        view: what a person sees meanwhile.
-        containers: that steps run in; without, they are processes of this machine.
+        arguments: parameters of the pipeline.
+        out: folder of the run, ``locked`` by the caller.
+        lock: descriptor of that lock; the worker inherits it, so that it holds while either process lives.
+        view: progress output.
+        containers: containers of the steps; without, steps are processes of this machine.
 
     Raises:
-        RunError: where a step fails; the message names it and its cause.
+        RunError: if a step fails; the message names the step and the cause.
         Interrupted: after Ctrl-C or SIGTERM.
     """
     (out / LOG).parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def execute(
             )
         finally:
             os.close(writing)
-        following = _Following(out, view, log)
+        following = _Progress(out, view, log)
         with _stopping(worker) as stop:
             assert worker.stdin is not None
             assert worker.stdout is not None
@@ -155,8 +155,8 @@ def execute(
             status = worker.wait()
         if stop.signal is not None:
             raise Interrupted(
-                f"stopped by {signal.Signals(stop.signal).name} {following.place()}; "
-                "finished steps are kept: the same command goes on from there"
+                f"stopped by {signal.Signals(stop.signal).name} {following.position()}; "
+                "finished steps are kept: the same command resumes the run"
             )
         if status != 0 or not following.finished:
             raise RunError(following.failure(status))
@@ -169,7 +169,7 @@ class _Stop:
 
 @contextmanager
 def _stopping(worker: subprocess.Popen[bytes]) -> Iterator[_Stop]:
-    """End the worker's whole group on Ctrl-C or SIGTERM, and in any case when the block ends."""
+    """End the worker's process group on Ctrl-C or SIGTERM, and at the end of the block."""
     stop = _Stop()
 
     def end(number: int) -> None:
@@ -180,7 +180,7 @@ def _stopping(worker: subprocess.Popen[bytes]) -> Iterator[_Stop]:
         again = stop.signal is not None
         stop.signal = number
         end(signal.SIGKILL if again else signal.SIGTERM)
-        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+        signal.setitimer(signal.ITIMER_REAL, _GRACE_PERIOD)
 
     def on_alarm(number: int, frame: FrameType | None) -> None:
         end(signal.SIGKILL)
@@ -198,7 +198,7 @@ def _stopping(worker: subprocess.Popen[bytes]) -> Iterator[_Stop]:
 
 
 def _pump(streams: Mapping[IO[bytes], Any]) -> None:
-    """Give every line of the streams to its reader, as they come, until all have ended."""
+    """Pass every line of the streams to its reader until all streams have ended."""
     rest = {stream.fileno(): b"" for stream in streams}
     with selectors.DefaultSelector() as selector:
         for stream, reader in streams.items():
@@ -214,8 +214,8 @@ def _pump(streams: Mapping[IO[bytes], Any]) -> None:
                     key.data(line.decode(errors="replace"))
 
 
-class _Following:
-    """What is known of a run from its worker's events and output."""
+class _Progress:
+    """State of a run, from the events and output of its worker."""
 
     def __init__(self, out: Path, view: View, log: IO[str]) -> None:
         self.out, self.view, self.log = out, view, log
@@ -256,13 +256,13 @@ class _Following:
             self.errors.append(said)
         self.view.said(said.step, said.iteration, said.level, said.text)
 
-    def place(self) -> str:
-        """Where the run is."""
+    def position(self) -> str:
+        """Where the run is, in words."""
         running = [r.label for r in self.records if r.status == "running"]
         return f"in step {running[0]}" if running else "between two steps"
 
     def failure(self, status: int) -> str:
-        """One sentence: the step that failed, why, and where to read more."""
+        """Message of a failed run: step, cause and log file."""
         failed = [r for r in self.records if r.status == "running"]
         where = self.out / LOG
         if not failed:
@@ -275,11 +275,11 @@ class _Following:
                 step, why = matching[0], line.text
                 break
         else:
-            why = self._last_words() or "its process ended without a word (out of memory?)"
+            why = self._last_exception() or "its process ended without an error message (out of memory?)"
         return f"step {step.label}, failed: {why.rstrip('.')}; whole log: {where}"
 
-    def _last_words(self) -> str:
-        """The exception at the end of a stack, where a step died before it could say more."""
+    def _last_exception(self) -> str:
+        """Exception at the end of the log, of a step that died before it could log its error."""
         self.log.flush()
         for line in reversed((self.out / LOG).read_text(encoding="utf-8").splitlines()[-200:]):
             text = line.strip()
@@ -298,7 +298,7 @@ class _Following:
     def _write_timings(self) -> None:
         timed = [r for r in self.records if r.took is not None]
         if not self.finished:
-            # What an earlier start took and this one has not come to yet would be lost if it were killed.
+            # Keep the durations of an earlier start for steps that this start has not reached yet.
             reached = {(r.step, r.iteration, r.shard) for r in timed}
             timed += [
                 StepRecord(*key, "cached", took=t) for key, t in self._took.items() if key not in reached
@@ -318,7 +318,7 @@ class _Following:
 
 
 def _earlier(path: Path) -> dict[tuple[str, int | None, str | None], float]:
-    """What the steps of an earlier start took."""
+    """Durations of the steps in an earlier start."""
     if not path.exists():
         return {}
     names = {timed: step for step, timed in TIMED_AS.items()}

@@ -1,14 +1,14 @@
-"""A run's folder: what it was begun with, what a killed step left in it, what it ends with.
+"""Folder of a local run: its files, start, clean-up after a kill, and results.
 
 ::
 
-    run.json        the settings it was begun with, and the run's name in the registry
+    run.json        settings of the run, and its name in the registry
     pipeline.yaml   the compiled pipeline
-    steps/          what every step wrote
-    cache/          which steps are finished: KFP's cache
-    checkpoints/    what a killed training needs to go on
+    steps/          outputs of the steps
+    cache/          KFP's cache of finished steps
+    checkpoints/    checkpoints from which a killed training is resumed
     logs/run.log    KFP's log of every start
-    registry/       the registry, if no other was named
+    registry/       the registry, unless another was given
     timings.json, summary.json, report.html
 """
 
@@ -42,15 +42,15 @@ _OWN: Final = (
 
 
 def begin(out: Path, identity: Mapping[str, Any], *, fresh: bool) -> str:
-    """Begin a run in ``out`` or go on with the one there, and return its name in the registry.
+    """Start a run in ``out`` or resume the one there, and return its name in the registry.
 
     Args:
-        out: the folder, which the caller holds locked.
-        identity: what must be the same for a run to go on.
-        fresh: forget a run that is there and begin anew. Its registry stays.
+        out: the folder, locked by the caller.
+        identity: values that must be unchanged to resume a run.
+        fresh: delete the run in the folder and start anew. Its registry stays.
 
     Raises:
-        RunError: where ``out`` holds a run with other settings, or something else than a run.
+        RunError: if ``out`` holds a run with other settings, or other files.
     """
     file = out / BEGUN
     begun = _read_begun(file)
@@ -60,16 +60,22 @@ def begin(out: Path, identity: Mapping[str, Any], *, fresh: bool) -> str:
         begun = None
     if begun is not None:
         other = differences(begun["identity"], json.loads(json.dumps(dict(identity))))
+        version = begun["identity"].get("lidloop")
+        if version != identity.get("lidloop"):
+            raise RunError(
+                f"{out} holds a run of lidloop {version}, which only that version can resume. Start anew "
+                "with --fresh, or give another --out"
+            )
         if other:
             raise RunError(
                 f"{out} holds a run with other settings: {'; '.join(other)}. "
-                "Start it with the same settings, begin anew with --fresh, or give another --out"
+                "Start it with the same settings, start anew with --fresh, or give another --out"
             )
         clear_leftovers(out)
         return str(begun["run"])
-    strange = [path.name for path in out.iterdir() if path.name not in (".lock", "registry")]
-    if strange:
-        raise RunError(f"{out} is not empty and holds no run ({strange[0]} is in it); give another --out")
+    other_files = [path.name for path in out.iterdir() if path.name not in (".lock", "registry")]
+    if other_files:
+        raise RunError(f"{out} is not empty and holds no run ({other_files[0]} is in it); give another --out")
     run = f"{out.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     write_atomic(file, json.dumps({"run": run, "identity": dict(identity)}, indent=1) + "\n")
     return run
@@ -93,7 +99,7 @@ def _read_begun(file: Path) -> dict[str, Any] | None:
 
 
 def clear_leftovers(out: Path) -> None:
-    """Remove what steps wrote that did not end: every folder under ``steps`` that the cache does not know."""
+    """Remove the outputs of unfinished steps: folders below ``steps`` that are not in the cache."""
     known = {Path(place).parent for place in _cached_places(out / "cache")}
     kept = known | {parent for path in known for parent in path.parents}
 
@@ -111,7 +117,7 @@ def clear_leftovers(out: Path) -> None:
 
 
 def collect(out: Path, records: Sequence[StepRecord]) -> dict[str, Any]:
-    """Put the report of a finished run into ``out``, its paths relative to there, and return its summary."""
+    """Copy the report of a finished run to ``out``, with paths relative to it, and return its summary."""
     source = Path(next(r for r in records if r.step == "report").outputs["folder"])
     summary: dict[str, Any] = json.loads((source / "summary.json").read_text())
     summary["paths"] = _moved(summary["paths"], source, out)
@@ -124,7 +130,7 @@ def collect(out: Path, records: Sequence[StepRecord]) -> dict[str, Any]:
 
 
 def _moved(value: Any, source: Path, target: Path) -> Any:
-    """Paths relative to ``source`` as paths relative to ``target``."""
+    """Convert paths relative to ``source`` into paths relative to ``target``."""
     if isinstance(value, dict):
         return {name: _moved(entry, source, target) for name, entry in value.items()}
     if isinstance(value, list):
@@ -133,7 +139,7 @@ def _moved(value: Any, source: Path, target: Path) -> Any:
 
 
 def _cached_places(cache: Path) -> Iterator[str]:
-    """Paths of the artifacts of finished steps."""
+    """Paths of the artifacts in the cache."""
     for file in sorted(cache.glob("*.json")):
         for value in json.loads(file.read_text()).values():
             if isinstance(value, dict) and "uri" in value:

@@ -1,4 +1,4 @@
-"""The loop on this machine: the very pipeline that a cluster runs, under ``kfp.local``."""
+"""Local run of the loop: the pipeline of the cluster under ``kfp.local``."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lidloop.errors import LidloopError
+from lidloop.errors import LidloopError, doing
 from pipelines.kfp_import import import_kfp
 from pipelines.local.containers import Containers, ready
-from pipelines.local.engine import StepRecord, execute, locked
+from pipelines.local.engine import RunError, StepRecord, execute, locked
 from pipelines.local.folder import PIPELINE, begin, collect
-from pipelines.local.view import Quiet, View
+from pipelines.local.view import NoOutput, View
 from pipelines.settings import RunSettings
 
 ENGINES: Final = ("process", "docker")
-"""What runs the steps; the first is the default."""
+"""Engines that run the steps; the first is the default."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +48,22 @@ def run_local(
     engine: str = ENGINES[0],
     image: str = "",
 ) -> RunResult:
-    """Run the loop in the folder ``out``, or go on with a run that was killed there.
+    """Run the loop in the folder ``out``, or resume the run that was stopped there.
 
-    Finished steps are not run again, and a killed training goes on from its last epoch. What is there when
-    it ends is described in ``pipelines.local.run.folder``.
+    Finished steps are not repeated, and a killed training is resumed from its last epoch. The files of the
+    folder are described in ``pipelines.local.folder``.
 
     Args:
-        settings: what to do. They must be those that the run in ``out`` was begun with.
-        out: the run's folder.
-        fresh: begin anew, whatever run is there.
-        view: what a person sees meanwhile; nothing by default.
-        engine: ``process``: steps are processes of this machine; ``docker``: containers.
-        image: that containers are made of; default: ``pipelines.local.run.containers.DEFAULT_IMAGE``.
+        settings: settings of the run; to resume a run they must be the same as before.
+        out: folder of the run.
+        fresh: delete the run in ``out`` and start anew.
+        view: progress output; none by default.
+        engine: ``process`` runs steps as processes of this machine, ``docker`` as containers.
+        image: image of the containers; default: ``pipelines.local.containers.DEFAULT_IMAGE``.
 
     Raises:
-        ContainerError: where there can be no containers.
-        RunError: where a step fails, another run works in ``out``, or it holds something else.
+        ContainerError: if containers cannot be used.
+        RunError: if a step fails, another run uses ``out``, or it holds other files.
         Interrupted: after Ctrl-C or SIGTERM.
     """
     try:
@@ -77,12 +77,16 @@ def run_local(
         raise LidloopError("--image is for --engine docker")
     out = Path(os.path.abspath(out))
     containers = Containers.of(settings, out, image) if engine == "docker" else None
-    with locked(out) as lock, ready(containers) if containers else nullcontext():
+    with (
+        doing(f"run in {out}", RunError),
+        locked(out) as lock,
+        ready(containers) if containers else nullcontext(),
+    ):
         run = begin(out, settings.identity(out), fresh=fresh)
         compile_pipeline(out / PIPELINE, settings.iterations)
         parameters = settings.parameters(out=out, run=run)
         steps = execute(
-            out / PIPELINE, parameters, out, lock=lock, view=view or Quiet(), containers=containers
+            out / PIPELINE, parameters, out, lock=lock, view=view or NoOutput(), containers=containers
         )
         summary = collect(out, steps)
     return RunResult(out, run, parameters["registry"], summary, steps)

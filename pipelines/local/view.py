@@ -1,4 +1,4 @@
-"""What a person sees while a run works: a live view in a terminal, plain lines elsewhere."""
+"""Progress output of a run: a live view in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Final, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
+
+from lidloop.errors import printable
 
 TITLES: Final = {
     "convert": "read the sources",
@@ -24,13 +25,13 @@ TITLES: Final = {
     "promote": "choose the champion",
     "report": "write the report",
 }
-"""What a step does, in words."""
+"""Titles of the steps."""
 
 _COUNT: Final = re.compile(r"(\d+) of (\d+)")
 
 
 class View(Protocol):
-    """Told of every step as it goes by."""
+    """Receiver of the events of a run."""
 
     def started(self, step: str, iteration: int | None, shard: str | None, cached: bool) -> None: ...
     def said(self, step: str, iteration: int | None, level: str, text: str) -> None: ...
@@ -40,7 +41,7 @@ class View(Protocol):
 
 
 def title(step: str, iteration: int | None = None, shard: str | None = None) -> str:
-    """A step's name for people: ``iteration 2 · auto-label 1/4``."""
+    """Return a step's title, such as ``iteration 2 · auto-label 1/4``."""
     name = TITLES.get(step, step)
     if shard is not None:
         index, count = shard.split("/")
@@ -49,7 +50,7 @@ def title(step: str, iteration: int | None = None, shard: str | None = None) -> 
 
 
 def duration(seconds: float) -> str:
-    """``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    """Return a duration in seconds as text: ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -60,8 +61,8 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-class Quiet:
-    """Says nothing."""
+class NoOutput:
+    """View that prints nothing."""
 
     def started(self, step: str, iteration: int | None, shard: str | None, cached: bool) -> None:
         pass
@@ -75,15 +76,15 @@ class Quiet:
         pass
 
 
-class Plain(Quiet):
-    """One line for every step and everything it says, for logs and pipes."""
+class Plain(NoOutput):
+    """View that prints a line for every event, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
     def _line(self, text: str) -> None:
         self.console.print(
-            f"{time.strftime('%H:%M:%S')} {text}", markup=False, highlight=False, soft_wrap=True
+            printable(f"{time.strftime('%H:%M:%S')} {text}"), markup=False, highlight=False, soft_wrap=True
         )
 
     def said(self, step: str, iteration: int | None, level: str, text: str) -> None:
@@ -99,12 +100,12 @@ class Plain(Quiet):
     def ended(
         self, step: str, iteration: int | None, shard: str | None, seconds: float, cached: bool
     ) -> None:
-        what = "was done before" if cached else f"done in {duration(seconds)}"
+        what = "taken from the cache" if cached else f"done in {duration(seconds)}"
         self._line(f"{title(step, iteration, shard)}: {what}")
 
 
 class LiveView:
-    """Finished steps as lines that stay, and below them the running ones with what they say last.
+    """View for a terminal: a line for every finished step, and the running steps with their last message.
 
     Use as a context manager.
     """
@@ -135,9 +136,8 @@ class LiveView:
 
     def said(self, step: str, iteration: int | None, level: str, text: str) -> None:
         if level == "WARNING":
-            self.console.print(
-                f"  [yellow]![/] {escape(title(step, iteration))}: {escape(text)}", highlight=False
-            )
+            message = printable(f" {title(step, iteration)}: {text}")
+            self.console.print(Text.assemble("  ", ("!", "yellow"), message), highlight=False)
         elif level == "INFO":
             self._last[step, iteration] = text
 
@@ -146,12 +146,12 @@ class LiveView:
     ) -> None:
         self._running.pop((step, iteration, shard), None)
         self._finished += 1
-        took = "[dim]was done before[/]" if cached else f"[dim]{duration(seconds)}[/]"
-        last = "" if cached else self._last.get((step, iteration), "")
-        self.console.print(
-            f"  [green]✓[/] {escape(title(step, None, shard)):<22} {took}  [dim]{escape(last)}[/]",
-            highlight=False,
+        took = "taken from the cache" if cached else duration(seconds)
+        last = "" if cached else printable(self._last.get((step, iteration), ""))
+        line = Text.assemble(
+            "  ", ("✓", "green"), f" {title(step, None, shard):<22} ", (f"{took}  {last}", "dim")
         )
+        self.console.print(line, highlight=False)
 
     def _render(self) -> RenderableType:
         now = time.monotonic()
@@ -167,7 +167,7 @@ class LiveView:
                 Text(title(step, iteration, shard), style="bold"),
                 duration(now - begun),
                 bar,
-                Text(text),
+                Text(printable(text)),
             )
         total = f"{self._finished} steps done, {duration(now - self._begun)}"
         return Group(table, Text(total, style="dim"))

@@ -1,12 +1,11 @@
-"""The process in which KFP runs a compiled pipeline, and every step below it.
+"""Worker process of a local run: KFP executes the compiled pipeline and its steps below it.
 
-It is a process of its own, and leads a process group, so that whatever a step starts can be ended at once:
-by the runner on Ctrl-C, or by itself where the runner died. Its standard output is KFP's log; what the runner
-needs to know goes as JSON lines through a pipe.
+The worker leads a process group, so that all processes of a step can be killed at once: by the runner on
+Ctrl-C, or by the worker itself if the runner died. Its standard output is KFP's log; events go to the runner
+as JSON lines through a pipe.
 
-Run by ``pipelines.local.run.engine``: the job comes as one JSON line on standard input, which then stays
-open for as
-long as the runner lives.
+``pipelines.local.engine`` starts it: the job is one JSON line on standard input, which stays open for as long
+as the runner lives.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from kfp.local import cache  # noqa: E402
 
 
 class StepFailed(Exception):
-    """A step before this one failed: what comes after need not start."""
+    """An earlier step failed, so this one does not start."""
 
 
 @dataclass
@@ -44,12 +43,11 @@ class _Open:
     what: dict[str, Any]
 
 
-class Journal(cache.LocalCache):
-    """KFP's cache of finished steps, which also tells of every step what became of it.
+class ReportingCache(cache.LocalCache):  # type: ignore[misc]  # no stubs
+    """KFP's cache of finished steps that also reports start and end of every step.
 
-    KFP asks the cache just before a step starts and stores into it just after the step ended well, so this is
-    where to see a step go by. KFP goes on with whatever does not depend on a failed step; hours of training
-    behind a failed registration help nobody, so the journal stops that.
+    KFP reads the cache just before a step starts and writes it just after the step succeeded. KFP continues
+    with steps that do not depend on a failed one; this cache stops them, because the run has failed already.
     """
 
     def __init__(self, cache_root: str, events: int) -> None:
@@ -89,12 +87,12 @@ class Journal(cache.LocalCache):
         self._end(key, "done", outputs)
 
     def failed(self) -> bool:
-        """Whether a step began and did not end."""
+        """Return True if a step started and did not end."""
         return bool(self._open)
 
     def tell(self, event: dict[str, Any]) -> None:
-        """Send one event to the runner."""
-        with suppress(BrokenPipeError):  # the runner is gone, and the thread that waits for that ends all
+        """Send an event to the runner."""
+        with suppress(BrokenPipeError):  # the runner died; _end_with_runner ends the group
             os.write(self._events, (json.dumps(event) + "\n").encode())
 
     def _end(self, key: str, event: str, outputs: dict[str, Any]) -> None:
@@ -118,12 +116,12 @@ def _runner(containers: dict[str, Any] | None) -> Any:
 
 
 def _end_with_runner() -> None:
-    sys.stdin.read()  # returns when the runner is dead, however it died
+    sys.stdin.read()  # returns when the runner is dead
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def main() -> int:
-    """Run the job given on standard input; 0 where every step ended well."""
+    """Run the job given on standard input; return 0 if every step succeeded."""
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_runner, daemon=True).start()
     warnings.filterwarnings("ignore", message="You may be attemping to run a task")
@@ -133,13 +131,13 @@ def main() -> int:
         enable_caching=True,
         cache_root=job["cache_root"],
     )
-    journal = Journal(job["cache_root"], job["events"])
+    journal = ReportingCache(job["cache_root"], job["events"])
     cache.get_local_cache = lambda: journal
     try:
         pipeline = components.load_component_from_text(Path(job["pipeline"]).read_text())
         pipeline(**job["arguments"])
     except Exception as error:
-        if not journal.failed():  # else the step has said why, and this stack is all KFP's
+        if not journal.failed():  # else the step has logged its error, and the stack is only KFP's
             traceback.print_exc()
         journal.tell({"event": "failed", "error": f"{type(error).__name__}: {error}"})
         return 1

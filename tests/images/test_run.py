@@ -23,7 +23,7 @@ from lidloop.synthetic import write_faces_folder
 from pipelines.local.containers import ContainerError, Containers, ready
 from pipelines.local.engine import RunError, StepRecord, execute, locked
 from pipelines.local.run import run_local
-from pipelines.local.view import Quiet
+from pipelines.local.view import NoOutput
 from pipelines.settings import RunSettings
 from tests.images.podman import Podman
 from tests.pipelines.local.test_engine import small, unnamed
@@ -76,7 +76,8 @@ def run(api: str, image: str, tmp_path: Path) -> Execute:
         compiler.Compiler().compile(pipeline, str(tmp_path / "pipeline.yaml"))
         with locked(out) as lock, ready(containers):
             return execute(
-                tmp_path / "pipeline.yaml", {"trace": str(tmp_path / "trace")}, out, lock=lock, view=Quiet(),
+                tmp_path / "pipeline.yaml", {"trace": str(tmp_path / "trace")}, out, lock=lock,
+                view=NoOutput(),
                 containers=containers,
             )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,3 +174,19 @@ def test_home_is_expanded_and_an_unknown_user_is_not(monkeypatch: pytest.MonkeyP
     assert expand_user("~no-such-user/set") == Path("~no-such-user/set")
     assert expand_user("./~/set") == Path("./~/set")
     assert expand_user("a/~/set") == Path("a/~/set")
+
+
+@pytest.mark.parametrize(
+    "write", [write_atomic, lambda path, _: refuse_foreign_file(path, bool, what="a file")]
+)
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_device_pipe_or_socket_is_never_replaced(tmp_path: Path, write: Any, linked: bool) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = tmp_path / "link" if linked else pipe
+    if linked:
+        path.symlink_to(pipe)
+    with pytest.raises(OccupiedError, match="pipe"):
+        write(path, "content")
+    assert pipe.is_fifo()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == (["link", "pipe"] if linked else ["pipe"])

@@ -71,7 +71,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_a_report(tmp_path: Path) -> 
     assert again.returncode == 0, again.stderr
     begun_again = steps_begun(out)[len(done_before) :]
     assert begun_again[0] == "train-2", "iteration 0 is not run again"
-    assert "iteration 0 · train: was done before" in again.stderr
+    assert "iteration 0 · train: taken from the cache" in again.stderr
 
     summary = json.loads((out / "summary.json").read_text())
     assert [row["iteration"] for row in summary["iterations"]] == [0, 1]

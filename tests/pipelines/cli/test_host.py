@@ -378,7 +378,7 @@ def test_sources_in_an_unreachable_store_are_always_read(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", "/nowhere")
     result = cli("submit", "-s", "ibug:s3://raw/afw", "--pipeline", GOLDEN, "--run", "a")
-    assert "read anew" in result.stderr
+    assert "reads them again" in result.stderr
     (run,) = kfp.runs.values()
     assert run["runtime_config"]["parameters"]["sources_fingerprint"] == "a"
 

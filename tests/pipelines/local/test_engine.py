@@ -15,7 +15,7 @@ from kfp import compiler, dsl
 
 from pipelines.local.engine import LOG, TIMINGS, RunError, StepRecord, execute, locked
 from pipelines.local.folder import clear_leftovers
-from pipelines.local.view import Quiet
+from pipelines.local.view import NoOutput
 
 IMAGE = "python"
 
@@ -89,16 +89,16 @@ class Case(NamedTuple):
     def run(self) -> list[StepRecord]:
         with locked(self.out) as lock:
             clear_leftovers(self.out)
-            return execute(self.pipeline, {"trace": str(self.trace)}, self.out, lock=lock, view=Quiet())
+            return execute(self.pipeline, {"trace": str(self.trace)}, self.out, lock=lock, view=NoOutput())
 
     def spawn(self) -> subprocess.Popen[str]:
         """The same in a process of its own, to be killed."""
         code = (
             "import sys; from pathlib import Path\n"
-            "from pipelines.local.engine import *; from pipelines.local.view import Quiet\n"
+            "from pipelines.local.engine import *; from pipelines.local.view import NoOutput\n"
             "out, trace, pipeline = map(Path, sys.argv[1:])\n"
             "with locked(out) as lock:\n"
-            "    try: execute(pipeline, {'trace': str(trace)}, out, lock=lock, view=Quiet())\n"
+            "    try: execute(pipeline, {'trace': str(trace)}, out, lock=lock, view=NoOutput())\n"
             "    except RunError as error: sys.exit(str(error))\n"
         )
         return subprocess.Popen(
@@ -168,7 +168,7 @@ def test_a_second_start_runs_nothing_again(case: Case) -> None:
     assert "\x1b" not in log
 
 
-class Killed(Quiet):
+class Killed(NoOutput):
     """A runner that ends as soon as the first step is known to be finished."""
 
     def ended(self, *_: object) -> None:
@@ -205,7 +205,7 @@ def failure_of(case: Case, trap: str) -> str:
     [
         ("refuse", "TrainingError: no face has a label"),
         ("break", "ZeroDivisionError: a bug"),
-        ("die", "its process ended without a word (out of memory?)"),
+        ("die", "its process ended without an error message (out of memory?)"),
     ],
 )
 def test_a_failing_step_names_itself_and_its_cause(case: Case, trap: str, cause: str) -> None:
@@ -259,7 +259,7 @@ def test_a_stopped_run_ends_its_steps_and_says_how_to_go_on(case: Case, number: 
     tried = int(case.marks()[-1].split()[1])
     assert said.strip() == (
         f"stopped by {number.name} in step work, iteration {tried}; "
-        "finished steps are kept: the same command goes on from there"
+        "finished steps are kept: the same command resumes the run"
     )
 
 
@@ -268,7 +268,7 @@ def test_two_runs_do_not_share_a_folder(case: Case) -> None:
     runner = case.spawn()
     try:
         worker_pid(case)
-        with pytest.raises(RunError, match=rf"another run \(process {runner.pid}\) works in {case.out}"):
+        with pytest.raises(RunError, match=rf"another run \(process {runner.pid}\) uses {case.out}"):
             case.run()
     finally:
         runner.kill()

@@ -48,7 +48,7 @@ def test_plain_lines() -> None:
     view.said("train", 0, "ERROR", "told at the end")
     view.ended("train", 0, None, 12.0, False)
     assert [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()] == [
-        "read the sources: was done before",
+        "read the sources: taken from the cache",
         "iteration 0 · train",
         "iteration 0 · train: epoch 1 of 3: [box] 0.1, a line that is longer than the console is wide",
         "iteration 0 · train: warning: slow",
