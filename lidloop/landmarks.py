@@ -142,7 +142,7 @@ def roll_degrees(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def yaw_proxy(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where the nose tip falls on the line between the outer canthi: -1 at the picture's left one, 0 midway,
+    """Position of the nose tip on the line between the outer canthi: -1 at the left one, 0 midway,
     1 at the right one; a proxy, not an angle. (..., 51, 2+) to (...); NaN where both are one point."""
     left, right = points[..., LEFT_EYE.outer, :2], points[..., RIGHT_EYE.outer, :2]
     axis = right - left
@@ -153,7 +153,7 @@ def yaw_proxy(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def pitch_proxy(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far the nose tip is on the way from the line of the outer canthi to the mouth's corners, both
+    """Position of the nose tip between the line of the outer canthi and the mouth's corners, both
     measured across that line: larger for a face that looks down; a proxy, not an angle. (..., 51, 2+) to
     (...); NaN where the mouth lies on the line, or the canthi are one point."""
     left, right = points[..., LEFT_EYE.outer, :2], points[..., RIGHT_EYE.outer, :2]

@@ -1,4 +1,4 @@
-"""Drawn data, a small trained model and a real S3 server that several tests share."""
+"""Fixtures: drawn dataset, small trained model and S3 servers; markers and the summary of a run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def mlflow_as_it_was() -> Iterator[None]:
-    """What the exporter tells MLflow by way of the environment is for a process of its own."""
+    """Restore MLFLOW_* environment variables after each test."""
     before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
     yield
     for name in [name for name in os.environ if name.startswith("MLFLOW_") and name not in before]:

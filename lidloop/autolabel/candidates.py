@@ -1,4 +1,4 @@
-"""From a model's raw predictions to what would be written of them as labels. Pure."""
+"""Candidates: raw predictions of a model in the form of labels. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,10 +1,8 @@
-"""IoU of very many boxes, each with a few others: all pairs of a dataset at once. Pure NumPy.
+"""IoU of all pairs of boxes that share a picture, for a whole dataset at once. Pure NumPy.
 
-What costs is not the arithmetic but moving numbers through memory. So pairs are made in parts that fit the
-processor's cache; and most pairs of boxes in a picture share nothing, which one subtraction of 64-bit
-integers tells (``_starts``). Only the others are fetched and computed in full.
-
-Threads do not help: every single operation is too short for the interpreter to be handed over.
+Memory bandwidth is the limit, not arithmetic, so pairs are made in parts that fit the processor's cache. Most
+pairs of boxes in a picture do not intersect; one 64-bit subtraction finds these (``_starts``), and
+the IoU is computed for the others only. Threads do not help: each operation is too short to release the GIL.
 """
 
 from __future__ import annotations

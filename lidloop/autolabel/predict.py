@@ -1,4 +1,4 @@
-"""A model over the pictures of a dataset, in shards that can run side by side."""
+"""Predictions of a model on the pictures of a dataset, in shards that can run in parallel."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class NmsResult:
-    """What became of every prediction.
+    """Decision on every prediction.
 
     Attributes:
         decision: (n,) ``KEPT``, ``OVERLAPS_LABEL`` or ``OVERLAPS_PREDICTION``; rows that did not take part

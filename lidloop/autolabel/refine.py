@@ -1,4 +1,4 @@
-"""Which predictions become labels: the NMS filter between one iteration's model and the next one's training.
+"""The NMS filter: choose the predictions of one iteration that become labels of the next one.
 
 Raw predictions become candidates (what would be written if they were kept), candidates pass priority NMS
 (``lidloop.autolabel.priority_nms``), and every one that was not kept goes to the ledger with its reason:

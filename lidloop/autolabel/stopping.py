@@ -1,4 +1,4 @@
-"""Whether another iteration is worth its training. Pure."""
+"""Early stopping: decide if another iteration is worth its training. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_MAX_LOSS: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``proceed`` with another iteration or not, and why: a sentence for people."""
+    """Decision to train another iteration (``proceed``), and its reason as a sentence."""
 
     proceed: bool
     reason: str

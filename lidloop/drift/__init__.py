@@ -1,8 +1,8 @@
-"""Whether faces and labels still are what they were: profiles, distances between distributions, and guards.
+"""Drift of faces and labels: profiles, distances between distributions, and guards.
 
-``features`` says what is watched of a face, ``profile`` describes a reference, ``statistics`` compares two
-samples, ``compare`` two sets of faces, ``agreement`` two opinions about the same faces, ``guards`` knows how
-self-labelling goes wrong, and ``watch`` puts all of it into one file of a model's bundle.
+``features`` computes numbers per face, ``profile`` describes a reference by them, ``statistics`` compares two
+samples and ``compare`` two sets of faces, ``agreement`` compares labels with predictions of the same faces,
+``guards`` checks for the known failures of self-labelling, and ``watch`` writes all of it to one file.
 """
 
 from lidloop.drift.features import CONFIDENCE, DEFINITIONS, PER_IMAGE, features

@@ -1,4 +1,4 @@
-"""Two opinions about the same faces: labels as they stand, and what a model now predicts there."""
+"""Agreement of the current labels with a model's predictions of the same faces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HUMAN_NAME: Final = "human"
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How a model's predictions lie beside the labels of one origin, over the faces that both have.
+    """Differences between predictions and the labels of one origin, over the faces that both have.
 
     Lengths are in outer-canthal distances of the label.
 

@@ -1,4 +1,4 @@
-"""Two sets of faces, feature by feature: how far apart their distributions are, and whether that is chance.
+"""Comparison of two sets of faces by feature: distances of the distributions, and tests against chance.
 
 By convention a PSI under 0.1 is stable and one over 0.25 has shifted. A small sample reaches both by chance
 alone, so a level is given only to an index that chance would not reach either: above ``psi_limit`` at

@@ -1,4 +1,4 @@
-"""What is watched of a face: numbers that mean the same in every picture."""
+"""Features of a face for drift detection: numbers that are comparable between pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How self-labelling goes wrong, and a number with a limit for each way. Pure.
+"""Guards against the known failures of self-labelling: a number with a limit for each. Pure functions.
 
 Each guard looks at what an iteration made before its model may become champion, and trips above its limit.
 With too little to judge it has no value and does not trip.
@@ -26,7 +26,7 @@ PARTS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What each guard tolerates.
+    """Limits of the guards.
 
     Attributes:
         grown_share: share of grown labels among those that the next model learns from. At a half the loop's
@@ -63,7 +63,7 @@ class Guard:
 
     @property
     def tripped(self) -> bool:
-        """Whether somebody should look."""
+        """True if the number is beyond its limit."""
         return self.value is not None and self.value > self.threshold
 
     def to_json(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _opinions(entry: Mapping[str, Any]) -> tuple[int, float, float] | None:
 
 
 def concentration(grown: Mapping[str, int], expected: Mapping[str, float]) -> tuple[float, str] | None:
-    """How much of the growth comes from one part alone: 0 as expected, 1 all of it; and from which.
+    """Share of the growth that comes from one part alone, and its name: 0 as expected, 1 all of it.
 
     Args:
         grown: grown labels by part.

@@ -1,4 +1,4 @@
-"""Reference profiles: what the faces behind a model look like, so that later pictures can be compared.
+"""Reference profiles: distributions of the features of a model's training faces, to compare later ones with.
 
 A profile holds, for each feature, a histogram whose bins are tenths of the reference. The same edges applied
 to other faces give the two distributions that a population stability index compares. With a hundred complete

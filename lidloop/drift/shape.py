@@ -1,4 +1,4 @@
-"""The shape of a face as a few numbers: what is left of its points without place, size and turn.
+"""Shape of a face as a few numbers: its points after removing position, size and rotation.
 
 Faces are aligned by generalised Procrustes analysis and described by the principal components of the
 reference faces (Gower 1975; Cootes et al., Active Shape Models, CVIU 1995). What the components leave over

@@ -1,4 +1,4 @@
-"""Distances between two samples of one number, how large chance makes them, and a correction for many tests.
+"""Distances between two samples, their size by chance alone, and a correction for multiple tests.
 
 SciPy computes what it has; it is imported where it is used, so that a server that only needs ``psi`` does
 without it.

@@ -1,4 +1,4 @@
-"""What those who watch a model need to know of its iteration and a registry does not say: ``watch.json``.
+"""``watch.json`` of a bundle: drift, agreement and guards of its iteration, for monitoring.
 
 The register step puts it into the version's bundle, under the bundle's digest. It is what ``lidloop
 exporter`` turns into metrics, so that it has nothing to compute. Versions registered before there was such a

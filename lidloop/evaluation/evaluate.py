@@ -1,8 +1,8 @@
-"""How good a model's predictions are, against labels: overall and by source, on both yardsticks.
+"""Evaluation of predictions against labels, overall and by source, on the yardsticks gold and paper.
 
-``gold`` is the validation labels of version 0, which people gave and which never change; ``paper`` is the
-validation labels of the iteration, which grow. Precision and average precision need complete labels: on gold
-a right prediction of a face that nobody annotated counts as wrong.
+``gold`` is the human validation labels of version 0, which never change; ``paper`` is the validation labels
+of the iteration, which grow. Precision and average precision need complete labels: on gold, a correct
+prediction of a face that nobody annotated counts as wrong.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NME_LIMIT: Final = 0.08
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The figures of one set of pictures. Fractions, not percent; None where there is nothing to average.
+    """Metrics of one set of pictures. Fractions, not percent; None where there is nothing to average.
 
     Attributes:
         faces: true faces.
@@ -104,7 +104,7 @@ class Evaluation:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a reader must know to compare the figures with others."""
+        """Settings needed to compare these figures with others."""
         return settings(sigma=self.sigma, score=self.score)
 
 

@@ -1,4 +1,4 @@
-"""A model measured on the gold yardstick: the validation labels of version 0, human and frozen."""
+"""Evaluation of a model on gold: the human validation labels of version 0, which never change."""
 
 from __future__ import annotations
 

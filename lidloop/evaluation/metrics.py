@@ -259,7 +259,7 @@ def cumulative_error_auc(errors: Floats, limit: float) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class FaceErrors:
-    """What was measured on each true face, in the order of the truth's rows; NaN where it is not defined.
+    """Errors of each true face, in the order of the truth's rows; NaN where undefined.
 
     Attributes:
         matched: (n,) whether a prediction was matched. score, iou, oks: (n,) of that prediction.

@@ -1,4 +1,4 @@
-"""The gold gate: whether a new model may take the champion's place. Pure.
+"""Promotion gate: decide on gold metrics if a new model replaces the champion. Pure functions.
 
 Only metrics on the gold yardstick are read: the validation labels of version 0, frozen and human. They are
 complete for the faces they mark but may miss faces, so precision is never read: a model that finds the
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 ERRORS: Final[dict[str, str]] = {"lid_error_mean": "lid-opening error", "nme_mean": "NME"}
-"""The errors that decide, by their key in the metrics, with the name that people read."""
+"""Errors that decide, by their key in the metrics, with their name in messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerances:
-    """What still counts as equal.
+    """Tolerances below which two models count as equal.
 
     Attributes:
         recall: recall that may be lost, as a fraction: 0.005 is half a point. It is lost once, not with
@@ -45,7 +45,7 @@ DEFAULT: Final = Tolerances()
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The gate's answer, and why; every reason is a sentence for people."""
+    """Decision of the gate, and its reasons as sentences."""
 
     promote: bool
     reasons: list[str] = field(default_factory=list)
@@ -114,7 +114,7 @@ def decide(
 def losses(
     candidate: Mapping[str, Any], reference: Mapping[str, Any], *, tolerances: Tolerances
 ) -> tuple[list[str], list[str]]:
-    """What is worse than tolerated, and what is not: conditions 2 and 3 of ``decide``, in words.
+    """Return sentences on what is worse than tolerated, and on the rest: conditions 2 and 3 of ``decide``.
 
     Both are metrics over the same gold faces. Where either is unusable, that alone is what is worse.
     """
@@ -145,7 +145,7 @@ def _loses_recall(candidate: Mapping[str, Any], before: float, tolerances: Toler
 
 
 def _unusable(metrics: Mapping[str, Any]) -> list[str]:
-    """Reasons why these metrics cannot be compared with any others."""
+    """Return the reasons for which these metrics cannot be compared with any others."""
     reasons = []
     for key in ("faces", "matched", "recall", *ERRORS):
         value = metrics.get(key)

@@ -30,7 +30,7 @@ def root() -> typer.core.TyperGroup:
 
 
 def parse(words: list[str]) -> dict[str, Any]:
-    """What a command line of lidloop, without the program's name, says: parameters of its command by name.
+    """Parse a command line of lidloop, without the program's name: parameters of its command by name.
 
     Raises:
         click.UsageError: for a command, an option or a value that is none. (Typer's vendored click: its own.)

@@ -18,7 +18,7 @@ _IN_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@")
 
 
 def breaches(objects: list[Object]) -> list[str]:
-    """What breaks the house rules; empty where nothing does."""
+    """Return the violations of the project's rules for manifests."""
     found = []
     for item in objects:
         where = f"{item['kind']}/{item['metadata']['name']}"

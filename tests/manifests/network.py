@@ -1,4 +1,4 @@
-"""Who may talk to whom by NetworkPolicies: a reading of their rules, for tests.
+"""Connections that NetworkPolicies allow: an interpreter of their rules, for tests.
 
 https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """
@@ -28,7 +28,7 @@ class End:
 
 
 def allowed(policies: list[Object], source: End, target: End, port: int, protocol: str = "TCP") -> bool:
-    """Whether a connection is let through: out of the source's pod, and into the target's."""
+    """True if egress of the source pod and ingress of the target pod allow a connection."""
     ways = (("Egress", source, target), ("Ingress", target, source))
     return all(_allowed(policies, kind, pod, peer, port, protocol) for kind, pod, peer in ways)
 
@@ -86,7 +86,7 @@ def _one(rule: Object, peer: End, home: str) -> bool:
 
 
 def matches(selector: Object, labels: Labels) -> bool:
-    """Whether a label selector selects; an empty one selects all."""
+    """True if a label selector matches; an empty one matches all."""
     wanted = selector.get("matchLabels") or {}
     return all(labels.get(k) == v for k, v in wanted.items()) and all(
         _expression(e, labels) for e in selector.get("matchExpressions") or []

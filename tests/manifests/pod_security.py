@@ -25,7 +25,7 @@ SELINUX: Final = {"", "container_t", "container_init_t", "container_kvm_t", "con
 
 
 def restricted(pod: Object) -> list[str]:
-    """What of a pod (``{"metadata", "spec"}``) "restricted" forbids; empty where it is admitted."""
+    """Return what the level "restricted" forbids in a pod (``{"metadata", "spec"}``)."""
     spec = pod["spec"]
     found = [*_pod(pod), *_shared("pod", spec.get("securityContext") or {})]
     for kind in CONTAINERS:
@@ -53,7 +53,7 @@ def _pod(pod: Object) -> Iterator[str]:
 
 
 def _shared(where: str, context: Object) -> Iterator[str]:
-    """What a pod and a container may say alike."""
+    """Return the violations in fields that pods and containers share."""
     if context.get("runAsUser") == 0:
         yield f"{where}: runAsUser 0"
     if (context.get("windowsOptions") or {}).get("hostProcess"):

@@ -43,7 +43,7 @@ class Pod:
                     (place / key).write_text(content)
 
     def command(self, container: Object) -> list[str]:
-        """What a container runs, with this machine's programs, folders and addresses."""
+        """Command of a container, with this machine's programs, folders and addresses."""
         program, *words = [*container["command"], *container.get("args", [])]
         return [str(Path(sys.executable).parent / program), *(self._here(container, word) for word in words)]
 

@@ -23,7 +23,7 @@ Object = dict[str, Any]
 
 
 class RenderError(Exception):
-    """What helm or kubectl said when it refused."""
+    """Output of helm or kubectl that ended with an error."""
 
 
 class _StrictLoader(yaml.CSafeLoader):

@@ -22,7 +22,7 @@ CRDS: Final = "LIDLOOP_CRDS"
 
 
 def errors(item: Object, version: str) -> list[str] | None:
-    """What is wrong with an object by the schema of its kind; None where there is no schema of it.
+    """Return the errors of an object by the schema of its kind; None if there is no schema.
 
     Unknown fields are wrong, as they are to ``kubectl apply``.
 

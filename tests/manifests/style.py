@@ -1,4 +1,4 @@
-"""How YAML is written in this project."""
+"""Style of the project's YAML files."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ _CONFIG: Final = YamlLintConfig(json.dumps({"extends": "default", "rules": RULES
 
 
 def slips(path: Path) -> list[str]:
-    """What yamllint has against a file."""
+    """Return the problems that yamllint finds in a file."""
     return [str(problem) for problem in linter.run(path.read_text(), _CONFIG)]

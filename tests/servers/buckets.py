@@ -42,7 +42,7 @@ class Bucket:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs to know to use it."""
+        """Environment variables by which a program finds the bucket."""
         return {
             "AWS_ENDPOINT_URL_S3": self.server.endpoint,
             "AWS_ACCESS_KEY_ID": self.server.access_key,

@@ -39,7 +39,7 @@ class Refused(Exception):
 
 @dataclass
 class MockKfp:
-    """What the mock holds, and how it behaves."""
+    """State and behaviour of the mock."""
 
     url: str = ""
     token: str = ""
