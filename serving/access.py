@@ -144,6 +144,8 @@ class Tokens:
         self._remote = url.scheme in ("http", "https")
         if url.scheme == "http" and not is_loopback(url.hostname or ""):
             raise AccessError(f"a key set must come over https or from a file, not from {self._source}")
+        import jwt  # noqa: F401 - here, in the main thread; ``verify`` runs in others
+
         self._lock = threading.Lock()
         self._set: Any = None
         self._read_at = 0.0

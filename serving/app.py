@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -21,12 +20,11 @@ from starlette.staticfiles import StaticFiles
 
 from lidloop.web.api_keys import METRICS as METRICS_SCOPE
 from lidloop.web.problems import PREFIX, Problem, describe, raise_as_problem
-from serving import open_inference
+from serving import open_inference, preload
 from serving.metrics import CONTENT_TYPE
 from serving.middleware import METRICS, ServingMiddleware
 from serving.model import Served
 from serving.openapi import document
-from serving.preload import warm_formats
 from serving.problems import PROBLEM_TYPES
 from serving.runtime import Runtime, runtime_of
 from serving.screen import screen_endpoint
@@ -50,8 +48,10 @@ def create_app(settings: Settings, served: Served | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await asyncio.to_thread(runtime.model.load)
-        threading.Thread(target=warm_formats, name="warm-formats", daemon=True).start()
+        # In this thread: loading imports libraries, and nothing else may import them at the same time.
+        runtime.model.load()
+        await preload.import_common()
+        preload.start()
         watching = asyncio.create_task(_watch(runtime)) if settings.watch else None
         yield
         runtime.model.stopping = True
@@ -60,6 +60,7 @@ def create_app(settings: Settings, served: Served | None = None) -> Starlette:
             with suppress(asyncio.CancelledError):
                 await watching
         await asyncio.to_thread(runtime.close)
+        await asyncio.to_thread(preload.stop)
 
     routes = _routes()
     # A model's version may be named, which makes no other resource of it.
@@ -153,6 +154,7 @@ async def _code_system(_: Request) -> Response:
 
 @functools.cache
 def _codes() -> str:
+    preload.wait()
     from serving.protocols.fhir import code_system
 
     text: str = code_system().model_dump_json(exclude_none=True)

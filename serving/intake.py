@@ -22,6 +22,7 @@ from lidloop.images import Decoded
 from lidloop.screening.measurements import SIDES, Side
 from lidloop.screening.screen import MAX_FACES, Options, Screening, exchanged_pupils
 from lidloop.web.problems import Problem, too_large, wrong_parameter
+from serving import preload
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -365,6 +366,7 @@ def decode_dicom(data: bytes, settings: Settings) -> DicomPicture:
     Raises:
         Problem: 413, 415 for a kind that is not taken, 422 for a damaged one.
     """
+    preload.wait()
     from serving.protocols.dicom.photograph import Limits, read
     from serving.protocols.dicom.scan import DicomKindError, DicomSizeError
 

@@ -15,7 +15,7 @@ from lidloop.images import Decoded
 from lidloop.screening.screen import Options, Screening, screen
 from lidloop.web.api_keys import SCREEN
 from lidloop.web.problems import Problem, too_large, wrong_parameter
-from serving import intake
+from serving import intake, preload
 from serving.model import Served
 from serving.negotiation import choose
 from serving.runtime import Runtime, runtime_of
@@ -145,6 +145,8 @@ def render(screening: Screening, dicom: DicomPicture | None, asked: Asked, reque
     Raises:
         Problem: 422 for a DICOM report of several faces.
     """
+    if asked.answer_in in (FHIR, SR):
+        preload.wait()
     if asked.answer_in == FHIR:
         from serving.protocols.fhir import bundle
 

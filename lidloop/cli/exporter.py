@@ -108,7 +108,9 @@ def exporter(
     $ lidloop exporter --registry https://mlflow.example --runs kubeflow:https://kubeflow.example/pipeline
     --runs s3://kfp/v2/artifacts/lidloop-refinement --host 0.0.0.0
     """
-    absent = [name for name in ("prometheus_client", "mlflow") if find_spec(name) is None]
+    absent = [
+        name for name in ("prometheus_client", "mlflow", "starlette", "uvicorn") if find_spec(name) is None
+    ]
     if absent:
         raise LidloopError(f"the exporter needs {' and '.join(absent)}: pip install 'lidloop[watch]'")
     from lidloop.exporter.run import Exporter

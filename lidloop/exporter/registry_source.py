@@ -17,7 +17,7 @@ from typing import Any, Final
 from lidloop.errors import ModelError, RegistryError
 from lidloop.exporter.figures import RegistryReading
 from lidloop.models.bundle import WATCH
-from lidloop.registry.mlflow_backend import Place
+from lidloop.registry.mlflow_backend import Place, import_client
 from lidloop.registry.registry import Registry
 from lidloop.registry.versions import ModelVersion
 
@@ -49,14 +49,14 @@ class RegistrySource:
             where: as ``Registry`` takes it. model: name of the registered model.
 
         Raises:
-            RegistryError: for an address that cannot be one.
+            RegistryError: for an address that cannot be one, or without MLflow.
         """
         for name, value in _PATIENCE.items():
             os.environ.setdefault(name, value)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # tells of the pool class
         self.where, self.model = where, model
         self._files: OrderedDict[str, Mapping[str, Mapping[str, Any]]] = OrderedDict()
-        Registry(where, name=model)  # refuses what can never be a registry
+        import_client(Registry(where, name=model).place)
 
     def read(self) -> RegistryReading:
         """Read it now.

@@ -11,6 +11,7 @@ from lidloop.exporter.reader import Reader
 from lidloop.exporter.registry_source import RegistrySource
 from lidloop.exporter.runs_source import AllRuns
 from lidloop.exporter.server import ExporterServer, make_app
+from lidloop.web.peers import is_loopback
 
 
 class Exporter:
@@ -45,7 +46,8 @@ class Exporter:
             self.runs = Reader("runs", AllRuns(runs).read, interval=interval)
         self._readers: list[Reader[Any]] = [self.registry, *([] if self.runs is None else [self.runs])]
         collector = ExporterCollector(self.registry, self.runs, model=model, iterations=iterations)
-        self._server = ExporterServer(make_app(collector, self._readers), host=host, port=port)
+        app = make_app(collector, self._readers, local_only=is_loopback(host))
+        self._server = ExporterServer(app, host=host, port=port)
         self.port = self._server.port
 
     def start(self) -> None:

@@ -1,124 +1,127 @@
-"""The exporter's HTTP: ``/metrics``, ``/livez``, ``/readyz``, and nothing else."""
+"""HTTP of the exporter: ``/metrics``, ``/livez`` and ``/readyz``."""
 
 from __future__ import annotations
 
-import socket
+import logging
 import threading
-from collections.abc import Callable, Iterable
-from socketserver import ThreadingMixIn
+from collections.abc import Iterable
 from typing import Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
+import uvicorn
+from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app
 from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lidloop.errors import LidloopError
+from lidloop.exporter.problems import PROBLEM_TYPES
 from lidloop.exporter.reader import Reader
+from lidloop.web.middleware import Policy, ServiceMiddleware
+from lidloop.web.problems import PREFIX, Problem, describe, raise_as_problem
+from lidloop.web.server import listen, uvicorn_config
 
-_SECONDS: Final = 10.0  # to send a request, and to take its answer
-_AT_A_TIME: Final = 16
+log: Final = logging.getLogger("lidloop")
 
-App = Callable[[dict[str, Any], Any], Iterable[bytes]]
+PROBES: Final = frozenset({"/livez", "/readyz"})
+_AT_A_TIME: Final = 64  # connections
+_GRACE: Final = 10.0
 
 
-def make_app(collector: Collector, readers: Iterable[Reader[Any]]) -> App:
-    """The WSGI app.
+def make_app(collector: Collector, readers: Iterable[Reader[Any]], *, local_only: bool = False) -> Starlette:
+    """Make the app.
 
-    It is alive while its readers read, and ready once each has tried once: with a registry that is down, too,
-    as saying so is what it is for.
+    ``/livez`` is 200 while every reader works, ``/readyz`` once each has tried to read, also where that
+    failed: a registry that is down is what the metrics are there to tell.
+
+    Args:
+        collector: what ``/metrics`` shows, beside figures of this process.
+        readers: readers of the sources.
+        local_only: answer this machine only.
     """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(collector)
-    metrics = make_wsgi_app(registry)
     watched = list(readers)
 
-    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path == "/metrics":
-            answer: Iterable[bytes] = metrics(environ, start_response)
-            return answer
-        checks = {
-            "/livez": lambda: [r.name for r in watched if not r.healthy],
-            "/readyz": lambda: [r.name for r in watched if r.known.seconds is None],
-        }
-        if path not in checks:
-            return _answer(start_response, "404 Not Found", "there are /metrics, /livez and /readyz")
-        waiting = checks[path]()
-        if waiting:
-            return _answer(start_response, "503 Service Unavailable", f"not read: {', '.join(waiting)}")
-        return _answer(start_response, "200 OK", "ok")
+    async def live(_: Request) -> Response:
+        return _check([reader.name for reader in watched if not reader.healthy])
 
+    async def ready(_: Request) -> Response:
+        return _check([reader.name for reader in watched if reader.known.seconds is None])
+
+    async def problem(request: Request) -> Response:
+        return describe(PROBLEM_TYPES, request.path_params["name"])
+
+    policy = Policy(
+        problem_types=PROBLEM_TYPES,
+        log=log,
+        local_only="on a loopback address the exporter answers its own machine only" if local_only else "",
+        probes=PROBES,
+        log_messages=True,
+    )
+    app = Starlette(
+        routes=[
+            Route("/metrics", _Metrics(make_asgi_app(registry)), methods=["GET"]),
+            Route("/livez", live),
+            Route("/readyz", ready),
+            Route(PREFIX + "{name}", problem),
+        ],
+        middleware=[Middleware(ServiceMiddleware, policy=policy)],
+        exception_handlers={HTTPException: raise_as_problem},
+    )
+    app.router.redirect_slashes = False  # the redirect would repeat whatever Host says
     return app
 
 
-def _answer(start_response: Any, status: str, text: str) -> Iterable[bytes]:
-    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")])
-    return [f"{text}\n".encode()]
+class _Metrics:
+    """An ASGI app as an endpoint: Starlette takes a function for one that handles a ``Request``."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
-class _Handler(WSGIRequestHandler):
-    timeout = _SECONDS
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing of a scrape."""
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = False  # what is being answered is waited for
-    request_queue_size = 64
-
-    def __init__(self, *arguments: Any) -> None:
-        self._free = threading.Semaphore(_AT_A_TIME)
-        super().__init__(*arguments)
-
-    def server_bind(self) -> None:
-        # WSGIServer's asks DNS for the host's name, which may take its time and is not needed.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = "lidloop-exporter", self.server_address[1]
-        self.setup_environ()
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        return self._free.acquire(blocking=False)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+def _check(waiting: list[str]) -> Response:
+    if waiting:
+        raise Problem("not-ready", f"not read: {', '.join(waiting)}")
+    return PlainTextResponse("ok\n")
 
 
 class ExporterServer:
-    """A server in a thread."""
+    """uvicorn in a thread.
 
-    def __init__(self, app: App, *, host: str, port: int) -> None:
-        """Listen; ``port`` 0 takes a free one.
+    Args:
+        app: the app.
+        host: name or address to listen on. port: TCP port; 0 takes a free one.
 
-        Raises:
-            LidloopError: where that is not possible.
-        """
-        try:
-            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-            kind = type("_Server", (_Server,), {"address_family": family})
-            self._server: _Server = kind((host, port), _Handler)
-        except OSError as error:
-            raise LidloopError(
-                f"cannot listen on {host}, port {port}: {error.strerror or error}; choose another --port"
-            ) from None
-        self._server.set_app(app)
-        self.port = int(self._server.server_port)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+    Raises:
+        LidloopError: for an address that cannot be listened on.
+    """
+
+    def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
+        self._socket = listen(host, port)
+        self.port = int(self._socket.getsockname()[1])
+        self._server = uvicorn.Server(
+            uvicorn_config(app, grace=_GRACE, limit_concurrency=_AT_A_TIME, lifespan="off")
+        )
+        # Here, not in the thread: it imports uvicorn's parts.
+        self._server.config.load()
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     def start(self) -> None:
-        """Answer from now on."""
+        """Start answering."""
         self._thread.start()
 
     def stop(self) -> None:
         """Take no more requests, and wait for those that are being answered."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.should_exit = True
+        self._thread.join(_GRACE + 1)
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._socket])

@@ -140,19 +140,36 @@ def connect(place: Place) -> Any:
         RegistryError: where MLflow is not installed, nothing answers at the address, or the sqlite file is of
             another program.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # would spoil --json
     _answers(place)
-    try:
-        from mlflow.tracking import MlflowClient
-    except ImportError as error:
-        raise RegistryError("the registry needs MLflow: pip install 'lidloop[registry]'") from error
+    client = import_client(place)
     with quiet():  # again: the import has set up MLflow's own loggers
         if place.database is not None:
             place.database.parent.mkdir(parents=True, exist_ok=True)
             _refuse_foreign_database(place.database)
-        return MlflowClient(tracking_uri=place.uri, registry_uri=place.uri)
+        return client(tracking_uri=place.uri, registry_uri=place.uri)
+
+
+def import_client(place: Place) -> Any:
+    """Import MLflow and what it needs for this place, and return its client class.
+
+    A program with several threads calls this first, in its main thread: libraries that are imported in two
+    threads at a time may find each other half imported.
+
+    Raises:
+        RegistryError: where MLflow is not installed.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # would spoil --json
+    try:
+        from mlflow.tracking import MlflowClient
+
+        if place.database is not None:
+            import mlflow.store.model_registry.sqlalchemy_store
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    except ImportError as error:
+        raise RegistryError("the registry needs MLflow: pip install 'lidloop[registry]'") from error
+    return MlflowClient
 
 
 def _refuse_foreign_database(database: Path) -> None:

@@ -1,10 +1,13 @@
-"""Connections on which little comes, or what nobody wants, do not last.
+"""uvicorn's HTTP/1.1 protocol with time limits for slow or greedy clients.
 
-uvicorn has a time limit between two requests of a connection, and the app one for bodies. Here are two more:
-for a request's head, without which a few thousand open sockets would be all it takes to keep others out; and
-for what still comes of a body when the answer has been given. A connection that is closed on a caller who is
-still sending is reset, and the caller never reads the answer: so the rest is taken in and forgotten for a
-while, and then the connection ends, whether the body has or not.
+uvicorn limits the time between two requests of a connection, h11 the size of headers, and the apps the time
+and size of bodies. Added here:
+
+- a time-out for the headers of a request: without it a few thousand idle sockets keep others out;
+- a time-out for a client that does not read its answer;
+- a lingering close. A connection that is closed while the client is still sending is reset, and the client
+  never reads the answer. So the rest of the body is received and discarded for a while, up to a limit of time
+  and bytes, and then the connection is closed.
 """
 
 from __future__ import annotations
@@ -16,14 +19,19 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS: Final = 10.0
+"""Time that a client may take for the headers of a request."""
+WRITE_SECONDS: Final = 30.0
+"""Time in which a client must read some of an answer that waits for it."""
 LINGER_SECONDS: Final = 5.0
 LINGER_BYTES: Final = 64 * 1024 * 1024
+"""Limits of a lingering close."""
 
 
 class Connection(H11Protocol):
-    """uvicorn's HTTP/1.1 protocol with these limits. h11 limits the size of heads."""
+    """The protocol with these limits."""
 
     _head: asyncio.TimerHandle | None = None
+    _write: asyncio.TimerHandle | None = None
     _end: asyncio.TimerHandle | None = None
     _left = LINGER_BYTES
     _lost = False
@@ -42,14 +50,23 @@ class Connection(H11Protocol):
         if self.conn.their_state is h11.IDLE:
             self._await_head()
         else:
-            self._head_is_here()
+            self._head_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
-        self._head_is_here()
+        self._head_received()
+        self._written()
         if self._end is not None:
             self._end.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.await_write()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._written()
 
     def shutdown(self) -> None:
         if self.lingers:
@@ -59,32 +76,49 @@ class Connection(H11Protocol):
 
     @property
     def lingers(self) -> bool:
-        """Whether the answer has been given, and only the rest of the request is waited for."""
+        """True if the answer has been sent and the rest of the request is being discarded."""
         return self._end is not None
 
     def begin_to_linger(self) -> bool:
-        """Called where the connection is to be closed; False where nothing more can come."""
+        """Start a lingering close; False if the client has nothing more to send."""
         if self._lost or self.conn.their_state not in (h11.SEND_BODY, h11.ERROR):
             return False
         if not self.lingers:
-            self._head_is_here()
+            self._head_received()
             self._end = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
             self.flow.resume_reading()
         return True
+
+    def await_write(self) -> None:
+        """Start the time-out for a client that reads nothing of what is buffered for it."""
+        if self._write is None and not self._lost:
+            self._watch_write()
+
+    def _watch_write(self, before: int | None = None) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        if before is not None and waiting >= before:
+            self.transport.abort()
+        else:
+            self._write = self.loop.call_later(WRITE_SECONDS, self._watch_write, waiting)
+
+    def _written(self) -> None:
+        if self._write is not None:
+            self._write.cancel()
+            self._write = None
 
     def _await_head(self) -> None:
         if self._head is None:
             self._head = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
-    def _head_is_here(self) -> None:
+    def _head_received(self) -> None:
         if self._head is not None:
             self._head.cancel()
             self._head = None
 
 
 class _Transport:
-    """A transport that is closed in two steps where the caller is still sending: first for writing, so that
-    the answer can be read to its end, and then, later, altogether."""
+    """A transport that is closed in two steps while the client is still sending: at first for writing only,
+    so that the answer can be read to its end, and later altogether."""
 
     def __init__(self, transport: Any, connection: Connection) -> None:
         self._transport, self._connection = transport, connection
@@ -98,6 +132,7 @@ class _Transport:
                 self._transport.write_eof()
         else:
             self._transport.close()
+            self._connection.await_write()  # closing waits until the buffer is sent
 
     def is_closing(self) -> bool:
         return self._connection.lingers or bool(self._transport.is_closing())

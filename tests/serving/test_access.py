@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from lidloop.web.api_keys import AccessError, add_key, read_keys, revoke_key
-from lidloop.web.peers import is_loopback
 from serving.access import Tokens
 from serving.settings import Settings
 from tests.properties import examples
@@ -51,15 +50,6 @@ def test_a_key_opens_until_it_is_revoked(make_client: ClientFactory, keys: Path,
     assert ask(client, blank, Authorization=f"Bearer {other}").status_code == 200
     keys.unlink()
     assert ask(client, blank, Authorization=f"Bearer {other}").status_code == 503
-
-
-def test_the_file_holds_no_secret(keys: Path) -> None:
-    key = add_key(keys, "ward 3", days=30)
-    text = keys.read_text()
-    assert key.rpartition("_")[2] not in text
-    (entry,) = read_keys(keys)
-    assert entry["name"] == "ward 3"
-    assert datetime.fromisoformat(entry["expires"]) > datetime.now(UTC) + timedelta(days=29)
 
 
 @pytest.mark.parametrize(
@@ -157,12 +147,6 @@ def test_a_broken_key_file_is_an_error_at_the_start(
     keys.write_text(content)
     with pytest.raises(AccessError, match="not a key file"):
         make_client(keys=str(keys))
-
-
-def test_revoking_what_is_not_there_is_an_error(keys: Path) -> None:
-    add_key(keys, "x")
-    with pytest.raises(AccessError, match="no key"):
-        revoke_key(keys, "nothing")
 
 
 # Tokens
@@ -271,13 +255,6 @@ def test_a_key_taken_out_of_the_file_is_refused_at_once(
     assert ask(client, blank, **headers).status_code in (401, 503)
     jwks.write_text(whole)
     assert ask(client, blank, **headers).status_code == 200
-
-
-@pytest.mark.parametrize("header", [{"Host": "[::1"}, {"Host": "a[b]"}, {"Origin": "http://["}])
-def test_brackets_that_are_no_address_are_strangers(
-    make_client: ClientFactory, blank: bytes, header: dict[str, str]
-) -> None:
-    assert ask(make_client(), blank, **header).status_code == 403
 
 
 def test_an_unsigned_token_is_refused(make_client: ClientFactory, jwks: Path, blank: bytes) -> None:
@@ -424,10 +401,3 @@ def test_other_sites_cannot_send_pictures(
     client: TestClient, blank: bytes, headers: dict[str, str], status: int, reason: str
 ) -> None:
     assert ask(client, blank, **headers).status_code == status
-
-
-def test_loopback_names() -> None:
-    assert all(map(is_loopback, ("127.0.0.1", "127.9.9.9", "::1", "localhost", "::ffff:127.0.0.1")))
-    assert not any(
-        map(is_loopback, ("", "0.0.0.0", "::", "10.0.0.1", "localhost.example", "127.0.0.1.example"))
-    )

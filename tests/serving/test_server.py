@@ -21,6 +21,8 @@ import pytest
 
 from lidloop.registry.registry import Registry
 from lidloop.web.api_keys import add_key
+from lidloop.web.h11_limits import Connection
+from serving.settings import Settings
 from tests.serving.conftest import Photo, Server, ServerFactory, free_port, wait_ready
 
 PNG = {"Content-Type": "image/png"}
@@ -290,3 +292,18 @@ def test_a_port_that_is_taken_is_said(server: Server, sealed_model: Path) -> Non
     )
     assert done.returncode == 1
     assert "choose another --port" in done.stderr
+
+
+def test_every_way_to_serve_has_the_limits_of_connections() -> None:
+    import uvicorn
+
+    from serving.server import _config
+    from serving.service import app
+
+    for config in (
+        uvicorn.Config(app),
+        _config(app, Settings()),
+        _config("serving.server:worker", Settings()),
+    ):
+        config.load()  # the first is what `bentoml serve` makes
+        assert config.http_protocol_class is Connection
