@@ -99,7 +99,7 @@ def drawn(count: int, *, seed: int, options: SceneOptions) -> Iterator[Image]:
 
 
 def found(detector: Detector, images: Sequence[Image]) -> LabelSet:
-    """What the network finds in pictures, as a server would see it."""
+    """Detect faces in pictures, as the service does."""
     faces: dict[str, list[Face]] = {}
     for start in range(0, len(images), 16):
         part = images[start : start + 16]

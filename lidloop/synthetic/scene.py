@@ -32,7 +32,7 @@ class _Cast:
     pose: Pose
     look: Look
     blocks: Bytes
-    """What the person covers, at a quarter of the picture's size."""
+    """Mask of the person at a quarter of the picture's size."""
 
 
 def _uniform(rng: np.random.Generator, span: tuple[float, float]) -> float:
