@@ -19,6 +19,7 @@ from lidloop.landmarks import FLIP, N_POINTS
 from lidloop.storage.files import is_stored, pull_file
 from lidloop.training.checkpoints import Checkpoints
 from lidloop.training.export import compare, export_onnx
+from lidloop.training.plain_paths import is_plain, plain_file, plain_folder
 from lidloop.training.ultralytics_settings import quiet_ultralytics
 
 log = logging.getLogger("lidloop")
@@ -135,27 +136,48 @@ def train(
     store = str(checkpoints) if checkpoints and is_stored(str(checkpoints)) else ""
     kept = Path(checkpoints).resolve() if checkpoints and not store else None
     work = kept or out.parent / f".{out.name}.training"
+    _refuse_foreign(work)
+    with plain_folder(work) as plain:
+        return _train(dataset, labels, out, work, plain, store, iteration, weights, settings, start)
+
+
+def _train(
+    dataset: Dataset,
+    labels: LabelVersion,
+    out: Path,
+    work: Path,
+    plain: Path,
+    store: str,
+    iteration: int,
+    weights: str | Path,
+    settings: TrainSettings,
+    start: float,
+) -> Path:
+    """Train, with the state to resume from in ``work`` and Ultralytics' own files in ``plain``."""
     base = resolve_weights(weights, scratch=work / "base")
-    settings = completed(settings, knows_points=_knows_points(_open(base)))
+    readable = plain_file(base, plain / "weights")
+    settings = completed(settings, knows_points=_knows_points(_open(readable)))
     work.mkdir(parents=True, exist_ok=True)
     settings_file = work / "settings.json"
     wanted = json.dumps(
         {"settings": asdict(settings), "labels": _labels_key(labels), "weights": _digest(base)},
         sort_keys=True,
     )
-    checkpoint = Checkpoints(work / "run", work / "safe", store)
+    checkpoint = Checkpoints(plain / "run", work / "safe", store)
     checkpoint.fetch(settings_file)
     same = settings_file.exists() and settings_file.read_text() == wanted
     resumable = same and checkpoint.last.exists()
     if not resumable:
-        shutil.rmtree(work / "run", ignore_errors=True)
+        shutil.rmtree(plain / "run", ignore_errors=True)
         shutil.rmtree(work / "safe", ignore_errors=True)
         (work / "trained").unlink(missing_ok=True)
     write_atomic(settings_file, wanted)
     checkpoint.begin(settings_file)
-    data = _write_data(work, dataset, labels, settings)
-    best = _fit(work, data, base, settings, checkpoint, resume=resumable)
-    with folder_atomic(out) as folder:
+    data = _write_data(plain, dataset, labels, settings)
+    best = _fit(work, plain, data, readable, settings, checkpoint, resume=resumable)
+    with folder_atomic(out) as made:
+        folder = made if is_plain(made) else plain / "model"
+        folder.mkdir(exist_ok=True)
         shutil.copyfile(best, folder / "weights.pt")
         export_onnx(folder, imgsz=settings.imgsz)
         write_atomic(folder / "training.json", json.dumps({"imgsz": settings.imgsz, "iteration": iteration}))
@@ -169,18 +191,61 @@ def train(
             "dataset": dataset.digest,
             "label_version": labels.version,
             "label_counts": labels.info["counts"],
-            "epochs_run": _epochs_run(work / "run" / "results.csv"),
+            "epochs_run": _epochs_run(plain / "run" / "results.csv"),
             "resumed": resumable,
             "onnx_check": check,
             "versions": _versions(),
             "seconds": round(time.monotonic() - start, 1),
         }
         write_atomic(folder / "training.json", json.dumps(info, indent=1))
-        results = work / "run" / "results.csv"
+        results = plain / "run" / "results.csv"
         if results.exists():
             shutil.copyfile(results, folder / "epochs.csv")
-    shutil.rmtree(work)
+        if folder != made:
+            shutil.copytree(folder, made, dirs_exist_ok=True)
+    _remove_own(work)
     return out
+
+
+_OWN: Final = (
+    "base", "run", "safe", "weights", "model", "trained", "settings.json", "data.yaml",
+    "train.txt", "val.txt", "train.cache", "val.cache",
+)  # fmt: skip
+"""Names that a training writes into its folder of checkpoints."""
+
+
+def _refuse_foreign(work: Path) -> None:
+    """Check that a folder of checkpoints is new, empty, or an earlier training's.
+
+    Raises:
+        TrainingError: where it is a file, or holds files and no settings of a training.
+    """
+    if not work.exists():
+        return
+    if not work.is_dir():
+        raise TrainingError(f"{work} is a file; give a folder for checkpoints")
+    names = {path.name for path in work.iterdir()}
+    if names - set(_OWN) and "settings.json" not in names:
+        raise TrainingError(f"{work} holds other files; give an empty or new folder for checkpoints")
+    try:
+        if "settings.json" in names and not {"settings", "labels", "weights"} <= set(
+            json.loads((work / "settings.json").read_text(encoding="utf-8"))
+        ):
+            raise ValueError
+    except (ValueError, TypeError):
+        raise TrainingError(f"{work}/settings.json is not that of a training; give another folder") from None
+
+
+def _remove_own(work: Path) -> None:
+    """Remove what a training wrote into its folder of checkpoints, and the folder if that was all."""
+    for name in _OWN:
+        path = work / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    if not any(work.iterdir()):
+        work.rmdir()
 
 
 def completed(settings: TrainSettings, *, knows_points: bool) -> TrainSettings:
@@ -230,9 +295,16 @@ def resolve_weights(weights: str | Path, scratch: Path | None = None) -> str:
 
 
 def _fit(
-    work: Path, data: Path, base: str, settings: TrainSettings, checkpoint: Checkpoints, *, resume: bool
+    work: Path,
+    plain: Path,
+    data: Path,
+    base: str,
+    settings: TrainSettings,
+    checkpoint: Checkpoints,
+    *,
+    resume: bool,
 ) -> Path:
-    """Run Ultralytics in ``work/run`` and return the best checkpoint, without its optimizer."""
+    """Run Ultralytics in ``plain/run`` and return the best checkpoint, without its optimizer."""
     quiet_ultralytics()
     from ultralytics.utils.torch_utils import strip_optimizer
 
@@ -241,7 +313,7 @@ def _fit(
     overrides: dict[str, Any] = {
         "data": str(data), "epochs": settings.epochs, "patience": settings.patience or settings.epochs,
         "imgsz": settings.imgsz, "batch": settings.batch, "device": settings.device or None,
-        "seed": settings.seed, "workers": settings.workers, "project": str(work), "name": "run",
+        "seed": settings.seed, "workers": settings.workers, "project": str(plain), "name": "run",
         "exist_ok": True,
         "optimizer": "AdamW", "lr0": settings.lr, "lrf": settings.lr_final, "cos_lr": True,
         "nbs": settings.batch, "warmup_epochs": min(1.0, settings.epochs / 5), "warmup_bias_lr": settings.lr,
