@@ -20,7 +20,7 @@ def figure(value: float, digits: int = 1, *, signed: bool = False) -> str:
         >>> figure(3.35), figure(-0.04), figure(0.16, signed=True)
         ('3.4', '0.0', '+0.2')
     """
-    rounded = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    rounded = Decimal(repr(round(float(value), 9))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
     if not rounded:
         rounded = abs(rounded)  # no negative zero
     return f"{rounded:{'+' if signed and rounded else ''}}"
