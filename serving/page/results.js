@@ -67,9 +67,11 @@ function withAdvice(reason) {
 }
 
 /** Damage of the file, and what was said with the picture and not followed; null for nothing. */
-function warnings(answer) {
-  if (answer.warnings.length === 0) return null;
-  return h("ul", { class: "warnings" }, answer.warnings.map((reason) => h("li", {}, withAdvice(reason))));
+function warnings(answer, face) {
+  const said = new Set(face.quality.problems.map(({ text }) => text)); // shown with the quality
+  const left = answer.warnings.filter(({ text }) => !said.has(text));
+  if (left.length === 0) return null;
+  return h("ul", { class: "warnings" }, left.map((reason) => h("li", {}, withAdvice(reason))));
 }
 
 function quality(face) {
@@ -208,7 +210,7 @@ export function all(answer, selected, { when, select }) {
   return [
     faces(answer, selected, select),
     flag(face, answer.notice),
-    warnings(answer),
+    warnings(answer, face),
     quality(face),
     ...table(face),
     details(answer, face, when),

@@ -24,7 +24,6 @@ export const ADVICE = {
   "eyes-closed": "Take it again with the eyes open and relaxed.",
   "cut-off": "Take it again with the whole face in the picture.",
   "eye-hidden": "Take it again without glasses, with hair and hands away from the eyes.",
-  damaged: "Choose the original file again, or take a new photograph.",
   "no-pupil": "Set the pupils by hand.",
   "pupil-unused": "Set it again, in the eye of that side.",
 };

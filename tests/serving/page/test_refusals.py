@@ -95,7 +95,9 @@ def test_a_key_is_asked_for(make_app: AppFactory, visit: VisitFactory, photo: Ph
     assert on.page.input_value("#key") == ""
 
 
-@pytest.mark.parametrize("changes", [{"pixels": 200_000, "reduced_pixels": 200_000}, {"body_bytes": 40_000}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"pixels": 200_000, "reduced_pixels": 200_000}, {"body_bytes": 40_000}], ids=str
+)
 def test_a_server_that_takes_less_gets_a_smaller_copy(
     make_app: AppFactory, visit: VisitFactory, photo: Photo, changes: dict[str, int]
 ) -> None:
