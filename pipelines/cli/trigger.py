@@ -16,9 +16,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from lidloop.errors import LidloopError
+from lidloop.cli.paths import optional_place, path, place
+from lidloop.errors import LidloopError, doing
 from lidloop.web.peers import TrustedProxies, is_loopback
 from lidloop.web.server import listen, url, uvicorn_config
+from pipelines.names import EXPERIMENT, PIPELINE
 
 _STATE: Final = "State and runs"
 _ACCESS: Final = "Access"
@@ -27,7 +29,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class TriggerError(LidloopError):
-    """A setting that the service cannot be started with."""
+    """A setting with which the service cannot start."""
 
 
 def trigger(
@@ -35,7 +37,9 @@ def trigger(
         Path,
         typer.Option(
             envvar="LIDLOOP_TRIGGER_STATE",
-            help="Folder of what must not be forgotten; local runs lie in STATE/runs.",
+            parser=path,
+            metavar="DIR",
+            help="Folder of the service's database; local runs are in STATE/runs.",
             rich_help_panel=_STATE,
         ),
     ],
@@ -43,9 +47,10 @@ def trigger(
         Path | None,
         typer.Option(
             envvar="LIDLOOP_TRIGGER_RUN_DEFAULTS",
+            parser=path,
             metavar="FILE.yaml",
-            help="Parameters of every run: all of those that an alert starts, and those a caller leaves out. "
-            "Without sources in it alerts are not taken.",
+            help="Parameters of runs that an alert starts, and defaults for those that a caller omits. "
+            "Without sources in it, alerts are rejected.",
             show_default="none",
             rich_help_panel=_STATE,
         ),
@@ -54,8 +59,9 @@ def trigger(
         list[str] | None,
         typer.Option(
             envvar="LIDLOOP_TRIGGER_DATA",
+            parser=place,
             metavar="DIR|s3://BUCKET/PREFIX",
-            help="Place in which callers may name sources; may be repeated.",
+            help="Folder or prefix from which callers may use sources; may be repeated.",
             show_default="only the sources of the run defaults",
             rich_help_panel=_STATE,
         ),
@@ -64,54 +70,62 @@ def trigger(
         str,
         typer.Option(
             envvar="LIDLOOP_REGISTRY",
+            parser=optional_place,
             metavar="DIR|URI",
-            help="Where models are registered, if the run defaults do not say.",
+            help="Model registry of the runs, unless the run defaults name one.",
             show_default="the run's own folder",
             rich_help_panel=_STATE,
         ),
     ] = "",
     model: Annotated[
         str,
-        typer.Option(help="Model whose alerts start runs: their label `model`.", rich_help_panel=_STATE),
+        typer.Option(help="Model whose alerts start runs (their label `model`).", rich_help_panel=_STATE),
     ] = "lidloop",
     cooldown: Annotated[
         str,
         typer.Option(
             envvar="LIDLOOP_TRIGGER_COOLDOWN",
-            help="After the end of a run no alert starts another for so long: 90s, 30m, 6h, 2d.",
+            help="Time after the end of a run in which no alert starts another: 90s, 30m, 6h, 2d.",
             rich_help_panel=_STATE,
         ),
     ] = "6h",
     max_runs: Annotated[
-        int, typer.Option(min=1, help="Runs that may run at a time.", rich_help_panel=_STATE)
+        int, typer.Option(min=1, help="Largest number of concurrent runs.", rich_help_panel=_STATE)
     ] = 1,
     launcher: Annotated[
-        str, typer.Option(metavar="local|kubeflow", help="Where runs run.", rich_help_panel=_STATE)
+        str,
+        typer.Option(
+            metavar="local|kubeflow",
+            help="Run on this machine, or on Kubeflow Pipelines.",
+            rich_help_panel=_STATE,
+        ),
     ] = "local",
     run_command: Annotated[
         str,
         typer.Option(
             envvar="LIDLOOP_TRIGGER_RUN_COMMAND",
-            help="Local runs: what is started instead of `lidloop run`, with the same options.",
+            help="Command of local runs, with the options of `lidloop run`.",
             show_default="lidloop run",
             rich_help_panel=_STATE,
         ),
     ] = "",
     every: Annotated[
-        float, typer.Option(min=0.05, help="Seconds between two looks at the runs.", rich_help_panel=_STATE)
+        float, typer.Option(min=0.05, help="Seconds between two checks of the runs.", rich_help_panel=_STATE)
     ] = 2.0,
     keys: Annotated[
         Path | None,
         typer.Option(
             envvar="LIDLOOP_TRIGGER_KEYS",
-            help="File of hashed keys, made by `lidloop serve-key --scope …`.",
+            parser=path,
+            metavar="FILE",
+            help="File of hashed API keys, written by `lidloop serve-key --scope …`.",
             rich_help_panel=_ACCESS,
         ),
     ] = None,
     no_keys: Annotated[
         bool,
         typer.Option(
-            "--no-keys", help="Ask for no keys, and answer this machine only.", rich_help_panel=_ACCESS
+            "--no-keys", help="Require no API keys, and answer this machine only.", rich_help_panel=_ACCESS
         ),
     ] = False,
     trusted_proxies: Annotated[
@@ -129,19 +143,29 @@ def trigger(
         typer.Option(
             envvar="LIDLOOP_TRIGGER_PROXY_HEADER",
             metavar="NAME",
-            help="Header in which they do: X-Forwarded-For, Forwarded or X-Real-IP.",
+            help="Header that names it: X-Forwarded-For, Forwarded or X-Real-IP.",
             rich_help_panel=_ACCESS,
         ),
     ] = "X-Forwarded-For",
-    host: Annotated[str, typer.Option(help="Where to listen.", rich_help_panel=_ACCESS)] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on.", rich_help_panel=_ACCESS)] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65535, help="Where to listen.", rich_help_panel=_ACCESS)
+        int,
+        typer.Option("--port", "-p", min=0, max=65535, help="Port to listen on.", rich_help_panel=_ACCESS),
     ] = 8090,
     tls_cert: Annotated[
-        Path | None, typer.Option(help="Certificate chain, PEM: answer HTTPS.", rich_help_panel=_ACCESS)
+        Path | None,
+        typer.Option(
+            parser=path,
+            metavar="FILE",
+            help="Certificate chain, PEM; turns on HTTPS.",
+            rich_help_panel=_ACCESS,
+        ),
     ] = None,
     tls_key: Annotated[
-        Path | None, typer.Option(help="Its private key, PEM.", rich_help_panel=_ACCESS)
+        Path | None,
+        typer.Option(
+            parser=path, metavar="FILE", help="Private key of the certificate, PEM.", rich_help_panel=_ACCESS
+        ),
     ] = None,
     kfp_host: Annotated[
         str,
@@ -155,39 +179,44 @@ def trigger(
         str,
         typer.Option(
             help="Name of an uploaded pipeline, or a compiled file.",
-            show_default="lidloop-refinement",
             rich_help_panel=_KUBEFLOW,
         ),
-    ] = "lidloop-refinement",
+    ] = PIPELINE,
     kfp_experiment: Annotated[
         str, typer.Option(help="Experiment of the runs.", rich_help_panel=_KUBEFLOW)
-    ] = "lidloop",
+    ] = EXPERIMENT,
     kfp_namespace: Annotated[
         str,
         typer.Option(
-            envvar="LIDLOOP_KFP_NAMESPACE", help="Profile, on a host for many.", rich_help_panel=_KUBEFLOW
+            envvar="LIDLOOP_KFP_NAMESPACE", help="Profile, on a multi-user host.", rich_help_panel=_KUBEFLOW
         ),
     ] = "",
     kfp_token_file: Annotated[
         Path | None,
         typer.Option(
             envvar="LIDLOOP_KFP_TOKEN_FILE",
+            parser=path,
+            metavar="FILE",
             help="File of a bearer token.",
-            show_default="what Kubernetes mounts",
+            show_default="the one that Kubernetes mounts",
             rich_help_panel=_KUBEFLOW,
         ),
     ] = None,
     kfp_ca_file: Annotated[
         Path | None,
         typer.Option(
-            envvar="LIDLOOP_KFP_CA_FILE", help="CA certificates to trust, PEM.", rich_help_panel=_KUBEFLOW
+            envvar="LIDLOOP_KFP_CA_FILE",
+            parser=path,
+            metavar="FILE",
+            help="CA certificates to trust, PEM.",
+            rich_help_panel=_KUBEFLOW,
         ),
     ] = None,
     kfp_ui: Annotated[
         str,
         typer.Option(
             envvar="KF_PIPELINES_UI_ENDPOINT",
-            help="Address for links, if another than the host's.",
+            help="Address for links, if it differs from the host's.",
             rich_help_panel=_KUBEFLOW,
         ),
     ] = "",
@@ -195,21 +224,21 @@ def trigger(
         str, typer.Option(help="Service account of the steps.", rich_help_panel=_KUBEFLOW)
     ] = "",
 ) -> None:
-    """Start runs over HTTP, or when Alertmanager says that labels or traffic drifted.
+    """Start runs over HTTP, and when Alertmanager reports drift of labels or traffic.
 
-    Alerts with the label lidloop_action="iterate" start a run, once, and then none for the cool-down, however
-    many come. Runs go on while the service is stopped, and it finds them again. docs/TRIGGER.md has the
-    configuration of Alertmanager, and all of HTTP.
+    An alert with the label lidloop_action="iterate" starts one run; further alerts start none during the run
+    and the cool-down. Runs continue while the service is stopped, and it finds them again. docs/TRIGGER.md
+    has the configuration of Alertmanager and the HTTP interface.
 
     [bold]Examples[/bold]
 
-    On this machine, to try it:
+    A trial on this machine:
 
     $ echo 'sources: [yolo:/data/faces]' > defaults.yaml
     $ lidloop trigger --state trigger --run-defaults defaults.yaml --no-keys
     $ curl -X POST -H 'Content-Type: application/json' -d '{"epochs": 5}' localhost:8090/v1/runs
 
-    For others, with a key each for people's programs and for Alertmanager:
+    For other machines, with one key for client programs and one for Alertmanager:
 
     $ lidloop serve-key "night shift" --scope runs:start --file keys.json
     $ lidloop serve-key alertmanager --scope alerts --file keys.json
@@ -259,7 +288,7 @@ def trigger(
     else:
         raise TriggerError(f"--launcher must be local or kubeflow, not {launcher!r}")
     access = Access(keys)
-    with _alone(state), listen(host, port) as listening:
+    with _locked(state), listen(host, port) as listening:
         store = Store(state / "trigger.db", model=model, cooldown=seconds, most=max_runs)
         app = create_app(
             rules=rules, store=store, launcher=starts, access=access, proxies=proxies, every=every
@@ -268,10 +297,10 @@ def trigger(
 
 
 def duration(text: str) -> float:
-    """Seconds of a duration such as ``90s``, ``30m``, ``6h``, ``2d`` or ``1h30m``.
+    """Return the seconds of a duration such as ``90s``, ``30m``, ``6h``, ``2d`` or ``1h30m``.
 
     Raises:
-        TriggerError: for another form.
+        TriggerError: for an invalid duration.
     """
     if not re.fullmatch(r"(\d{1,9}(\.\d{1,9})?[smhd])+", text):
         raise TriggerError(f"{text!r} is not a duration such as 90s, 30m, 6h or 2d")
@@ -285,8 +314,8 @@ def _check_access(
         raise TriggerError("give --keys or --no-keys, not both")
     if not keys and not no_keys:
         raise TriggerError(
-            "the service starts trainings, so callers need keys: make some with `lidloop serve-key NAME "
-            "--scope runs:start` and give their file with --keys; or, on this machine alone, say --no-keys"
+            "the service starts trainings, so callers need API keys: create them with `lidloop serve-key "
+            "NAME --scope runs:start` and give their file with --keys; for this machine only, use --no-keys"
         )
     if no_keys and not is_loopback(host):
         raise TriggerError(f"without keys the service listens on 127.0.0.1 only, not on {host}")
@@ -295,16 +324,16 @@ def _check_access(
 
 
 @contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """Hold the state, so that no second service starts its runs again."""
-    state.mkdir(parents=True, exist_ok=True)
-    with (state / ".lock").open("a") as lock:
+def _locked(state: Path) -> Iterator[None]:
+    """Lock the folder of the state, so that a second service does not start its runs again."""
+    with doing(f"use the state folder {state}", TriggerError):
+        state.mkdir(parents=True, exist_ok=True)
+        opened = (state / ".lock").open("a")
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TriggerError(
-                f"another `lidloop trigger` works with {state}; give another --state"
-            ) from None
+            raise TriggerError(f"another `lidloop trigger` uses {state}; give another --state") from None
         yield
 
 

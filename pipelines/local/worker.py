@@ -43,7 +43,7 @@ class _Open:
     what: dict[str, Any]
 
 
-class ReportingCache(cache.LocalCache):  # type: ignore[misc]  # no stubs
+class ReportingCache(cache.LocalCache):
     """KFP's cache of finished steps that also reports start and end of every step.
 
     KFP reads the cache just before a step starts and writes it just after the step succeeded. KFP continues

@@ -40,7 +40,7 @@ def test_help_teaches() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "callers need keys"),
+        ([], "need API keys"),
         (["--no-keys", "--host", "0.0.0.0"], "127.0.0.1 only"),
         (["--no-keys", "--keys", "{keys}"], "not both"),
         (["--keys", "{here}/none.json"], "cannot be read"),
@@ -53,7 +53,7 @@ def test_help_teaches() -> None:
         (["--no-keys", "--run-defaults", "{defaults}"], "no such parameter"),
     ],
 )
-def test_what_it_does_not_start_with(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_invalid_access_settings_are_rejected(tmp_path: Path, arguments: list[str], words: str) -> None:
     add_key(tmp_path / "keys.json", "me")
     (tmp_path / "defaults.yaml").write_text("epoch: 3")
     places = {"here": tmp_path, "keys": tmp_path / "keys.json", "defaults": tmp_path / "defaults.yaml"}

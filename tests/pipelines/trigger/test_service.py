@@ -189,5 +189,5 @@ def test_a_second_service_does_not_work_with_the_same_state(make: Make) -> None:
     service.start(ready=False)
     assert service.process is not None
     assert service.process.wait(30) == 1
-    assert "another `lidloop trigger` works with" in " ".join(service.log.split())
+    assert "another `lidloop trigger` uses" in " ".join(service.log.split())
     service.process = first
