@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Literal
 
-import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import (
@@ -46,16 +45,22 @@ _ASCII: Final = {
 """Our own typographic characters, for terminals that do not have them."""
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Console for stdout, or for stderr, that prints text as it is and cuts nothing where it is piped."""
+def console(*, stderr: bool = False, markup: bool = False) -> Console:
+    """Console for stdout, or for stderr, that prints text as it is and cuts nothing where it is piped.
+
+    Args:
+        stderr: print to stderr.
+        markup: interpret rich's markup; the caller escapes what comes from users.
+    """
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _UNLIMITED
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, width=width)
+    return Console(stderr=stderr, markup=markup, emoji=False, highlight=False, width=width)
 
 
 def say(text: object, *, err: bool = False) -> None:
     """Print one line; control characters in it are escaped."""
-    typer.echo(printable(str(text)), err=err)
+    # Not typer.echo: it sends UTF-8 to a terminal that says it is ASCII.
+    print(printable(str(text)), file=sys.stderr if err else sys.stdout, flush=err)
 
 
 def fail(error: BaseException) -> None:

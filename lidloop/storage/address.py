@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from lidloop.errors import StoreError
+from lidloop.files import expand_user
 
 AWS: Final = "https://s3.amazonaws.com"
 PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
@@ -83,7 +84,7 @@ def parse_address(address: str | Path, env: Mapping[str, str] = os.environ) -> S
     if isinstance(address, Path) or not scheme:
         if not text:
             raise StoreError("the address is empty; give a folder or s3://BUCKET/PREFIX")
-        return Path(os.path.abspath(Path(text).expanduser()))
+        return Path(os.path.abspath(expand_user(text)))
     if scheme[1].lower() != "s3":
         raise StoreError(f"{scheme[1]}:// is not supported; give a folder or s3://BUCKET/PREFIX")
     place, _, query = text[scheme.end() :].partition("?")
@@ -108,7 +109,7 @@ def parse_address(address: str | Path, env: Mapping[str, str] = os.environ) -> S
         endpoint=_endpoint(given["endpoint"] or AWS),
         region=_region(given["region"]),
         use_path_style=_boolean("use_path_style", style) if style else None,
-        ca_bundle=given["ca_bundle"],
+        ca_bundle=os.path.expanduser(given["ca_bundle"]),
         profile=given["profile"],
         role_arn=given["role_arn"],
         anonymous=_boolean("anonymous", given["anonymous"]) if given["anonymous"] else False,

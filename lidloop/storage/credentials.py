@@ -35,6 +35,7 @@ from minio.time import to_amz_date, utcnow
 from urllib3.exceptions import HTTPError
 
 from lidloop.errors import StoreError
+from lidloop.files import expand_user
 from lidloop.storage.address import S3Address
 from lidloop.storage.transport import PatientPool, in_words
 
@@ -89,7 +90,7 @@ def _find(address: S3Address, pool: PatientPool) -> Provider:
             sts_endpoint(address),
             role_arn=env.get("AWS_ROLE_ARN", ""),
             region=address.region,
-            token_file=Path(env["AWS_WEB_IDENTITY_TOKEN_FILE"]),
+            token_file=expand_user(env["AWS_WEB_IDENTITY_TOKEN_FILE"]),
         )
     if any(env.get(name) for name in _CONTAINER):
         return ContainerProvider(pool)
@@ -99,7 +100,7 @@ def _find(address: S3Address, pool: PatientPool) -> Provider:
 
 
 def _file() -> Path:
-    return Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+    return expand_user(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials")
 
 
 class FileProvider(Provider):

@@ -16,6 +16,7 @@ from typing import Any, Final
 import yaml
 
 from lidloop.errors import LidloopError
+from lidloop.files import expand_user
 from pipelines.parameters import declared, from_json, json_schema, type_problems
 from pipelines.settings import RunSettings, SettingsError
 
@@ -153,7 +154,7 @@ def absolute(defaults: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     made = dict(defaults)
 
     def path(text: str) -> str:
-        return text if not text or "://" in text else str((folder / Path(text).expanduser()).resolve())
+        return text if not text or "://" in text else str((folder / expand_user(text)).resolve())
 
     if isinstance(made.get("sources"), list):
         made["sources"] = [

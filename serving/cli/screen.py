@@ -11,18 +11,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from lidloop.cli.console import console, say
+from lidloop.cli.paths import path as local_path
+from lidloop.cli.paths import place as any_place
 from serving.settings import Settings
 
 
 def screen(
-    photo: Annotated[list[Path], typer.Argument(help="Photographs: JPEG, PNG, HEIC or DICOM.")],
+    photo: Annotated[
+        list[Path], typer.Argument(parser=local_path, help="Photographs: JPEG, PNG, HEIC or DICOM.")
+    ],
     model: Annotated[
         str | None,
         typer.Option(
             "--model",
             "-m",
+            parser=any_place,
             metavar="DIR|champion|VERSION",
             help="A bundle's folder, the registry's champion, or a version's number.",
             show_default="champion",
@@ -32,6 +37,7 @@ def screen(
         str | None,
         typer.Option(
             envvar="LIDLOOP_REGISTRY",
+            parser=any_place,
             metavar="DIR|URI",
             help="Registry that champion and versions come from.",
             show_default="runs/registry",
@@ -49,7 +55,8 @@ def screen(
     ] = [],  # noqa: B006 - typer reads it
     max_faces: Annotated[int, typer.Option(help="Largest number of faces, by falling score.")] = 10,
     draw: Annotated[
-        Path | None, typer.Option(help="Folder for copies with landmarks, lids and pupils drawn in.")
+        Path | None,
+        typer.Option(parser=local_path, help="Folder for copies with landmarks, lids and pupils drawn in."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: a list, an entry per picture.")
@@ -107,7 +114,7 @@ def screen(
         options = intake.options(given, settings)
     drawings = plan_drawings(draw, photo) if draw else []
     served = load(settings)
-    console, answers, failed = Console(), [], 0
+    screen_console, answers, failed = console(markup=True), [], 0
     for number, path in enumerate(photo):
         try:
             file = read_bytes(path)
@@ -115,7 +122,7 @@ def screen(
             screening = compute(image, served.detector, served.info, known)
             intake.check_sides(screening, known)
         except (Problem, LidloopError) as error:
-            Console(stderr=True).print(f"{path}: {error}", markup=False, highlight=False, soft_wrap=True)
+            say(f"{path}: {error}", err=True)
             failed += 1
             continue
         if draw:
@@ -126,7 +133,7 @@ def screen(
         elif as_json:
             answers.append({"file": str(path), **to_json(screening)})
         else:
-            show(console, path, screening)
+            show(screen_console, path, screening)
     if as_json:
         typer.echo(json.dumps(answers, indent=1))
     if failed:

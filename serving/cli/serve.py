@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from lidloop.cli.paths import path as local_path
+from lidloop.cli.paths import place as any_place
 from serving.cli.screen import screen
 from serving.settings import SettingError, Settings
 
@@ -30,6 +32,7 @@ def serve(
         typer.Option(
             "--model",
             "-m",
+            parser=any_place,
             metavar="DIR|champion|VERSION",
             help="A bundle's folder, the registry's champion, or a version's number.",
             show_default="/mnt/models where it holds one, else champion",
@@ -40,6 +43,7 @@ def serve(
         str | None,
         typer.Option(
             envvar="LIDLOOP_REGISTRY",
+            parser=any_place,
             metavar="DIR|URI",
             help="Registry that champion and versions come from.",
             show_default="runs/registry",
@@ -83,7 +87,9 @@ def serve(
     ] = None,
     keys: Annotated[
         Path | None,
-        typer.Option(help="File of API keys, made by `lidloop serve-key`.", rich_help_panel=_ACCESS),
+        typer.Option(
+            parser=local_path, help="File of API keys, made by `lidloop serve-key`.", rich_help_panel=_ACCESS
+        ),
     ] = None,
     trusted_proxies: Annotated[
         str | None,
@@ -97,6 +103,7 @@ def serve(
     audit: Annotated[
         str | None,
         typer.Option(
+            parser=any_place,
             metavar="FILE|-",
             help="File to which a FHIR AuditEvent per request is appended; -: standard output.",
             show_default="-",
@@ -180,9 +187,9 @@ def check_address(settings: Settings) -> None:
 
 def serve_key(
     name: Annotated[str, typer.Argument(help="Whose key it is: a ward, a program. No patient's name.")] = "",
-    file: Annotated[Path, typer.Option(help="File of API keys; made where it is not there.")] = Path(
-        "keys.json"
-    ),
+    file: Annotated[
+        Path, typer.Option(parser=local_path, help="File of API keys; made where it is not there.")
+    ] = Path("keys.json"),
     scope: Annotated[
         list[str] | None,
         typer.Option(

@@ -78,7 +78,7 @@ def test_control_characters_are_escaped(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "cp1252"])
 def test_any_encoding_prints_any_text(encoding: str) -> None:
     code = """
-import logging, typer
+import logging
 from lidloop.cli import console
 console.prepare_streams()
 console.set_up_logging(verbose=False)
