@@ -1,4 +1,4 @@
-"""What is known of both eyes of a face, by landmarks and by a second look, and which of it is used."""
+"""Lid margins and pupil of both eyes of a face: from the landmarks or refined in the pixels, by quality."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from lidloop.landmarks import Eye, eye_width, lid_opening
 from lidloop.screening.measurements import Pupil, Side
 
 MIN_QUALITY: Final = 0.5
-"""Margins and pupils found with less are not used."""
+"""Smallest quality (0…1) of margins and pupils found in the pixels; below it they are not used."""
 MIN_TRUST: Final = 0.2
-"""Below, the eye counts as hidden: by sunglasses, hair, a hand."""
+"""Smallest trust (0…1) of the pixel refinement; below it the eye counts as hidden, e.g. by hair."""
 MIN_LOOK_PX: Final = 40.0
-"""Outer-canthal distance in pixels from which the eyes are worth a second look."""
+"""Smallest outer-canthal distance in pixels at which the eyes are refined in the pixels."""
 MAX_SHIFT: Final = 0.12
-"""A margin found farther from the landmarks than this share of the outer-canthal distance, in the middle, is
-something else: a brow, a frame."""
+"""Largest distance in the middle between a margin found in the pixels and the landmarks, as a share of the
+outer-canthal distance. A margin farther away is something else: a brow or the frame of glasses."""
 
 Method = Literal["pixels", "landmarks"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EyeReading:
-    """One eye.
+    """Lid margins and pupil of one eye.
 
     Attributes:
-        landmarks: margins through the landmarks. pixels: those found, None where they are not to be used.
-        lid_quality: of ``pixels``; 0 without.
-        pupil: given or found, None where neither.
-        hidden: the second look sees no eye.
-        opening, width: of the landmarks, pixels.
+        landmarks: margins through the landmarks.
+        pixels: margins found in the pixels; None if they are not used.
+        lid_quality: quality of ``pixels``, 0…1; 0 if they are not used.
+        pupil: given by the caller or found in the pixels; None if neither.
+        hidden: the pixel refinement finds no eye.
+        opening, width: lid opening and eye width by the landmarks, in pixels.
     """
 
     landmarks: Margins
@@ -50,32 +51,32 @@ class EyeReading:
 
     @property
     def method(self) -> Method:
-        """Where the best margins come from."""
+        """Method of the best margins: ``pixels`` if they are used, else ``landmarks``."""
         return "landmarks" if self.pixels is None else "pixels"
 
     def margins(self, method: Method) -> Margins:
-        """Margins by one method; the landmarks' where nothing was found."""
+        """Margins by one method; those of the landmarks if no margins were found in the pixels."""
         return self.landmarks if method == "landmarks" or self.pixels is None else self.pixels
 
     def pfh(self, method: Method, down: Floats) -> float:
-        """Fissure height in pixels: through the pupil where it is known, else beside it."""
+        """Palpebral fissure height in pixels: through the pupil if it is known, else ``beside_pupil``."""
         heights = self.heights(method, down)
         return self.beside_pupil(method) if heights is None else max(0.0, heights[0] + heights[1])
 
     def beside_pupil(self, method: Method) -> float:
-        """Mean of two openings in pixels, at one and two thirds of the margins."""
+        """Mean of the lid openings at one third and two thirds of the margins, in pixels."""
         if method == "landmarks" or self.pixels is None:
             return self.opening
         return opening_beside_pupil(self.pixels)
 
     def heights(self, method: Method, down: Floats) -> tuple[float, float] | None:
-        """``(mrd1, mrd2)`` in pixels; None without a pupil between the canthi."""
+        """``(mrd1, mrd2)`` in pixels; None if no pupil is known between the canthi."""
         if self.pupil is None:
             return None
         return heights_at(self.margins(method), np.array([self.pupil.x, self.pupil.y]), down)
 
     def canthi_px(self, method: Method) -> float:
-        """Inner to outer canthus in pixels."""
+        """Distance between inner and outer canthus in pixels."""
         if method == "landmarks" or self.pixels is None:
             return self.width
         return float(np.linalg.norm(self.pixels.upper[-1] - self.pixels.upper[0]))
@@ -95,9 +96,10 @@ def read_eyes(
     Args:
         image: (h, w, 3) uint8 RGB, upright.
         points: (51, 3) landmarks.
-        given: the caller's pupil centres; one that does not lie in the eye is not used.
+        eyes: landmark indices by the patient's side.
+        given: pupil centres (x, y) given by the caller; one that does not lie in its eye is not used.
         canthal: outer-canthal distance in pixels.
-        whole: whether an eye lies in the picture; others get no second look.
+        whole: True if the eye lies entirely in the picture; other eyes are not refined in the pixels.
     """
     sides = [side for side in eyes if whole[side]] if canthal >= MIN_LOOK_PX else []
     found = look_at(image, points, [eyes[side] for side in sides]) if sides else []
@@ -133,10 +135,12 @@ def _agree(found: Margins, landmarks: Margins, canthal: float) -> bool:
 
 
 def lies_in(points: Floats, eye: Eye, centre: tuple[float, float]) -> bool:
-    """Whether a pupil centre can be this eye's: within half the eye's width of its middle.
+    """True if a pupil centre lies within half an eye width of the middle of this eye.
 
     Args:
-        points: (51, 2+) landmarks. centre: (x, y), both in pixels of the upright picture.
+        points: (51, 2+) landmarks in pixels of the upright picture.
+        eye: landmark indices of the eye.
+        centre: (x, y) in pixels of the upright picture.
     """
     middle = points[[eye.outer, eye.inner], :2].mean(axis=0)
     return float(np.linalg.norm(np.array(centre) - middle)) < 0.5 * float(eye_width(points, eye))
@@ -145,7 +149,7 @@ def lies_in(points: Floats, eye: Eye, centre: tuple[float, float]) -> bool:
 def _pupil(
     points: Floats, eye: Eye, look: EyeLook | None, centre: tuple[float, float] | None
 ) -> Pupil | None:
-    """The caller's pupil where it lies in the eye, else the fitted one."""
+    """Return the caller's pupil if it lies in the eye, else the fitted one."""
     fitted = look if look is not None and look.pupil_quality >= MIN_QUALITY else None
     radius = None if fitted is None else fitted.iris_radius
     if centre is not None and lies_in(points, eye, centre):

@@ -1,4 +1,4 @@
-"""Numbers as text: the same number reads the same in tables, reasons, reports and drawings."""
+"""Number formatting, so that tables, reasons, reports and drawings show the same digits."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from decimal import ROUND_HALF_UP, Decimal
 
 
 def figure(value: float, digits: int = 1, *, signed: bool = False) -> str:
-    """A number with a fixed number of decimals, for people.
+    """Format a number with a fixed number of decimals.
 
-    Rounds the decimal number that answers carry, halves away from zero (3.35 → ``3.4``); Python's own
-    formatting rounds the binary one. ``fixed`` of the page's words.js does the same.
+    Rounds the decimal number, halves away from zero (3.35 → ``3.4``); Python's own formatting rounds the
+    binary number. ``fixed`` in the page's words.js does the same.
 
     Args:
-        value: a number as answers carry it, such as millimetres rounded to two decimals.
+        value: a number of a response, such as millimetres rounded to two decimals.
         digits: decimals.
         signed: write ``+`` before a positive number.
 

@@ -1,4 +1,4 @@
-"""Measurements of an image that was decoded at a reduced scale, converted to pixels of its file."""
+"""Conversion of measurements from pixels of a decoded image to pixels of its file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def in_file_pixels(measured: FaceMeasurement, decoded: Decoded) -> FaceMeasureme
     """Convert all coordinates and pixel lengths of a face; millimetres, pose and flag stay as they are.
 
     Args:
-        measured: in pixels of ``decoded.pixels``.
-        decoded: the image, which says how its pixels lie in the file.
+        measured: measurements in pixels of ``decoded.pixels``.
+        decoded: the image, with its scale and offset in the file.
     """
     if decoded.factor == 1:
         return measured

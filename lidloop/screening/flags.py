@@ -1,4 +1,4 @@
-"""Flags a face by thresholds on its measurements. A flag is never a diagnosis."""
+"""Screening flag of a face, by thresholds on its measurements. A flag is never a diagnosis."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def flag_of(
     *,
     damaged: bool = False,
 ) -> Flag:
-    """Flag a face by its millimetres.
+    """Flag a face by its measurements in millimetres.
 
-    The level follows the estimates; a reason says where an error band crosses a threshold. The sides are
-    compared by MRD1, or by PFH if MRD1 is not known on both. The level is ``none`` only if everything could
-    be judged: without a flag, a side whose MRD1 is withheld or a damaged file makes it ``undetermined``.
+    The level depends on the estimates only; an error band that crosses a threshold adds a reason. The sides
+    are compared by MRD1, or by PFH if MRD1 is not known on both. The level is ``none`` only if both sides
+    could be judged: if nothing is flagged, a side without MRD1 or a damaged file gives ``undetermined``.
 
     Args:
         eyes: measurements by side.
         differences: OD minus OS by name.
-        thresholds: of the flag.
+        thresholds: thresholds of the flag, in millimetres.
         damaged: the image file is or may be damaged.
     """
     by_lid = {side: mrd1 for side in SIDES if (mrd1 := _in_mm(eyes[side].lengths, "mrd1")) is not None}
@@ -47,26 +47,26 @@ def flag_of(
 
 
 _Found = tuple[Side | None, str, list[Reason]]
-"""The side that is flagged, None for none; at what level; and why."""
+"""Flagged side (None if not flagged), level, and reasons."""
 
 
 def _by_lid(side: Side, mrd1: Length, thresholds: Thresholds) -> _Found:
     name, mm = f"{side} MRD1", mrd1.mm
     functional, suspicious = thresholds.mrd1_functional, thresholds.mrd1_suspicious
-    doubts = _doubt(name, mrd1, (functional, suspicious))
+    near = _near_threshold(name, mrd1, (functional, suspicious))
     if mm is not None and mm <= functional:
         return (
             side,
             "functional",
-            [Reason("mrd1-functional", _says(name, mrd1, "up to", functional)), *doubts],
+            [Reason("mrd1-functional", _reason_text(name, mrd1, "up to", functional)), *near],
         )
     if mm is not None and mm < suspicious:
         return (
             side,
             "suspicious",
-            [Reason("mrd1-suspicious", _says(name, mrd1, "under", suspicious)), *doubts],
+            [Reason("mrd1-suspicious", _reason_text(name, mrd1, "under", suspicious)), *near],
         )
-    return None, "none", doubts
+    return None, "none", near
 
 
 def _by_difference(differences: Mapping[str, Length], thresholds: Thresholds) -> _Found:
@@ -77,37 +77,37 @@ def _by_difference(differences: Mapping[str, Length], thresholds: Thresholds) ->
     mm = difference.mm or 0.0
     label = f"difference of {known[0].upper()}"
     size = Length(abs(difference.px), abs(mm), difference.mm_error, difference.method)
-    doubts = _doubt(label, size, (thresholds.asymmetry,))
+    near = _near_threshold(label, size, (thresholds.asymmetry,))
     if abs(mm) < thresholds.asymmetry:
-        return None, "none", doubts
+        return None, "none", near
     lower: Side = "OD" if mm < 0 else "OS"
-    says = _says(f"{label}, {lower} lower", size, "from", thresholds.asymmetry)
-    return lower, "suspicious", [Reason("asymmetry", says), *doubts]
+    text = _reason_text(f"{label}, {lower} lower", size, "from", thresholds.asymmetry)
+    return lower, "suspicious", [Reason("asymmetry", text), *near]
 
 
 def _in_mm(lengths: Mapping[str, Length], name: str) -> Length | None:
-    """A length that is known in millimetres."""
+    """Return the length if it is known in millimetres, else None."""
     length = lengths.get(name)
     return None if length is None or length.mm is None else length
 
 
-def _says(what: str, length: Length, how: str, limit: float) -> str:
-    return f"{what} {_figures(length)} mm, threshold {how} {limit:g} mm"
+def _reason_text(name: str, length: Length, how: str, limit: float) -> str:
+    return f"{name} {_figures(length)} mm, threshold {how} {limit:g} mm"
 
 
 def _figures(length: Length) -> str:
-    """Millimetres and their error band, as tables show them."""
+    """Millimetres and their error band, formatted as in tables."""
     return " ± ".join(figure(v) for v in (length.mm, length.mm_error) if v is not None)
 
 
-def _doubt(what: str, length: Length, limits: tuple[float, ...]) -> list[Reason]:
-    """A reason for every threshold that lies within a length's error band."""
+def _near_threshold(name: str, length: Length, limits: tuple[float, ...]) -> list[Reason]:
+    """Return a reason for each threshold within the error band of a length."""
     if length.mm is None or length.mm_error is None:
         return []
     return [
         Reason(
             "near-threshold",
-            f"{what} {_figures(length)} mm: the error band crosses {limit:g} mm",
+            f"{name} {_figures(length)} mm: the error band crosses {limit:g} mm",
         )
         for limit in limits
         if abs(length.mm - limit) <= length.mm_error

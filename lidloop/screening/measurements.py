@@ -1,13 +1,13 @@
-"""What is said about a face: the types of its measurements, their definitions, units and sides.
+"""Types, definitions, units and sides of the measurements of a face.
 
-Lengths are distances in the picture, in pixels of the upright picture, and millimetres where a scale is
-known. Sides are the patient's: ``OD`` right, ``OS`` left. A measurement that cannot be trusted is withheld
-with a reason; it is never guessed.
+Lengths are distances in pixels of the upright picture, and in millimetres if a scale is known. Sides are the
+patient's: ``OD`` right, ``OS`` left. A measurement that is not reliable is withheld with a reason, never
+estimated.
 
 ====================  ==========================================================================
 ``pfh``               palpebral fissure height: upper to lower lid margin, through the pupil centre
-                      where the pupil is known, else the mean of two openings beside it, where the
-                      lid landmarks stand
+                      if the pupil is known, else the mean of two openings beside it, at the lid
+                      landmarks
 ``width``             inner to outer canthus
 ``mrd1``, ``mrd2``    pupil centre (corneal light reflex) to upper, to lower lid margin, along the
                       perpendicular to the line between the outer canthi; ``mrd1`` is negative where
@@ -51,9 +51,9 @@ class Length:
     Attributes:
         px: pixels of the upright picture.
         mm: millimetres, None without a scale.
-        mm_error: half the width of the millimetres' error band, meant as one standard error: the scale's
-            error and, in quadrature, the method's own.
-        method: ``pixels`` (a lid margin found in the eye's own pixels) or ``landmarks``.
+        mm_error: half the width of the error band in millimetres, one standard error: the error of the scale
+            and the error of the method, added in quadrature.
+        method: ``pixels`` (a lid margin found in the pixels of the eye) or ``landmarks``.
     """
 
     px: float
@@ -64,7 +64,7 @@ class Length:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something is withheld, flagged or doubted: a stable code for programs, a sentence for people."""
+    """Reason of a withheld measurement, a flag or a warning: a stable code, and a sentence to show."""
 
     code: str
     text: str
@@ -76,7 +76,7 @@ class Pupil:
 
     Attributes:
         method: ``given`` by the caller, or ``fitted``: the centre of an iris circle found in the pixels.
-        quality: 0…1; 1 for a given one.
+        quality: 0…1; 1 for a given pupil.
         iris_radius: radius of the fitted iris in pixels, None for a given pupil without a fit.
     """
 
@@ -89,17 +89,17 @@ class Pupil:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EyeMeasurement:
-    """One eye.
+    """Measurements of one eye.
 
     Attributes:
         side: the patient's side.
-        lengths: by name (``LENGTHS``); a name that is missing stands in ``withheld``.
-        height_to_width: ``pfh`` over ``width``, None where either is withheld.
-        pupil: None where it is neither given nor found.
-        upper_lid, lower_lid: (n, 2) lid margins from the outer to the inner canthus, to draw: found in the
-            pixels, or the landmarks.
-        lid_method: where the margins come from.
-        lid_quality: 0…1 of the margins found in the pixels; 0 where the landmarks stand in.
+        lengths: by name (``LENGTHS``); a missing name is in ``withheld``.
+        height_to_width: ``pfh`` over ``width``, None if either is withheld.
+        pupil: None if it is neither given nor found.
+        upper_lid, lower_lid: (n, 2) lid margins from the outer to the inner canthus, for drawing, in pixels
+            of the upright picture.
+        lid_method: ``pixels`` if the margins were found in the pixels, else ``landmarks``.
+        lid_quality: 0…1, quality of the margins found in the pixels; 0 for ``landmarks``.
         withheld: reason by name of a length: a problem of the picture (``FaceMeasurement.problems``),
             ``no-pupil``, or ``eye-hidden``.
     """
@@ -117,7 +117,7 @@ class EyeMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Millimetres per pixel, where they come from, and their relative error (0.06 is ± 6 %)."""
+    """Millimetres per pixel, the method that gave them, and their relative error (0.06 is ± 6 %)."""
 
     mm_per_px: float
     method: Literal["given", "iris", "outer-canthal"]
@@ -126,7 +126,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When an eye is flagged; millimetres. Defaults after the clinical convention: MRD1 under 4 mm is
+    """Thresholds of the flag in millimetres. The defaults follow the clinical convention: MRD1 under 4 mm is
     suspicious, up to 2 mm functional; a difference of 2 mm between the sides is suspicious."""
 
     mrd1_suspicious: float = 4.0
@@ -139,10 +139,10 @@ class Flag:
     """A screening flag, never a diagnosis.
 
     Attributes:
-        level: ``none``, ``suspicious``, ``functional``, or ``undetermined`` where nothing is flagged and the
-            MRD1 of a side is not known in millimetres.
+        level: ``none``, ``suspicious``, ``functional``, or ``undetermined`` if nothing is flagged but the
+            MRD1 of a side is not known in millimetres or the file may be damaged.
         sides: flagged sides.
-        reasons: what was found, with figures; or why nothing can be said.
+        reasons: the findings with their figures, or the reason of ``undetermined``.
     """
 
     level: Literal["none", "suspicious", "functional", "undetermined"]
@@ -152,18 +152,18 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceMeasurement:
-    """Everything measured on one face.
+    """All measurements of one face.
 
     Attributes:
         face: box, score and 51 landmarks, as detected.
         eyes: by patient's side.
-        differences: OD minus OS by name (``DIFFERENCES``); missing where a side is withheld.
+        differences: OD minus OS by name (``DIFFERENCES``); missing if a side is withheld.
         roll: degrees from the picture's horizontal to the line between the outer canthi, positive where
             the picture's right one is lower.
         yaw: -1…1, where the nose tip falls on the line between the outer canthi; a proxy, not an angle.
-        scale: None where none is known.
-        problems: what is wrong with the picture of this face: ``too-small``, ``blurred``, ``turned``,
-            ``tilted``, ``eyes-closed``, ``cut-off``. Empty for a usable one.
+        scale: None if no scale is known.
+        problems: quality problems of the picture of this face: ``too-small``, ``blurred``, ``turned``,
+            ``tilted``, ``eyes-closed``, ``cut-off``, ``damaged``. Empty for a usable picture.
         flag: see ``Flag``.
     """
 

@@ -1,8 +1,7 @@
-"""What is measured on a face: lengths by the patient's side, pose, scale, quality and flag.
+"""Measurement of one face: lengths by the patient's side, pose, scale, picture quality and flag.
 
-The definitions stand in ``lidloop.screening.screen.measurements``, whose types are offered here too. Lids
-and irises come from
-a second look at the eye's own pixels (``lidloop.eyes``) where that is sure enough, else from the landmarks.
+``lidloop.screening.measurements`` defines the measurements. Lid margins and irises are refined in the pixels
+of the eye (``lidloop.eyes``) if the quality suffices; else the landmarks are used.
 """
 
 from __future__ import annotations
@@ -82,7 +81,8 @@ __all__ = [
 ]
 
 METHOD_ERROR: Final[Mapping[Method, float]] = {"pixels": 0.007, "landmarks": 0.023}
-"""Error of a length over the outer-canthal distance, by its method; see docs/reports/MEASUREMENTS.md."""
+"""Standard error of a length as a share of the outer-canthal distance, by method; measured in
+docs/reports/MEASUREMENTS.md."""
 _LIDS: Final = ("pfh", "mrd1", "mrd2")
 _WITHHELD_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "too-small": LENGTHS,
@@ -91,15 +91,13 @@ _WITHHELD_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "tilted": LENGTHS,
     "eyes-closed": (*_LIDS, "brow_lid"),
 }
-_NO_PUPIL: Final = Reason(
-    "no-pupil", "the pupil centre was not given, and no iris was found that is sure enough to take it from"
-)
-_HIDDEN: Final = Reason("eye-hidden", "no eye is to be seen here: glasses, hair or a hand may hide it")
+_NO_PUPIL: Final = Reason("no-pupil", "the pupil centre was not given, and no iris was found reliably")
+_HIDDEN: Final = Reason("eye-hidden", "the eye is not visible: glasses, hair or a hand may cover it")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Setting:
-    """What holds for the whole face."""
+class _FaceContext:
+    """Values that both eyes of a face share: landmarks, visibility, scale and picture problems."""
 
     points: Floats
     visible: NDArray[np.bool_]
@@ -128,9 +126,9 @@ def measure_face(
         mirrored: the picture was mirrored, as by a selfie camera.
         mm_per_px: millimetres per pixel of the picture at the face, where known.
         pupils: pupil centres (x, y) by patient's side; one that lies in no eye of this face is not used.
-        thresholds: when an eye is flagged.
-        factor: pixels of the file per pixel of ``image``, for texts.
-        damage: what was found against the file; then the face is never flagged ``none``.
+        thresholds: thresholds of the flag in millimetres.
+        factor: pixels of the file per pixel of ``image``, for the sizes in reason texts.
+        damage: damage of the image file, if any; the face is then never flagged ``none``.
 
     Raises:
         LidloopError: for points that are not (51, 3) finite numbers, or a scale that is not positive.
@@ -147,9 +145,9 @@ def measure_face(
     problems = tuple(reason for reason in checks if reason is not None)
     span, down = _canthal_line(read, sides, points)
     scale = scale_of(mm_per_px, [r.pupil for r in read.values() if r.pupil is not None], span, yaw)
-    setting = _Setting(points, visible, canthal, down, scale, problems)
-    eyes = {side: _measure_eye(side, sides[side], read[side], setting) for side in SIDES}
-    differences = _differences(eyes, read, setting)
+    context = _FaceContext(points, visible, canthal, down, scale, problems)
+    eyes = {side: _measure_eye(side, sides[side], read[side], context) for side in SIDES}
+    differences = _differences(eyes, read, context)
     flag = flag_of(eyes, differences, thresholds or Thresholds(), damaged=damage is not None)
     return FaceMeasurement(face, eyes, differences, roll, yaw, scale, problems, flag)
 
@@ -169,13 +167,13 @@ def _checked(face: Face, mm_per_px: float | None) -> Floats:
 def _sharpest(
     image: NDArray[np.uint8], points: Floats, sides: Mapping[Side, Eye], whole: Mapping[Side, bool]
 ) -> float | None:
-    """Sharpness of the sharper eye, None where none is in the picture."""
+    """Sharpness of the sharper eye, None if no eye is entirely in the picture."""
     found = [sharpness(image, points, eye) for side, eye in sides.items() if whole[side]]
     return max((value for value in found if value is not None), default=None)
 
 
 def _ratios(read: Mapping[Side, EyeReading], whole: Mapping[Side, bool]) -> list[float]:
-    """Height to width of the eyes that are to be seen."""
+    """Height over width of each visible eye."""
     return [
         reading.beside_pupil(reading.method) / width
         for side, reading in read.items()
@@ -186,8 +184,10 @@ def _ratios(read: Mapping[Side, EyeReading], whole: Mapping[Side, bool]) -> list
 def _canthal_line(
     read: Mapping[Side, EyeReading], sides: Mapping[Side, Eye], points: Floats
 ) -> tuple[float, Floats]:
-    """Distance between the outer canthi in pixels, and the unit vector down from their line: of the canthi
-    that were found, where both were, else of the landmarks."""
+    """Distance between the outer canthi in pixels, and the unit vector down from their line.
+
+    The canthi are those found in the pixels if both were found, else the landmarks.
+    """
     ends = {}
     both = all(reading.pixels is not None for reading in read.values())
     for side, reading in read.items():
@@ -201,20 +201,20 @@ def _canthal_line(
     return length, np.array([-across[1], across[0]]) / length
 
 
-def _measure_eye(side: Side, eye: Eye, reading: EyeReading, setting: _Setting) -> EyeMeasurement:
+def _measure_eye(side: Side, eye: Eye, reading: EyeReading, context: _FaceContext) -> EyeMeasurement:
     method = reading.method
-    px, withheld = _lengths_px(eye, reading, setting)
-    if not setting.visible[eye_points(eye)].all():
+    px, withheld = _lengths_px(eye, reading, context)
+    if not context.visible[eye_points(eye)].all():
         withheld = {name: _outside("the eye") for name in LENGTHS}
     elif reading.hidden:
         withheld = dict.fromkeys(LENGTHS, _HIDDEN)
-    elif not setting.visible[list(eye.brow)].all():
+    elif not context.visible[list(eye.brow)].all():
         withheld["brow_lid"] = _outside("the brow")
-    for reason in setting.problems:
+    for reason in context.problems:
         for name in _WITHHELD_BY.get(reason.code, ()):
             withheld.setdefault(name, reason)
     lengths = {
-        name: _length(px[name], "landmarks" if name == "brow_lid" else method, setting)
+        name: _length(px[name], "landmarks" if name == "brow_lid" else method, context)
         for name in LENGTHS
         if name not in withheld
     }
@@ -234,48 +234,48 @@ def _measure_eye(side: Side, eye: Eye, reading: EyeReading, setting: _Setting) -
 
 
 def _lengths_px(
-    eye: Eye, reading: EyeReading, setting: _Setting
+    eye: Eye, reading: EyeReading, context: _FaceContext
 ) -> tuple[dict[str, float], dict[str, Reason]]:
     method = reading.method
     px = {
-        "pfh": reading.pfh(method, setting.down),
+        "pfh": reading.pfh(method, context.down),
         "width": reading.canthi_px(method),
-        "brow_lid": float(brow_lid_distance(setting.points, eye)),
+        "brow_lid": float(brow_lid_distance(context.points, eye)),
     }
-    heights = reading.heights(method, setting.down)
+    heights = reading.heights(method, context.down)
     if heights is None:
         return px, {"mrd1": _NO_PUPIL, "mrd2": _NO_PUPIL}
     px["mrd1"], px["mrd2"] = heights
     return px, {}
 
 
-def _outside(what: str) -> Reason:
-    return Reason("cut-off", f"{what} is not wholly in the picture")
+def _outside(part: str) -> Reason:
+    return Reason("cut-off", f"{part} is not entirely in the picture")
 
 
-def _length(px: float, method: Method, setting: _Setting, times: float = 1.0) -> Length:
-    """A length with its millimetres; the method's own error enters ``times``.
+def _length(px: float, method: Method, context: _FaceContext, times: float = 1.0) -> Length:
+    """Convert pixels to a ``Length`` with millimetres and error; ``times`` multiplies the method's error.
 
-    Rounded to two decimals here and nowhere else: all answers and the flag use the same numbers.
+    Rounded to two decimals only here, so that all responses and the flag use the same numbers.
     """
-    scale = setting.scale
+    scale = context.scale
     if scale is None:
         return Length(round(px, 2), method=method)
-    own = times * METHOD_ERROR[method] * setting.canthal * scale.mm_per_px
+    method_error = times * METHOD_ERROR[method] * context.canthal * scale.mm_per_px
     mm = px * scale.mm_per_px
-    error = math.hypot(mm * scale.relative_error, own)
+    error = math.hypot(mm * scale.relative_error, method_error)
     return Length(round(px, 2), round(mm, 2), round(error, 2), method)
 
 
 def _differences(
-    eyes: Mapping[Side, EyeMeasurement], read: Mapping[Side, EyeReading], setting: _Setting
+    eyes: Mapping[Side, EyeMeasurement], read: Mapping[Side, EyeReading], context: _FaceContext
 ) -> dict[str, Length]:
-    """OD minus OS, both sides measured in the same way: the better one that is known on both."""
+    """OD minus OS. Both sides use the same method: ``pixels`` if both have it, else ``landmarks``."""
     both = {name for name in DIFFERENCES if all(name in eye.lengths for eye in eyes.values())}
     pixels = all(reading.method == "pixels" for reading in read.values())
     method: Method = "pixels" if pixels else "landmarks"
     od, os_ = (read[side] for side in SIDES)
-    down = setting.down
+    down = context.down
     values: dict[str, float] = {}
     heights = [reading.heights(method, down) for reading in (od, os_)]
     if "pfh" in both and None in heights:
@@ -287,6 +287,6 @@ def _differences(
     if "brow_lid" in both:
         values["brow_lid"] = eyes["OD"].lengths["brow_lid"].px - eyes["OS"].lengths["brow_lid"].px
     return {
-        name: _length(px, "landmarks" if name == "brow_lid" else method, setting, math.sqrt(2))
+        name: _length(px, "landmarks" if name == "brow_lid" else method, context, math.sqrt(2))
         for name, px in values.items()
     }

@@ -1,4 +1,4 @@
-"""What is wrong with the picture of a face, so far as measurements suffer from it."""
+"""Quality checks of the picture of a face: size, pose, sharpness, closed eyes, landmarks outside."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from lidloop.screening.figures import figure
 from lidloop.screening.measurements import Reason
 
 MIN_CANTHAL_PX: Final = 60.0
-"""Below, a pixel is more than 1.5 mm."""
+"""Smallest outer-canthal distance in pixels; below it a pixel is more than 1.5 mm."""
 MAX_YAW: Final = 0.36
 MAX_ROLL: Final = 30.0
 CLOSED_RATIO: Final = 0.10
-"""Height over width of an eye below which it counts as closed."""
+"""Height over width of an eye; below it the eye counts as closed."""
 MIN_SHARPNESS: Final = 0.055
-"""Below, blur is wider than about 2.5 % of the outer-canthal distance, and lids are no better known than from
-the landmarks."""
+"""Smallest ``sharpness``. Below it, blur is wider than about 2.5 % of the outer-canthal distance, and margins
+found in the pixels are no more accurate than the landmarks."""
 _SHARPNESS_PX: Final = 40.0
 
 
 def seen(points: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """(51,) points that may be measured: visibility above 0 and inside a picture of (width, height)."""
+    """(51,) True for points that can be measured: visibility above 0, inside a picture of (width, height)."""
     xy = points[:, :2]
     inside: NDArray[np.bool_] = (
         (points[:, 2] > 0) & (xy >= -0.5).all(axis=1) & (xy <= np.array(size) - 0.5).all(axis=1)
@@ -40,7 +40,7 @@ def eye_points(eye: Eye) -> list[int]:
 
 
 def cut_off(visible: NDArray[np.bool_]) -> Reason | None:
-    """A reason where a point of eyes or brows is not in the picture."""
+    """Return a reason if a point of the eyes or brows is outside the picture."""
     rows = [k for eye in (LEFT_EYE, RIGHT_EYE) for k in (*eye_points(eye), *eye.brow)]
     missing = int((~visible[rows]).sum())
     if not missing:
@@ -49,11 +49,11 @@ def cut_off(visible: NDArray[np.bool_]) -> Reason | None:
 
 
 def too_small(canthal_px: float, factor: float = 1.0) -> Reason | None:
-    """A reason for a face with less than ``MIN_CANTHAL_PX`` between the outer canthi.
+    """Return a reason if the outer canthi are less than ``MIN_CANTHAL_PX`` apart.
 
     Args:
         canthal_px: distance between the outer canthi in pixels of the decoded image.
-        factor: pixels of the file per pixel of the decoded image, for the text.
+        factor: pixels of the file per pixel of the decoded image; the text gives pixels of the file.
     """
     if canthal_px >= MIN_CANTHAL_PX:
         return None
@@ -66,38 +66,39 @@ def too_small(canthal_px: float, factor: float = 1.0) -> Reason | None:
 
 
 def turned(yaw: float) -> Reason | None:
-    """A reason for a head turned to the side."""
+    """Return a reason if the head is turned to the side; ``yaw`` is the proxy in -1…1."""
     if abs(yaw) <= MAX_YAW:
         return None
     return Reason("turned", "the head is turned to the side; look straight into the camera")
 
 
 def tilted(roll: float) -> Reason | None:
-    """A reason for a head tilted to a shoulder."""
+    """Return a reason if the head is tilted to a shoulder; ``roll`` in degrees."""
     if abs(roll) <= MAX_ROLL:
         return None
     return Reason("tilted", f"the head is tilted by {figure(abs(round(roll, 2)))}°; hold it upright")
 
 
 def closed(ratios: list[float]) -> Reason | None:
-    """A reason where both eyes are closed: ``ratios`` of height to width. One closed eye may be ptosis."""
+    """Return a reason if both eyes are closed, by their height over width. One closed eye may be ptosis."""
     if len(ratios) < 2 or max(ratios) >= CLOSED_RATIO:
         return None
     return Reason("eyes-closed", "both eyes are closed, or nearly so")
 
 
 def blurred(sharpness: float | None) -> Reason | None:
-    """A reason where the eyes lack fine detail; None (no pixels to look at) is none."""
+    """Return a reason if ``sharpness`` is too low; no reason if it is not known (None)."""
     if sharpness is None or sharpness >= MIN_SHARPNESS:
         return None
     return Reason("blurred", "the eyes are not sharp; hold the camera still and let it focus")
 
 
 def sharpness(image: NDArray[np.uint8], points: Floats, eye: Eye) -> float | None:
-    """Steepest edge of an eye in relation to its contrast: range of grey levels per hundredth of its width.
+    """Steepest edge of an eye relative to its contrast, per hundredth of the eye width.
 
-    The 99th percentile of the gradient, after the eye was averaged down to ``_SHARPNESS_PX`` and smoothed, so
-    that a sensor's noise counts for no detail. None where the eye lies outside the picture.
+    The 99th percentile of the gradient over the range of grey levels (2nd to 98th percentile). The eye is
+    first averaged down to ``_SHARPNESS_PX`` and smoothed, so that sensor noise does not count as detail. None
+    if the eye lies outside the picture.
     """
     xy = points[eye_points(eye), :2]
     width = float(np.linalg.norm(xy[0] - xy[1]))

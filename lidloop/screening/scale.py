@@ -1,4 +1,4 @@
-"""Millimetres per pixel of a face: the caller's, else from the iris, else from the outer canthi."""
+"""Millimetres per pixel of a face: given by the caller, else from the iris, else from the outer canthi."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from lidloop.screening.measurements import (
 )
 
 MIN_IRIS_QUALITY: Final = 0.5
-"""Irises below are not used for a scale."""
+"""Smallest quality (0…1) of an iris that is used for the scale."""
 IRIS_FIT_ERROR: Final = 0.02
 """Relative error of one fitted iris radius."""
 MAX_YAW_FOR_SCALE: Final = 0.36
-"""A yaw proxy of 0.36 is about 21°: seen so, the outer canthi are 7 % closer."""
+"""Largest yaw proxy for a scale from the canthi: about 21°, where the outer canthi appear 7 % closer."""
 TAN_PER_YAW: Final = 1.06
-"""Tangent of the yaw angle over the yaw proxy, for a nose tip 42 mm before the outer canthi and 90 mm
-between these."""
+"""Tangent of the yaw angle over the yaw proxy, for a nose tip 42 mm in front of the outer canthi, which are
+90 mm apart."""
 
 
 def scale_of(mm_per_px: float | None, pupils: Sequence[Pupil], canthal_px: float, yaw: float) -> Scale | None:
-    """Choose the best scale that is known.
+    """Choose the most accurate scale: the caller's, else the iris, else the outer canthi.
+
+    Both irises of a person have the same size, so half their difference is an error of the fit.
 
     Args:
-        mm_per_px: as the caller gave it, taken as exact.
-        pupils: those known of both eyes.
-        canthal_px: distance between the outer canthi in pixels; 0 where it is not known.
-        yaw: the yaw proxy. Turning the head brings the canthi closer by the cosine of the angle, which is
-            undone; half of what was undone is added to the error, in quadrature.
-
-    Both irises of a person are of one size; half their difference is an error of the fit.
+        mm_per_px: scale given by the caller, taken as exact.
+        pupils: known pupils of both eyes.
+        canthal_px: distance between the outer canthi in pixels; 0 if not known.
+        yaw: the yaw proxy. A turned head shortens the canthal distance by the cosine of the angle. This is
+            corrected, and half of the correction is added to the error in quadrature.
 
     Returns:
-        None where nothing gives a scale: a head turned beyond ``MAX_YAW_FOR_SCALE`` without an iris.
+        The scale; None without one: no iris, and a head turned beyond ``MAX_YAW_FOR_SCALE``.
     """
     if mm_per_px is not None:
         return Scale(mm_per_px, "given", 0.0)

@@ -18,21 +18,21 @@ from lidloop.screening.ptosis import FaceMeasurement, Reason, Side, Thresholds, 
 
 MAX_FACES: Final = 50
 CONF: Final = 0.5
-"""Score from which a face is answered, unless somebody says otherwise."""
+"""Default of the smallest score of a returned face."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Statements of a caller about an image, all optional.
+    """Settings and facts that a caller gives with an image, all optional.
 
     Attributes:
         mirrored: the picture was mirrored, as by a selfie camera: the sides are swapped.
         mm_per_px: millimetres per pixel of the upright picture at the face, where known.
-        pupils: pupil centres (x, y) by patient's side, in pixels of the upright picture. They belong to the
-            face in whose eyes they lie.
-        max_faces: largest number of faces answered, by falling score.
+        pupils: pupil centres (x, y) by patient's side, in pixels of the upright picture. Each is used for
+            the face whose eye contains it.
+        max_faces: largest number of faces returned, by falling score.
         conf: smallest score of a face.
-        thresholds: when an eye is flagged.
+        thresholds: thresholds of the flag in millimetres.
     """
 
     mirrored: bool = False
@@ -45,8 +45,8 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model that answered: name, registry version (None outside a registry), iteration, SHA-256 of its
-    network."""
+    """The model that was used: name, registry version (None outside a registry), iteration, SHA-256 of its
+    ONNX file."""
 
     name: str
     version: str | None
@@ -60,13 +60,13 @@ class Screening:
 
     Attributes:
         width, height: of the upright image in the file, in pixels. All coordinates refer to it.
-        mirrored: as the caller said.
+        mirrored: ``Options.mirrored``.
         faces: by falling score.
-        model: the model that found them.
+        model: the model that detected them.
         seconds: time by stage: ``detect``, ``measure``.
-        omitted: faces that were found beyond ``Options.max_faces``, and are left out.
+        omitted: number of faces left out beyond ``Options.max_faces``.
         unused: sides whose given pupil centre lies in no eye of that side, and is not used.
-        damage: what was found against the file, None for nothing.
+        damage: damage of the image file, None if there is none.
     """
 
     width: int
@@ -81,7 +81,7 @@ class Screening:
 
     @property
     def warnings(self) -> tuple[Reason, ...]:
-        """Damage of the file, and statements of the caller that were not followed."""
+        """Damage of the file, and pupil centres of the caller that were not used."""
         unused = (
             Reason("pupil-unused", f"the pupil given as {side} lies in no eye of that side and was not used")
             for side in self.unused
@@ -90,12 +90,12 @@ class Screening:
 
     @property
     def found(self) -> int:
-        """Faces in the picture, those left out among them."""
+        """Number of faces detected, including those left out."""
         return len(self.faces) + self.omitted
 
     @property
     def empty(self) -> str | None:
-        """Why there is no face, None where there is one."""
+        """Message to show if no face was found, else None."""
         if self.faces:
             return None
         return (
@@ -110,10 +110,10 @@ def screen(
     """Detect and measure the faces of an image.
 
     Args:
-        image: (h, w, 3) uint8 RGB, upright; or a decoded file. If that was decoded at a reduced scale, the
-            options and the result are in pixels of the file all the same.
+        image: (h, w, 3) uint8 RGB, upright; or a decoded file. Options and result are in pixels of the file,
+            also if it was decoded at a reduced scale.
         detector: a loaded model.
-        model: its description.
+        model: description of the model, for the result.
         options: see ``Options``.
 
     Raises:
@@ -185,8 +185,11 @@ def _unused_pupils(faces: Sequence[FaceMeasurement], options: Options) -> tuple[
 
 
 def exchanged_pupils(screening: Screening, options: Options) -> tuple[Side, ...]:
-    """Sides whose given pupil centre lies in an eye of the other side: most likely the picture is mirrored
-    and nobody said so, or the caller counts sides as they are in the picture."""
+    """Sides whose given pupil centre lies in an eye of the other side.
+
+    Most likely the picture is mirrored and ``Options.mirrored`` was not set, or the caller gave the sides as
+    they appear in the picture.
+    """
     eyes = patient_eyes(mirrored=options.mirrored)
     return tuple(
         side

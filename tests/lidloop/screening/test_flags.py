@@ -1,4 +1,4 @@
-"""What flags say."""
+"""Tests of the screening flag: level, sides and reasons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def eye(side: Side, mrd1: Length) -> EyeMeasurement:
 @example(mm=2.35, error=0.45)  # ties of the decimal number, which is no tie in binary
 @example(mm=-0.04, error=0.1)
 @given(mm=st.floats(-3, 3.9), error=st.floats(0.01, 3))
-def test_reasons_show_the_rounded_figures_of_the_answer(mm: float, error: float) -> None:
+def test_reason_texts_show_the_rounded_millimetres(mm: float, error: float) -> None:
     mm, error = round(mm, 2), round(error, 2)  # as ``measure_face`` rounds them
     flag = flag_of(
         {"OD": eye("OD", Length(1.0, mm, error)), "OS": eye("OS", Length(1.0, 5.0, 0.1))}, {}, Thresholds()
@@ -61,13 +61,13 @@ def test_a_damaged_file_is_never_flagged_none() -> None:
             "both, one covers",
         ),
         (6.5, 4.4, 2.1, "suspicious", ("OS",), ["asymmetry"], "uneven though both are open"),
-        (4.5, None, None, "undetermined", (), ["not-judged"], "one side not seen: nothing can be ruled out"),
+        (4.5, None, None, "undetermined", (), ["not-judged"], "MRD1 of one side is not known"),
         (3.0, None, None, "suspicious", ("OD",), ["mrd1-suspicious"], "one side is enough to flag"),
         (None, None, None, "undetermined", (), ["not-judged"], "nothing known"),
     ],
 )
 def test_levels(od, os, difference, level, sides, codes, why) -> None:
-    """Without error bands, so that only the estimates speak."""
+    """No error bands, so that only the estimates decide."""
     eyes = {side: eye(side, Length(1.0, mm)) for side, mm in (("OD", od), ("OS", os))}
     differences = {} if difference is None else {"mrd1": Length(1.0, difference)}
     flag = flag_of(eyes, differences, Thresholds())
@@ -75,7 +75,7 @@ def test_levels(od, os, difference, level, sides, codes, why) -> None:
     assert [reason.code for reason in flag.reasons] == codes, why
 
 
-def test_pfh_compares_the_sides_where_mrd1_is_not_known_on_both() -> None:
+def test_sides_are_compared_by_pfh_if_mrd1_is_not_known_on_both() -> None:
     eyes = {side: eye(side, Length(1.0)) for side in ("OD", "OS")}
     flag = flag_of(eyes, {"pfh": Length(-9.0, -2.2), "brow_lid": Length(9.0, 9.0)}, Thresholds())
     assert (flag.level, flag.sides) == ("suspicious", ("OD",))
@@ -83,7 +83,7 @@ def test_pfh_compares_the_sides_where_mrd1_is_not_known_on_both() -> None:
     assert flag_of(eyes, {"pfh": Length(-9.0, -1.9)}, Thresholds()).level == "undetermined"
 
 
-def test_a_band_that_crosses_a_threshold_is_said_and_the_level_stays_that_of_the_estimate() -> None:
+def test_error_band_across_a_threshold_adds_a_reason_but_keeps_the_level() -> None:
     eyes = {side: eye(side, Length(1.0, 4.2, 0.3)) for side in ("OD", "OS")}
     flag = flag_of(eyes, {"mrd1": Length(0.0, 0.0, 0.4)}, Thresholds())
     assert flag.level == "none"

@@ -1,4 +1,4 @@
-"""Measurements of drawn faces, against what is known about them."""
+"""Measurements of drawn faces, compared with their exact geometry."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def lengths(found: FaceMeasurement) -> dict[str, float]:
     return {f"{side} {name}": value.px for side in SIDES for name, value in found.eyes[side].lengths.items()}
 
 
-# What is measured
+# Lengths
 
 
-def test_lids_and_pupil_are_found_in_the_pixels_and_near_the_truth() -> None:
+def test_lids_and_pupil_found_in_the_pixels_are_near_the_truth() -> None:
     found = measured()
     assert found.problems == ()
     for side, name in (("OD", "left"), ("OS", "right")):
@@ -69,8 +69,8 @@ def test_lids_and_pupil_are_found_in_the_pixels_and_near_the_truth() -> None:
 
 
 @pytest.mark.parametrize("degree", [0.0, 0.3, 0.6, 1.0])
-def test_the_second_look_beats_the_landmarks_at_every_degree(degree: float) -> None:
-    """Also where the lid covers the pupil: mean over four faces and both eyes."""
+def test_pixel_refinement_is_more_accurate_than_landmarks_at_every_degree_of_ptosis(degree: float) -> None:
+    """Mean over four faces and both eyes; at degree 1 the lid covers the pupil."""
     refined, coarse = [], []
     for seed in range(4):
         picture = draw_face(seed=30 + seed, canthal_px=160, size=(380, 380), ptosis=(degree, 0.0), noise=2)
@@ -103,8 +103,8 @@ def test_every_length_is_measured_or_withheld_with_a_reason() -> None:
             assert all(reason.code and reason.text for reason in eye.withheld.values())
 
 
-def test_differences_compare_like_with_like() -> None:
-    """OD minus OS; the drooping right eye is lower. Where one eye has no pupil, both are measured without."""
+def test_differences_use_the_same_method_on_both_sides() -> None:
+    """OD minus OS; the drooping right eye is lower. If one eye has no pupil, neither uses a pupil."""
     found = measured()
     for name in DIFFERENCES:
         sides = [found.eyes[side].lengths[name].px for side in SIDES]
@@ -176,7 +176,7 @@ def test_a_given_pupil_serves_where_none_can_be_fitted() -> None:
     assert without.flag.level in ("undetermined", "suspicious")
 
 
-# Where the picture is moved, turned, scaled
+# Moved, rotated and scaled pictures
 
 
 @examples(12)
@@ -192,7 +192,7 @@ def test_lengths_do_not_depend_on_where_the_face_is(dx: int, dy: int) -> None:
 @examples(8)
 @given(st.floats(0.8, 3.0))
 def test_lengths_grow_with_the_picture(times: float) -> None:
-    """Within what resampling changes: half a per cent of the outer-canthal distance."""
+    """Tolerance for resampling: half a per cent of the outer-canthal distance."""
     size = round(400 * times)
     gain = size / 400
     image = cv2.resize(
@@ -235,7 +235,7 @@ def test_the_eight_exif_orientations_give_the_same_measurements() -> None:
         ({"blur": 9.0}, "blurred", ("pfh", "mrd1", "mrd2"), ("width", "brow_lid")),
     ],
 )
-def test_a_bad_picture_is_named_and_what_suffers_is_withheld(how, code, withheld, kept) -> None:
+def test_a_picture_problem_is_reported_and_affected_lengths_are_withheld(how, code, withheld, kept) -> None:
     found = measured(draw_face(**{"seed": 8, "canthal_px": 200, **how}))
     assert code in [reason.code for reason in found.problems]
     for eye in found.eyes.values():
@@ -263,7 +263,7 @@ def test_a_hidden_eye_is_not_measured_and_the_other_one_is() -> None:
 
 
 @pytest.mark.parametrize("missing", ["outside", "visibility"])
-def test_points_outside_the_picture_withhold_what_needs_them(missing: str) -> None:
+def test_points_outside_the_picture_withhold_the_lengths_of_their_eye(missing: str) -> None:
     points = FACE.points.copy()
     image = PICTURE.image
     if missing == "outside":
@@ -279,7 +279,7 @@ def test_points_outside_the_picture_withhold_what_needs_them(missing: str) -> No
     assert found.differences == {}
 
 
-def test_a_hidden_brow_costs_only_its_distance() -> None:
+def test_a_hidden_brow_withholds_only_the_brow_distance() -> None:
     points = FACE.points.copy()
     points[2, 2] = 0
     found = measure_face(PICTURE.image, Face(box_of(points), points))
@@ -287,12 +287,12 @@ def test_a_hidden_brow_costs_only_its_distance() -> None:
     assert "brow_lid" not in found.differences
 
 
-# What never happens
+# Invalid and arbitrary input
 
 
 @examples(60)
 @given(seed=st.integers(0, 2**31), spread=st.floats(0, 900), visible=st.booleans(), given_pupil=st.booleans())
-def test_any_landmarks_give_finite_figures(
+def test_arbitrary_landmarks_give_finite_figures(
     seed: int, spread: float, visible: bool, given_pupil: bool
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -311,7 +311,7 @@ def test_any_landmarks_give_finite_figures(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"points": np.full((N_POINTS, 3), np.nan)}, "finite"),
         ({"points": np.zeros((68, 3))}, r"\(51, 3\)"),
@@ -320,7 +320,7 @@ def test_any_landmarks_give_finite_figures(
         ({"mm_per_px": float("nan")}, "mm_per_px"),
     ],
 )
-def test_nonsense_is_refused(change: dict, said: str) -> None:
+def test_invalid_landmarks_and_scales_are_rejected(change: dict, message: str) -> None:
     face = Face(np.zeros(4), change.get("points", FACE.points))
-    with pytest.raises(LidloopError, match=said):
+    with pytest.raises(LidloopError, match=message):
         measure_face(PICTURE.image, face, mm_per_px=change.get("mm_per_px"))

@@ -1,4 +1,4 @@
-"""What is wrong with a picture of a face."""
+"""Tests of the quality checks of a face's picture."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lidloop.synthetic import draw_face
     ("at", "visibility", "expected", "why"),
     [
         ((0, 0), 2, True, "the first pixel"),
-        ((-0.5, 0), 1, True, "the edge of the first pixel; hidden is no reason"),
+        ((-0.5, 0), 1, True, "the edge of the first pixel, occluded"),
         ((-0.6, 0), 2, False, "left of the picture"),
         ((99.5, 49.5), 2, True, "the edge of the last pixel"),
         ((99.6, 0), 2, False, "right of the picture"),
         ((0, 49.6), 2, False, "below the picture"),
-        ((10, 10), 0, False, "marked as not there"),
+        ((10, 10), 0, False, "visibility 0"),
     ],
 )
 def test_points_that_may_be_measured(at: tuple, visibility: int, expected: bool, why: str) -> None:
@@ -70,7 +70,7 @@ def test_sharpness_falls_with_blur_and_not_with_exposure() -> None:
     assert of(exposure=0.6) == pytest.approx(values[0], rel=0.15)
 
 
-def test_sharpness_of_an_eye_outside_the_picture_is_not_known() -> None:
+def test_sharpness_of_an_eye_outside_the_picture_is_none() -> None:
     picture = draw_face(seed=2, canthal_px=150, size=(360, 360))
     points = picture.faces[0].points.copy()
     points[:, 0] += 1000

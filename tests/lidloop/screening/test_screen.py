@@ -1,4 +1,4 @@
-"""From a picture to an answer."""
+"""Tests of ``screen``: from an image to the measurements of all faces."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PICTURE = draw_face(seed=21, canthal_px=150, size=(360, 360), ptosis=(0.5, 0.0))
 
 
 class TruthDetector:
-    """A mock of a model: answers with the drawn face, twice, at two scores. The network itself is tested in
-    test_detector.py, and both together through the service's door."""
+    """Detector stub: returns the drawn face twice, at two scores. test_detector.py tests the network, the
+    tests of the service test both together."""
 
     def __init__(self) -> None:
         self.conf: list[float] = []
@@ -57,14 +57,14 @@ def test_options_reach_detection_and_measurement() -> None:
     assert screened().faces[0].flag.level != screened(thresholds=strict).faces[0].flag.level == "none"
 
 
-def test_no_face_says_why() -> None:
+def test_an_image_without_faces_has_a_message() -> None:
     found = screened(conf=0.95)
     assert found.faces == ()
     assert "No face" in found.empty
     assert to_json(found)["empty"] == found.empty
 
 
-def test_the_plain_answer_is_complete_and_json() -> None:
+def test_the_json_answer_is_complete() -> None:
     answer = json.loads(json.dumps(to_json(screened()), allow_nan=False))
     assert answer["model"] == {"name": "drawn", "version": "3", "iteration": 2, "digest": "0" * 64}
     assert answer["notice"] == NOTICE
