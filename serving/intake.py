@@ -6,14 +6,11 @@ looked at.
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from lidloop import heic, images
@@ -21,6 +18,7 @@ from lidloop.errors import ImageError, ImageSizeError
 from lidloop.images import Decoded
 from lidloop.screening.measurements import SIDES, Side
 from lidloop.screening.screen import MAX_FACES, Options, Screening, exchanged_pupils
+from lidloop.web.body import parse_json, single_header
 from lidloop.web.problems import Problem, too_large, wrong_parameter
 from serving import preload
 from serving.settings import Settings
@@ -38,33 +36,25 @@ TAKEN: Final = (*IMAGES, FORM, DICOM)
 PARAMETERS: Final = ("mirrored", "mm_per_px", "pupils", "max_faces", "bundle")
 BUNDLES: Final = ("collection", "transaction")
 """Types of FHIR bundles that `bundle` asks for."""
-IMAGE: Final = "image"
 SUBJECT: Final = "subject"
 """A field of forms only: it may name a patient, and addresses end up in logs of proxies."""
+FIELDS: Final = (*PARAMETERS, SUBJECT)
+"""Fields that a form may have besides the picture."""
 
 MM_PER_PX: Final = (1e-4, 10.0)
 """Range of a scale that is taken."""
 
-# It warns of broken forms with bytes of what was sent.
-logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
-
 _FORM_OVERHEAD: Final = 64 * 1024
-_MAX_PARTS: Final = 16
-_MAX_FIELD: Final = 1024
-"""Bytes of a form's field other than the picture: JSON of megabytes would hold up everybody else."""
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
-class Form(NamedTuple):
-    """A multipart form: the bytes of its field ``image``, and the other fields."""
-
-    image: bytes
-    fields: dict[str, str]
-
-
 def media_type(request: Request) -> tuple[str, dict[str, str]]:
-    """Media type of the request's body in lower case, and its parameters; empty where none is named."""
-    kind, parameters = parse_options_header(request.headers.get("content-type", ""))
+    """Return the media type of the body in lower case and its parameters; empty where none is named.
+
+    Raises:
+        Problem: ``body`` for two content types.
+    """
+    kind, parameters = parse_options_header(single_header(request.headers, "content-type") or "")
     return _latin(kind).strip().lower(), {_latin(k).lower(): _latin(v) for k, v in parameters.items()}
 
 
@@ -75,83 +65,6 @@ def _latin(text: bytes | str) -> str:
 def body_limit(kind: str, settings: Settings) -> int:
     """Largest body of a media type: a form may say a little more than the picture in it."""
     return settings.body_bytes + (_FORM_OVERHEAD if kind == FORM else 0)
-
-
-def parse_form(body: bytes, boundary: str) -> Form:
-    """Take a form apart, in memory.
-
-    Raises:
-        Problem: 400 for a body that is no such form, has no ``image``, or has a field twice.
-    """
-    parts = _parts(body, boundary)
-    found: dict[str, bytes] = {}
-    for name, data in parts:
-        if name in found:
-            raise wrong_parameter(name, "the form has it twice")
-        found[name] = data
-    if IMAGE not in found:
-        raise Problem("body", f"the form has no field `{IMAGE}`")
-    image = found.pop(IMAGE)
-    try:
-        return Form(image, {name: data.decode() for name, data in found.items()})
-    except UnicodeDecodeError:
-        raise Problem("body", "a field of the form other than `image` is not UTF-8 text") from None
-
-
-def _parts(body: bytes, boundary: str) -> list[tuple[str, bytes]]:
-    parts: list[tuple[str, bytearray]] = []
-    headers: dict[str, str] = {}
-    field, value = bytearray(), bytearray()
-    ended = False
-
-    def begin() -> None:
-        if len(parts) >= _MAX_PARTS:
-            raise Problem("body", f"the form has more than {_MAX_PARTS} fields")
-        headers.clear()
-        parts.append(("", bytearray()))
-
-    def header_end() -> None:
-        headers[field.decode("latin-1").lower()] = value.decode("utf-8", "replace")
-        field.clear()
-        value.clear()
-
-    def headers_finished() -> None:
-        _, disposition = parse_options_header(headers.get("content-disposition", ""))
-        name = disposition.get(b"name", b"").decode("utf-8", "replace")
-        if not name:
-            raise Problem("body", "a part of the form has no name")
-        parts[-1] = (name, parts[-1][1])
-
-    def part_data(data: bytes, start: int, stop: int) -> None:
-        name, content = parts[-1]
-        content.extend(data[start:stop])
-        if name != IMAGE and len(content) > _MAX_FIELD:
-            raise wrong_parameter(name[:64], f"a field may have {_MAX_FIELD} bytes")
-
-    def end() -> None:
-        nonlocal ended
-        ended = True
-
-    parser = MultipartParser(
-        boundary,
-        {
-            "on_part_begin": begin,
-            "on_part_data": part_data,
-            "on_header_field": lambda data, start, stop: field.extend(data[start:stop]),
-            "on_header_value": lambda data, start, stop: value.extend(data[start:stop]),
-            "on_header_end": header_end,
-            "on_headers_finished": headers_finished,
-            "on_end": end,
-        },
-    )
-    try:
-        parser.write(body)
-        parser.finalize()
-    except (MultipartParseError, UnicodeDecodeError) as error:
-        raise Problem("body", f"the form cannot be read: {error}") from None
-    if not ended:
-        raise Problem("body", "the form is cut short: its closing boundary is missing")
-    return [(name, bytes(data)) for name, data in parts]
 
 
 def options(given: Mapping[str, str], settings: Settings) -> Options:
@@ -231,8 +144,8 @@ def _whole(name: str, text: str, low: int, high: int) -> int:
 def _pupils(text: str) -> dict[Side, tuple[float, float]]:
     wrong = wrong_parameter("pupils", 'must be JSON such as {"OD": [412.5, 300], "OS": [520, 301.5]}')
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text.encode())
+    except (Problem, UnicodeError):
         raise wrong from None
     if not isinstance(value, dict) or not value or set(value) - set(SIDES):
         raise wrong

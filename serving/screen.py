@@ -14,8 +14,10 @@ from lidloop.errors import LidloopError
 from lidloop.images import Decoded
 from lidloop.screening.screen import Options, Screening, screen
 from lidloop.web.api_keys import SCREEN
+from lidloop.web.body import joined_header
 from lidloop.web.problems import Problem, too_large, wrong_parameter
 from serving import intake, preload
+from serving.form import parse_form
 from serving.model import Served
 from serving.negotiation import choose
 from serving.runtime import Runtime, runtime_of
@@ -41,6 +43,7 @@ class Asked(NamedTuple):
         subject: whom a FHIR answer is about, as ``serving.protocols.fhir.subject_reference`` takes it.
         answer_in: media type of the answer.
         bundle: type of the bundle of a FHIR answer.
+        unused_fields: number of form fields that are no parameters.
     """
 
     file: bytes
@@ -48,13 +51,14 @@ class Asked(NamedTuple):
     subject: str | None
     answer_in: str
     bundle: BundleKind = "collection"
+    unused_fields: int = 0
 
 
 async def screen_endpoint(request: Request) -> Response:
     """Screen the picture of a request."""
     runtime = runtime_of(request)
     await runtime.authorize(request, SCREEN)
-    answer_in = choose(request.headers.get("accept", ""), OFFERED)
+    answer_in = choose(joined_header(request.headers, "accept"), OFFERED)
     kind, parameters = intake.media_type(request)
     if kind not in intake.TAKEN:
         raise Problem(
@@ -68,11 +72,13 @@ async def screen_endpoint(request: Request) -> Response:
     body = await runtime.receive(request, intake.body_limit(kind, runtime.settings))
     asked = Asked(body, options, None, answer_in, kind_of_bundle)
     if kind == intake.FORM:
-        form = intake.parse_form(body, parameters.get("boundary", ""))
+        form = parse_form(body, parameters.get("boundary", ""), intake.FIELDS)
         subject = _subject(form.fields.pop(intake.SUBJECT, None), answer_in)
         given = intake.merged(query, form.fields)
         options = intake.options(given, runtime.settings)
-        asked = Asked(form.image, options, subject, answer_in, intake.bundle_kind(given))
+        asked = Asked(
+            form.image, options, subject, answer_in, intake.bundle_kind(given), unused_fields=form.unused
+        )
     identity = str(request.state.id)
     content = await runtime.work(request, lambda: answer(asked, served, runtime, identity))
     return Response(content, media_type=answer_in)
@@ -102,6 +108,8 @@ def answer(asked: Asked, served: Served, runtime: Runtime, request_id: str) -> b
     image, dicom, options = picture(asked.file, asked.options, runtime.settings)
     decoded = time.perf_counter()
     screening = screen(image, served.detector, served.info, options)
+    if asked.unused_fields:
+        screening = replace(screening, unused_fields=asked.unused_fields)
     intake.check_sides(screening, options)
     screened = time.perf_counter()
     content = render(screening, dicom, asked, request_id)

@@ -67,6 +67,7 @@ class Screening:
         omitted: number of faces left out beyond ``Options.max_faces``.
         unused: sides whose given pupil centre lies in no eye of that side, and is not used.
         damage: damage of the image file, None if there is none.
+        unused_fields: number of form fields that are no parameters, and are not used.
     """
 
     width: int
@@ -78,6 +79,7 @@ class Screening:
     omitted: int = 0
     unused: tuple[Side, ...] = ()
     damage: Reason | None = None
+    unused_fields: int = 0
 
     @property
     def warnings(self) -> tuple[Reason, ...]:
@@ -86,7 +88,12 @@ class Screening:
             Reason("pupil-unused", f"the pupil given as {side} lies in no eye of that side and was not used")
             for side in self.unused
         )
-        return (*(() if self.damage is None else (self.damage,)), *unused)
+        fields = Reason("field-unused", "a field of the form is not a parameter and was not used")
+        return (
+            *(() if self.damage is None else (self.damage,)),
+            *unused,
+            *((fields,) if self.unused_fields else ()),
+        )
 
     @property
     def found(self) -> int:
