@@ -28,6 +28,7 @@ from lidloop.landmarks import N_POINTS
 from lidloop.screening.file_pixels import face_in_file_pixels
 from lidloop.screening.screen import MAX_FACES
 from lidloop.web.api_keys import SCREEN
+from lidloop.web.body import DEFLATE, GZIP, joined_header, parse_json, single_header
 from lidloop.web.problems import Problem, too_large, wrong_parameter
 from serving import intake
 from serving.model import Served
@@ -64,7 +65,14 @@ class Inference(NamedTuple):
 
 async def server_metadata(_: Request) -> Response:
     """``GET /v2``."""
-    return JSONResponse({"name": "lidloop", "version": __version__, "extensions": ["binary_tensor_data"]})
+    return JSONResponse(
+        {
+            "name": "lidloop",
+            "version": __version__,
+            "extensions": ["binary_tensor_data"],
+            "transports": ["http"],  # there is no gRPC
+        }
+    )
 
 
 async def model_metadata(request: Request) -> Response:
@@ -96,14 +104,17 @@ async def infer_endpoint(request: Request) -> Response:
     runtime = runtime_of(request)
     await runtime.authorize(request, SCREEN)
     served = _named(request)
-    choose(request.headers.get("accept", ""), (JSON, BINARY))
+    choose(joined_header(request.headers, "accept"), (JSON, BINARY))
     kind, _ = intake.media_type(request)
-    if kind not in (JSON, BINARY):
+    # Triton's client names no content type; the header below tells whether the request is binary.
+    if kind not in (JSON, BINARY, ""):
         raise Problem("media-type", f"send {JSON}, or {BINARY} with {HEADER_LENGTH}")
-    length = _header_length(request.headers.get(HEADER_LENGTH), binary=kind == BINARY)
+    length = _header_length(single_header(request.headers, HEADER_LENGTH))
     # Base64 is a third longer than what it holds.
     limit = runtime.settings.body_bytes * 4 // 3 + _JSON_OVERHEAD
-    body = await runtime.receive(request, limit)
+    body = await runtime.receive(request, limit, codings=(GZIP, DEFLATE))
+    if kind == BINARY and length is None and not body.lstrip().startswith(b"{"):
+        raise wrong_parameter(HEADER_LENGTH, f"{BINARY} needs it, unless all of the body is JSON")
     return await runtime.work(request, lambda: _answer(body, length, served, runtime))
 
 
@@ -115,10 +126,8 @@ def _named(request: Request) -> Served:
     return served
 
 
-def _header_length(text: str | None, *, binary: bool) -> int | None:
+def _header_length(text: str | None) -> int | None:
     if text is None:
-        if binary:
-            raise wrong_parameter(HEADER_LENGTH, f"{BINARY} needs it")
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 12):
         raise wrong_parameter(HEADER_LENGTH, "must be the length of the JSON part in bytes")
@@ -155,10 +164,7 @@ def parse(body: bytes, length: int | None, settings: Settings) -> Inference:
     """
     if length is not None and length > len(body):
         raise wrong_parameter(HEADER_LENGTH, "is more than the body has")
-    try:
-        document = json.loads(body if length is None else body[:length])
-    except (ValueError, RecursionError):
-        raise Problem("body", "the request is not JSON") from None
+    document = parse_json(body if length is None else body[:length])
     raw = b"" if length is None else body[length:]
     if not isinstance(document, dict):
         raise Problem("body", "the request is not a JSON object")

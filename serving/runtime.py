@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -69,15 +69,18 @@ class Runtime:
         else:
             request.state.caller = self.access.check(request, scope)
 
-    async def receive(self, request: Request, limit: int) -> bytes:
-        """The body of a request, where there is room for another one.
+    async def receive(self, request: Request, limit: int, *, codings: Sequence[str] = ()) -> bytes:
+        """Receive the body of a request, unless too many are being received.
+
+        Args:
+            request: the request. limit, codings: as ``read_body`` takes them.
 
         Raises:
-            Problem: 408, 413 or 503.
+            Problem: 408, 413, 415 or 503.
         """
         self.gate.check()
         async with self.gate.reading():
-            return await read_body(request, limit, self.settings.body_seconds)
+            return await read_body(request, limit, self.settings.body_seconds, codings=codings)
 
     async def work(self, request: Request, work: Callable[[], T]) -> T:
         """Do the blocking part of a request in a thread, when its turn comes.

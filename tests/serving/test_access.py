@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 
 from lidloop.web.api_keys import AccessError, add_key, read_keys, revoke_key
 from serving.access import Tokens
-from serving.settings import Settings
+from serving.settings import SettingError, Settings
 from tests.properties import examples
 from tests.serving.conftest import ClientFactory
 
@@ -401,3 +401,61 @@ def test_other_sites_cannot_send_pictures(
     client: TestClient, blank: bytes, headers: dict[str, str], status: int, reason: str
 ) -> None:
     assert ask(client, blank, **headers).status_code == status
+
+
+FORWARDED = {"X-Forwarded-For": "198.51.100.9, 203.0.113.5"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        FORWARDED,
+        FORWARDED | {"Host": "ptosis.example.org"},
+        {"Host": "ptosis.example.org"},
+        {"Forwarded": "for=203.0.113.5;host=ptosis.example.org"},
+        {"X-Real-IP": "203.0.113.5"},
+        {"Via": "1.1 gateway"},
+        {"X-Forwarded-Proto": "https"},
+    ],
+)
+def test_behind_a_proxy_a_server_without_keys_answers_nobody(
+    make_client: ClientFactory, blank: bytes, headers: dict[str, str]
+) -> None:
+    for changes in ({}, {"trusted_proxies": "127.0.0.1"}):
+        client = make_client(**changes)
+        assert ask(client, blank, **headers).status_code == 403
+        assert client.get("/", headers=headers).status_code == 403
+        assert client.get("/readyz", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "headers", "address"),
+    [
+        ({}, FORWARDED, "127.0.0.1"),
+        ({"trusted_proxies": "127.0.0.1"}, FORWARDED, "203.0.113.5"),
+        ({"trusted_proxies": "10.0.0.0/8"}, FORWARDED, "127.0.0.1"),
+        ({"trusted_proxies": "127.0.0.1,203.0.113.0/24"}, FORWARDED, "198.51.100.9"),
+        ({"trusted_proxies": "127.0.0.1", "proxy_header": "Forwarded"}, FORWARDED, "127.0.0.1"),
+        (
+            {"trusted_proxies": "127.0.0.1", "proxy_header": "Forwarded"},
+            FORWARDED | {"Forwarded": 'for="[2001:db8::5]:80"'},
+            "2001:db8::5",
+        ),
+        ({"trusted_proxies": "127.0.0.1"}, {}, "127.0.0.1"),
+    ],
+)
+def test_the_audit_log_has_the_callers_address_from_trusted_proxies_only(
+    make_client: ClientFactory, keys: Path, blank: bytes, tmp_path: Path, changes: dict[str, str],
+    headers: dict[str, str], address: str,
+) -> None:  # fmt: skip
+    key, audit = add_key(keys, "ward 3"), tmp_path / "audit"
+    client = make_client(keys=str(keys), audit=str(audit), **changes)
+    assert ask(client, blank, Authorization=f"Bearer {key}", **headers).status_code == 200
+    (line,) = audit.read_text().splitlines()
+    assert json.loads(line)["agent"][0]["network"]["address"] == address
+
+
+def test_wrong_proxies_are_an_error_at_the_start() -> None:
+    for changes in ({"trusted_proxies": "gateway.example"}, {"proxy_header": "X-Custom"}):
+        with pytest.raises(SettingError, match="trusted_proxies or proxy_header"):
+            Settings(**changes)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -225,3 +227,87 @@ def test_kserves_own_client(server: Server, photo: Photo) -> None:
         for name in other:
             np.testing.assert_allclose(other[name], outputs[0][name], atol=1e-3)
     assert outputs[0]["landmarks"].shape == (1, 51, 3)
+
+
+def test_without_a_content_type_the_length_of_the_header_tells(client: TestClient, photo: Photo) -> None:
+    tail = struct.pack("<I", len(photo.png)) + photo.png
+    header = {"inputs": [tensor(None, parameters={"binary_data_size": len(tail)})]}
+    content, headers = binary(header, tail)
+    plain = client.post(INFER, json=of_file(photo.png)).json()
+    text = json.dumps(of_file(photo.png)).encode()
+    for body, given in (
+        (content, {HEADER_LENGTH: headers[HEADER_LENGTH]}),
+        (content, {HEADER_LENGTH: headers[HEADER_LENGTH], "Content-Type": ""}),
+        (text, {}),
+        (text, {"Content-Type": "application/octet-stream"}),
+        (text, {HEADER_LENGTH: str(len(text))}),
+    ):
+        answer = client.post(INFER, content=body, headers=given)
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == plain
+    twice = [(HEADER_LENGTH, headers[HEADER_LENGTH]), (HEADER_LENGTH, "5")]
+    assert client.post(INFER, content=content, headers=twice).status_code == 400
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_compressed_requests_are_decoded(client: TestClient, photo: Photo, coding: str) -> None:
+    compress = {"gzip": gzip.compress, "deflate": zlib.compress}[coding]
+    plain = client.post(INFER, json=of_file(photo.png)).json()
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    body = compress(json.dumps(of_file(photo.png)).encode())
+    assert client.post(INFER, content=body, headers=headers).json() == plain
+    bomb = compress(b" " * 200_000_000)
+    assert client.post(INFER, content=bomb, headers=headers).status_code == 413
+    refused = client.post(INFER, content=body, headers=headers | {"Content-Encoding": "br"})
+    assert (refused.status_code, refused.headers["accept-encoding"]) == (415, "gzip, deflate, identity")
+
+
+def test_a_name_twice_in_a_request_is_refused(client: TestClient) -> None:
+    body = b'{"inputs": [], "inputs": [1]}'
+    answer = client.post(INFER, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert "twice" in answer.json()["detail"]
+
+
+def test_the_metadata_says_that_there_is_no_grpc(client: TestClient) -> None:
+    assert client.get("/v2").json()["transports"] == ["http"]
+
+
+@pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
+def test_tritons_own_client(server: Server, photo: Photo, compression: str | None) -> None:
+    triton = pytest.importorskip("tritonclient.http")
+
+    def infer(datatype: str, data: np.ndarray, **options: Any) -> dict[str, np.ndarray]:
+        (binary_data,) = (options.pop("binary_data", True),)
+        given = triton.InferInput("image", list(data.shape), datatype)
+        given.set_data_from_numpy(data, binary_data=binary_data)
+        answer = client.infer(
+            "lidloop", [given], request_compression_algorithm=compression,
+            response_compression_algorithm=compression, **options,
+        )  # fmt: skip
+        names = [output["name"] for output in answer.get_response()["outputs"]]
+        return {name: answer.as_numpy(name) for name in names}
+
+    client = triton.InferenceServerClient(server.url.removeprefix("http://"))
+    try:
+        assert client.is_server_live()
+        assert client.is_server_ready()
+        assert client.is_model_ready("lidloop")
+        assert not client.is_model_ready("other")
+        assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+        assert client.get_model_metadata("lidloop")["inputs"][0]["name"] == "image"
+        file = np.array([photo.png], dtype=np.object_)
+        whole = infer("BYTES", file)
+        wanted = [
+            triton.InferRequestedOutput(name, binary_data=name == "boxes") for name in ("boxes", "scores")
+        ]
+        some = infer("UINT8", photo.image, outputs=wanted, request_id="7")
+        small = np.ascontiguousarray(photo.image[::8, ::8])
+        text = infer("UINT8", small, binary_data=False)
+    finally:
+        client.close()
+    assert sorted(whole) == sorted(text) == ["boxes", "landmarks", "scores"]
+    assert whole["landmarks"].shape == (1, 51, 3)
+    assert sorted(some) == ["boxes", "scores"]
+    for name in some:
+        np.testing.assert_allclose(some[name], whole[name], atol=1e-3)

@@ -401,3 +401,16 @@ def test_odd_shapes_have_no_face(client: TestClient, width: int, height: int) ->
     response = client.post("/v1/screen", content=buffer.getvalue(), headers=PNG)
     assert response.status_code == 200, response.text
     assert response.json()["faces"] == []
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_content_encoding_of_a_picture_is_refused_by_name(client: TestClient, coding: str) -> None:
+    answer = client.post("/v1/screen", content=small(), headers=PNG | {"Content-Encoding": coding})
+    assert f"'{coding}'" in check(answer, 415, "media-type")["detail"]
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+def test_accept_in_two_lines_is_one_list(client: TestClient, blank: bytes) -> None:
+    headers = [("Content-Type", "image/png"), ("Accept", "text/html"), ("Accept", "application/fhir+json")]
+    answer = client.post("/v1/screen", content=blank, headers=headers)
+    assert answer.headers["content-type"] == "application/fhir+json"

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("starlette")
 from lidloop.web.api_keys import ALERTS, READ, START, add_key, revoke_key
+from lidloop.web.peers import TrustedProxies
 from pipelines.trigger.access import Access, Failures
 from pipelines.trigger.app import MESSAGE_BYTES, REQUEST_BYTES, create_app
 from pipelines.trigger.launchers import RunState
@@ -39,10 +40,12 @@ class Nowhere:
         return None
 
 
-class Door:
-    """An app with keys of each kind."""
+class App:
+    """The app of the service, with keys of each kind."""
 
-    def __init__(self, place: Path, *, keyed: bool = True, **defaults: Any) -> None:
+    def __init__(
+        self, place: Path, *, keyed: bool = True, proxies: str = "", peer: str = "testclient", **defaults: Any
+    ) -> None:
         self.place = place
         (place / "faces").mkdir()
         self.file = place / "keys.json"
@@ -55,8 +58,9 @@ class Door:
             store=Store(place / "trigger.db", model="lidloop", cooldown=60),
             launcher=Nowhere(),
             access=Access(self.file if keyed else None),
+            proxies=TrustedProxies.parse(proxies),
         )
-        self.client = TestClient(self.app)
+        self.client = TestClient(self.app, base_url="http://localhost", client=(peer, 5))
 
     def ask(self, method: str, path: str, *, key: str | None = None, **more: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.keys[key]}"} if key else {}
@@ -64,8 +68,8 @@ class Door:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    made = Door(tmp_path)
+def app(tmp_path: Path) -> Iterator[App]:
+    made = App(tmp_path)
     with made.client:
         yield made
 
@@ -131,10 +135,10 @@ JSON = {"Content-Type": "application/json"}
     ],
 )  # fmt: skip
 def test_refusals(
-    door: Door, method: str, path: str, key: str | None, more: dict[str, Any], status: int, kind: str
+    app: App, method: str, path: str, key: str | None, more: dict[str, Any], status: int, kind: str
 ) -> None:
-    refused(door.ask(method, path, key=key, **more), status, kind)
-    assert door.ask("GET", "/v1/runs", key=READ).json()["runs"] == []
+    refused(app.ask(method, path, key=key, **more), status, kind)
+    assert app.ask("GET", "/v1/runs", key=READ).json()["runs"] == []
 
 
 @pytest.mark.parametrize(
@@ -167,35 +171,33 @@ def test_refusals(
         ({"sources": ["yolo:{place}\x00"]}, ["sources"], "no path has a null byte"),
     ],
 )  # fmt: skip
-def test_wrong_parameters_are_named(door: Door, given: dict[str, Any], names: list[str], why: str) -> None:
-    (door.place / "link").symlink_to("/etc")
+def test_wrong_parameters_are_named(app: App, given: dict[str, Any], names: list[str], why: str) -> None:
+    (app.place / "link").symlink_to("/etc")
     if isinstance(given.get("sources"), list):
-        given = {"sources": [str(s).format(place=door.place) if s != 1 else s for s in given["sources"]]}
-    problem = refused(door.ask("POST", "/v1/runs", key=START, json=given), 422, "parameters")
+        given = {"sources": [str(s).format(place=app.place) if s != 1 else s for s in given["sources"]]}
+    problem = refused(app.ask("POST", "/v1/runs", key=START, json=given), 422, "parameters")
     assert [entry["parameter"] for entry in problem["errors"]] == names, why
-    assert door.ask("GET", "/v1/runs", key=READ).json()["runs"] == []
+    assert app.ask("GET", "/v1/runs", key=READ).json()["runs"] == []
 
 
-def test_basic_is_as_good_as_bearer_and_a_revoked_key_is_none(door: Door) -> None:
-    basic = base64.b64encode(f"anyone:{door.keys[READ]}".encode()).decode()
-    assert door.ask("GET", "/v1/runs", headers={"Authorization": f"Basic {basic}"}).status_code == 200
+def test_basic_is_as_good_as_bearer_and_a_revoked_key_is_none(app: App) -> None:
+    basic = base64.b64encode(f"anyone:{app.keys[READ]}".encode()).decode()
+    assert app.ask("GET", "/v1/runs", headers={"Authorization": f"Basic {basic}"}).status_code == 200
     for nonsense in ("Basic", "Basic ?", "Basic /w==", "Digest x", "Bearer "):
-        refused(door.ask("GET", "/v1/runs", headers={"Authorization": nonsense}), 401, "credentials")
-    revoke_key(door.file, door.keys[READ].split("_")[1])
-    refused(door.ask("GET", "/v1/runs", key=READ), 401, "credentials")
+        refused(app.ask("GET", "/v1/runs", headers={"Authorization": nonsense}), 401, "credentials")
+    revoke_key(app.file, app.keys[READ].split("_")[1])
+    refused(app.ask("GET", "/v1/runs", key=READ), 401, "credentials")
 
 
-def test_failed_attempts_are_limited_but_lock_nobody_out(
-    door: Door, caplog: pytest.LogCaptureFixture
-) -> None:
-    guess = {"Authorization": "Bearer " + door.keys[READ][:-1] + "~"}
+def test_failed_attempts_are_limited_but_lock_nobody_out(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    guess = {"Authorization": "Bearer " + app.keys[READ][:-1] + "~"}
     with caplog.at_level(logging.DEBUG):
-        answers = [door.ask("GET", "/v1/runs", headers=guess) for _ in range(15)]
+        answers = [app.ask("GET", "/v1/runs", headers=guess) for _ in range(15)]
     assert [a.status_code for a in answers[:10]] == [401] * 10
     assert int(refused(answers[-1], 429, "too-many") and answers[-1].headers["Retry-After"]) >= 1
     assert len([r for r in caplog.records if "refused" in r.message]) == 10, "nor is the log filled"
-    assert not any(key in caplog.text for key in (*door.keys.values(), guess["Authorization"][7:]))
-    assert door.ask("GET", "/v1/runs", key=READ).status_code == 200
+    assert not any(key in caplog.text for key in (*app.keys.values(), guess["Authorization"][7:]))
+    assert app.ask("GET", "/v1/runs", key=READ).status_code == 200
 
 
 def test_failed_attempts_are_forgiven_with_time() -> None:
@@ -210,37 +212,70 @@ def test_failed_attempts_are_forgiven_with_time() -> None:
 
 
 def test_without_keys_only_this_machine_is_answered(tmp_path: Path) -> None:
-    door = Door(tmp_path, keyed=False)
-    here = TestClient(door.app, base_url="http://localhost", client=("127.0.0.1", 5))
+    app = App(tmp_path, keyed=False)
+    here = TestClient(app.app, base_url="http://localhost", client=("127.0.0.1", 5))
     with here:
         assert here.get("/v1/runs").status_code == 200
         refused(here.get("/v1/runs", headers={"Host": "evil.example"}), 403, "forbidden")
-        there = TestClient(door.app, base_url="http://localhost", client=("10.0.0.1", 5))
+        there = TestClient(app.app, base_url="http://localhost", client=("10.0.0.1", 5))
         refused(there.get("/v1/runs"), 403, "forbidden")
         assert there.get("/livez").status_code == there.get("/readyz").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Forwarded-For": "203.0.113.5"},
+        {"X-Forwarded-For": "203.0.113.5", "Host": "trigger.example.org"},
+        {"Forwarded": "for=203.0.113.5"},
+        {"X-Real-IP": "203.0.113.5"},
+    ],
+)
+def test_behind_a_proxy_a_service_without_keys_answers_nobody(
+    tmp_path: Path, headers: dict[str, str]
+) -> None:
+    app = App(tmp_path, keyed=False, peer="127.0.0.1")
+    with app.client:
+        assert app.ask("GET", "/v1/runs").status_code == 200
+        refused(app.ask("GET", "/v1/runs", headers=headers), 403, "forbidden")
+        refused(app.ask("POST", "/v1/runs", headers=headers, json={}), 403, "forbidden")
+        assert app.ask("GET", "/livez", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(("proxies", "limited"), [("127.0.0.1", False), ("", True)])
+def test_failed_attempts_count_for_the_caller_behind_a_trusted_proxy(
+    tmp_path: Path, proxies: str, limited: bool
+) -> None:
+    app = App(tmp_path, proxies=proxies, peer="127.0.0.1")
+    with app.client:
+        for _ in range(11):
+            one = app.ask("GET", "/v1/runs", headers={"X-Forwarded-For": "1.2.3.4, 203.0.113.5"})
+        other = app.ask("GET", "/v1/runs", headers={"X-Forwarded-For": "203.0.113.5, 203.0.113.6"})
+    assert one.status_code == 429
+    assert (other.status_code == 429) is limited
+
+
 def test_alerts_need_defaults_that_can_run(tmp_path: Path) -> None:
-    door = Door(tmp_path, epochs=3)
-    with door.client:
-        refused(door.ask("POST", "/v1/alerts", key=ALERTS, json=message(alert())), 409, "no-defaults")
+    app = App(tmp_path, epochs=3)
+    with app.client:
+        refused(app.ask("POST", "/v1/alerts", key=ALERTS, json=message(alert())), 409, "no-defaults")
 
 
-def test_a_fault_shows_no_trace(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_shows_no_trace(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: Any) -> None:
         raise RuntimeError("a secret path")
 
-    monkeypatch.setattr(door.app.state.service.store, "runs", fail)
-    answer = door.ask("GET", "/v1/runs", key=READ)
+    monkeypatch.setattr(app.app.state.service.store, "runs", fail)
+    answer = app.ask("GET", "/v1/runs", key=READ)
     refused(answer, 500, "internal")
     assert "secret" not in answer.text
 
 
-def test_every_kind_of_problem_is_described_and_so_is_the_service(door: Door) -> None:
+def test_every_kind_of_problem_is_described_and_so_is_the_service(app: App) -> None:
     for kind, entry in PROBLEM_TYPES.items():
-        assert door.ask("GET", f"/problems/{kind}").json()["meaning"] == entry.meaning
-    document = door.ask("GET", "/openapi.json").json()
-    served = [route for route in door.app.routes if route.path.startswith("/v1")]
+        assert app.ask("GET", f"/problems/{kind}").json()["meaning"] == entry.meaning
+    document = app.ask("GET", "/openapi.json").json()
+    served = [route for route in app.app.routes if route.path.startswith("/v1")]
     routes = {(route.path, method) for route in served for method in route.methods if method != "HEAD"}
     described = {(path, m.upper()) for path, item in document["paths"].items() for m in item}
     assert routes == described
@@ -249,17 +284,17 @@ def test_every_kind_of_problem_is_described_and_so_is_the_service(door: Door) ->
     assert "registry" not in given
 
 
-def test_the_answers_are_as_the_document_says(door: Door) -> None:
+def test_the_answers_are_as_the_document_says(app: App) -> None:
     jsonschema = pytest.importorskip("jsonschema")
-    document = door.ask("GET", "/openapi.json").json()
+    document = app.ask("GET", "/openapi.json").json()
 
     def check(answer: Any, name: str) -> None:
         schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
         jsonschema.validate(answer.json(), schema)
 
-    check(door.ask("POST", "/v1/alerts", key=ALERTS, json=message(alert())), "Heard")
-    check(door.ask("POST", "/v1/runs", key=START, json={}), "Problem")
-    runs = door.ask("GET", "/v1/runs", key=READ)
+    check(app.ask("POST", "/v1/alerts", key=ALERTS, json=message(alert())), "Heard")
+    check(app.ask("POST", "/v1/runs", key=START, json={}), "Problem")
+    runs = app.ask("GET", "/v1/runs", key=READ)
     check(runs, "Runs")
-    check(door.ask("GET", f"/v1/runs/{runs.json()['runs'][0]['id']}", key=READ), "Run")
-    check(door.ask("GET", "/v1/alerts", key=READ), "Alerts")
+    check(app.ask("GET", f"/v1/runs/{runs.json()['runs'][0]['id']}", key=READ), "Run")
+    check(app.ask("GET", "/v1/alerts", key=READ), "Alerts")
