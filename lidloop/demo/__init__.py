@@ -1,6 +1,7 @@
-"""Weights to begin with where nothing can be downloaded, trained on drawn faces by ``lidloop.demo.make``.
+"""Demo weights, trained on drawn faces by ``lidloop.demo.make``; they need no download.
 
-They know drawn faces, not people. ``weights.json`` beside them says how they were made and how good they are.
+They detect drawn faces and are not meant for people.
+``weights.json`` beside them says how they were made and how good they are.
 """
 
 from __future__ import annotations

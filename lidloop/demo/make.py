@@ -44,7 +44,7 @@ def make(
         found, _ = predict(test, load_detector(model), test.records, floor=VAL_FLOOR)
         metrics = evaluate(found, truth.labels(test)).to_dict()
         shutil.copyfile(model / "weights.pt", demo_weights())
-        training = json.loads((model / "training.json").read_text())
+        training = json.loads((model / "training.json").read_text(encoding="utf-8"))
     info = {
         "command": "python -m lidloop.demo.make",
         "sha256": sha256(demo_weights()),

@@ -25,7 +25,7 @@ from lidloop.exporter.figures import LabelRecord, RunRecord, RunsReading
 from lidloop.exporter.places import OPENERS, Readable
 from lidloop.exporter.registry_source import space
 from lidloop.storage import Item, LocalStore, Store, open_store
-from lidloop.storage.transport import Patience
+from lidloop.storage.transport import RetryPolicy
 
 MAX_RUNS: Final = 200
 """Most runs that are looked at: of a folder the newest ones."""
@@ -79,7 +79,7 @@ class RunsSource:
         Raises:
             StoreError: for an address that cannot be right, or keys that are missing.
         """
-        self._store = open_store(where, patience=Patience(tries=2, first=0.2, longest=1.0))
+        self._store = open_store(where, retry_policy=RetryPolicy(tries=2, first=0.2, longest=1.0))
         self._ended: dict[str, RunRecord] = {}
         self._labels: dict[str, LabelRecord] = {}
 

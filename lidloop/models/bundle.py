@@ -1,4 +1,4 @@
-"""A model as a folder: what was trained, how well it does, what it expects, and digests of all of it.
+"""Bundle: a folder with a trained model, its evaluation, its settings, and digests of all files.
 
 ::
 
@@ -142,7 +142,7 @@ class Bundle:
 
 
 class ModelFiles(NamedTuple):
-    """What a detector needs to know of a model folder."""
+    """Files and settings of a model folder that a detector needs."""
 
     onnx: Path
     """The whole network."""
@@ -217,7 +217,7 @@ def seal(
     iou: float = 0.7,
     created: str | None = None,
 ) -> Bundle:
-    """Make a bundle of a model folder straight from training. The bundle is there whole or not at all.
+    """Make a bundle of a model folder from training. The bundle appears complete or not at all.
 
     Args:
         model_dir: folder with ``model.onnx``, ``weights.pt`` and ``training.json``.
@@ -279,7 +279,7 @@ def seal(
 
 
 def reseal(bundle: Bundle, out: Path, *, variants: Mapping[str, Any], int8: Path | None) -> Bundle:
-    """A bundle again, with what was tried to make it run faster.
+    """Copy a bundle and record the variants that were tried, with INT8 where it was accepted.
 
     Args:
         out: folder of the new bundle: a new one, or an empty one.

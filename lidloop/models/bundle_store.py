@@ -1,4 +1,4 @@
-"""Bundles in a store: a prefix per version, and a bundle is there completely or not at all.
+"""Upload and download of bundles: a prefix for each version, complete or absent for readers.
 
 ``bundle.json`` goes last, and a prefix without it counts as absent. It lists the SHA-256 of every other file,
 and every download is checked against that before it takes its place. What a version holds never changes:
@@ -30,12 +30,12 @@ _SHOWN: Final = 5
 
 
 class NotABundle(StoreError):
-    """A ``bundle.json`` that is something else's."""
+    """A ``bundle.json`` that is not that of a bundle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push did."""
+    """Result of a push."""
 
     address: str
     digest: str
@@ -78,7 +78,7 @@ def push_bundle(bundle: Bundle, store: Store, *, progress: Bytes | None = None) 
     there = store.read(MANIFEST, limit=MANIFEST_BYTES)
     if there is not None and there != manifest:
         raise _other(store, there)
-    _refuse_strangers(store, {MANIFEST, *files})
+    _refuse_foreign_objects(store, {MANIFEST, *files})
     uploaded = []
     for name in sorted(files, key=lambda name: name != ONNX):  # first: it marks an upload that has begun
         entry = files[name]
@@ -179,7 +179,7 @@ def _may_replace(out: Path, digest: str, overwrite: bool) -> bool:
 
 
 def held_bundle(store: Store) -> Held | None:
-    """What bundle a prefix holds; None where there is none, or one whose upload has not ended.
+    """Bundle at a prefix; None where there is none, or its upload has not ended.
 
     Raises:
         NotABundle: where its ``bundle.json`` cannot be understood.
@@ -189,7 +189,7 @@ def held_bundle(store: Store) -> Held | None:
 
 
 def is_unfinished(store: Store) -> bool:
-    """Whether a prefix holds the model of a bundle but not yet its ``bundle.json``."""
+    """True if a prefix holds the model of a bundle but not yet its ``bundle.json``."""
     return store.stat(ONNX) is not None and store.stat(MANIFEST) is None
 
 
@@ -241,12 +241,12 @@ def _is_there(store: Store, name: str, entry: Mapping[str, Any]) -> bool:
     return found is not None and (found.size, found.sha256) == (entry["bytes"], entry["sha256"])
 
 
-def _refuse_strangers(store: Store, names: Collection[str]) -> None:
-    strangers = list(islice((item.key for item in store.items() if item.key not in names), _SHOWN))
-    if strangers:
+def _refuse_foreign_objects(store: Store, names: Collection[str]) -> None:
+    foreign = list(islice((item.key for item in store.items() if item.key not in names), _SHOWN))
+    if foreign:
         raise StoreError(
-            f"{store} holds what is not of this bundle: "
-            f"{', '.join(strangers)}{' …' * (len(strangers) == _SHOWN)}; "
+            f"{store} holds objects that are not of this bundle: "
+            f"{', '.join(foreign)}{' …' * (len(foreign) == _SHOWN)}; "
             "push to a prefix of its own, such as s3://BUCKET/models/lidloop/7, or remove what an upload "
             "left there"
         )
@@ -261,7 +261,7 @@ def _other(store: Store, manifest: bytes) -> StoreError:
 
 
 def _check_published(store: Store, manifest: bytes, files: Mapping[str, Mapping[str, Any]]) -> None:
-    """Find out whether another push to the same prefix came in between."""
+    """Check that no other push wrote to the same prefix meanwhile."""
     there = store.read(MANIFEST, limit=MANIFEST_BYTES)
     if there is not None and there != manifest:
         raise _other(store, there)

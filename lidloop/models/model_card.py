@@ -1,4 +1,4 @@
-"""The model card of a bundle: what people should know before they use a model. Pure."""
+"""Model card of a bundle, as Markdown: training data, metrics, intended use, limits. No I/O."""
 
 from __future__ import annotations
 

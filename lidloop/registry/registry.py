@@ -1,4 +1,4 @@
-"""Versions of the model, their lineage, and which of them is the champion. Backed by MLflow.
+"""Registry of model versions with lineage and champion, backed by MLflow.
 
 A registry is one registered model. It holds one version per (run, iteration), with the bundle as artifact.
 All that a decision or a table needs lies in the version's tags, so that it takes one query, and a champion's
@@ -158,7 +158,7 @@ class Registry:
         return next((v for v in self.versions() if v.champion), None)
 
     def promote(self, version: str, *, reason: str) -> ModelVersion:
-        """Make a version the champion, without asking the gate. Nothing happens where it is already.
+        """Make a version the champion, without asking the gate. No change if it is the champion already.
 
         Raises:
             RegistryError: where there is no such version.
@@ -192,7 +192,7 @@ class Registry:
         return [ChampionChange(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(_EVENT)]
 
     def note_gate(self, version: str, *, promote: bool, reasons: list[str], against: str | None) -> None:
-        """Record the gate's answer with the version, for people who ask why."""
+        """Store the decision of the promotion gate in the version's tags."""
         answer = {"promote": promote, "reasons": reasons, "against": against}
         with self._calls(f"tag version {version}"):
             self._client.set_model_version_tag(self.name, version, "lidloop.gate", json.dumps(answer))
@@ -301,7 +301,7 @@ class Registry:
         )
 
     def _settle(self, run: str, iteration: int) -> ModelVersion:
-        """Of several versions of (run, iteration), which only a race on a server leaves, keep the first."""
+        """Delete all versions of (run, iteration) but the first; only a race on a server leaves several."""
         mine = [v for v in self.versions() if (v.run, v.iteration) == (run, iteration)]
         for extra in mine[1:]:
             if not extra.champion:

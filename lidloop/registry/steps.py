@@ -1,4 +1,4 @@
-"""The pipeline's two steps at the registry: register an iteration's model, and let the gate judge it."""
+"""Pipeline steps at the registry: register the model of an iteration, and promote it by the gold gate."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def promote_step(
     gold_dir: Path | None = None,
     tolerances: Tolerances = DEFAULT,
 ) -> bool:
-    """Make a version the champion if the gold gate lets it; say whether it is the champion now.
+    """Make a version the champion if the gold gate accepts it; return True if it is the champion now.
 
     The answer and its reasons stay with the version (``ModelVersion.gate``).
 
@@ -207,7 +207,7 @@ def consider(
     tolerances: Tolerances = DEFAULT,
     measure: Callable[[ModelVersion], Mapping[str, Any]] | None = None,
 ) -> Decision:
-    """Ask the gate about a version, against the present champion, and note its answer with the version.
+    """Decide by the gate whether a version replaces the champion, and store the decision in its tags.
 
     Three cases never reach the gate. The champion stays the champion. A version that somebody rolled back
     from is not promoted again by itself, or a pipeline started once more would undo a person's decision. And

@@ -1,4 +1,4 @@
-"""What the registry knows of a version, and what its history means. Pure."""
+"""Model versions as read from MLflow's tags, and the line of champions from the history. No I/O."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class ModelVersion:
         version: its number, as MLflow writes it.
         run, iteration: what made it.
         parent: the version it was fine-tuned from.
-        champion: whether the alias points to it.
+        champion: True if the alias points to it.
         dataset: digest of the dataset.
         label_version, labels: what it was trained on, and how many labels that holds by split and origin.
         gold: metrics over all gold faces.
         created: ISO 8601, when the bundle was sealed.
         model: SHA-256 of ``model.onnx``. bundle: SHA-256 of ``bundle.json``.
-        gate: the gate's last answer for it (``promote``, ``reasons``, ``against``), None before the first.
+        gate: last decision of the promotion gate (``promote``, ``reasons``, ``against``), or None.
         mlflow_run: id of the MLflow run that holds the bundle.
     """
 
@@ -43,7 +43,7 @@ class ModelVersion:
     gate: dict[str, Any] | None = field(default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """All fields, ready for JSON."""
         return asdict(self)
 
 
@@ -59,7 +59,7 @@ class ChampionChange:
 
 
 def line_of_champions(history: list[ChampionChange]) -> list[str]:
-    """The champions that led to the present one, oldest first: what was rolled back is gone from it.
+    """Champions that led to the present one, oldest first; versions that were rolled back are left out.
 
     The history is oldest first. A champion set by other means than lidloop shows as the ``previous`` of the
     change after it, and is taken into the line.

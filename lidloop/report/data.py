@@ -1,4 +1,4 @@
-"""Everything that the report says, as one JSON-ready dictionary: ``summary.json``."""
+"""Content of ``summary.json``: everything that the report shows, as one JSON-ready dictionary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lidloop.evaluation import promotion_gate as gate
 FORMAT: Final = 1
 SUMMARY: Final = "summary.json"
 RUN: Final = "run.json"
-"""What the local runner writes into a run's folder first."""
+"""First file that the local runner writes into a run's folder."""
 STEPS: Final = ("train", "autolabel", "filter", "evaluate", "register")
 YARDSTICKS: Final = ("gold", "paper")
 
@@ -222,7 +222,7 @@ def iteration_rows(
 def compare(first: Mapping[str, Any], champion: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Gold figures of the champion against those of the first iteration: ``better``, ``worse``, ``same``.
 
-    What the tables print alike is the same.
+    Values that the tables print alike count as the same.
     """
     result: dict[str, list[dict[str, Any]]] = {"better": [], "worse": [], "same": []}
     for metric in METRICS:
@@ -292,7 +292,7 @@ def _about_champion(
         return [*said, "No later model passed the gold gate, so nothing was gained over the first one."]
     for which in ("better", "worse"):
         changes = changes_of(comparison[which], BY_KEY)
-        # What got worse is never shortened.
+        # The list of worse figures is never shortened.
         if which == "better" and len(changes) > 5:
             changes = [*changes_of(comparison[which], _FOREMOST), f"{len(comparison[which])} figures in all"]
         if changes:

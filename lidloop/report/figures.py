@@ -129,7 +129,7 @@ def metric_by_iteration(summary: Mapping[str, Any], key: str) -> Draw:
 
 
 def confidence_or_iou(summary: Mapping[str, Any], quantity: Literal["confidence", "iou"]) -> Draw:
-    """What the filter took and dropped, by confidence or by IoU with an earlier label, with the threshold."""
+    """Histogram of accepted and dropped faces by confidence, or by IoU with an earlier label."""
     titles = {"confidence": "Confidence", "iou": "IoU with a label that was there before"}
     settings = {"confidence": "conf", "iou": "iou"}
 

@@ -1,4 +1,4 @@
-"""What the ledgers of a run tell: counts, reasons, distributions, and which faces to show."""
+"""Statistics of the ledgers of a run: counts, reasons, distributions, and a choice of faces to show."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def ks_distance(a: Floats, b: Floats) -> float | None:
 def compare_with_truth(
     labels: LabelSet, hidden: Mapping[str, Floats], *, min_iou: float = 0.5
 ) -> dict[str, int]:
-    """Hold grown labels against the faces whose labels were hidden.
+    """Compare grown labels with the faces whose labels were hidden.
 
     Each grown label and each hidden face counts once: pairs of a picture are taken by falling IoU.
 
@@ -209,7 +209,7 @@ def sample_grown(labels: LabelSet, *, count: int, seed: int) -> Ints:
 
 
 def near_misses(ledgers: Sequence[Ledger], *, per_reason: int) -> dict[str, list[tuple[int, int]]]:
-    """The dropped faces that came closest to being kept, by reason: (version, row) pairs.
+    """Dropped faces that came closest to being kept, by reason: (version, row) pairs.
 
     Those that overlap a label by the least IoU, and for other reasons those of most confidence; of one
     picture at most one per reason.

@@ -1,4 +1,4 @@
-"""The page: summary and pictures into one HTML text that needs no other file."""
+"""HTML page of the report, rendered from the summary and the images; it needs no other file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _YARDSTICK_NOTE = {
 
 
 class Pictures(NamedTuple):
-    """What the page shows of the dataset; all empty for a page without faces."""
+    """Images on the page; all empty for a page without faces."""
 
     strips: list[Strip]
     grown: list[Tile]
@@ -38,8 +38,8 @@ def render(summary: Mapping[str, Any], pictures: Pictures, *, faces: bool = True
 
     Args:
         summary: the content of ``summary.json``.
-        pictures: what to show of the dataset.
-        faces: whether pictures were asked for; without them the page says that they were left out.
+        pictures: images to show.
+        faces: False if images were left out on purpose, which the page then says.
 
     Raises:
         LidloopError: where jinja2 or matplotlib is not installed.

@@ -1,4 +1,4 @@
-"""Gathers a run from its folders and writes ``report.html`` and ``summary.json``."""
+"""Read a run from its folders and write ``report.html`` and ``summary.json``."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ REPORT: Final = "report.html"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How much the page shows.
+    """Amount of detail on the page.
 
     Attributes:
-        faces: show pictures. Without them the page may leave the house; with them it holds faces.
+        faces: show images of faces. A page without them holds no health data.
         sample: random grown labels in the grid.
         seed: of that sample.
         per_reason: near-misses by reason.
@@ -218,7 +218,7 @@ def gather(
 def _guards(
     dataset: Dataset, made: LabelSet, found: LabelSet | None, history: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the guards say of the newest iteration (``lidloop.drift.guards``), by name.
+    """Results of the guards for the newest iteration (``lidloop.drift.guards``), by name.
 
     The labels that it was trained on are those of earlier origins; ones that it replaced by its own are gone.
     """
@@ -235,8 +235,8 @@ def _guards(
 def read_hidden(path: Path, dataset: Dataset) -> dict[str, Floats]:
     """Boxes in pixels of the drawn faces whose labels were hidden, by picture.
 
-    Pictures are known again by their content. A hidden face whose picture is not in the dataset counts too:
-    nobody can have found it.
+    Images are matched by their SHA-256. A hidden face whose image is not in the dataset counts too, as one
+    that was not found.
 
     Args:
         path: ``truth.json`` of a folder that ``write_faces_folder`` wrote, its pictures beside it.

@@ -17,7 +17,7 @@ from lidloop.storage.store import Bytes, Item, Store
 from lidloop.storage.sync import Pulled, pull
 
 if TYPE_CHECKING:
-    from lidloop.storage.transport import Patience
+    from lidloop.storage.transport import RetryPolicy
 
 __all__ = [
     "Bytes",
@@ -32,12 +32,12 @@ __all__ = [
 ]
 
 
-def open_store(address: str | Path, *, patience: Patience | None = None) -> Store:
+def open_store(address: str | Path, *, retry_policy: RetryPolicy | None = None) -> Store:
     """Open a folder or an ``s3://`` address; nothing is asked of a server yet.
 
     Args:
         address: a folder, or ``s3://BUCKET/PREFIX?PARAMETERS`` (``lidloop.storage.address``).
-        patience: how often a server is tried; by default six times.
+        retry_policy: how often a server is tried; by default six times.
 
     Raises:
         StoreError: for an address that cannot be right, keys that are missing, or the client not installed.
@@ -51,4 +51,4 @@ def open_store(address: str | Path, *, patience: Patience | None = None) -> Stor
         if error.name != "minio":
             raise
         raise StoreError("s3:// addresses need the minio client: pip install 'lidloop[store]'") from error
-    return S3Store(where, patience=patience)
+    return S3Store(where, retry_policy=retry_policy)

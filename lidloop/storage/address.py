@@ -27,7 +27,7 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "role_arn": ("LIDLOOP_S3_ROLE_ARN",),
     "anonymous": ("LIDLOOP_S3_ANONYMOUS",),
 }
-"""What may follow the ``?`` of an address, and the environment variables that stand in for it."""
+"""Parameters after the ``?`` of an address, and the environment variables used without them."""
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -68,7 +68,7 @@ class S3Address:
 
     @property
     def is_amazon(self) -> bool:
-        """Whether the endpoint is one of Amazon's own."""
+        """True if the endpoint is one of Amazon's own."""
         return (urlsplit(self.endpoint).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 

@@ -1,4 +1,4 @@
-"""Where the keys of an S3 store come from. No key, secret or token is ever part of a message.
+"""Sources of the keys of an S3 store. No key, secret or token is ever part of a message.
 
 Looked for in this order, the first that is there is used:
 
@@ -37,7 +37,7 @@ from urllib3.exceptions import HTTPError
 from lidloop.errors import StoreError
 from lidloop.files import expand_user
 from lidloop.storage.address import S3Address
-from lidloop.storage.transport import PatientPool, in_words
+from lidloop.storage.transport import RetryingPool, in_words
 
 RENEW_BEFORE: Final = timedelta(seconds=60)
 _NONE: Final = (
@@ -48,8 +48,8 @@ _NONE: Final = (
 _CONTAINER: Final = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
 
 
-def find_provider(address: S3Address, pool: PatientPool) -> Provider | None:
-    """Choose where the keys for an address come from; None for an anonymous one.
+def find_provider(address: S3Address, pool: RetryingPool) -> Provider | None:
+    """Choose the source of the keys for an address; None for an anonymous one.
 
     Raises:
         StoreError: where there are none, or only half of what one needs.
@@ -65,7 +65,7 @@ def find_provider(address: S3Address, pool: PatientPool) -> Provider | None:
 
 
 def sts_endpoint(address: S3Address) -> str:
-    """Where temporary keys are handed out: other servers than Amazon's do it where the store itself is."""
+    """Address of the token service (STS): on other servers than Amazon's it is the store's own."""
     if os.environ.get("AWS_ENDPOINT_URL_STS"):
         return os.environ["AWS_ENDPOINT_URL_STS"].rstrip("/")
     if not address.is_amazon:
@@ -75,7 +75,7 @@ def sts_endpoint(address: S3Address) -> str:
     return f"https://sts.{address.region}.amazonaws.com{'.cn' * address.region.startswith('cn-')}"
 
 
-def _find(address: S3Address, pool: PatientPool) -> Provider:
+def _find(address: S3Address, pool: RetryingPool) -> Provider:
     env = os.environ
     if address.profile:
         return FileProvider(_file(), address.profile)
@@ -146,7 +146,7 @@ class FileProvider(Provider):
 class ContainerProvider(Provider):
     """Keys that a container platform hands out at an address on the same host."""
 
-    def __init__(self, pool: PatientPool) -> None:
+    def __init__(self, pool: RetryingPool) -> None:
         """Point at the address that the environment names."""
         self._inner = IamAwsProvider(http_client=pool)
         self._lock = threading.Lock()
@@ -179,7 +179,7 @@ class StsProvider(Provider):
 
     def __init__(
         self,
-        pool: PatientPool,
+        pool: RetryingPool,
         endpoint: str,
         *,
         role_arn: str,

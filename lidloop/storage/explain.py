@@ -1,4 +1,4 @@
-"""What went wrong with an S3 store, and what to do about it, in words. Never a key, a secret or a token."""
+"""Errors of the S3 client as messages with cause and advice, without keys, secrets or tokens."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def told(address: S3Address) -> Iterator[None]:
 
 
 def explain(error: Exception, address: S3Address) -> str:
-    """What an error of the client means."""
+    """Cause of an error of the client, and advice."""
     if isinstance(error, S3Error):
         return _of_s3(error, address)
     if isinstance(error, SSLError):

@@ -10,7 +10,7 @@ from lidloop.storage.transfer import fetch
 
 
 def is_stored(place: str) -> bool:
-    """Whether an address is one of an object store, rather than a path."""
+    """True if an address is one of an object store, rather than a path."""
     return place.lower().startswith("s3://")
 
 

@@ -22,7 +22,7 @@ WORK: Final = ".lidloop-store"
 
 
 class LocalStore:
-    """A folder's files. Hidden work of this package is not listed; links are followed."""
+    """Store in a folder. Temporary files of this package are not listed; links are followed."""
 
     def __init__(self, root: Path) -> None:
         """Point at a folder, which need not exist before something is put into it."""

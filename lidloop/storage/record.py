@@ -1,4 +1,4 @@
-"""A folder's memory of what was downloaded into it: a line of JSON per file, added when the file is there."""
+"""State file of a pulled folder: one line of JSON for each downloaded file, with its tag and digest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Known:
 
 
 class Record:
-    """The folder's memory of what it holds, and the lock on it."""
+    """State of a pulled folder, and the lock on it."""
 
     def __init__(self, work: Path, file: IO[bytes], known: dict[str, Known], lines: int) -> None:
         self.parts = work / "parts"

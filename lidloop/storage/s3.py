@@ -25,7 +25,7 @@ from lidloop.storage.credentials import find_provider
 from lidloop.storage.explain import told
 from lidloop.storage.local import disk
 from lidloop.storage.store import Item, Progress, ignore
-from lidloop.storage.transport import Patience, PatientPool, in_words, is_passing, wait
+from lidloop.storage.transport import RetryingPool, RetryPolicy, in_words, is_passing, wait
 
 logger = logging.getLogger("lidloop")
 
@@ -43,15 +43,15 @@ _ABSENT: Final = ("NoSuchKey", "NoSuchObject", "NotFound")
 class S3Store:
     """A prefix in a bucket. Each request is tried several times where that can help."""
 
-    def __init__(self, address: S3Address, *, patience: Patience | None = None) -> None:
+    def __init__(self, address: S3Address, *, retry_policy: RetryPolicy | None = None) -> None:
         """Find the keys and set up the client; the server is not asked anything yet.
 
         Raises:
             StoreError: where there are no keys, the CA file is missing, or an address of Amazon's is wrong.
         """
         self.address = address
-        self._patience = patience or Patience()
-        pool = PatientPool(ca_bundle=address.ca_bundle, patience=self._patience)
+        self._retry_policy = retry_policy or RetryPolicy()
+        pool = RetryingPool(ca_bundle=address.ca_bundle, retry_policy=self._retry_policy)
         url = urlsplit(address.endpoint)
         try:
             check_bucket_name(address.bucket, strict=True, s3_check=address.is_amazon)
@@ -130,7 +130,7 @@ class S3Store:
 
     def read(self, key: str, *, limit: int) -> bytes | None:
         """Content of a small object."""
-        waits = self._patience.waits()
+        waits = self._retry_policy.waits()
         while True:
             content = bytearray()
             with told(self.address):
@@ -210,7 +210,7 @@ class S3Reader:
     def __iter__(self) -> Iterator[bytes]:
         """The content in chunks."""
         store, item, offset = self._store, self._item, self._offset
-        waits = store._patience.waits()
+        waits = store._retry_policy.waits()
         while offset < item.size or not item.size:
             with told(store.address):
                 try:
@@ -222,7 +222,7 @@ class S3Reader:
                     for data in _stream(response):
                         offset += len(data)
                         yield data
-                        waits = store._patience.waits()  # what moves on may be cut any number of times
+                        waits = store._retry_policy.waits()  # what moves on may be cut any number of times
                     break
                 except HTTPError as error:
                     _wait_or_raise(error, waits, store.address.host)

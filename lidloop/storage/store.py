@@ -1,4 +1,4 @@
-"""What every store does, whatever is behind it: list, read, write. Keys are relative to its address."""
+"""Interface of every store: list, read, write. Keys are relative to the store's address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Bytes = Callable[[int, int], None]
 
 
 def ignore(moved: int) -> None:
-    """A progress that nobody looks at."""
+    """Default progress callback: does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Item:
 
     @property
     def is_prefix(self) -> bool:
-        """Whether this is a prefix rather than an object."""
+        """True for a prefix, False for an object."""
         return self.key.endswith("/")
 
 

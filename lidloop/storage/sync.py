@@ -1,4 +1,4 @@
-"""A prefix of a store as a folder: what is missing or has changed is downloaded, and nothing else.
+"""Incremental download of a prefix to a folder: only files that are missing or have changed.
 
 What came from where is kept in ``.lidloop-store/record.jsonl`` of the folder. Killed at any moment, the next
 pull goes on from it. A file that was changed here is never overwritten unasked.
@@ -34,7 +34,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What a pull did."""
+    """Result of a pull."""
 
     address: str
     folder: str
@@ -135,7 +135,7 @@ def _listed(store: Store) -> list[Item]:
 
 
 def _places(folder: Path, items: Iterable[Item]) -> dict[str, Path]:
-    """Where keys' files go; a link in the folder must not lead out of it."""
+    """Path of each key's file; a link in the folder must not lead out of it."""
     places = {item.key: folder.joinpath(*key_parts(item.key)) for item in items}
     root = os.path.realpath(folder)
     for parent in {path.parent for path in places.values()}:

@@ -1,7 +1,7 @@
-"""HTTP to a store: TLS with the CA that is asked for, and patience with what passes by itself.
+"""HTTP to a store: TLS with a configurable CA, and retries of transient failures.
 
 Requests are sent again here, one by one, rather than by urllib3's ``Retry``: that one logs whole URLs, leaves
-out POST, and takes a certificate that is refused for something that could pass.
+out POST, and takes a rejected certificate for a transient failure.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _SLOW_UPLOAD: Final = b"<Code>RequestTimeout</Code>"  # S3 answers 400 where a b
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How often something is tried, and how long is waited in between, in seconds.
+class RetryPolicy:
+    """Number of tries, and waits between them in seconds (exponential back-off with jitter).
 
     The wait doubles from ``first`` up to ``longest``, each time shortened by chance by up to half, so that
     many clients of a server that was away do not come back in step.
@@ -64,22 +64,22 @@ class Patience:
 
 
 def wait(seconds: float, why: str) -> None:
-    """Say why something is tried again, without names of objects, and wait."""
+    """Log the reason of a retry, without names of objects, and wait."""
     logger.warning("%s; trying again in %.1f s", why, seconds)
     time.sleep(seconds)
 
 
-class PatientPool(urllib3.PoolManager):
-    """Connections to a server. A request that fails for a passing reason is sent again."""
+class RetryingPool(urllib3.PoolManager):
+    """Connection pool that retries requests after transient failures."""
 
     def __init__(
-        self, *, ca_bundle: str = "", patience: Patience | None = None, connections: int = 32
+        self, *, ca_bundle: str = "", retry_policy: RetryPolicy | None = None, connections: int = 32
     ) -> None:
         """Set up TLS; nothing is connected yet.
 
         Args:
             ca_bundle: file with the CA certificates to trust; empty for the public ones.
-            patience: how often and how long.
+            retry_policy: how often and how long.
             connections: how many are kept open for one server.
 
         Raises:
@@ -90,14 +90,14 @@ class PatientPool(urllib3.PoolManager):
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             ssl_context=_tls(ca_bundle),
         )
-        self.patience = patience or Patience()
+        self.retry_policy = retry_policy or RetryPolicy()
 
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = True, **options: Any
     ) -> urllib3.BaseHTTPResponse:
         """Send a request; see ``urllib3.PoolManager.urlopen``."""
         options["retries"] = False  # urllib3 then raises what happened, as it happened
-        waits = self.patience.waits()
+        waits = self.retry_policy.waits()
         while True:
             try:
                 response = super().urlopen(method, url, redirect=redirect, **options)
@@ -110,13 +110,13 @@ class PatientPool(urllib3.PoolManager):
                 if not _comes_back(response) or (seconds := next(waits, None)) is None:
                     return _with_application_xml(response)
                 response.drain_conn()
-                seconds = max(seconds, min(_retry_after(response), self.patience.longest))
+                seconds = max(seconds, min(_retry_after(response), self.retry_policy.longest))
                 why = f"{_host(url)} answered HTTP {response.status}"
             wait(seconds, why)
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether something that went wrong may go well when it is tried again."""
+    """True if an error is transient: the same request may succeed later."""
     if isinstance(error, SSLError):
         # A hand-shake that was cut off; a certificate that is refused stays refused.
         return any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in error.args)
@@ -124,7 +124,7 @@ def is_passing(error: Exception) -> bool:
 
 
 def in_words(error: Exception) -> str:
-    """What happened on the network, in a few words without an address."""
+    """Network error in a few words, without an address."""
     for kind, words in _WORDS:  # in this order: some are kinds of those below
         if isinstance(error, kind):
             return words

@@ -1,7 +1,7 @@
-"""Checkpoints of a training that survive a kill at any moment. Needs torch.
+"""Atomic copies of a training's checkpoints, to resume from after a kill. Needs torch.
 
-Ultralytics writes ``last.pt`` and ``best.pt`` in place, so a kill can leave half a file. Copies that took
-their names whole are what a training goes on from.
+Ultralytics writes ``last.pt`` and ``best.pt`` in place, so a kill can leave half a file. A training resumes
+from copies, which get their names when they are complete.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Checkpoints:
 
     @cached_property
     def store(self) -> Store | None:
-        """Where copies go besides."""
+        """Object store for further copies; None for none."""
         return open_store(self.address) if self.address else None
 
     @property
@@ -62,11 +62,11 @@ class Checkpoints:
             self._send(self.safe / name)
 
     def begin(self, settings: Path) -> None:
-        """Tell the store what the training is, before it has a checkpoint."""
+        """Upload the settings of the training, before there is a checkpoint."""
         self._send(settings)
 
     def fetch(self, settings: Path) -> None:
-        """Bring from the store what a training left that ended elsewhere, where nothing of it is here.
+        """Download the checkpoints of a training that was killed elsewhere, where there are none here.
 
         Raises:
             StoreError: where the store cannot be reached or read.

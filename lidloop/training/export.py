@@ -1,4 +1,4 @@
-"""Weights to ONNX, whole and in parts, and the proof that all of them give the same answers."""
+"""Export of weights to ONNX, whole and in parts, and comparison of their outputs with the torch model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ANCHORS: Final = 20
 def export_onnx(folder: Path, *, imgsz: int) -> Path:
     """Export ``weights.pt`` of a model folder to ``model.onnx``, with free batch, height and width.
 
-    What the weights tell of the machine that trained them is taken out of them first. Beside ``model.onnx``
+    Paths and git state of the training machine are removed from the weights first. Beside ``model.onnx``
     come its parts (``lidloop.training.split_graph``), where the network is one that can be cut.
     """
     from ultralytics import YOLO
@@ -53,7 +53,7 @@ def export_onnx(folder: Path, *, imgsz: int) -> Path:
 
 
 def forget_machine(weights: Path) -> None:
-    """Take folders of the training machine and the state of its git checkout out of a checkpoint.
+    """Remove paths of the training machine and the state of its git checkout from a checkpoint.
 
     Exports would repeat them. Of a path its last part stays. Tensors stay as they are, and so does a file
     that tells nothing.
@@ -90,7 +90,7 @@ class _Worst(NamedTuple):
 
 
 def compare(folder: Path, pictures: Sequence[Path]) -> dict[str, Any]:
-    """Hold ``model.onnx`` and its parts against ``weights.pt`` on pictures.
+    """Compare the outputs of ``model.onnx`` and its parts with ``weights.pt`` on images.
 
     Compared are each picture's 20 anchors of highest score; the parts are held against the whole network at
     the corners of every feature map too, where the padding matters.

@@ -27,15 +27,15 @@ log = logging.getLogger("lidloop")
 DEFAULT_WEIGHTS: Final = "yolov8n-pose.pt"
 
 ULTRALYTICS_DEFAULT: Final[dict[str, Any]] = {"kind": "constant", "sigma": 1 / N_POINTS}
-"""What Ultralytics does for 51 points when it is told nothing."""
+"""Ultralytics' own default for 51 points."""
 
 SIGMA_RECIPE: Final[dict[str, Any]] = {"kind": "anneal", "start": 0.1, "end": 0.02, "hold": 0.2}
 
 SIGMA_CONTINUED: Final[dict[str, Any]] = {"kind": "anneal", "start": 0.04, "end": 0.02, "hold": 0.3}
-"""For weights that already know the 51 points: wide sigmas would only unlearn precision."""
+"""For weights that were trained on the 51 points: wide sigmas would lose precision again."""
 
 CONTINUED_LR: Final = 0.4
-"""Share of the learning rate for weights that already know the 51 points."""
+"""Factor on the learning rate for weights that were trained on the 51 points."""
 
 IGNORE_UNLABELLED: Final[dict[str, float]] = {"score": 0.3, "iou": 0.3}
 """No background loss where the model's own score is above ``score`` and its box overlaps every label by at
@@ -44,7 +44,7 @@ most ``iou``: a face that nobody labelled must not be taught as background."""
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """What a fine-tune does.
+    """Settings of a fine-tune.
 
     Attributes:
         sigma: recipe of the keypoint loss's OKS sigma (``pose_trainer.sigma_at``); None takes the one
@@ -101,7 +101,7 @@ def train(
 ) -> Path:
     """Fine-tune ``weights`` on a label version and write a model folder.
 
-    The folder holds ``model.onnx`` (proved equal to the torch model on real pictures), ``weights.pt`` and
+    The folder holds ``model.onnx`` (compared with the torch model on real images), ``weights.pt`` and
     ``training.json``. The best epoch is chosen on the human labels of the validation split.
 
     Args:
@@ -165,7 +165,7 @@ def _train(
     )
     checkpoint = Checkpoints(plain / "run", work / "safe", store)
     checkpoint.fetch(settings_file)
-    same = settings_file.exists() and settings_file.read_text() == wanted
+    same = settings_file.exists() and settings_file.read_text(encoding="utf-8") == wanted
     resumable = same and checkpoint.last.exists()
     if not resumable:
         shutil.rmtree(plain / "run", ignore_errors=True)
@@ -249,7 +249,7 @@ def _remove_own(work: Path) -> None:
 
 
 def completed(settings: TrainSettings, *, knows_points: bool) -> TrainSettings:
-    """Fill in what depends on the start: weights that know the 51 points go on gently, others start wide."""
+    """Fill in sigma and learning rate: lower for weights that were trained on the 51 points."""
     sigma = settings.sigma or (SIGMA_CONTINUED if knows_points else SIGMA_RECIPE)
     return replace(settings, sigma=dict(sigma), lr=settings.lr * (CONTINUED_LR if knows_points else 1.0))
 
@@ -359,7 +359,7 @@ def _open(weights: str) -> Any:
 
 
 def _knows_points(model: Any) -> bool:
-    """Whether the head was trained on 51 points; a ``.yaml`` has no trained head at all."""
+    """True if the head was trained on 51 points; a ``.yaml`` has no trained head."""
     return model.ckpt is not None and list(model.model.model[-1].kpt_shape) == [N_POINTS, 3]
 
 
@@ -419,7 +419,7 @@ def training_pictures(dataset: Dataset, labels: LabelVersion) -> tuple[ImageReco
 
 
 def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware, as Linux tells: AMX matrix units, or AVX-512."""
+    """True if this CPU multiplies bfloat16 in hardware, by Linux's cpuinfo: AMX matrix units, or AVX-512."""
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     return not flags.isdisjoint(("amx_bf16", "avx512_bf16"))
 

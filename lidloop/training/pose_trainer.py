@@ -1,4 +1,4 @@
-"""Ultralytics' pose trainer, made to learn 51 landmarks from partial labels. Needs torch and ultralytics.
+"""Pose trainer of Ultralytics, adapted to 51 landmarks and partial labels. Needs torch and ultralytics.
 
 What differs from the stock trainer reaches it through the data YAML (key ``lidloop``), so that a resumed
 run and the worker processes of a multi-GPU run see the same settings:
@@ -34,7 +34,7 @@ quiet_ultralytics()  # here, for this import is all that the processes of severa
 
 
 def sigma_at(progress: float, recipe: dict[str, Any]) -> list[float]:
-    """OKS sigmas of the keypoint loss at a moment of training.
+    """OKS sigmas of the keypoint loss at a point of training.
 
     Args:
         progress: share of the epochs that lie behind, 0…1.
@@ -105,7 +105,7 @@ class _Weighted(nn.Module):
 
 
 class _Watching(nn.Module):
-    """An anchor assigner that also notes which background anchors see a face that no label covers."""
+    """Anchor assigner that also records background anchors with a confident face that no label covers."""
 
     def __init__(self, assigner: nn.Module, bce: _Weighted, score: float, iou: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""INT8 for a sealed model: made, measured on gold, and kept only where it costs next to nothing.
+"""Static INT8 quantisation of a sealed model, measured on gold and accepted only within tolerances.
 
 Only the part that runs everywhere is quantised, the backbone with the score head; the box and the point head
 stay in 32 bits, since they run at a handful of anchors. Static, in QDQ form, calibrated on training pictures.
@@ -77,7 +77,7 @@ def try_int8(
     pictures: int = CALIBRATION_PICTURES,
     tolerances: Tolerances = DEFAULT,
 ) -> dict[str, Any]:
-    """Quantise a model and hold it against itself in 32 bits on gold.
+    """Quantise a model and compare it on gold with itself in 32 bits.
 
     Args:
         model: a bundle or model folder, in parts.

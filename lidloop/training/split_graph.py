@@ -1,4 +1,4 @@
-"""Cutting an exported network into three parts, so that its heads run only where faces are.
+"""Split of an exported network into three parts, so that its heads run only at cells with faces.
 
 YOLOv8 computes scores, boxes (``cv2``) and points (``cv4``) at every cell of three feature maps, 8,400 at
 640 px, of which a handful become faces. The parts compute scores everywhere, then boxes at the cells with a

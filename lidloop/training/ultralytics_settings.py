@@ -1,4 +1,4 @@
-"""Ultralytics without the loggers and services that it switches on by itself."""
+"""Settings that disable Ultralytics' experiment loggers and telemetry."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final
 from lidloop.errors import TrainingError
 
 OFF: Final = ("clearml", "comet", "dvc", "mlflow", "raytune", "sync", "tensorboard", "wandb")
-"""Keys of Ultralytics' settings: experiment loggers, which it calls where it finds them installed, and what
-it would send to its maker."""
+"""Keys of Ultralytics' settings: experiment loggers, which it calls where they are installed, and
+its telemetry."""
 
 
 def quiet_ultralytics() -> None:
-    """Keep Ultralytics off the console, and switch off what nobody asked for here (``OFF``).
+    """Silence Ultralytics on the console, and disable its loggers and telemetry (``OFF``).
 
     In this process's memory only: the user's own settings file stays as it is. Processes that training
     starts for several GPUs call it again, by importing ``lidloop.training.fine_tune.pose_trainer``.

@@ -16,11 +16,11 @@ def client_of(server: Rgw | Rclone) -> Any:
     """Return a MinIO client with the keys of the server's user."""
     import minio
 
-    from lidloop.storage.transport import PatientPool
+    from lidloop.storage.transport import RetryingPool
 
     return minio.Minio(
         server.endpoint.removeprefix("http://"), server.access_key, server.secret_key,
-        secure=False, region="us-east-1", http_client=PatientPool(),
+        secure=False, region="us-east-1", http_client=RetryingPool(),
     )  # fmt: skip
 
 
@@ -54,10 +54,10 @@ class Bucket:
         return f"s3://{self.name}/{prefix}" + (f"?{query}" if query else "")
 
     def store(self, prefix: str = "", **parameters: str) -> Store:
-        from lidloop.storage.transport import Patience
+        from lidloop.storage.transport import RetryPolicy
 
-        quick = Patience(tries=4, first=0.01, longest=0.05)
-        return open_store(self.address(prefix, **parameters), patience=quick)
+        quick = RetryPolicy(tries=4, first=0.01, longest=0.05)
+        return open_store(self.address(prefix, **parameters), retry_policy=quick)
 
     def put(self, key: str, content: bytes, sha256: str = "") -> None:
         metadata = {"sha256": sha256} if sha256 else None

@@ -25,10 +25,10 @@ from tests.servers.rgw import Rgw
 pytest.importorskip("minio")
 
 from lidloop.storage.credentials import RENEW_BEFORE, find_provider, sts_endpoint
-from lidloop.storage.transport import Patience, PatientPool
+from lidloop.storage.transport import RetryingPool, RetryPolicy
 
 SECRET, TOKEN = "geheim-secret", "geheim-token"
-POOL = PatientPool(patience=Patience(tries=2, first=0.01))
+POOL = RetryingPool(retry_policy=RetryPolicy(tries=2, first=0.01))
 
 
 def keys(address: str = "s3://bkt?endpoint=http://127.0.0.1:9") -> tuple[str, str, str | None] | None:

@@ -31,7 +31,7 @@ from minio.error import S3Error  # noqa: E402
 from minio.versioningconfig import VersioningConfig  # noqa: E402
 
 from lidloop.storage import s3  # noqa: E402
-from lidloop.storage.transport import Patience  # noqa: E402
+from lidloop.storage.transport import RetryPolicy  # noqa: E402
 
 MB = 1 << 20
 
@@ -250,7 +250,7 @@ def test_no_second_try_where_it_cannot_help(bucket: Any, caplog: pytest.LogCaptu
     store = bucket.store("p")
     assert store.stat("no") is None
     with pytest.raises(StoreError):
-        list(open_store("s3://no-such-bucket/p", patience=Patience()).items())
+        list(open_store("s3://no-such-bucket/p", retry_policy=RetryPolicy()).items())
     assert "trying again" not in caplog.text
 
 
@@ -296,10 +296,10 @@ def test_what_is_wrong(
     endpoint = os.environ["AWS_ENDPOINT_URL_S3"]
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoints.get(endpoint, endpoint))
     address = address if "://" in address else bucket.address() + address
-    patience = Patience(tries=3, first=0.01)
+    retry_policy = RetryPolicy(tries=3, first=0.01)
     for act in (lambda s: list(s.items()), lambda s: s.read("a", limit=9)):
         with pytest.raises(StoreError) as error:
-            act(open_store(address, patience=patience))
+            act(open_store(address, retry_policy=retry_policy))
         assert words.format(bucket=bucket.name, port=bucket.server.port) in str(error.value)
         told = "".join(traceback.format_exception(error.value)) + caplog.text
         assert "geheim" not in told

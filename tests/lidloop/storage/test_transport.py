@@ -14,9 +14,9 @@ from lidloop.storage import open_store
 
 pytest.importorskip("minio")
 
-from lidloop.storage.transport import Patience, PatientPool
+from lidloop.storage.transport import RetryingPool, RetryPolicy
 
-QUICK = Patience(tries=3, first=0.01, longest=0.02)
+QUICK = RetryPolicy(tries=3, first=0.01, longest=0.02)
 XML = {"Content-Type": "application/xml"}
 TEXT_XML = {"Content-Type": "text/xml; charset=utf-8"}
 Answer = tuple[int, bytes, dict[str, str]]
@@ -89,7 +89,7 @@ def test_which_answers_are_asked_for_again(
     server: Server, method: str, preload: bool, first: Answer, asked: int, last: int
 ) -> None:
     server.answers = [first, (200, b"yes", {})]
-    pool = PatientPool(patience=QUICK)
+    pool = RetryingPool(retry_policy=QUICK)
     response = pool.urlopen(method, f"{server.url}/b/k", body=b"body", preload_content=preload)
     assert (server.asked, response.status) == (asked, last)
     assert response.data == (b"yes" if last == 200 else first[1]), "an error's body is still there to be read"
@@ -98,7 +98,7 @@ def test_which_answers_are_asked_for_again(
 
 def test_no_more_than_the_tries(server: Server) -> None:
     server.answers = [(503, b"", {})]
-    assert PatientPool(patience=QUICK).urlopen("GET", server.url).status == 503
+    assert RetryingPool(retry_policy=QUICK).urlopen("GET", server.url).status == 503
     assert server.asked == QUICK.tries
 
 
@@ -120,15 +120,15 @@ def test_no_more_than_the_tries(server: Server) -> None:
 )  # fmt: skip
 def test_what_answers_mean(server: Server, answer: Answer, words: str) -> None:
     server.answers = [answer]
-    store = open_store(f"s3://bkt/p?anonymous=true&endpoint={server.url}", patience=QUICK)
+    store = open_store(f"s3://bkt/p?anonymous=true&endpoint={server.url}", retry_policy=QUICK)
     with pytest.raises(StoreError, match=words):
         list(store.items())
 
 
 def test_waits_grow_and_differ() -> None:
-    patience = Patience(tries=6, first=1.0, longest=10.0)
-    waits = list(patience.waits())
+    retry_policy = RetryPolicy(tries=6, first=1.0, longest=10.0)
+    waits = list(retry_policy.waits())
     assert len(waits) == 5
     for wait, longest in zip(waits, (1, 2, 4, 8, 10), strict=True):
         assert longest / 2 <= wait <= longest
-    assert list(patience.waits()) != waits
+    assert list(retry_policy.waits()) != waits
