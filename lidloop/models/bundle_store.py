@@ -20,7 +20,7 @@ from typing import Any, Final
 from lidloop.errors import ModelError, StoreError
 from lidloop.files import folder_atomic, link_or_copy, sha256, write_atomic
 from lidloop.models.bundle import MANIFEST, ONNX, Bundle
-from lidloop.storage.local import WORK, disk
+from lidloop.storage.local import WORK, disk_errors
 from lidloop.storage.record import locked
 from lidloop.storage.store import Bytes, Item, Meter, Store
 from lidloop.storage.transfer import fetch
@@ -122,7 +122,7 @@ def pull_bundle(store: Store, out: Path, *, overwrite: bool = False, progress: B
         return held
     replace = _may_replace(out, digest, overwrite)
     stage = out.parent / f"{WORK}-{_digest(out.name.encode())[:8]}-{digest[:24]}"
-    with disk(out):
+    with disk_errors(out):
         stage.mkdir(parents=True, exist_ok=True)
         with locked(stage / "lock", out):
             write_atomic(stage / MANIFEST, manifest)

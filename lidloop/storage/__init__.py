@@ -33,22 +33,22 @@ __all__ = [
 
 
 def open_store(address: str | Path, *, retry_policy: RetryPolicy | None = None) -> Store:
-    """Open a folder or an ``s3://`` address; nothing is asked of a server yet.
+    """Open a folder or an ``s3://`` address as a store. Sends no request.
 
     Args:
         address: a folder, or ``s3://BUCKET/PREFIX?PARAMETERS`` (``lidloop.storage.address``).
-        retry_policy: how often a server is tried; by default six times.
+        retry_policy: retries of transient failures; by default up to six attempts.
 
     Raises:
-        StoreError: for an address that cannot be right, keys that are missing, or the client not installed.
+        StoreError: for an invalid address, missing keys, or if the client is not installed.
     """
-    where = parse_address(address)
-    if isinstance(where, Path):
-        return LocalStore(where)
+    parsed = parse_address(address)
+    if isinstance(parsed, Path):
+        return LocalStore(parsed)
     try:
         from lidloop.storage.s3 import S3Store
     except ModuleNotFoundError as error:
         if error.name != "minio":
             raise
         raise StoreError("s3:// addresses need the minio client: pip install 'lidloop[store]'") from error
-    return S3Store(where, retry_policy=retry_policy)
+    return S3Store(parsed, retry_policy=retry_policy)

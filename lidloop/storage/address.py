@@ -1,7 +1,7 @@
-"""Addresses of places that hold files: a local folder, or a prefix in a bucket of any S3 server.
+"""Parse store addresses: a local folder, or a prefix in a bucket of any S3 server.
 
-``s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=…`` says all of it; what it leaves out comes from the
-environment, under the names that AWS's tools, KFP and KServe use as well. No address holds a key or password.
+The full form is ``s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=…``. Parameters that are left out come
+from environment variables that AWS's tools, KFP and KServe also use. An address holds no key or password.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "role_arn": ("LIDLOOP_S3_ROLE_ARN",),
     "anonymous": ("LIDLOOP_S3_ANONYMOUS",),
 }
-"""Parameters after the ``?`` of an address, and the environment variables used without them."""
+"""Query parameters of an address, each with the environment variables that it defaults to."""
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-_SECRETIVE: Final = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
+_SECRET_NAME: Final = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _NAME_BYTES: Final = 255
 _TRUE_OR_FALSE: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -39,7 +39,7 @@ _TRUE_OR_FALSE: Final = {"true": True, "1": True, "false": False, "0": False}
 
 @dataclass(frozen=True, slots=True)
 class S3Address:
-    """A prefix in a bucket, and how to reach its server."""
+    """A prefix in a bucket, with the connection parameters of its server."""
 
     bucket: str
     prefix: str
@@ -47,15 +47,15 @@ class S3Address:
     endpoint: str
     """``http(s)://HOST[:PORT]``."""
     region: str
-    """Empty where nothing says so: Amazon is asked, other servers get us-east-1."""
+    """Empty if not given: then Amazon is asked for it, and other servers get us-east-1."""
     use_path_style: bool | None
-    """True for ``HOST/BUCKET/…``, False for ``BUCKET.HOST/…``, None for what the server's kind wants."""
+    """True for ``HOST/BUCKET/…``, False for ``BUCKET.HOST/…``, None for the default of the server."""
     ca_bundle: str
-    """File with the CA certificates to trust; empty for the public ones."""
+    """File of trusted CA certificates; empty for the public ones."""
     profile: str
-    """Section of the credentials file that is the only source of keys; empty for the usual search."""
+    """Section of the credentials file to take the keys from; empty for the usual search order."""
     role_arn: str
-    """Role to assume with the keys found; empty for none."""
+    """Role to assume with these keys; empty for none."""
     anonymous: bool
 
     def __str__(self) -> str:
@@ -68,16 +68,16 @@ class S3Address:
 
     @property
     def is_amazon(self) -> bool:
-        """True if the endpoint is one of Amazon's own."""
+        """True if the endpoint belongs to Amazon."""
         return (urlsplit(self.endpoint).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 def parse_address(address: str | Path, env: Mapping[str, str] = os.environ) -> S3Address | Path:
-    """Read an address; a local one becomes an absolute path.
+    """Parse an address; a local one becomes an absolute path.
 
     Raises:
         StoreError: for another scheme, an address with a secret in it (which the message does not repeat),
-            an unknown parameter, or a value that cannot be right.
+            an unknown parameter, or an invalid value.
     """
     text = str(address)
     scheme = _SCHEME.match(text)
@@ -91,12 +91,12 @@ def parse_address(address: str | Path, env: Mapping[str, str] = os.environ) -> S
     bucket, _, prefix = place.partition("/")
     if "@" in bucket or ":" in bucket:
         raise StoreError(
-            "an address holds no keys and no port: write s3://BUCKET/PREFIX, give the server as "
+            "an address must hold no keys and no port: write s3://BUCKET/PREFIX, give the server as "
             "?endpoint=https://HOST:PORT or AWS_ENDPOINT_URL_S3, and keys in the environment or a file"
         )
     if not _BUCKET.fullmatch(bucket) or ".." in bucket:
         raise StoreError(
-            f"{bucket!r} cannot be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens"
+            f"{bucket!r} is not a valid bucket name: 3 to 63 lower-case letters, digits, dots and hyphens"
         )
     prefix = prefix.strip("/")
     if prefix:
@@ -117,10 +117,10 @@ def parse_address(address: str | Path, env: Mapping[str, str] = os.environ) -> S
 
 
 def key_parts(key: str) -> tuple[str, ...]:
-    """Split an object's key into the names of folders and file that it becomes on disk.
+    """Split an object's key into path components, and check that they stay below a folder.
 
     Raises:
-        StoreError: for a key that would leave the folder or cannot be a path: ``..``, ``.``, an empty name,
+        StoreError: for a key that would leave the folder or is no valid path: ``..``, ``.``, an empty name,
             a leading or trailing slash, a backslash, a control character, a name over 255 bytes.
     """
     parts = tuple(key.split("/"))
@@ -132,7 +132,7 @@ def key_parts(key: str) -> tuple[str, ...]:
         why = f"a name of more than {_NAME_BYTES} bytes"
     else:
         return parts
-    raise StoreError(f"the key {key!r} has {why} in it and becomes no file here; rename or remove the object")
+    raise StoreError(f"the key {key!r} is not a valid file path: it has {why}; rename or remove the object")
 
 
 def _parameters(query: str, env: Mapping[str, str]) -> dict[str, str]:
@@ -142,12 +142,12 @@ def _parameters(query: str, env: Mapping[str, str]) -> dict[str, str]:
     }
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in PARAMETERS:
-            if _SECRETIVE.search(name):
+            if _SECRET_NAME.search(name):
                 raise StoreError(
-                    "an address holds no secrets: keys come from AWS_ACCESS_KEY_ID and "
+                    "an address must hold no secrets: keys come from AWS_ACCESS_KEY_ID and "
                     "AWS_SECRET_ACCESS_KEY, or from the file that AWS_SHARED_CREDENTIALS_FILE names"
                 )
-            raise StoreError(f"{name!r} is no parameter of an address; known are {', '.join(PARAMETERS)}")
+            raise StoreError(f"{name!r} is not a parameter of an address; known: {', '.join(PARAMETERS)}")
         values[name] = value
     return values
 
@@ -169,7 +169,7 @@ def _endpoint(text: str) -> str:
 
 def _region(text: str) -> str:
     if text and not _REGION.fullmatch(text):
-        raise StoreError(f"{text!r} cannot be a region's name; one looks like eu-west-1")
+        raise StoreError(f"{text!r} is not a valid region; an example is eu-west-1")
     return text
 
 

@@ -1,18 +1,18 @@
-"""Sources of the keys of an S3 store. No key, secret or token is ever part of a message.
+"""Sources of the keys of an S3 store. No message contains a key, secret or token.
 
-Looked for in this order, the first that is there is used:
+The first of these sources that is configured is used:
 
 1. ``anonymous=true``: none.
 2. ``profile=NAME``: that section of the credentials file.
 3. ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``, with ``AWS_SESSION_TOKEN`` if they are temporary.
-4. ``AWS_WEB_IDENTITY_TOKEN_FILE`` and ``AWS_ROLE_ARN``: a pod's own identity, exchanged at the STS.
-5. ``AWS_CONTAINER_CREDENTIALS_FULL_URI`` or ``…_RELATIVE_URI``: what a container platform hands out.
+4. ``AWS_WEB_IDENTITY_TOKEN_FILE`` and ``AWS_ROLE_ARN``: the identity of a pod, exchanged at the STS.
+5. ``AWS_CONTAINER_CREDENTIALS_FULL_URI`` or ``…_RELATIVE_URI``: keys from the
+   container platform.
 6. The credentials file, ``AWS_SHARED_CREDENTIALS_FILE`` or ``~/.aws/credentials``: the section that
    ``AWS_PROFILE`` names, else ``default``.
 
-``role_arn=…`` exchanges the keys found for temporary ones of that role. The file and the token are read
-again whenever they are needed, so that a mounted secret may be replaced; temporary keys are renewed before
-they end.
+``role_arn=…`` exchanges these keys for temporary keys of that role. The file and the token are read each time
+they are needed, so a mounted secret can be replaced. Temporary keys are renewed before they expire.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from urllib3.exceptions import HTTPError
 from lidloop.errors import StoreError
 from lidloop.files import expand_user
 from lidloop.storage.address import S3Address
-from lidloop.storage.transport import RetryingPool, in_words
+from lidloop.storage.transport import RetryingPool, describe
 
 RENEW_BEFORE: Final = timedelta(seconds=60)
 _NONE: Final = (
@@ -49,10 +49,10 @@ _CONTAINER: Final = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDEN
 
 
 def find_provider(address: S3Address, pool: RetryingPool) -> Provider | None:
-    """Choose the source of the keys for an address; None for an anonymous one.
+    """Choose the credentials provider for an address; None for an anonymous one.
 
     Raises:
-        StoreError: where there are none, or only half of what one needs.
+        StoreError: if there are no keys, or only one half of a key pair.
     """
     if address.anonymous:
         return None
@@ -65,7 +65,7 @@ def find_provider(address: S3Address, pool: RetryingPool) -> Provider | None:
 
 
 def sts_endpoint(address: S3Address) -> str:
-    """Address of the token service (STS): on other servers than Amazon's it is the store's own."""
+    """URL of the token service (STS). Servers other than Amazon's have it at the endpoint of the store."""
     if os.environ.get("AWS_ENDPOINT_URL_STS"):
         return os.environ["AWS_ENDPOINT_URL_STS"].rstrip("/")
     if not address.is_amazon:
@@ -82,7 +82,7 @@ def _find(address: S3Address, pool: RetryingPool) -> Provider:
     if env.get("AWS_ACCESS_KEY_ID") or env.get("AWS_SECRET_ACCESS_KEY"):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             if not env.get(name):
-                raise StoreError(f"{name} is not set, though the other half of the key is; set both or none")
+                raise StoreError(f"{name} is not set, but the other half of the key is; set both or neither")
         return EnvAWSProvider()
     if env.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
         return StsProvider(
@@ -104,20 +104,20 @@ def _file() -> Path:
 
 
 class FileProvider(Provider):
-    """A section of a credentials file, read anew each time.
+    """Provider that reads a section of a credentials file each time.
 
-    minio's own reader takes ``%`` in a secret for a reference, and its error then shows the secret.
+    minio's own reader interprets ``%`` in a secret as a reference, and its error then shows the secret.
     """
 
     def __init__(self, path: Path, profile: str) -> None:
-        """Point at a section; the file is read when keys are needed."""
+        """Store path and section; the file is read when keys are needed."""
         self._path, self._profile = path, profile
 
     def retrieve(self) -> Credentials:
         """Read the keys.
 
         Raises:
-            StoreError: where the file, the section or one of its keys is missing.
+            StoreError: if the file, the section or one of its keys is missing.
         """
         parser = configparser.RawConfigParser()
         try:
@@ -144,35 +144,35 @@ class FileProvider(Provider):
 
 
 class ContainerProvider(Provider):
-    """Keys that a container platform hands out at an address on the same host."""
+    """Provider that asks the container platform for keys, at an address on the same host."""
 
     def __init__(self, pool: RetryingPool) -> None:
-        """Point at the address that the environment names."""
+        """Take the address from the environment."""
         self._inner = IamAwsProvider(http_client=pool)
         self._lock = threading.Lock()
 
     def retrieve(self) -> Credentials:
-        """Get the keys, or those from before while they last.
+        """Return keys, cached until shortly before they expire.
 
         Raises:
-            StoreError: where there is no proper answer.
+            StoreError: if the platform gives no valid answer.
         """
         with self._lock:
             try:
                 return self._inner.retrieve()
             except (HTTPError, OSError, ValueError, KeyError, TypeError) as error:
                 raise StoreError(
-                    f"the address in {' or '.join(_CONTAINER)} gave no keys ({type(error).__name__}); may "
-                    "this container have an identity, and is its token file there?"
+                    f"the address in {' or '.join(_CONTAINER)} gave no keys ({type(error).__name__}); "
+                    "check that this container has an identity, and that its token file exists"
                 ) from None
 
 
 class StsProvider(Provider):
-    """Temporary keys of a role, from a security token service, renewed before they end.
+    """Provider of temporary keys of a role from a security token service (STS), renewed before they expire.
 
-    With ``source`` its keys are exchanged (AssumeRole), with ``token_file`` an identity token
-    (AssumeRoleWithWebIdentity). Parameters travel in the body: minio's own providers put the token into the
-    URL, from where it gets into logs and errors, and cannot read the time that Ceph answers (nanoseconds).
+    ``source`` gives the keys to exchange (AssumeRole), ``token_file`` an identity token
+    (AssumeRoleWithWebIdentity). Parameters are sent in the body. minio's own providers put the token into the
+    URL, where logs and errors show it, and cannot parse the time that Ceph answers (nanoseconds).
 
     Source: https://docs.aws.amazon.com/STS/latest/APIReference/
     """
@@ -187,7 +187,7 @@ class StsProvider(Provider):
         source: Provider | None = None,
         token_file: Path | None = None,
     ) -> None:
-        """Point at the service; it is asked when keys are needed."""
+        """Store the parameters; the service is asked when keys are needed."""
         self._pool, self._endpoint, self._role_arn = pool, endpoint, role_arn
         self._region = region or "us-east-1"
         self._source, self._token_file = source, token_file
@@ -195,10 +195,10 @@ class StsProvider(Provider):
         self._lock = threading.Lock()
 
     def retrieve(self) -> Credentials:
-        """Get keys, or those from before while they last.
+        """Return keys, cached until ``RENEW_BEFORE`` ahead of their expiry.
 
         Raises:
-            StoreError: where the service is out of reach, refuses, or answers something else.
+            StoreError: if the service is unreachable, refuses, or does not answer as an STS.
         """
         with self._lock:
             now = datetime.now(UTC).replace(tzinfo=None)  # as minio keeps them
@@ -216,11 +216,12 @@ class StsProvider(Provider):
         try:
             response = self._pool.urlopen("POST", f"{self._endpoint}/", body=body, headers=headers)
         except HTTPError as error:
-            raise StoreError(f"no answer from the token service {host}: {in_words(error)}") from None
+            raise StoreError(f"no answer from the token service {host}: {describe(error)}") from None
         if response.status != 200:
             raise StoreError(
                 f"the token service {host} refused role {self._role_arn or '(none)'}: "
-                f"{_error_code(response)}; may this identity assume it, and is its own key or token valid?"
+                f"{_error_code(response)}; check that this identity may assume it, "
+                "and that its key or token is valid"
             )
         try:
             return _credentials(response.data)
@@ -277,6 +278,6 @@ def _error_code(response: urllib3.BaseHTTPResponse) -> str:
 
 
 def _fields(answer: bytes) -> dict[str, str]:
-    # A service that hands out keys is trusted, and expat bounds what entities may grow to.
+    # The token service is trusted, and expat limits the expansion of entities.
     elements = ElementTree.fromstring(answer).iter()  # noqa: S314
     return {element.tag.rpartition("}")[2]: element.text or "" for element in elements}

@@ -1,4 +1,4 @@
-"""Single files of a store, by their address."""
+"""Download single files of a store by address."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from lidloop.storage.transfer import fetch
 
 
 def is_stored(place: str) -> bool:
-    """True if an address is one of an object store, rather than a path."""
+    """True for an address of an object store, False for a local path."""
     return place.lower().startswith("s3://")
 
 
 def split_name(address: str) -> tuple[str, str]:
-    """The address of what is above, with the same parameters, and the last name.
+    """Split an address into that of its parent, with the same parameters, and its last name.
 
     Raises:
-        StoreError: where there is nothing below the bucket.
+        StoreError: if the address names only a bucket.
     """
     place, mark, parameters = address.partition("?")
     above, _, name = place.rstrip("/").rpartition("/")
     if not name or above.lower() in ("s3:/", "s3:"):
-        raise StoreError(f"{place} is a bucket; name what is in it: {place.rstrip('/')}/NAME")
+        raise StoreError(f"{place} is a bucket; name an object in it: {place.rstrip('/')}/NAME")
     return above + mark + parameters, name
 
 
@@ -31,7 +31,7 @@ def pull_file(address: str, folder: Path) -> Path:
     """Download one file into ``folder`` and return its path there.
 
     Raises:
-        StoreError: where it is not there, cannot be read, or is damaged.
+        StoreError: if it does not exist, cannot be read, or is damaged.
     """
     from lidloop.storage import open_store
 

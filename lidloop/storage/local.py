@@ -1,4 +1,4 @@
-"""A folder as a store."""
+"""Store in a local folder."""
 
 from __future__ import annotations
 
@@ -18,65 +18,65 @@ from lidloop.storage.store import Item, Progress, ignore
 
 CHUNK: Final = 1 << 20
 WORK: Final = ".lidloop-store"
-"""Folder with the record, lock and unfinished downloads of ``pull``; the start of unfinished files' names."""
+"""Folder of the record, lock and partial downloads of ``pull``; also the prefix of temporary file names."""
 
 
 class LocalStore:
-    """Store in a folder. Temporary files of this package are not listed; links are followed."""
+    """Store in a folder. Links are followed; this package's own temporary files are not listed."""
 
     def __init__(self, root: Path) -> None:
-        """Point at a folder, which need not exist before something is put into it."""
+        """Use the folder ``root``; the first ``put`` creates it."""
         self.root = root
 
     def __str__(self) -> str:
         return str(self.root)
 
     def at(self, key: str) -> LocalStore:
-        """The store of a folder below this one."""
+        """Return the store of a subfolder."""
         return LocalStore(self.root.joinpath(*key_parts(key)))
 
     def items(self, *, start_after: str = "", recursive: bool = True) -> Iterator[Item]:
-        """List files in the order of their keys' bytes."""
+        """List files, sorted by the bytes of their keys."""
         if self.root.exists() and not self.root.is_dir():
-            raise StoreError(f"{self.root} is a file; give the folder that it is in")
+            raise StoreError(f"{self.root} is a file; give the folder that contains it")
         found: list[Item] = []
-        with disk(self.root):
+        with disk_errors(self.root):
             for folder, _, names in _walk(self.root) if recursive else [_level(self.root)]:
                 found += [self._item(Path(folder) / name) for name in names]
         found.sort(key=lambda item: item.key.encode())
         yield from (item for item in found if item.key.encode() > start_after.encode())
 
     def stat(self, key: str) -> Item | None:
-        """Size of one file. Its digest is not kept anywhere, so it is computed."""
+        """Return size and digest of one file. No digest is stored, so it is computed."""
         path = self.root.joinpath(*key_parts(key))
-        with disk(path):
+        with disk_errors(path):
             if not path.is_file():
                 return None
             item = self._item(path)
             return Item(item.key, item.size, item.tag, sha256_of(path))
 
     def read(self, key: str, *, limit: int) -> bytes | None:
-        """Content of a small file."""
+        """Return the content of a small file."""
         path = self.root.joinpath(*key_parts(key))
-        with disk(path):
+        with disk_errors(path):
             if not path.is_file():
                 return None
             with path.open("rb") as file:
                 content = file.read(limit + 1)
         if len(content) > limit:
-            raise StoreError(f"{path} has more than {limit} bytes; that is not what it should be")
+            raise StoreError(f"{path} has more than {limit} bytes, too many for this file")
         return content
 
     def reader(self, item: Item, offset: int = 0) -> LocalReader:
-        """Read a file that was listed."""
+        """Return a reader of a listed file."""
         return LocalReader(self.root.joinpath(*key_parts(item.key)), item, offset)
 
     def put(
         self, path: Path, key: str, *, sha256: str, progress: Progress = ignore, only_if_absent: bool = False
     ) -> bool:
-        """Copy a file under a temporary name and give it its name when it is whole."""
+        """Copy a file atomically: to a temporary name, renamed when complete."""
         target = self.root.joinpath(*key_parts(key))
-        with disk(target):
+        with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{WORK}-")
             try:
@@ -87,7 +87,9 @@ class LocalStore:
                         file.write(data)
                         progress(len(data))
                 if digest.hexdigest() != sha256:
-                    raise StoreError(f"{path} was changed while it was read; give it when it is finished")
+                    raise StoreError(
+                        f"{path} was changed while it was read; try again when no process writes it"
+                    )
                 os.chmod(name, 0o644)
                 if only_if_absent:
                     return _link_if_absent(name, target)
@@ -105,17 +107,17 @@ class LocalStore:
 
 
 class LocalReader:
-    """A file that is being read."""
+    """Reader of a file in chunks."""
 
     sha256 = ""
 
     def __init__(self, path: Path, item: Item, offset: int) -> None:
-        """Point at a file; it is opened when the first chunk is asked for."""
+        """Store the path; the file is opened when iteration starts."""
         self._path, self._item, self._offset = path, item, offset
 
     def __iter__(self) -> Iterator[bytes]:
-        """The content in chunks."""
-        with disk(self._path), self._path.open("rb") as file:
+        """Yield the content in chunks."""
+        with disk_errors(self._path), self._path.open("rb") as file:
             stat = os.fstat(file.fileno())
             if self._item.tag and self._item.tag != f"{stat.st_size}-{stat.st_mtime_ns}":
                 raise StoreError(f"{self._path} has changed since it was listed; start again")
@@ -125,15 +127,14 @@ class LocalReader:
 
 
 @contextmanager
-def disk(path: Path) -> Iterator[None]:
-    """Turn errors of the file system at ``path`` into StoreErrors that say what to do."""
+def disk_errors(path: Path) -> Iterator[None]:
+    """Convert file-system errors at ``path`` into ``StoreError`` with a remedy."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreError(
-                f"the disk that holds {path} is full; make room and give the same command again, which goes "
-                "on where it was"
+                f"the disk that holds {path} is full; free space and run the same command again to resume"
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreError(
@@ -141,8 +142,8 @@ def disk(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
             raise StoreError(
-                f"{error.filename or path}: a file is where a folder should be, or the other way round; move "
-                "it away"
+                f"{error.filename or path}: a file is in place of a folder, or a folder in place of a file; "
+                "move it away"
             ) from error
         raise StoreError(f"{error.filename or path}: {error.strerror or error}") from error
 
@@ -151,9 +152,9 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hex.
 
     Raises:
-        StoreError: where it cannot be read.
+        StoreError: if it cannot be read.
     """
-    with disk(path):
+    with disk_errors(path):
         return sha256(path)
 
 
@@ -162,7 +163,7 @@ def _link_if_absent(name: str, target: Path) -> bool:
         os.link(name, target)
     except FileExistsError:
         return False
-    except OSError:  # a file system without hard links cannot settle a race
+    except OSError:  # without hard links, two writers at once cannot be told apart
         if target.exists():
             return False
         os.replace(name, target)
@@ -175,7 +176,7 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
         real = os.path.realpath(folder)
         if real in seen:
             raise StoreError(
-                f"{folder} is a link that leads in a circle or to what is listed already; remove it"
+                f"{folder} is a link in a cycle, or to a folder that is listed already; remove it"
             )
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(WORK)]

@@ -1,4 +1,4 @@
-"""State file of a pulled folder: one line of JSON for each downloaded file, with its tag and digest."""
+"""Record of the files downloaded into a folder: JSON Lines, one line per completed file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import IO, Final
 
 from lidloop.errors import StoreError
 from lidloop.files import write_atomic
-from lidloop.storage.local import WORK, disk
+from lidloop.storage.local import WORK, disk_errors
 
 _FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file as it came: its key, bytes, the tag that the store had for it, and SHA-256."""
+    """A file as downloaded: key, size in bytes, tag in the store, SHA-256."""
 
     key: str
     bytes: int
@@ -30,7 +30,7 @@ class Known:
 
 
 class Record:
-    """State of a pulled folder, and the lock on it."""
+    """Record of the downloaded files of a folder, held under a lock file."""
 
     def __init__(self, work: Path, file: IO[bytes], known: dict[str, Known], lines: int) -> None:
         self.parts = work / "parts"
@@ -41,18 +41,18 @@ class Record:
     @classmethod
     @contextmanager
     def open(cls, folder: Path, origin: str) -> Iterator[Record]:
-        """Open and lock the record of a folder, and check that it is of the same origin."""
+        """Lock and open the record of a folder, and check that its files come from ``origin``."""
         work = folder / WORK
         if folder.exists() and not folder.is_dir():
             raise StoreError(f"{folder} is a file; give a folder")
-        with disk(work):
+        with disk_errors(work):
             work.mkdir(parents=True, exist_ok=True)
-        with locked(work / "lock", folder), disk(work), (work / "record.jsonl").open("a+b") as file:
+        with locked(work / "lock", folder), disk_errors(work), (work / "record.jsonl").open("a+b") as file:
             known, lines = _load(file, folder, origin)
             yield cls(work, file, known, lines)
 
     def add(self, known: Known) -> None:
-        """Remember a file that is there now."""
+        """Append a completed file."""
         line = json.dumps(asdict(known)).encode() + b"\n"
         with self._lock:
             self.known[known.key] = known
@@ -61,7 +61,7 @@ class Record:
             self._file.flush()
 
     def close(self, forget: Iterable[str]) -> None:
-        """Drop what is gone, write the record anew where it has old lines, and clear unfinished downloads."""
+        """Drop the keys ``forget``, rewrite the record if it has stale lines, delete partial downloads."""
         for key in forget:
             del self.known[key]
         if self._lines != len(self.known):
@@ -74,12 +74,12 @@ class Record:
 
 @contextmanager
 def locked(lock: Path, folder: Path) -> Iterator[None]:
-    """Keep other processes from downloading to the same place.
+    """Hold a lock file, so that no other process downloads to ``folder``.
 
     Raises:
-        StoreError: where one does already.
+        StoreError: if another process holds it.
     """
-    with disk(lock):
+    with disk_errors(lock):
         file = lock.open("a")
     with file:
         try:
@@ -94,14 +94,14 @@ def _load(file: IO[bytes], folder: Path, origin: str) -> tuple[dict[str, Known],
     content = file.read()
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
-        file.truncate(whole)  # a line that a kill cut short
+        file.truncate(whole)  # last line incomplete: the process was killed
     try:
         rows = [json.loads(line) for line in content[:whole].splitlines()]
         known = [Known(**row) for row in rows[1:]]
     except (ValueError, TypeError):
         raise StoreError(
-            f"{folder / WORK}/record.jsonl is damaged; remove {folder / WORK} and pull again, which knows "
-            "files by their digests"
+            f"{folder / WORK}/record.jsonl is damaged; remove {folder / WORK} and pull again; files "
+            "already there are recognised by their digests"
         ) from None
     if not rows:
         file.write(json.dumps({"format": _FORMAT, "from": origin}).encode() + b"\n")
@@ -109,11 +109,11 @@ def _load(file: IO[bytes], folder: Path, origin: str) -> tuple[dict[str, Known],
         return {}, 0
     if rows[0].get("format") != _FORMAT:
         raise StoreError(
-            f"{folder / WORK} is of another version of lidloop; remove that folder to start anew"
+            f"{folder / WORK} is of another version of lidloop; remove that folder and pull again"
         )
     if rows[0]["from"] != origin:
         raise StoreError(
             f"{folder} was filled from {rows[0]['from']}; give another folder for {origin}, or remove "
-            f"{folder / WORK} if the two belong together"
+            f"{folder / WORK} if both hold the same files"
         )
     return {one.key: one for one in known}, len(known)

@@ -1,4 +1,4 @@
-"""A prefix in a bucket of any S3 server as a store, through the ``minio`` client."""
+"""Store at a prefix in a bucket of any S3 server, through the ``minio`` client."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from urllib3.exceptions import HTTPError
 from lidloop.errors import StoreError
 from lidloop.storage.address import S3Address, key_parts
 from lidloop.storage.credentials import find_provider
-from lidloop.storage.explain import told
-from lidloop.storage.local import disk
+from lidloop.storage.explain import store_errors
+from lidloop.storage.local import disk_errors
 from lidloop.storage.store import Item, Progress, ignore
-from lidloop.storage.transport import RetryingPool, RetryPolicy, in_words, is_passing, wait
+from lidloop.storage.transport import RetryingPool, RetryPolicy, describe, is_transient, wait_before_retry
 
 logger = logging.getLogger("lidloop")
 
 CHUNK: Final = 1 << 18
-"""Bytes read at a time: what is lost of a download where the connection is cut."""
+"""Bytes read at a time; at most this much is lost if the connection is cut."""
 PART: Final = 16 << 20
-"""Bytes of a part: larger files go up in several, three at a time."""
+"""Bytes of a part: larger files are multipart uploads, three parts at a time."""
 _MOST_PARTS: Final = 10_000
-_PAGE: Final = 1000  # entries of a listing's page, as the client asks for them
+_PAGE: Final = 1000  # entries per page of a listing, as the client requests them
 _DIGEST: Final = "x-amz-meta-sha256"
 _LAST: Final = "\U0010ffff"
 _ABSENT: Final = ("NoSuchKey", "NoSuchObject", "NotFound")
 
 
 class S3Store:
-    """A prefix in a bucket. Each request is tried several times where that can help."""
+    """Store at a prefix in a bucket. Transient failures are retried."""
 
     def __init__(self, address: S3Address, *, retry_policy: RetryPolicy | None = None) -> None:
-        """Find the keys and set up the client; the server is not asked anything yet.
+        """Find the keys and set up the client. Sends no request to the store.
 
         Raises:
-            StoreError: where there are no keys, the CA file is missing, or an address of Amazon's is wrong.
+            StoreError: if there are no keys, the CA file is missing, or an Amazon address is invalid.
         """
         self.address = address
         self._retry_policy = retry_policy or RetryPolicy()
@@ -58,7 +58,7 @@ class S3Store:
             self._client = minio.Minio(
                 url.netloc,
                 secure=url.scheme == "https",
-                # Asking for a region needs a permission of its own, and other servers than Amazon's have one.
+                # To ask for the region needs its own permission; servers other than Amazon's have only one.
                 region=address.region or (None if address.is_amazon else "us-east-1"),
                 http_client=pool,
                 credentials=find_provider(address, pool),
@@ -71,24 +71,24 @@ class S3Store:
             else:
                 self._client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
         if url.scheme == "http" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
-            logger.warning("%s is reached without TLS: what is moved can be read on the way", url.netloc)
+            logger.warning("%s is reached without TLS: data can be read in transit", url.netloc)
 
     def __str__(self) -> str:
         return str(self.address)
 
     def at(self, key: str) -> S3Store:
-        """The store of a prefix below this one; connections are shared."""
+        """Return the store of a prefix below this one; it shares connections."""
         below = copy.copy(self)
         below.address = replace(self.address, prefix=self._key(key))
         return below
 
     def items(self, *, start_after: str = "", recursive: bool = True) -> Iterator[Item]:
-        """List objects; a page that fails is asked for again, not the whole list."""
+        """List objects; after a failure only the current page is requested again."""
         listed = self._items(start_after, recursive)
         if recursive:
             yield from listed
             return
-        # In each page the client gives objects first and prefixes after them.
+        # The client lists the objects of a page before its prefixes; the heap restores the order.
         page: list[tuple[bytes, Item]] = []
         for item in listed:
             heapq.heappush(page, (item.key.encode(), item))
@@ -100,7 +100,7 @@ class S3Store:
     def _items(self, start_after: str, recursive: bool) -> Iterator[Item]:
         below = f"{self.address.prefix}/" if self.address.prefix else ""
         if start_after.endswith("/") and not recursive:
-            start_after += _LAST  # else what lies under this prefix gives the prefix again
+            start_after += _LAST  # else the objects under this prefix list it again
         listing = self._client.list_objects(
             self.address.bucket,
             prefix=below,
@@ -108,18 +108,18 @@ class S3Store:
             start_after=below + start_after if start_after else None,
         )
         while True:
-            with told(self.address):
+            with store_errors(self.address):
                 found = next(listing, None)
             if found is None:
                 return
             key = (found.object_name or "").removeprefix(below)
-            if key and not (recursive and found.is_dir):  # some tools leave empty objects to mark folders
+            if key and not (recursive and found.is_dir):  # some tools create empty objects as folder markers
                 changed = found.last_modified.timestamp() if found.last_modified else 0.0
                 yield Item(key, found.size or 0, found.etag or "", modified=changed)
 
     def stat(self, key: str) -> Item | None:
-        """Size and digest of one object."""
-        with told(self.address):
+        """Return size and digest of one object; None if it does not exist."""
+        with store_errors(self.address):
             try:
                 found = self._client.stat_object(self.address.bucket, self._key(key))
             except S3Error as error:
@@ -129,17 +129,17 @@ class S3Store:
         return Item(key, found.size or 0, found.etag or "", (found.metadata or {}).get(_DIGEST, ""))
 
     def read(self, key: str, *, limit: int) -> bytes | None:
-        """Content of a small object."""
+        """Return the content of a small object; None if it does not exist."""
         waits = self._retry_policy.waits()
         while True:
             content = bytearray()
-            with told(self.address):
+            with store_errors(self.address):
                 try:
                     for data in _stream(self._get(key)):
                         content += data
                         if len(content) > limit:
                             raise StoreError(
-                                f"{self}/{key} has more than {limit} bytes: not what it should be"
+                                f"{self}/{key} has more than {limit} bytes, too many for this object"
                             )
                     return bytes(content)
                 except S3Error as error:
@@ -150,14 +150,14 @@ class S3Store:
                     _wait_or_raise(error, waits, self.address.host)
 
     def reader(self, item: Item, offset: int = 0) -> S3Reader:
-        """Read an object that was listed; where the connection is cut, from there on."""
+        """Return a reader of a listed object, which resumes after a cut connection."""
         return S3Reader(self, item, offset)
 
     def put(
         self, path: Path, key: str, *, sha256: str, progress: Progress = ignore, only_if_absent: bool = False
     ) -> bool:
-        """Upload a file, in parts if it is large; the object appears when all of it is there."""
-        with disk(path), path.open("rb") as file, told(self.address):
+        """Upload a file, in parts if it is large. The object appears when the upload is complete."""
+        with disk_errors(path), path.open("rb") as file, store_errors(self.address):
             size = path.stat().st_size
             body = _Checked(file, size, sha256, progress)
             try:
@@ -165,15 +165,15 @@ class S3Store:
             except S3Error as error:
                 if only_if_absent and error.code == "PreconditionFailed":
                     return False
-                if only_if_absent and error.code == "NotImplemented":  # a server without conditional writes
+                if only_if_absent and error.code == "NotImplemented":  # no conditional writes
                     return self.stat(key) is None and self.put(path, key, sha256=sha256)
-                # What was sent again because its answer was lost may have been done the first time.
+                # A retried completion finds no upload if the first try succeeded and its answer was lost.
                 if error.code != "NoSuchUpload":
                     raise
         found = self.stat(key)
         if found is None or found.size != size or found.sha256 not in ("", sha256):
             raise StoreError(
-                f"{self}/{key} is not what was uploaded; does something else write there? Try again"
+                f"{self}/{key} is not what was uploaded; check that nothing else writes there, and try again"
             )
         return True
 
@@ -200,38 +200,40 @@ class S3Store:
 
 
 class S3Reader:
-    """An object that is being read; a cut connection is taken up where it was."""
+    """Reader of an object, which resumes after a cut connection."""
 
     def __init__(self, store: S3Store, item: Item, offset: int) -> None:
-        """Point at an object that was listed."""
+        """Store a listed object and the start offset; sends no request."""
         self.sha256 = ""
         self._store, self._item, self._offset = store, item, offset
 
     def __iter__(self) -> Iterator[bytes]:
-        """The content in chunks."""
+        """Yield the content in chunks."""
         store, item, offset = self._store, self._item, self._offset
         waits = store._retry_policy.waits()
         while offset < item.size or not item.size:
-            with told(store.address):
+            with store_errors(store.address):
                 try:
                     response = store._get(item.key, offset, item.tag)
                     self.sha256 = response.headers.get(_DIGEST, "")
                     if offset and response.status != 206:
                         response.close()
-                        raise StoreError(f"{store.address.host} cannot give a part of an object; start again")
+                        raise StoreError(
+                            f"{store.address.host} ignores byte ranges, so downloads cannot resume; retry"
+                        )
                     for data in _stream(response):
                         offset += len(data)
                         yield data
-                        waits = store._retry_policy.waits()  # what moves on may be cut any number of times
+                        waits = store._retry_policy.waits()  # progress resets the attempts
                     break
                 except HTTPError as error:
                     _wait_or_raise(error, waits, store.address.host)
 
 
 class _Checked:
-    """A file that is read for an upload, and refused at its end where it is not what it was said to be.
+    """File wrapper for uploads that compares the digest at the end of the file.
 
-    The end is read before the last part is sent, so that no object comes of a file that was being written.
+    The end is read before the last part is sent, so a file that changes meanwhile never becomes an object.
     """
 
     def __init__(self, file: BinaryIO, size: int, sha256: str, progress: Progress) -> None:
@@ -252,13 +254,15 @@ class _Checked:
 
     def _check(self) -> None:
         if self._left == 0 and self._digest.hexdigest() != self.sha256:
-            raise StoreError(f"{self._file.name} was changed while it was read; give it when it is finished")
+            raise StoreError(
+                f"{self._file.name} was changed while it was read; try again when no process writes it"
+            )
 
 
 class _OnlyIfAbsent(Sse):
-    """Lets a server settle who writes first.
+    """Conditional write: the server rejects it if the object exists.
 
-    The client takes no condition for a write, but sends the headers of whatever encryption it is given.
+    The client has no parameter for that, but sends the headers of an encryption object.
     """
 
     def headers(self) -> dict[str, str]:
@@ -275,12 +279,12 @@ def _stream(response: BaseHTTPResponse) -> Iterator[bytes]:
         done = True
     finally:
         if not done:
-            response.close()  # what is left of it must not be taken for the next answer
+            response.close()  # unread bytes must not become part of the next answer
         response.release_conn()
 
 
 def _wait_or_raise(error: HTTPError, waits: Iterator[float], host: str) -> None:
     seconds = next(waits, None)
-    if seconds is None or not is_passing(error):
+    if seconds is None or not is_transient(error):
         raise error
-    wait(seconds, f"{host}: {in_words(error)}")
+    wait_before_retry(seconds, f"{host}: {describe(error)}")

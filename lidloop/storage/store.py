@@ -1,4 +1,4 @@
-"""Interface of every store: list, read, write. Keys are relative to the store's address."""
+"""Interface of all stores: list, read, write. Keys are relative to the address of the store."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Protocol
 from lidloop.errors import StoreError
 
 Progress = Callable[[int], None]
-"""Called with the number of bytes moved since the last call; negative where work has to be done again."""
+"""Called with the number of bytes moved since the last call; negative if bytes must be moved again."""
 
 
 Bytes = Callable[[int, int], None]
-"""Called with bytes done and bytes in all."""
+"""Called with the bytes done and the total."""
 
 
 def ignore(moved: int) -> None:
-    """Default progress callback: does nothing."""
+    """Progress callback that does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One object, or with a key that ends in ``/`` a prefix under which there are some."""
+    """One object; with a key that ends in ``/``, a prefix of objects."""
 
     key: str
     size: int
     """Bytes; 0 for a prefix."""
     tag: str = ""
-    """Another content has another tag: an object's ETag, a file's size and time. Empty for a prefix."""
+    """Changes with the content: ETag of an object, size and time of a file. Empty for a prefix."""
     sha256: str = ""
-    """Digest that the store keeps beside the object; empty where it has none or was not asked."""
+    """Digest in the metadata of the object; empty if it has none or was not asked."""
     modified: float = 0.0
-    """Unix time of its last change, where a listing says it; else 0."""
+    """Unix time of the last change if a listing gives it; else 0."""
 
     @property
     def is_prefix(self) -> bool:
@@ -43,66 +43,66 @@ class Item:
 
 
 class Reader(Protocol):
-    """An object that is being read, from an offset to its end."""
+    """Reader of an object, from an offset to its end."""
 
     @property
     def sha256(self) -> str:
-        """Digest that the store keeps of the whole object, known from the first chunk on; else empty."""
+        """Stored digest of the whole object, known after the first chunk; empty if there is none."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The content in chunks.
+        """Yield the content in chunks.
 
         Raises:
-            StoreError: where it cannot be read, ends early, or has changed since it was listed.
+            StoreError: if it cannot be read, ends early, or has changed since it was listed.
         """
 
 
 class Store(Protocol):
-    """A folder, or a prefix in a bucket. Every method raises StoreError for what a person can put right."""
+    """A folder, or a prefix in a bucket. Methods raise ``StoreError`` for failures that a user can fix."""
 
     def at(self, key: str) -> Store:
-        """The store of a prefix below this one."""
+        """Return the store of a prefix below this one."""
 
     def items(self, *, start_after: str = "", recursive: bool = True) -> Iterator[Item]:
-        """List objects in the order of their keys' bytes, page by page.
+        """List objects page by page, sorted by the bytes of their keys.
 
         Args:
-            start_after: leave out this key and all before it, so that a listing can go on where it ended.
-            recursive: list everything; else objects of this level, and one prefix for each level below.
+            start_after: skip this key and all before it, to resume a listing.
+            recursive: list all levels; else the objects of this level, and one prefix per level below.
         """
 
     def stat(self, key: str) -> Item | None:
-        """Size and digest of one object; None where there is none."""
+        """Return size and digest of one object; None if it does not exist."""
 
     def read(self, key: str, *, limit: int) -> bytes | None:
-        """Content of a small object of at most ``limit`` bytes; None where there is none."""
+        """Return the content of an object of at most ``limit`` bytes; None if it does not exist."""
 
     def reader(self, item: Item, offset: int = 0) -> Reader:
-        """Read an object that was listed."""
+        """Return a reader of a listed object."""
 
     def put(
         self, path: Path, key: str, *, sha256: str, progress: Progress = ignore, only_if_absent: bool = False
     ) -> bool:
-        """Write a file as an object, whole or not at all, with its digest beside it where the store can.
+        """Write a file as an object atomically, with its digest as metadata if the store supports that.
 
         Args:
-            path: the file; where its content is not that of ``sha256`` nothing is written.
+            path: the file; if its content does not match ``sha256``, nothing is written.
             key: key of the object.
             sha256: digest of the content.
             progress: called with bytes as they are read.
-            only_if_absent: leave an object that is there alone; for small objects, for which most servers
-                settle a race.
+            only_if_absent: do not replace an existing object (a conditional write). For small objects:
+                most servers make this atomic for them.
 
         Returns:
-            False where ``only_if_absent`` found an object.
+            False if ``only_if_absent`` found an object.
         """
 
 
 class Meter:
-    """Adds up the bytes of several threads, and stops them where one has failed."""
+    """Byte counter of several threads; stops them when one has failed."""
 
     def __init__(self, total: int, progress: Bytes | None) -> None:
-        """Start at none of ``total`` bytes."""
+        """Start at 0 of ``total`` bytes."""
         self.total = total
         self.stopped = False
         self._progress, self._done = progress, 0
@@ -112,10 +112,10 @@ class Meter:
         """Add bytes.
 
         Raises:
-            StoreError: where ``stopped`` was set.
+            StoreError: if ``stopped`` was set.
         """
         if self.stopped:
-            raise StoreError("stopped, as another file failed")
+            raise StoreError("stopped, because another file failed")
         with self._lock:
             self._done += moved
             if self._progress:

@@ -1,7 +1,7 @@
-"""Incremental download of a prefix to a folder: only files that are missing or have changed.
+"""Mirror a prefix of a store in a folder: downloads only missing and changed files.
 
-What came from where is kept in ``.lidloop-store/record.jsonl`` of the folder. Killed at any moment, the next
-pull goes on from it. A file that was changed here is never overwritten unasked.
+The downloaded files are recorded in ``.lidloop-store/record.jsonl`` of the folder; a pull that was killed
+resumes from it. Files that were changed locally are overwritten only on request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 from lidloop.errors import StoreError
 from lidloop.storage.address import key_parts
-from lidloop.storage.local import CHUNK, WORK, LocalStore, disk, sha256_of
+from lidloop.storage.local import CHUNK, WORK, LocalStore, disk_errors, sha256_of
 from lidloop.storage.record import Known, Record
 from lidloop.storage.store import Bytes, Item, Meter, Store
 from lidloop.storage.transfer import fetch
@@ -40,12 +40,12 @@ class Pulled:
     folder: str
     files: int
     bytes: int
-    """Of all files."""
+    """Total size of all files."""
     downloaded: int
     downloaded_bytes: int
     unchanged: int
     left_over: tuple[str, ...]
-    """Files of an earlier pull that are no longer in the store and still in the folder."""
+    """Files of an earlier pull that are still in the folder but no longer in the store."""
     removed: tuple[str, ...]
 
 
@@ -61,46 +61,46 @@ def pull(
     """Bring a folder up to date with a store.
 
     Args:
-        store: where the files are.
-        folder: where they go; made if it is not there.
-        overwrite: replace files that were changed here, or that are of unknown origin.
-        prune: remove files of an earlier pull, unchanged since, that are no longer in the store.
-        workers: files that are checked or downloaded at a time.
-        progress: called with bytes done and in all as files are checked and downloaded.
+        store: source of the files.
+        folder: target folder; created if missing.
+        overwrite: replace files that were changed locally or are of unknown origin.
+        prune: remove unchanged files of an earlier pull that are no longer in the store.
+        workers: number of files checked or downloaded in parallel.
+        progress: called with bytes done and total bytes, as files are checked and downloaded.
 
     Raises:
-        StoreError: for a store that is out of reach or empty, a key that cannot be a file, files in the
-            way, a folder that holds another pull or is being pulled into, a full disk.
+        StoreError: for an unreachable or empty store, a key that is no valid path, local files in
+            conflict, a folder of another store or locked by another pull, a full disk.
     """
     if isinstance(store, LocalStore) and folder.resolve().is_relative_to(store.root.resolve()):
-        raise StoreError(f"{folder} lies in {store}, which is to be copied; give a folder elsewhere")
+        raise StoreError(f"{folder} is inside {store}, the source; give a folder elsewhere")
     items = _listed(store)
     with Record.open(folder, str(store)) as record:
-        places = _places(folder, items)
+        paths = _paths(folder, items)
         meter = Meter(sum(item.size for item in items), progress)
 
         def check(item: Item) -> str:
-            state = _state(store, item, places[item.key], record)
+            state = _state(store, item, paths[item.key], record)
             meter.move(item.size if state == "same" else 0)
             return state
 
         def download(item: Item) -> None:
-            digest = fetch(store, item, places[item.key], work=record.parts, progress=meter.move)
+            digest = fetch(store, item, paths[item.key], work=record.parts, progress=meter.move)
             record.add(Known(item.key, item.size, item.tag, digest))
 
-        gone = sorted(record.known.keys() - places.keys())
+        gone = sorted(record.known.keys() - paths.keys())
         removed = [key for key in gone if prune and _remove(folder, record.known[key])]
-        states = list(_each(check, items, workers, meter))
+        states = list(_parallel_map(check, items, workers, meter))
         wanted = [item for item, state in zip(items, states, strict=True) if state != "same"]
-        in_the_way = [item.key for item, state in zip(items, states, strict=True) if state == "ours"]
-        if in_the_way and not overwrite:
+        conflicts = [item.key for item, state in zip(items, states, strict=True) if state == "modified"]
+        if conflicts and not overwrite:
             raise StoreError(
-                f"{_some(in_the_way)} in {folder} did not come from {store} as they are; move them away, or "
-                "replace them with --overwrite"
+                f"{_shortened(conflicts)} in {folder} were changed or did not come from {store}; move them "
+                "away, or replace them with --overwrite"
             )
         wanted_bytes = sum(item.size for item in wanted)
-        _check_room(folder, wanted_bytes)
-        for _ in _each(download, wanted, workers, meter):
+        _check_free_space(folder, wanted_bytes)
+        for _ in _parallel_map(download, wanted, workers, meter):
             pass
         left = [key for key in gone if folder.joinpath(*key_parts(key)).is_file()]
         record.close(forget=set(gone) - set(left))
@@ -120,33 +120,33 @@ def pull(
 def _listed(store: Store) -> list[Item]:
     items = list(store.items())
     if not items:
-        raise StoreError(
-            f"nothing lies under {store}; `lidloop store list` with the part before it shows what does"
-        )
+        raise StoreError(f"no objects under {store}; list its parent with `lidloop store list`")
     files = {item.key for item in items}
     for item in items:
         parts = key_parts(item.key)
         if parts[0] == WORK:
-            raise StoreError(f"the key {item.key!r} has a name that lidloop uses itself; rename the object")
+            raise StoreError(f"the key {item.key!r} has a name that lidloop reserves; rename the object")
         above = next((key for n in range(1, len(parts)) if (key := "/".join(parts[:n])) in files), None)
         if above:
-            raise StoreError(f"{above!r} is an object and the folder of {item.key!r}; no disk can hold both")
+            raise StoreError(
+                f"{above!r} is an object and the folder of {item.key!r}; a file system cannot hold both"
+            )
     return items
 
 
-def _places(folder: Path, items: Iterable[Item]) -> dict[str, Path]:
-    """Path of each key's file; a link in the folder must not lead out of it."""
-    places = {item.key: folder.joinpath(*key_parts(item.key)) for item in items}
+def _paths(folder: Path, items: Iterable[Item]) -> dict[str, Path]:
+    """Return the path of each key's file; links that lead out of the folder are rejected."""
+    paths = {item.key: folder.joinpath(*key_parts(item.key)) for item in items}
     root = os.path.realpath(folder)
-    for parent in {path.parent for path in places.values()}:
+    for parent in {path.parent for path in paths.values()}:
         if not Path(os.path.realpath(parent)).is_relative_to(root):
             raise StoreError(f"{parent} leads out of {folder} by a link; remove the link")
-    return places
+    return paths
 
 
 def _state(store: Store, item: Item, path: Path, record: Record) -> str:
-    """``missing``, ``same``, ``old`` (as it came, and changed in the store) or ``ours`` (changed here)."""
-    with disk(path):
+    """Return ``missing``, ``same``, ``old`` (changed in the store only) or ``modified`` (changed locally)."""
+    with disk_errors(path):
         if not path.exists():
             return "missing"
         if not path.is_file():
@@ -154,18 +154,18 @@ def _state(store: Store, item: Item, path: Path, record: Record) -> str:
         size = path.stat().st_size
     known = record.known.get(item.key)
     if known and (known.tag, known.bytes) == (item.tag, item.size):
-        return "same" if size == item.size and sha256_of(path) == known.sha256 else "ours"
+        return "same" if size == item.size and sha256_of(path) == known.sha256 else "modified"
     if size == item.size and (digest := _same_content(store, item, path)):
         record.add(Known(item.key, item.size, item.tag, digest))
         return "same"
-    return "old" if known and size == known.bytes and sha256_of(path) == known.sha256 else "ours"
+    return "old" if known and size == known.bytes and sha256_of(path) == known.sha256 else "modified"
 
 
 def _same_content(store: Store, item: Item, path: Path) -> str:
-    """SHA-256 of a file of unknown origin if it is what the store holds, as far as that says; else empty."""
+    """Return the SHA-256 of a file of unknown origin if ETag or digest match the object; else empty."""
     digest = sha256_of(path)
-    if _MD5.fullmatch(item.tag):  # the ETag of what was uploaded in one piece, on most servers
-        with disk(path), path.open("rb") as file:
+    if _MD5.fullmatch(item.tag):  # on most servers the ETag of a single-part upload
+        with disk_errors(path), path.open("rb") as file:
             md5 = hashlib.md5(usedforsecurity=False)
             while data := file.read(CHUNK):
                 md5.update(data)
@@ -177,7 +177,7 @@ def _same_content(store: Store, item: Item, path: Path) -> str:
 
 def _remove(folder: Path, known: Known) -> bool:
     path = folder.joinpath(*key_parts(known.key))
-    with disk(path):
+    with disk_errors(path):
         if not path.is_file() or path.stat().st_size != known.bytes or sha256_of(path) != known.sha256:
             return False
         path.unlink()
@@ -188,17 +188,17 @@ def _remove(folder: Path, known: Known) -> bool:
     return True
 
 
-def _check_room(folder: Path, wanted: int) -> None:
+def _check_free_space(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if wanted > free:
         raise StoreError(
-            f"{wanted / 1e9:.2f} GB are to come and the disk of {folder} has {free / 1e9:.2f} GB free; "
-            "make room"
+            f"{wanted / 1e9:.2f} GB are needed and the disk of {folder} has {free / 1e9:.2f} GB free; "
+            "free space"
         )
 
 
-def _each(function: Callable[[T], R], things: Iterable[T], workers: int, meter: Meter) -> Iterator[R]:
-    """Results in order, a bounded number of things in work; the first error ends it."""
+def _parallel_map(function: Callable[[T], R], things: Iterable[T], workers: int, meter: Meter) -> Iterator[R]:
+    """Apply ``function`` in parallel with a bounded queue; yield in order, stop at the first error."""
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="lidloop-store") as pool:
         try:
@@ -214,5 +214,5 @@ def _each(function: Callable[[T], R], things: Iterable[T], workers: int, meter: 
             raise
 
 
-def _some(keys: list[str]) -> str:
+def _shortened(keys: list[str]) -> str:
     return ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")

@@ -1,4 +1,4 @@
-"""One object to one file: resumed where it was, verified, and there whole or not at all."""
+"""Download one object to one file: resumable, verified, atomic."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from lidloop.errors import StoreError
-from lidloop.storage.local import CHUNK, disk
+from lidloop.storage.local import CHUNK, disk_errors
 from lidloop.storage.store import Item, Progress, Store, ignore
 
 
@@ -16,38 +16,38 @@ def fetch(
 ) -> str:
     """Download an object to a file.
 
-    What was there at ``path`` is replaced when all of the object has come and its digest is right. A download
-    that was cut off or killed is taken up where it was if the object is still the same (by its tag).
+    ``path`` is replaced only when the object is complete and its digest is right. An interrupted download is
+    resumed if the object is unchanged (same tag).
 
     Args:
-        store: where the object is.
-        item: the object as it was listed.
-        path: the file.
+        store: the store of the object.
+        item: the object as listed.
+        path: target file.
         work: folder for the unfinished file, on the same file system.
-        sha256: digest that it must have; else the one that the store keeps beside it, if it does.
-        progress: called with bytes as they come.
+        sha256: expected digest; by default the stored one, if there is one.
+        progress: called with the bytes received.
 
     Returns:
         SHA-256 of the content.
 
     Raises:
-        StoreError: where it cannot be read or written, is not of the size listed or not of that digest.
+        StoreError: if it cannot be read or written, or has another size or digest than expected.
     """
     name = hashlib.sha256(f"{item.key}\n{item.tag}\n{item.size}\n{sha256}".encode()).hexdigest()[:32]
     part = work / f"{name}.part"
-    with disk(path):
+    with disk_errors(path):
         work.mkdir(parents=True, exist_ok=True)
         resumed = part.exists()
         got, wanted = _receive(store, item, part, progress)
         if got != (sha256 or wanted or got) and resumed:
-            part.unlink()  # its beginning may be from another time
+            part.unlink()  # the resumed part may be of other content
             progress(-item.size)
             got, wanted = _receive(store, item, part, progress)
         if got != (sha256 or wanted or got):
             part.unlink()
             raise StoreError(
                 f"{store}/{item.key} is damaged: its SHA-256 is {got}, not {sha256 or wanted}; nothing was "
-                "written. Have it uploaded again"
+                "written. Upload it again"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         os.replace(part, path)
@@ -55,14 +55,14 @@ def fetch(
 
 
 def _receive(store: Store, item: Item, part: Path, progress: Progress) -> tuple[str, str]:
-    """Fill the unfinished file; its digest, and the one that the store keeps."""
+    """Complete the partial file; return its digest and the stored one."""
     digest = hashlib.sha256()
     with part.open("a+b") as file:
         file.seek(0)
         while data := file.read(CHUNK):
             digest.update(data)
         have = file.tell()
-        if have >= item.size or not item.tag:  # nothing left to ask for, so nothing that tells the digest
+        if have >= item.size or not item.tag:  # no bytes to request, so no response with the stored digest
             file.truncate(0)
             digest, have = hashlib.sha256(), 0
         progress(have)

@@ -184,7 +184,7 @@ def test_a_file_in_a_folder_of_annotations_brings_the_pictures_beside_that(
 
 
 def test_a_missing_prefix_in_a_store_is_named(bucket: Bucket) -> None:
-    with pytest.raises(StoreError, match="nothing lies under"), fetched([f"ibug:{bucket.address('none')}"]):
+    with pytest.raises(StoreError, match="no objects under"), fetched([f"ibug:{bucket.address('none')}"]):
         pass
 
 

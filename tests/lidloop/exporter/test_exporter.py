@@ -227,7 +227,7 @@ def test_a_bug_does_not_end_the_reading(caplog: pytest.LogCaptureFixture) -> Non
         pytest.param(RegistryError("… The sqlite file is damaged or something else"), "damaged", id="sqlite"),
         pytest.param(ModelError("evaluation.json is not …"), "damaged", id="bundle"),
         pytest.param(StoreError("h does not know the access key; check"), "refused", id="S3 key"),
-        pytest.param(StoreError("h: no answer in time, each time it was tried"), "timeout", id="S3 slow"),
+        pytest.param(StoreError("h: no answer in time, on every attempt"), "timeout", id="S3 slow"),
         pytest.param(StoreError("h: connection refused or host unreachable"), "unreachable", id="S3 down"),
         pytest.param(TimeoutError(), "timeout", id="socket"),
         pytest.param(ConnectionResetError(), "unreachable", id="reset"),

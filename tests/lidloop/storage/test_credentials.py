@@ -1,4 +1,4 @@
-"""Where keys come from, how temporary ones are renewed, and that none is ever shown."""
+"""Sources of keys, renewal of temporary keys; no message or log shows a secret."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ POOL = RetryingPool(retry_policy=RetryPolicy(tries=2, first=0.01))
 
 
 def keys(address: str = "s3://bkt?endpoint=http://127.0.0.1:9") -> tuple[str, str, str | None] | None:
-    where = parse_address(address)
-    assert isinstance(where, S3Address)
-    provider = find_provider(where, POOL)
+    parsed = parse_address(address)
+    assert isinstance(parsed, S3Address)
+    provider = find_provider(parsed, POOL)
     if provider is None:
         return None
     found = provider.retrieve()
@@ -52,18 +52,18 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-class TestWhatIsUsed:
-    """The order of the module's list: each case has all that comes after it as well."""
+class TestSearchOrder:
+    """Order of the sources; in each case the later sources are configured too."""
 
-    def test_anonymous(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_anonymous_uses_no_keys(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "e")
         assert keys("s3://bkt?anonymous=true") is None
 
-    def test_named_section(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_profile_of_the_address(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "e")
         assert keys("s3://bkt?profile=two") == ("t", "t/+=", "tt")
 
-    def test_environment(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_environment_variables(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "e")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "es")
         monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/none")
@@ -71,26 +71,28 @@ class TestWhatIsUsed:
         monkeypatch.setenv("AWS_SESSION_TOKEN", "et")
         assert keys() == ("e", "es", "et")
 
-    def test_web_identity_before_the_file(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_web_identity_precedes_the_file(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/none")
         with pytest.raises(StoreError, match=r"the token file /none .* cannot be read: No such file"):
             keys()
 
-    def test_file(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert keys() == ("d", "d%s", None), "a percent sign is nothing special"
+    def test_credentials_file(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert keys() == ("d", "d%s", None), "no interpolation of percent signs"
         monkeypatch.setenv("AWS_PROFILE", "two")
         assert keys() == ("t", "t/+=", "tt")
 
-    def test_file_of_the_home(self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_file_in_the_home_folder(
+        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE")
         (tmp_path / "home" / ".aws").mkdir(parents=True)
         file.rename(tmp_path / "home" / ".aws" / "credentials")
         assert keys() == ("d", "d%s", None)
 
-    def test_a_file_that_is_replaced_is_read_again(self, file: Path) -> None:
-        where = parse_address("s3://bkt?endpoint=http://127.0.0.1:9")
-        assert isinstance(where, S3Address)
-        provider = find_provider(where, POOL)
+    def test_a_replaced_file_is_read_again(self, file: Path) -> None:
+        parsed = parse_address("s3://bkt?endpoint=http://127.0.0.1:9")
+        assert isinstance(parsed, S3Address)
+        provider = find_provider(parsed, POOL)
         assert provider is not None
         assert provider.retrieve().access_key == "d"
         file.write_text("[default]\naws_access_key_id = new\naws_secret_access_key = n\n")
@@ -112,7 +114,7 @@ class TestWhatIsUsed:
         ("[default]\naws_access_key_id = a\n", "default", "has no aws_secret_access_key"),
     ],
 )
-def test_files_that_do_not_do(
+def test_invalid_files_are_rejected_without_showing_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | bytes | None, profile: str, words: str
 ) -> None:
     path = tmp_path / "credentials"
@@ -125,15 +127,15 @@ def test_files_that_do_not_do(
     assert "geheim" not in "".join(traceback.format_exception(error.value))
 
 
-def test_no_keys_at_all() -> None:
+def test_missing_keys_are_rejected() -> None:
     with pytest.raises(StoreError, match="no keys for the store: set AWS_ACCESS_KEY_ID"):
         open_store("s3://bkt/a")
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-def test_half_a_key(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_half_a_key_pair_is_rejected(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "geheim")
-    with pytest.raises(StoreError, match="is not set, though the other half of the key is") as error:
+    with pytest.raises(StoreError, match="is not set") as error:
         open_store("s3://bkt/a")
     assert "geheim" not in str(error.value)
 
@@ -148,17 +150,15 @@ def test_half_a_key(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         ("s3://bkt?region=cn-north-1", "", "https://sts.cn-north-1.amazonaws.com.cn"),
     ],
 )
-def test_where_temporary_keys_are_asked_for(
-    monkeypatch: pytest.MonkeyPatch, address: str, env: str, expected: str
-) -> None:
+def test_sts_endpoint(monkeypatch: pytest.MonkeyPatch, address: str, env: str, expected: str) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", env)
-    where = parse_address(address)
-    assert isinstance(where, S3Address)
-    assert sts_endpoint(where) == expected
+    parsed = parse_address(address)
+    assert isinstance(parsed, S3Address)
+    assert sts_endpoint(parsed) == expected
 
 
 class Service:
-    """A mock of a token service or a container platform: answers as told, and keeps what it was asked."""
+    """Mock of a token service or container platform: scripted answers, recorded requests."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -207,7 +207,7 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: Service) -> Path:
-    """A pod's identity: a token file and a role."""
+    """Configure the identity of a pod: a token file and a role."""
     path = tmp_path / "token"
     path.write_text("geheim.jwt.1\n")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(path))
@@ -216,16 +216,18 @@ def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: Service) 
     return path
 
 
-def test_web_identity(service: Service, identity: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_web_identity_is_exchanged_once_and_not_logged(
+    service: Service, identity: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
-    where = parse_address("s3://bkt?endpoint=http://127.0.0.1:9")
-    assert isinstance(where, S3Address)
-    provider = find_provider(where, POOL)
+    parsed = parse_address("s3://bkt?endpoint=http://127.0.0.1:9")
+    assert isinstance(parsed, S3Address)
+    provider = find_provider(parsed, POOL)
     assert provider is not None
     first = provider.retrieve()
     assert (first.access_key, first.secret_key, first.session_token) == ("k1", SECRET, TOKEN)
     path, form, _ = service.asked[0]
-    assert path == "/", "the token is no part of the URL, which ends up in logs"
+    assert path == "/", "the token is not in the URL, which is logged"
     assert form == {
         "Action": ["AssumeRoleWithWebIdentity"],
         "RoleArn": ["arn:aws:iam:::role/reader"],
@@ -233,16 +235,16 @@ def test_web_identity(service: Service, identity: Path, caplog: pytest.LogCaptur
         "Version": ["2011-06-15"],
         "WebIdentityToken": ["geheim.jwt.1"],
     }
-    assert provider.retrieve() is first, "asked once while they last"
+    assert provider.retrieve() is first, "cached until they expire"
     assert len(service.asked) == 1
     assert "geheim" not in caplog.text
 
 
-def test_renewed_before_they_end(service: Service, identity: Path) -> None:
+def test_temporary_keys_are_renewed_before_they_expire(service: Service, identity: Path) -> None:
     service.lasts = RENEW_BEFORE - timedelta(seconds=1)
-    where = parse_address("s3://bkt?endpoint=http://127.0.0.1:9")
-    assert isinstance(where, S3Address)
-    provider = find_provider(where, POOL)
+    parsed = parse_address("s3://bkt?endpoint=http://127.0.0.1:9")
+    assert isinstance(parsed, S3Address)
+    provider = find_provider(parsed, POOL)
     assert provider is not None
     assert provider.retrieve().access_key == "k1"
     identity.write_text("geheim.jwt.2")
@@ -258,7 +260,7 @@ def test_renewed_before_they_end(service: Service, identity: Path) -> None:
         (
             403,
             b"<E><Error><Code>AccessDenied</Code></Error></E>",
-            "refused role .*: AccessDenied, HTTP 403; may",
+            "refused role .*: AccessDenied, HTTP 403",
         ),
         (400, b"not XML", "refused role .*: HTTP 400"),
         (200, b"not XML", "does not answer as a token service"),
@@ -266,7 +268,7 @@ def test_renewed_before_they_end(service: Service, identity: Path) -> None:
         (200, b"<a><AccessKeyId>a</AccessKeyId></a>", "does not answer as a token service"),
     ],
 )
-def test_a_token_service_that_refuses(
+def test_errors_of_the_token_service_show_no_secret(
     service: Service, identity: Path, caplog: pytest.LogCaptureFixture, status: int, answer: bytes, words: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -276,7 +278,7 @@ def test_a_token_service_that_refuses(
     assert "geheim" not in "".join(traceback.format_exception(error.value)) + caplog.text
 
 
-def test_a_token_service_that_is_down(
+def test_a_token_service_that_is_down_is_named(
     identity: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{free_port()}")
@@ -287,7 +289,7 @@ def test_a_token_service_that_is_down(
     assert "geheim" not in "".join(traceback.format_exception(error.value)) + caplog.text
 
 
-def test_container(
+def test_keys_of_a_container_platform(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -312,7 +314,7 @@ def policy(action: str, **more: Any) -> str:
 
 
 def make_role(rgw: Rgw, name: str, trust: str) -> str:
-    """A role that may only read."""
+    """Create a role with read permission only; return its ARN."""
     made = rgw.admin("role", "create", f"--role-name={name}", "--path=/", f"--assume-role-policy-doc={trust}")
     for number, action in enumerate(("s3:ListBucket", "s3:GetObject")):
         document = policy(action, Resource="arn:aws:s3:::*")
@@ -323,14 +325,14 @@ def make_role(rgw: Rgw, name: str, trust: str) -> str:
 
 @pytest.fixture(scope="session")
 def role(rgw: Rgw) -> str:
-    """A role that the test's user may take."""
+    """ARN of a role that the test's user may assume."""
     user = {"AWS": ["arn:aws:iam:::user/test"]}
     return make_role(rgw, "reader", policy("sts:AssumeRole", Principal=user))
 
 
 @pytest.fixture(scope="session")
 def pods(rgw: Rgw) -> Iterator[tuple[Identity, str]]:
-    """A cluster's identity provider that the server trusts, and the role of its pods."""
+    """Identity provider that the server trusts, and the ARN of the role of its pods."""
     with identity_provider() as provider:
         host = provider.issuer.removeprefix("http://")
         rgw.admin("caps", "add", "--uid=test", "--caps=oidc-provider=*")
@@ -350,7 +352,7 @@ def pods(rgw: Rgw) -> Iterator[tuple[Identity, str]]:
 
 
 @pytest.mark.ceph
-class TestTemporaryKeysOfARealServer:
+class TestTemporaryKeysFromARealServer:
     def test_assume_role(self, bucket: Any, role: str, tmp_path: Path) -> None:
         bucket.put("p/a", b"x")
         store = bucket.store("p", endpoint=bucket.server.sts_endpoint, role_arn=role)
@@ -373,15 +375,17 @@ class TestTemporaryKeysOfARealServer:
         direct = bucket.store("p", endpoint=bucket.server.sts_endpoint)
         assert [item.key for item in direct.items()] == ["a"]
         monkeypatch.setenv("AWS_SESSION_TOKEN", "x" + found.session_token)
-        with pytest.raises(StoreError, match="get new temporary keys, or unset AWS_SESSION_TOKEN"):
+        with pytest.raises(StoreError, match="unset AWS_SESSION_TOKEN"):
             list(direct.items())
 
-    def test_a_role_that_is_not_ours(self, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_role_that_may_not_be_assumed_is_named(
+        self, bucket: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         parameters = {"endpoint": bucket.server.sts_endpoint, "role_arn": "arn:aws:iam:::role/none"}
         with pytest.raises(StoreError, match="refused role arn:aws:iam:::role/none"):
             list(bucket.store(**parameters).items())
 
-    def test_the_identity_of_a_pod(
+    def test_web_identity_of_a_pod(
         self, bucket: Any, pods: tuple[Identity, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         provider, pod = pods

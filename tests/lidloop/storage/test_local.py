@@ -1,4 +1,4 @@
-"""A folder as a store: what is listed, written whole, and said when the disk does not play along."""
+"""Store in a folder: listing, atomic writes, and messages for disk errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lidloop.errors import StoreError
-from lidloop.storage.local import LocalStore, disk
+from lidloop.storage.local import LocalStore, disk_errors
 
 
 def sha(content: bytes) -> str:
@@ -24,12 +24,12 @@ def filled(root: Path, keys: dict[str, bytes]) -> LocalStore:
     return LocalStore(root)
 
 
-def test_list(tmp_path: Path) -> None:
+def test_listing_is_sorted_and_hides_own_files(tmp_path: Path) -> None:
     files = {"a/b": b"12", "a.txt": b"1", "a/c/d": b"", "Z": b"", "ü": b""}
-    ours = {".lidloop-store/record.jsonl": b"", "a/.lidloop-store-xyz": b""}
-    store = filled(tmp_path / "s", files | ours)
+    hidden = {".lidloop-store/record.jsonl": b"", "a/.lidloop-store-xyz": b""}
+    store = filled(tmp_path / "s", files | hidden)
     keys = [item.key for item in store.items()]
-    assert keys == ["Z", "a.txt", "a/b", "a/c/d", "ü"], "in the order of bytes, as servers list"
+    assert keys == ["Z", "a.txt", "a/b", "a/c/d", "ü"], "sorted by bytes, as S3 servers list"
     assert [item.key for item in store.items(start_after="a/b")] == ["a/c/d", "ü"]
     assert [item.key for item in store.items(recursive=False)] == ["Z", "a.txt", "a/", "ü"]
     assert [item.key for item in store.items(recursive=False, start_after="a/")] == ["ü"]
@@ -38,13 +38,13 @@ def test_list(tmp_path: Path) -> None:
     assert list(LocalStore(tmp_path / "none").items()) == []
 
 
-def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+def test_links_are_followed_but_cycles_are_rejected(tmp_path: Path) -> None:
     store = filled(tmp_path / "s", {"a/b": b"1"})
     filled(tmp_path / "elsewhere", {"c": b"2"})
     (tmp_path / "s" / "linked").symlink_to(tmp_path / "elsewhere")
     assert [item.key for item in store.items()] == ["a/b", "linked/c"]
     (tmp_path / "s" / "a" / "up").symlink_to(tmp_path / "s")
-    with pytest.raises(StoreError, match="leads in a circle"):
+    with pytest.raises(StoreError, match="a link in a cycle"):
         list(store.items())
 
 
@@ -69,13 +69,13 @@ def test_read_stat_and_put(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "s")) == ["a", "b"], "no temporary file is left"
 
 
-def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The refusal is a mock."""
+def test_only_if_absent_works_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failure of ``os.link`` is a mock."""
 
-    def refuse(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise PermissionError(errno.EPERM, "no links here")
 
-    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "link", fail)
     store, file = LocalStore(tmp_path / "s"), tmp_path / "f"
     for content, expected in ((b"one", True), (b"two", False)):
         file.write_bytes(content)
@@ -83,7 +83,7 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
     assert store.read("a", limit=9) == b"one"
 
 
-def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+def test_a_file_changed_since_the_listing_is_rejected(tmp_path: Path) -> None:
     store = filled(tmp_path / "s", {"a": b"12345"})
     (item,) = store.items()
     (tmp_path / "s" / "a").write_bytes(b"123456")
@@ -94,23 +94,23 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (errno.ENOSPC, "the disk that holds /x is full; make room"),
+        (errno.ENOSPC, "the disk that holds /x is full; free space"),
         (errno.EDQUOT, "the disk that holds /x is full"),
         (errno.EACCES, "may not be read or written"),
         (errno.EROFS, "may not be read or written: Read-only file system"),
-        (errno.ENOTDIR, "a file is where a folder should be"),
+        (errno.ENOTDIR, "a file is in place of a folder"),
         (errno.EIO, "/x: Input/output error"),
     ],
 )
-def test_what_a_disk_says(code: int, words: str) -> None:
-    with pytest.raises(StoreError) as error, disk(Path("/x")):
+def test_disk_errors_become_store_errors(code: int, words: str) -> None:
+    with pytest.raises(StoreError) as error, disk_errors(Path("/x")):
         raise OSError(code, os.strerror(code))
     assert words in str(error.value)
 
 
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"")
-    with pytest.raises(StoreError, match="is a file; give the folder"):
+    with pytest.raises(StoreError, match="is a file"):
         list(LocalStore(tmp_path / "f").items())
-    with pytest.raises(StoreError, match="a file is where a folder should be"):
+    with pytest.raises(StoreError, match="a file is in place of a folder"):
         LocalStore(tmp_path / "f").put(tmp_path / "f", "a", sha256=sha(b""))

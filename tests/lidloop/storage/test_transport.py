@@ -1,4 +1,4 @@
-"""What is sent again and what is not, against a mock of a server that answers as told."""
+"""Retries and error messages, against a mock server with scripted answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Answer = tuple[int, bytes, dict[str, str]]
 
 
 class Server:
-    """Gives its answers one after the other, the last one for ever."""
+    """Mock server: gives its answers in order, and repeats the last one."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = [(200, b"", {})]
@@ -73,7 +73,7 @@ def error(code: str) -> bytes:
         ((500, b"", {}), 2, 200),
         ((503, error("SlowDown"), {"Retry-After": "0"}), 2, 200),
         ((503, b"", {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), 2, 200),
-        ((503, b"", {"Retry-After": "3600"}), 2, 200),  # nobody waits for an hour
+        ((503, b"", {"Retry-After": "3600"}), 2, 200),  # capped at the longest wait
         ((429, b"", {}), 2, 200),
         ((504, b"<html>", {}), 2, 200),
         ((400, error("RequestTimeout"), {}), 2, 200),
@@ -85,18 +85,18 @@ def error(code: str) -> bytes:
         ((501, error("NotImplemented"), {}), 1, 501),
     ],
 )
-def test_which_answers_are_asked_for_again(
+def test_only_transient_answers_are_retried(
     server: Server, method: str, preload: bool, first: Answer, asked: int, last: int
 ) -> None:
     server.answers = [first, (200, b"yes", {})]
     pool = RetryingPool(retry_policy=QUICK)
     response = pool.urlopen(method, f"{server.url}/b/k", body=b"body", preload_content=preload)
     assert (server.asked, response.status) == (asked, last)
-    assert response.data == (b"yes" if last == 200 else first[1]), "an error's body is still there to be read"
+    assert response.data == (b"yes" if last == 200 else first[1]), "the body of an error can still be read"
     pool.clear()
 
 
-def test_no_more_than_the_tries(server: Server) -> None:
+def test_attempts_are_limited(server: Server) -> None:
     server.answers = [(503, b"", {})]
     assert RetryingPool(retry_policy=QUICK).urlopen("GET", server.url).status == 503
     assert server.asked == QUICK.tries
@@ -105,27 +105,27 @@ def test_no_more_than_the_tries(server: Server) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ((503, error("SlowDown"), XML), "asks for fewer requests"),
+        ((503, error("SlowDown"), XML), "fewer requests"),
         ((503, b"", {}), "does not answer as an S3 server|answers HTTP 503"),
         ((500, error("InternalError"), XML), r"InternalError \(HTTP 500\)"),
-        ((403, error("ExpiredToken"), XML), "the temporary keys have ended"),
-        ((403, error("ExpiredToken"), TEXT_XML), "the temporary keys have ended"),
+        ((403, error("ExpiredToken"), XML), "temporary keys have expired"),
+        ((403, error("ExpiredToken"), TEXT_XML), "temporary keys have expired"),
         ((400, error("AuthorizationHeaderMalformed"), XML),
-         "is of another region than the one assumed; set AWS_REGION"),
-        ((301, error("PermanentRedirect"), XML), "lies elsewhere"),
-        ((403, error("QuotaExceeded"), XML), "the quota of bucket bkt is used up"),
+         "another region than .*; set AWS_REGION"),
+        ((301, error("PermanentRedirect"), XML), "bkt is in another region"),
+        ((403, error("QuotaExceeded"), XML), "quota of bucket bkt"),
         ((200, b"<html>log in</html>", {}), "does not answer as an S3 server"),
         ((200, b"log in", {}), "does not answer as an S3 server"),
     ],
 )  # fmt: skip
-def test_what_answers_mean(server: Server, answer: Answer, words: str) -> None:
+def test_answers_become_messages_with_the_cause(server: Server, answer: Answer, words: str) -> None:
     server.answers = [answer]
     store = open_store(f"s3://bkt/p?anonymous=true&endpoint={server.url}", retry_policy=QUICK)
     with pytest.raises(StoreError, match=words):
         list(store.items())
 
 
-def test_waits_grow_and_differ() -> None:
+def test_waits_double_with_jitter() -> None:
     retry_policy = RetryPolicy(tries=6, first=1.0, longest=10.0)
     waits = list(retry_policy.waits())
     assert len(waits) == 5
