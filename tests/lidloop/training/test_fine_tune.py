@@ -169,7 +169,8 @@ def test_other_settings_do_not_resume(drawn: tuple[Dataset, LabelVersion], tmp_p
     checkpoints = tmp_path / "checkpoints"
     (checkpoints / "safe").mkdir(parents=True)
     (checkpoints / "safe" / "last.pt").write_bytes(b"of another training")
-    (checkpoints / "settings.json").write_text("{}")
+    earlier = {"settings": {"epochs": 7}, "labels": "", "weights": ""}
+    (checkpoints / "settings.json").write_text(json.dumps(earlier))
     settings = TrainSettings(epochs=1, imgsz=64, batch=8, device="cpu")
     train(
         *drawn,
