@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -30,7 +29,20 @@ from lidloop.screening.screen import MAX_FACES
 from lidloop.web.api_keys import SCREEN
 from lidloop.web.body import DEFLATE, GZIP, joined_header, parse_json, single_header
 from lidloop.web.problems import Problem, too_large, wrong_parameter
+from lidloop.web.wire import Model, WireError, dump, read
 from serving import intake
+from serving.inference_types import (
+    INPUT,
+    MAX_RANK,
+    OUTPUTS,
+    BytesInput,
+    InferRequest,
+    InferResponse,
+    Inputs,
+    ModelMetadata,
+    PixelsInput,
+    Tensor,
+)
 from serving.model import Served
 from serving.negotiation import choose
 from serving.runtime import Runtime, runtime_of
@@ -39,11 +51,8 @@ from serving.settings import Settings
 JSON: Final = "application/json"
 BINARY: Final = "application/octet-stream"
 HEADER_LENGTH: Final = "inference-header-content-length"
-INPUT: Final = "image"
-OUTPUTS: Final[dict[str, list[int]]] = {"boxes": [-1, 4], "scores": [-1], "landmarks": [-1, N_POINTS, 3]}
 
 _JSON_OVERHEAD: Final = 64 * 1024
-_MAX_RANK: Final = 4
 
 
 class Inference(NamedTuple):
@@ -78,17 +87,14 @@ async def server_metadata(_: Request) -> Response:
 async def model_metadata(request: Request) -> Response:
     """``GET /v2/models/{name}``."""
     served = _named(request)
-    return JSONResponse(
-        {
-            "name": served.info.name,
-            "versions": [served.info.version] if served.info.version else [],
-            "platform": "onnxruntime_onnx",
-            "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [1]}],
-            "outputs": [
-                {"name": name, "datatype": "FP32", "shape": shape} for name, shape in OUTPUTS.items()
-            ],
-        }
+    metadata = ModelMetadata(
+        name=served.info.name,
+        versions=[served.info.version] if served.info.version else [],
+        platform="onnxruntime_onnx",
+        inputs=[Tensor(name=INPUT, datatype="BYTES", shape=[1])],
+        outputs=[Tensor(name=name, datatype="FP32", shape=shape) for name, shape in OUTPUTS.items()],
     )
+    return JSONResponse(metadata.document())
 
 
 async def model_ready(request: Request) -> Response:
@@ -166,47 +172,58 @@ def parse(body: bytes, length: int | None, settings: Settings) -> Inference:
         raise wrong_parameter(HEADER_LENGTH, "is more than the body has")
     document = parse_json(body if length is None else body[:length])
     raw = b"" if length is None else body[length:]
-    if not isinstance(document, dict):
-        raise Problem("body", "the request is not a JSON object")
-    inputs = document.get("inputs")
-    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise Problem("body", f"inputs must hold one tensor, {INPUT!r}")
-    file, pixels = _picture(inputs[0], raw, settings)
-    parameters = _object(document, "parameters")
+    # The picture first: what is wrong with it matters more than which outputs are wanted.
+    file, pixels = _picture(_read(Inputs, document).inputs[0], raw, settings)
+    request = _read(InferRequest, document)
+    parameters = request.parameters
+    everything = bool(parameters and parameters.binary_data_output)
+    wanted: dict[str, bool] = {
+        output.name: everything
+        if output.parameters is None or output.parameters.binary_data is None
+        else output.parameters.binary_data
+        for output in request.outputs or ()
+    }
     return Inference(
-        file, pixels, _max_faces(parameters), _wanted(document, parameters), _text(document, "id")
+        file,
+        pixels,
+        parameters.max_faces if parameters and parameters.max_faces is not None else MAX_FACES,
+        wanted or dict.fromkeys(OUTPUTS, everything),
+        request.id,
     )
 
 
-def _picture(tensor: Mapping[str, Any], raw: bytes, settings: Settings) -> tuple[bytes | None, Image | None]:
-    if tensor.get("name") != INPUT:
-        raise Problem("body", f"the input must be called {INPUT!r}")
-    shape = tensor.get("shape")
-    # Before any arithmetic: a product of a million dimensions would hold the interpreter for minutes.
-    if not isinstance(shape, list) or not 0 < len(shape) <= _MAX_RANK:
-        raise Problem("body", f"shape must be a list of 1 to {_MAX_RANK} whole numbers above 0")
-    if not all(type(n) is int and 0 < n <= settings.pixels for n in shape):
+def _read(model: type[Model], document: Any) -> Model:
+    try:
+        return read(model, document)
+    except WireError as error:
+        if str(error).startswith("parameters.max_faces"):
+            raise wrong_parameter("max_faces", f"must be a whole number from 1 to {MAX_FACES}") from None
+        raise Problem("body", str(error)) from None
+
+
+def _picture(
+    tensor: BytesInput | PixelsInput, raw: bytes, settings: Settings
+) -> tuple[bytes | None, Image | None]:
+    if any(n > settings.pixels for n in tensor.shape):
         raise Problem("body", f"shape must hold whole numbers from 1 to {settings.pixels}")
-    size = _object(tensor, "parameters").get("binary_data_size")
-    if size is not None and (type(size) is not int or size != len(raw)):
+    size = tensor.parameters.binary_data_size if tensor.parameters else None
+    if size not in (None, len(raw)):
         raise Problem("body", f"binary_data_size must be the {len(raw)} bytes behind the JSON part")
-    datatype = tensor.get("datatype")
-    if datatype == "BYTES":
-        return _file(tensor, shape, raw if size is not None else None, settings), None
-    if datatype == "UINT8":
-        return None, _pixels(tensor, shape, raw if size is not None else None, settings)
-    raise Problem("body", "datatype must be BYTES (a JPEG or PNG file) or UINT8 (pixels)")
+    data = None if size is None else raw
+    if isinstance(tensor, BytesInput):
+        return _file(tensor, data, settings), None
+    return None, _pixels(tensor, data, settings)
 
 
-def _file(tensor: Mapping[str, Any], shape: list[int], raw: bytes | None, settings: Settings) -> bytes:
-    if any(n != 1 for n in shape):
+def _file(tensor: BytesInput, raw: bytes | None, settings: Settings) -> bytes:
+    if any(n != 1 for n in tensor.shape):
         raise Problem("body", "one picture a request: the shape of BYTES must be [1]")
     if raw is not None:
         if int.from_bytes(raw[:4], "little") != len(raw) - 4:
             raise Problem("body", "BYTES in binary are a length of 4 bytes, little endian, and as many bytes")
         file = raw[4:]
     else:
-        (text,) = _flat(tensor.get("data"), 1)
+        (text,) = _flat(tensor.data, 1)
         if not isinstance(text, str):
             raise Problem("body", "data of BYTES must be base64 in a string")
         try:
@@ -220,7 +237,8 @@ def _file(tensor: Mapping[str, Any], shape: list[int], raw: bytes | None, settin
     return file
 
 
-def _pixels(tensor: Mapping[str, Any], shape: list[int], raw: bytes | None, settings: Settings) -> Image:
+def _pixels(tensor: PixelsInput, raw: bytes | None, settings: Settings) -> Image:
+    shape = tensor.shape
     height, width, *rest = shape[1:] if len(shape) == 4 and shape[0] == 1 else [*shape, 0]
     if rest[:1] != [3] or len(shape) not in (3, 4):
         raise Problem("body", "the shape of UINT8 must be [height, width, 3]: RGB")
@@ -230,7 +248,7 @@ def _pixels(tensor: Mapping[str, Any], shape: list[int], raw: bytes | None, sett
         if len(raw) != height * width * 3:
             raise Problem("body", f"{height} x {width} x 3 pixels are not {len(raw)} bytes")
         return np.frombuffer(raw, dtype=np.uint8).reshape(height, width, 3)
-    values = _flat(tensor.get("data"), height * width * 3)
+    values = _flat(tensor.data, height * width * 3)
     # Checked one by one: NumPy would make room for the longest string at every value.
     if not all(type(value) is int and 0 <= value <= 255 for value in values):
         raise Problem("body", "data of UINT8 must be whole numbers from 0 to 255")
@@ -239,50 +257,13 @@ def _pixels(tensor: Mapping[str, Any], shape: list[int], raw: bytes | None, sett
 
 def _flat(data: Any, size: int) -> list[Any]:
     """Tensor data that may be nested, as a flat list of ``size`` values."""
-    for _ in range(_MAX_RANK):
+    for _ in range(MAX_RANK):
         if not isinstance(data, list) or len(data) > size or not all(isinstance(row, list) for row in data):
             break
         data = [value for row in data for value in row]
     if not isinstance(data, list) or len(data) != size:
         raise Problem("body", f"data must be a list of {size} values, as the shape says")
     return data
-
-
-def _max_faces(parameters: Mapping[str, Any]) -> int:
-    value = parameters.get("max_faces", MAX_FACES)
-    if type(value) is not int or not 1 <= value <= MAX_FACES:
-        raise wrong_parameter("max_faces", f"must be a whole number from 1 to {MAX_FACES}")
-    return value
-
-
-def _wanted(document: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, bool]:
-    default = parameters.get("binary_data_output") is True
-    outputs = document.get("outputs") or [{"name": name} for name in OUTPUTS]
-    if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
-        raise Problem("body", "outputs must be a list of objects")
-    wanted: dict[str, bool] = {}
-    for output in outputs:
-        name = output.get("name")
-        if not isinstance(name, str) or name not in OUTPUTS:
-            raise Problem("body", f"an output is unknown; there are {', '.join(OUTPUTS)}")
-        wanted[name] = _object(output, "parameters").get("binary_data", default) is True
-    return wanted
-
-
-def _object(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = document.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise Problem("body", f"{name} must be an object")
-    return value
-
-
-def _text(document: Mapping[str, Any], name: str) -> str | None:
-    value = document.get(name)
-    if value is not None and not isinstance(value, str):
-        raise Problem("body", f"{name} must be a string")
-    return value
 
 
 def render(faces: Sequence[Face], asked: Inference, served: Served) -> Response:
@@ -292,23 +273,22 @@ def render(faces: Sequence[Face], asked: Inference, served: Served) -> Response:
         "scores": np.array([face.score for face in faces], dtype=np.float32),
         "landmarks": np.array([face.points for face in faces], dtype=np.float32).reshape(-1, N_POINTS, 3),
     }
-    outputs: list[dict[str, Any]] = []
+    outputs: list[Tensor] = []
     tail = b""
     for name, binary in asked.wanted.items():
-        tensor: dict[str, Any] = {"name": name, "datatype": "FP32", "shape": list(values[name].shape)}
+        shape = list(values[name].shape)
         if binary:
             data = values[name].astype("<f4").tobytes()
-            tensor["parameters"] = {"binary_data_size": len(data)}
+            parameters = {"binary_data_size": len(data)}
+            outputs.append(Tensor(name=name, datatype="FP32", shape=shape, parameters=parameters))
             tail += data
         else:
-            tensor["data"] = values[name].ravel().tolist()
-        outputs.append(tensor)
-    document: dict[str, Any] = {"model_name": served.info.name, "outputs": outputs}
+            flat = values[name].ravel().tolist()
+            outputs.append(Tensor(name=name, datatype="FP32", shape=shape, data=flat))
+    optional: dict[str, Any] = {} if asked.identity is None else {"id": asked.identity}
     if served.info.version:
-        document["model_version"] = served.info.version
-    if asked.identity is not None:
-        document["id"] = asked.identity
-    head = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
-    if not tail and not any(asked.wanted.values()):
+        optional["model_version"] = served.info.version
+    head = dump(InferResponse(model_name=served.info.name, outputs=outputs, **optional).document())
+    if not any(asked.wanted.values()):
         return Response(head, media_type=JSON)
     return Response(head + tail, media_type=BINARY, headers={HEADER_LENGTH: str(len(head))})

@@ -8,11 +8,11 @@ from lidloop import __version__
 from lidloop.screening.measurements import NOTICE
 from lidloop.screening.screen import MAX_FACES
 from lidloop.web.problems import MEDIA_TYPE as PROBLEM
+from lidloop.web.wire import Schema, ref
 from serving import intake
 from serving.problems import PROBLEM_TYPES
-from serving.schemas import SCHEMAS, ref
+from serving.schemas import SCHEMAS
 from serving.settings import Settings
-from serving.wire import Schema
 
 _BYTES: Final[Schema] = {"type": "string", "format": "binary"}
 _TITLES: Final = {400: "A wrong parameter or body", 503: "Busy, or not ready"}
@@ -187,7 +187,8 @@ def _infer() -> dict[str, Any]:
         "operationId": "infer",
         "summary": "Detect faces (Open Inference Protocol v2)",
         "description": "One picture in the input `image`: a file as BYTES (base64), or pixels as UINT8 of "
-        "shape [height, width, 3]. With `Inference-Header-Content-Length`, the binary tensor data extension.",
+        "shape [height, width, 3]. With `Inference-Header-Content-Length`, the binary tensor data extension. "
+        "The body may be encoded by gzip or deflate. There is no gRPC.",
         "parameters": [
             {
                 "name": "Inference-Header-Content-Length",

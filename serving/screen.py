@@ -16,6 +16,7 @@ from lidloop.screening.screen import Options, Screening, screen
 from lidloop.web.api_keys import SCREEN
 from lidloop.web.body import joined_header
 from lidloop.web.problems import Problem, too_large, wrong_parameter
+from lidloop.web.wire import dump
 from serving import intake, preload
 from serving.form import parse_form
 from serving.model import Served
@@ -23,7 +24,6 @@ from serving.negotiation import choose
 from serving.runtime import Runtime, runtime_of
 from serving.screening_answer import to_json
 from serving.settings import Settings
-from serving.wire import dump
 
 if TYPE_CHECKING:
     from serving.protocols.dicom.photograph import DicomPicture

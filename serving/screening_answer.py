@@ -12,7 +12,7 @@ from lidloop.landmarks import NAMES
 from lidloop.screening import measurements
 from lidloop.screening.measurements import NOTICE, SIDES, EyeMeasurement, FaceMeasurement
 from lidloop.screening.screen import Screening
-from serving.wire import Wire
+from lidloop.web.wire import Wire
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]

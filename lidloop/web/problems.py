@@ -8,11 +8,14 @@ type never changes its meaning; programs may rely on it and on ``status``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Annotated, Any, Final, NamedTuple, NoReturn
 
+from pydantic import ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
+from lidloop.web.wire import OpenWire
 
 MEDIA_TYPE: Final = "application/problem+json"
 PREFIX: Final = "/problems/"
@@ -30,6 +33,18 @@ class ProblemType(NamedTuple):
 
 ProblemTypes = Mapping[str, ProblemType]
 """The problem types of one service by name."""
+
+
+class ProblemDetails(OpenWire):
+    """A problem details object; further members depend on the type."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: str
+    instance: Annotated[str, Field(description="urn:uuid: and the request's id")]
 
 
 class Problem(Exception):
@@ -51,14 +66,14 @@ class Problem(Exception):
 
     def document(self, types: ProblemTypes, request_id: str) -> dict[str, Any]:
         """Return the problem details object."""
-        return {
-            "type": PREFIX + self.kind,
-            "title": types[self.kind].title,
-            "status": types[self.kind].status,
-            "detail": self.detail,
-            "instance": f"urn:uuid:{request_id}",
+        return ProblemDetails(
+            type=PREFIX + self.kind,
+            title=types[self.kind].title,
+            status=types[self.kind].status,
+            detail=self.detail,
+            instance=f"urn:uuid:{request_id}",
             **self.extra,
-        }
+        ).document()
 
     def response(self, types: ProblemTypes, request_id: str) -> Response:
         """Return the answer.
