@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
@@ -27,6 +27,7 @@ from lidloop.web.middleware import Policy, ServiceMiddleware
 from lidloop.web.peers import NO_PROXIES, TrustedProxies
 from lidloop.web.problems import PREFIX, Problem, describe, raise_as_problem
 from pipelines.settings import SettingsError
+from pipelines.trigger import wire
 from pipelines.trigger.access import Access
 from pipelines.trigger.cooldown import Outcome
 from pipelines.trigger.launchers import Launcher
@@ -155,7 +156,7 @@ async def _start(request: Request) -> Response:
         raise Problem("busy", detail, runs=busy.runs) from None
     service.supervisor.wake()
     headers = {"Location": f"/v1/runs/{run.id}"} | ({"Idempotency-Replayed": "true"} if repeated else {})
-    return JSONResponse(await asyncio.to_thread(_shown, service, run), 202, headers=headers)
+    return JSONResponse((await asyncio.to_thread(_shown, service, run)).document(), 202, headers=headers)
 
 
 async def _runs(request: Request) -> Response:
@@ -165,7 +166,7 @@ async def _runs(request: Request) -> Response:
     found = await asyncio.to_thread(service.store.runs, limit=limit + 1, before=before)
     shown = await asyncio.to_thread(lambda: [_shown(service, run) for run in found[:limit]])
     following = _next(request, limit, found[limit - 1].number if len(found) > limit else None)
-    return JSONResponse({"runs": shown, "next": following})
+    return JSONResponse(wire.Runs(runs=shown, next=following).document())
 
 
 async def _run(request: Request) -> Response:
@@ -174,7 +175,7 @@ async def _run(request: Request) -> Response:
     run = await asyncio.to_thread(service.store.run, request.path_params["id"])
     if run is None:
         raise Problem("not-found", "there is no such run")
-    return JSONResponse(await asyncio.to_thread(_shown, service, run))
+    return JSONResponse((await asyncio.to_thread(_shown, service, run)).document())
 
 
 async def _hear(request: Request) -> Response:
@@ -189,14 +190,11 @@ async def _hear(request: Request) -> Response:
     )
     if any(outcome is Outcome.STARTED for _, outcome, _ in answers):
         service.supervisor.wake()
-    return JSONResponse(
-        {
-            "alerts": [
-                {"fingerprint": alert.fingerprint, "name": alert.name, "outcome": outcome, "run": run}
-                for alert, outcome, run in answers
-            ]
-        }
-    )
+    heard = [
+        wire.AlertAnswer(fingerprint=alert.fingerprint, name=alert.name, outcome=outcome, run=run)
+        for alert, outcome, run in answers
+    ]
+    return JSONResponse(wire.Heard(alerts=heard).document())
 
 
 async def _alerts(request: Request) -> Response:
@@ -205,20 +203,20 @@ async def _alerts(request: Request) -> Response:
     limit, before = _page(request)
     found = await asyncio.to_thread(service.store.alerts, limit=limit + 1, before=before)
     shown = [
-        {
-            "received": _time(row["received"]),
-            "name": row["name"],
-            "fingerprint": row["fingerprint"],
-            "status": row["status"],
-            "starts_at": row["starts_at"],
-            "group": row["grouped"],
-            "outcome": row["outcome"],
-            "run": row["run"],
-        }
+        wire.Alert(
+            received=_time(row["received"]),
+            name=row["name"],
+            fingerprint=row["fingerprint"],
+            status=row["status"],
+            starts_at=row["starts_at"],
+            group=row["grouped"],
+            outcome=Outcome(row["outcome"]),
+            run=row["run"],
+        )
         for row in found[:limit]
     ]
     following = _next(request, limit, found[limit - 1]["number"] if len(found) > limit else None)
-    return JSONResponse({"alerts": shown, "next": following})
+    return JSONResponse(wire.Alerts(alerts=shown, next=following).document())
 
 
 async def _live(_: Request) -> Response:
@@ -272,21 +270,21 @@ def _next(request: Request, limit: int, last: int | None) -> str | None:
     return None if last is None else f"{request.url.path}?{urlencode({'limit': limit, 'before': last})}"
 
 
-def _shown(service: Service, run: Run) -> dict[str, Any]:
-    """A run as callers see it."""
-    return {
-        "id": run.id,
-        "state": run.state,
-        "model": run.model,
-        "reason": run.reason,
-        "started_by": run.started_by,
-        "created": _time(run.created),
-        "ended": _time(run.ended),
-        "detail": run.detail,
-        "registered_as": run.registered,
-        "link": service.launcher.link(run.handle) if run.handle else None,
-        "parameters": run.parameters,
-    }
+def _shown(service: Service, run: Run) -> wire.Run:
+    """Convert a run for callers. May block on the host of the run."""
+    return wire.Run(
+        id=run.id,
+        state=run.state,
+        model=run.model,
+        reason=run.reason,
+        started_by=run.started_by,
+        created=_time(run.created),
+        ended=_time(run.ended),
+        detail=run.detail,
+        registered_as=run.registered,
+        link=service.launcher.link(run.handle) if run.handle else None,
+        parameters=run.parameters,
+    )
 
 
 def _time(seconds: float | None) -> str | None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from lidloop.errors import LidloopError
 from pipelines.trigger.cooldown import LastRun, Outcome, decide
@@ -99,11 +99,11 @@ class Run:
     number: int
     id: str
     model: str
-    reason: str
+    reason: Literal["request", "alert"]
     started_by: str
     parameters: dict[str, Any]
     created: float
-    state: str
+    state: Literal["starting", "running", "succeeded", "failed"]
     handle: str | None
     ended: float | None
     detail: str

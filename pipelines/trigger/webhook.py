@@ -1,4 +1,4 @@
-"""Alertmanager's webhook, version 4: a message becomes alerts, or is refused.
+"""Alertmanager's webhook, version 4: read a message.
 
 https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 """
@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lidloop.web.problems import Problem
+from lidloop.web.wire import WireError, read
+from pipelines.trigger.wire import Message, MessageAlert
 
-VERSION: Final = "4"
-_SHOWN: Final = 200  # characters of a text that are kept
+_SHOWN: Final = 200  # characters of a string that are kept
+_ID: Final = 64  # the same of identifiers and times
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,11 @@ class Alert:
     """One alert of a message.
 
     Attributes:
-        fingerprint: of its labels, as Alertmanager computes it.
+        fingerprint: hash of its labels, as Alertmanager computes it.
         name: label ``alertname``.
-        firing: whether it fires; else it is resolved.
-        labels: all of them.
-        starts_at: since when, as Alertmanager writes it.
+        firing: True if it fires, False if it is resolved.
+        labels: all labels.
+        starts_at: start time as Alertmanager writes it.
         group: key of the group that it was sent in.
     """
 
@@ -39,49 +41,31 @@ class Alert:
 
 
 def read_alerts(message: Any) -> list[Alert]:
-    """The alerts of a message.
+    """Return the alerts of a message.
+
+    Args:
+        message: parsed JSON.
 
     Raises:
-        Problem: 422 where it is not one of this webhook.
+        Problem: ``alerts`` for anything else than a message of this webhook.
     """
-    if not isinstance(message, dict):
-        raise _not_one("the message is not an object")
-    if message.get("version") != VERSION:
-        raise _not_one(f"version is not {VERSION!r}")
-    alerts = message.get("alerts")
-    if not isinstance(alerts, list):
-        raise _not_one("alerts is not a list")
-    group = message.get("groupKey", "")
-    if not isinstance(group, str):
-        raise _not_one("groupKey is not a text")
-    return [_alert(entry, f"alerts[{index}]", group) for index, entry in enumerate(alerts)]
+    try:
+        parsed = read(Message, message)
+    except WireError as error:
+        raise Problem("alerts", f"not a message of Alertmanager's webhook, version 4: {error}") from None
+    return [_alert(alert, parsed.groupKey) for alert in parsed.alerts]
 
 
-def _alert(entry: Any, place: str, group: str) -> Alert:
-    if not isinstance(entry, dict):
-        raise _not_one(f"{place} is not an object")
-    labels = entry.get("labels")
-    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-        raise _not_one(f"{place}.labels is not an object of texts")
-    status = entry.get("status")
-    if status not in ("firing", "resolved"):
-        raise _not_one(f"{place}.status is neither firing nor resolved")
-    fingerprint, starts_at = entry.get("fingerprint", ""), entry.get("startsAt", "")
-    if not isinstance(fingerprint, str) or not isinstance(starts_at, str):
-        raise _not_one(f"{place}.fingerprint or {place}.startsAt is not a text")
+def _alert(alert: MessageAlert, group: str) -> Alert:
     return Alert(
-        fingerprint=(fingerprint or _fingerprint(labels))[:64],
-        name=labels.get("alertname", "")[:_SHOWN],
-        firing=status == "firing",
-        labels=labels,
-        starts_at=starts_at[:64],
+        fingerprint=(alert.fingerprint or _fingerprint(alert.labels))[:_ID],
+        name=alert.labels.get("alertname", "")[:_SHOWN],
+        firing=alert.status == "firing",
+        labels=alert.labels,
+        starts_at=alert.startsAt[:_ID],
         group=group[:_SHOWN],
     )
 
 
 def _fingerprint(labels: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(labels, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _not_one(what: str) -> Problem:
-    return Problem("alerts", f"{what}; it should be a message of Alertmanager's webhook, version {VERSION}")

@@ -132,6 +132,10 @@ JSON = {"Content-Type": "application/json"}
         ("POST", "/v1/alerts", ALERTS, {"json": message({"status": "firing"})}, 422, "alerts"),
         ("POST", "/v1/alerts", ALERTS, {"json": message({**alert(), "status": "?"})}, 422, "alerts"),
         ("POST", "/v1/alerts", ALERTS, {"json": message({**alert(), "labels": {"a": 1}})}, 422, "alerts"),
+        ("POST", "/v1/alerts", ALERTS, {"json": message({**alert(), "labels": {"a": "\ud800"}})}, 422,
+         "alerts"),
+        ("POST", "/v1/alerts", ALERTS, {"json": message({**alert(), "fingerprint": None})}, 422, "alerts"),
+        ("POST", "/v1/alerts", ALERTS, {"json": message({**alert(), "startsAt": 5})}, 422, "alerts"),
     ],
 )  # fmt: skip
 def test_refusals(
