@@ -93,7 +93,7 @@ def protocols_page(docs: Path) -> list[Path]:
     from pydicom.datadict import dictionary_description
 
     from serving.protocols import codes, fhir
-    from serving.protocols.dicom import photograph, structured_report
+    from serving.protocols.dicom import header, photograph, structured_report
 
     picture, screening = drawn_screening()
     bundle = fhir.bundle(screening, request_id=REQUEST, issued=ISSUED, subject="Patient/example")
@@ -101,10 +101,10 @@ def protocols_page(docs: Path) -> list[Path]:
     report = structured_report.report(screening, source, request_id=REQUEST, issued=ISSUED)
     page = render(
         "pages/protocols.md.j2",
-        photograph=photograph,
+        header=header,
         codes=codes,
         standard=_standard(),
-        read=", ".join(dictionary_description(keyword) for keyword in photograph.WANTED),
+        read=", ".join(dictionary_description(keyword) for keyword in header.WANTED),
         series=structured_report.SERIES_NUMBER,
     )
     texts = {

@@ -1,1 +1,1 @@
-"""DICOM photographs in, DICOM Structured Reports out."""
+"""Read DICOM photographs; write DICOM Structured Reports."""

@@ -1,8 +1,8 @@
-"""Attributes of a DICOM file that another one may repeat: those whose values the standard allows.
+"""Validate attributes of a DICOM photograph before a structured report repeats them.
 
-Files of hospitals hold dates such as ``1970.01.01``, ages such as ``56`` and identifiers with line feeds. A
-report that repeated them would be refused by archives, so they are left out (PS3.5, 6.2, value
-representations; all of these attributes have one value).
+Files of hospitals contain dates such as ``1970.01.01``, ages such as ``56`` and identifiers with line feeds.
+Archives reject a report with such values, so invalid ones are left out (PS3.5, 6.2, value representations).
+All of these attributes have one value.
 """
 
 from __future__ import annotations
@@ -70,21 +70,21 @@ _CHECKS: Final[dict[str, Callable[[str], bool]]] = {
     "TimezoneOffsetFromUTC": lambda text: _OFFSET.fullmatch(text) is not None,
     "Modality": lambda text: _CODE.fullmatch(text) is not None,
 }
-"""Check of the value of every attribute that is repeated."""
+"""Check of the value, by keyword of the attribute."""
 _AS_IS: Final = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns",
 )  # fmt: skip
-"""Attributes that the reader of the file has checked."""
+"""Keywords of attributes that are checked when the file is read."""
 
 
 def valid_attributes(header: Dataset) -> Dataset:
-    """The attributes of a file's header that another file may repeat.
+    """Copy the valid attributes of a photograph's header.
 
     Args:
-        header: as ``serving.protocols.dicom.photograph.DicomPicture.header``.
+        header: ``serving.protocols.dicom.photograph.DicomPicture.header``.
 
     Returns:
-        A new data set, without the attributes that are empty or whose value is not valid.
+        A new data set without attributes that are empty or not valid.
     """
     from pydicom.dataset import Dataset
 
@@ -102,8 +102,7 @@ def valid_attributes(header: Dataset) -> Dataset:
 
 
 def _text(header: Dataset, keyword: str) -> str:
-    """Value of an attribute without padding; empty for one that is missing, has several values or cannot be
-    decoded."""
+    """Value of an attribute without padding; empty if it is missing, multi-valued or cannot be decoded."""
     if keyword not in header:
         return ""
     try:
@@ -112,5 +111,5 @@ def _text(header: Dataset, keyword: str) -> str:
             return ""
         return "" if value is None else str(value).rstrip("\0").strip(" ").rstrip("\0")
     except Exception:
-        # pydicom raises whatever a character set or a converter raises.
+        # pydicom raises exceptions of any type for values or character sets that it cannot decode.
         return ""

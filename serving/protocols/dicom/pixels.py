@@ -1,8 +1,8 @@
-"""Pixels of a DICOM photograph, decoded after everything that can be checked beforehand has been.
+"""Decode the pixels of a DICOM photograph, after all checks that are possible before decoding.
 
-Compressed frames say their size once more; a frame that says another than the DICOM header is refused before
-it is decoded, so that none expands beyond what was checked. JPEG goes the way of all other JPEGs
-(``lidloop.images``); the rest is pydicom's.
+A compressed frame has a size of its own. If it differs from the DICOM header, the frame is rejected before it
+is decoded: otherwise it could expand beyond the limit that the header passed. JPEG is decoded
+by ``lidloop.images``, the rest by pydicom.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from serving.protocols.dicom.scan import DicomDamageError, DicomKindError
 if TYPE_CHECKING:
     from pydicom.uid import UID
 
-_WHERE: Final = "the picture in the DICOM file"
+_FRAME: Final = "the picture in the DICOM file"
 _SOI: Final = b"\xff\xd8"
 _ADOBE_RGB: Final = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 _J2K_START: Final = b"\xff\x4f\xff\x51"
 _MAX_TILES: Final = 1024
 _RLE_PADDING: Final = 128
-"""Bytes by which an RLE segment may be longer than its plane: padding, generously."""
+"""Bytes by which an RLE segment may be longer than its plane; standard padding is one byte."""
 
 
 class Pixels(NamedTuple):
-    """What a header says about the pixels, checked."""
+    """Checked attributes of a header that describe the pixels."""
 
     rows: int
     columns: int
@@ -46,18 +46,18 @@ class Pixels(NamedTuple):
 
 
 def decode(data: bytes, syntax: str, coding: str, pixels: Pixels, *, max_pixels: int) -> Decoded:
-    """Decode the one frame of a file, without turning it.
+    """Decode the single frame of a file, in the orientation in which it is stored.
 
     Args:
-        data: the frame as it is stored.
+        data: the frame as stored.
         syntax: UID of the transfer syntax.
-        coding: as ``serving.protocols.dicom.photograph.SYNTAXES`` has it.
-        pixels: what the header says.
+        coding: ``serving.protocols.dicom.header.Syntax.coding``.
+        pixels: checked attributes of the header.
         max_pixels: limit of the decoded size; a larger JPEG is decoded at a reduced scale.
 
     Raises:
-        ImageError: for pixels that are damaged or contradict the header.
-        Exception: whatever else pydicom or a decoder raises at damaged ones.
+        ImageError: the pixels are damaged or contradict the header.
+        Exception: any other type that pydicom or a decoder raises for damaged pixels.
     """
     from pydicom.encaps import encapsulate
     from pydicom.uid import UID
@@ -97,38 +97,38 @@ def _as_rgb(data: bytes, syntax: UID, pixels: Pixels) -> Decoded:
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=2)
     if array.dtype != np.uint8 or array.shape != (pixels.rows, pixels.columns, 3):
-        raise DicomDamageError(f"{_WHERE} is not what its header says")
+        raise DicomDamageError(f"{_FRAME} does not have the size that its header says")
     return Decoded(array, pixels.columns, pixels.rows)
 
 
 def _jpeg(frame: bytes, pixels: Pixels, max_pixels: int) -> Decoded:
     plain = _without_metadata(frame, rgb=pixels.photometric == "RGB")
-    header = decode_header(plain, where=_WHERE)
+    header = decode_header(plain, where=_FRAME)
     if header.format != "JPEG":
-        raise DicomDamageError(f"{_WHERE} is no JPEG, as its transfer syntax says")
+        raise DicomDamageError(f"{_FRAME} is not a JPEG, as its transfer syntax says it is")
     _same_size((header.width, header.height), pixels)
     size = pixels.rows * pixels.columns
-    return images.decode(plain, where=_WHERE, max_pixels=max_pixels, max_reduced_pixels=size)
+    return images.decode(plain, where=_FRAME, max_pixels=max_pixels, max_reduced_pixels=size)
 
 
 def _same_size(size: tuple[int, int], pixels: Pixels) -> None:
     if size != (pixels.columns, pixels.rows):
         raise DicomDamageError(
-            f"{_WHERE} is {size[0]} x {size[1]} pixels, its header says {pixels.columns} x {pixels.rows}"
+            f"{_FRAME} is {size[0]} x {size[1]} pixels, its header says {pixels.columns} x {pixels.rows}"
         )
 
 
 def _segments(frame: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of the segments of a JPEG or JPEG-LS up to its first scan, that one included."""
+    """Marker, start and end of the segments of a JPEG or JPEG-LS, up to and including its first scan."""
     if frame[:2] != _SOI:
-        raise DicomDamageError(f"{_WHERE} does not begin as a JPEG")
+        raise DicomDamageError(f"{_FRAME} does not begin as a JPEG")
     at = 2
     while True:
         start = at
         while frame[at + 1] == 0xFF:  # fill bytes
             at += 1
         if frame[at] != 0xFF:
-            raise DicomDamageError(f"{_WHERE} has broken segments")
+            raise DicomDamageError(f"{_FRAME} has broken segments")
         marker = frame[at + 1]
         (length,) = struct.unpack_from(">H", frame, at + 2)
         at += 2 + max(2, length)
@@ -138,8 +138,11 @@ def _segments(frame: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _without_metadata(frame: bytes, *, rgb: bool) -> bytes:
-    """A JPEG without EXIF and the like. What tells its colours (JFIF, Adobe) stays; where nothing does, the
-    DICOM header says whether they are RGB."""
+    """Remove EXIF and other metadata from a JPEG.
+
+    Segments that define its colour space (JFIF, Adobe) are kept. Without them, ``rgb``, which comes from the
+    DICOM header, tells if the samples are RGB.
+    """
     kept: list[bytes] = []
     colours = False
     end = 2
@@ -155,23 +158,23 @@ def _without_metadata(frame: bytes, *, rgb: bool) -> bytes:
 
 
 def _check_jpeg_2000(frame: bytes, pixels: Pixels) -> None:
-    """Hold the size marker (ISO/IEC 15444-1, A.5.1) against the header. A decoder makes room for every tile
-    that it announces, and a few hundred bytes may announce a million.
+    """Compare the SIZ marker (ISO/IEC 15444-1, A.5.1) with the header, and limit the number of tiles.
 
-    A frame is a bare codestream (PS3.5, A.4.4), so the marker stands at its beginning.
+    A decoder allocates memory for every declared tile, and a few hundred bytes can declare a million. A frame
+    is a bare codestream (PS3.5, A.4.4), so the marker is at its beginning.
     """
     if not frame.startswith(_J2K_START):
-        raise DicomDamageError(f"{_WHERE} does not begin as a JPEG 2000 codestream")
+        raise DicomDamageError(f"{_FRAME} does not begin as a JPEG 2000 codestream")
     right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, components = struct.unpack_from(
         ">8LH", frame, len(_J2K_START) + 4
     )
     _same_size((right - left, bottom - top), pixels)
     depths = {depth & 0x7F for depth in frame[len(_J2K_START) + 38 :][: 3 * components : 3]}
     if components != pixels.samples or depths != {7}:
-        raise DicomDamageError(f"{_WHERE} has not the {pixels.samples} samples of 8 bits of its header")
+        raise DicomDamageError(f"{_FRAME} does not have the {pixels.samples} samples of 8 bits of its header")
     tiles = -(-(right - tile_left) // max(1, tile_width)) * -(-(bottom - tile_top) // max(1, tile_height))
     if tiles > _MAX_TILES:
-        raise DicomDamageError(f"{_WHERE} has {tiles} tiles; {_MAX_TILES} are taken")
+        raise DicomDamageError(f"{_FRAME} has {tiles} tiles, the limit is {_MAX_TILES}")
 
 
 def _size_of_jpeg_ls(frame: bytes) -> tuple[int, int]:
@@ -179,24 +182,24 @@ def _size_of_jpeg_ls(frame: bytes) -> tuple[int, int]:
         if marker == 0xF7:
             height, width = struct.unpack_from(">HH", frame[start:end].lstrip(b"\xff"), 4)
             return width, height
-    raise DicomDamageError(f"{_WHERE} has no frame header")
+    raise DicomDamageError(f"{_FRAME} has no frame header")
 
 
 def _check_rle(frame: bytes, pixels: Pixels) -> None:
-    """Refuse segments (PS3.5, annex G) that expand beyond a plane: 2 bytes may stand for 128."""
+    """Reject segments (PS3.5, annex G) that expand beyond a plane: 2 bytes can expand to 128."""
     count, *offsets = struct.unpack_from("<16L", frame)
     if count != pixels.samples:
-        raise DicomDamageError(f"{_WHERE} has {count} segments, not {pixels.samples}")
+        raise DicomDamageError(f"{_FRAME} has {count} segments, not {pixels.samples}")
     bounds = [*offsets[:count], len(frame)]
     for at, end in pairwise(bounds):
         left = pixels.rows * pixels.columns + _RLE_PADDING
         while at < end:
             head = frame[at]
-            if head > 128:  # a run; 128 itself stands for nothing
+            if head > 128:  # a run of equal bytes; 128 is a no-op
                 at += 2
                 left -= 257 - head
             else:
                 at += 1 + (head + 1) % 129
                 left -= (head + 1) % 129
             if left < 0:
-                raise DicomDamageError(f"{_WHERE} expands beyond its header's size")
+                raise DicomDamageError(f"{_FRAME} expands beyond its header's size")

@@ -1,9 +1,8 @@
-"""The outer structure of a DICOM file (PS3.5, chapter 7; PS3.10): elements are found and stepped over; values
-are not looked at.
+"""Scan the element structure of a DICOM file (PS3.5, chapter 7; PS3.10) without parsing values.
 
-A general parser converts what it passes, be it sequences in sequences or a character set with a million
-names, and some megabytes of an upload then cost minutes. Here a file is walked in a limited number of steps
-and without recursion, and only the elements that were asked for are handed on, none of them long.
+A general parser converts all values, also nested sequences and character sets with a million names; an upload
+of a few megabytes can then take minutes. This scanner does a limited number of steps without recursion. It
+returns only the requested elements, each of at most 1,024 bytes, for a general parser.
 """
 
 from __future__ import annotations
@@ -27,29 +26,29 @@ _UNDEFINED: Final = 0xFFFFFFFF
 _LONG: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 """Value representations whose length has four bytes (PS3.5, 7.1.2)."""
 _STEPS: Final = 200_000
-"""Elements and items after which a file counts as an attack; a real one has a few thousand at most."""
+"""Largest number of elements and items in a file; real files have a few thousand at most."""
 _LONGEST: Final = 1024
-"""Bytes of an element that is handed on."""
+"""Largest size of a requested element, in bytes."""
 
 
 class DicomKindError(ImageError):
-    """A DICOM file of a kind that is not taken."""
+    """The kind of the DICOM file is not accepted: SOP class, transfer syntax or pixel format."""
 
 
 class DicomSizeError(ImageError):
-    """A DICOM file with more bytes or pixels than are taken."""
+    """The DICOM file has more bytes or pixels than are accepted."""
 
 
 class DicomDamageError(ImageError):
-    """A file that is no DICOM file, or a damaged one."""
+    """The file is damaged or not a DICOM file."""
 
 
 class DicomFile(NamedTuple):
-    """What was found in a file.
+    """Requested elements and pixels of a file.
 
     Attributes:
-        dataset: the elements that were asked for, as they are encoded, and nothing else.
-        pixels: value of Pixel Data; of an encapsulated one its fragments, joined. Empty where it is missing.
+        dataset: the requested elements only, as encoded in the file.
+        pixels: value of Pixel Data; if it is encapsulated, its joined fragments. Empty if it is missing.
     """
 
     dataset: bytes
@@ -57,7 +56,15 @@ class DicomFile(NamedTuple):
 
 
 class _Head(NamedTuple):
-    """An element: tag, value representation (None in implicit ones), where it and its value begin, length."""
+    """Header of an element.
+
+    Attributes:
+        tag: group and element number.
+        vr: value representation; None with implicit VR.
+        start: offset of the element in the data.
+        value: offset of its value.
+        length: length of its value in bytes, or ``_UNDEFINED``.
+    """
 
     tag: int
     vr: bytes | None
@@ -66,8 +73,8 @@ class _Head(NamedTuple):
     length: int
 
 
-class _Steps:
-    """Counts down; raises where a file is longer than it may be."""
+class _StepLimit:
+    """Counter of elements and items that raises ``DicomDamageError`` above ``_STEPS``."""
 
     def __init__(self) -> None:
         self.left = _STEPS
@@ -79,14 +86,16 @@ class _Steps:
 
 
 def transfer_syntax(data: bytes) -> tuple[str, int]:
-    """UID of the transfer syntax (empty where the file meta information has none), and where the data begin.
+    """UID of the transfer syntax, and offset of the data set.
+
+    The UID is empty if the file meta information has none.
 
     Raises:
-        DicomDamageError: for what is no DICOM file.
+        DicomDamageError: the data are not a DICOM file.
     """
     if data[128:132] != b"DICM":
-        raise DicomDamageError("not a DICOM file: DICM is not where it should be (PS3.10)")
-    at, uid, steps = 132, "", _Steps()
+        raise DicomDamageError("not a DICOM file: bytes 128 to 131 are not DICM (PS3.10)")
+    at, uid, steps = 132, "", _StepLimit()
     while data[at : at + 2] == b"\x02\x00":
         head = _head(data, at, implicit=False)
         at = _end(data, head, implicit=False, steps=steps)
@@ -96,23 +105,25 @@ def transfer_syntax(data: bytes) -> tuple[str, int]:
 
 
 def scan(data: bytes, at: int, syntax: str, *, wanted: Collection[int], max_inflated: int) -> DicomFile:
-    """Find the elements of a file's data set that are wanted, and its pixels.
+    """Find the requested elements of a file's data set, and its pixels.
 
     Args:
-        data: the file. at: where its data set begins. syntax: UID of its transfer syntax.
-        wanted: tags.
+        data: content of the file.
+        at: offset of its data set.
+        syntax: UID of its transfer syntax.
+        wanted: tags of the requested elements.
         max_inflated: largest data set of a deflated file, in bytes.
 
     Raises:
-        DicomDamageError: for a structure that is broken or endless, or a wanted element that is there twice
+        DicomDamageError: the structure is broken, has too many elements, or a requested element occurs twice
             or has more than 1,024 bytes.
-        DicomSizeError: for a deflated file that holds too much.
+        DicomSizeError: the data set of a deflated file is too large.
     """
     if syntax == DEFLATED:
         data, at = _inflate(data[at:], max_inflated), 0
     implicit = syntax == IMPLICIT
     found: dict[int, bytes] = {}
-    steps = _Steps()
+    steps = _StepLimit()
     while at < len(data):
         head = _head(data, at, implicit=implicit)
         if head.tag == _PIXEL_DATA:
@@ -121,7 +132,7 @@ def scan(data: bytes, at: int, syntax: str, *, wanted: Collection[int], max_infl
         if head.tag in wanted:
             if head.tag in found or at - head.start > _LONGEST:
                 raise DicomDamageError(
-                    f"({head.tag >> 16:04X},{head.tag & 0xFFFF:04X}) is there twice or too long"
+                    f"({head.tag >> 16:04X},{head.tag & 0xFFFF:04X}) occurs twice or is too long"
                 )
             found[head.tag] = data[head.start : at]
     return DicomFile(b"".join(found.values()), b"")
@@ -130,7 +141,7 @@ def scan(data: bytes, at: int, syntax: str, *, wanted: Collection[int], max_infl
 def _inflate(data: bytes, limit: int) -> bytes:
     inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, limit + 1)
     if len(inflated) > limit:
-        raise DicomSizeError(f"the deflated DICOM file holds more than {limit} bytes")
+        raise DicomSizeError(f"the deflated DICOM file has more than {limit} bytes after inflating")
     return inflated
 
 
@@ -139,7 +150,7 @@ def _head(data: bytes, at: int, *, implicit: bool) -> _Head:
         group, number, length = struct.unpack_from("<HHL", data, at)
         vr = None if implicit else data[at + 4 : at + 6]
         value = at + 8
-        if vr is not None and vr.isalpha() and vr.isupper():  # else some writers went over to implicit
+        if vr is not None and vr.isalpha() and vr.isupper():  # some writers change to implicit VR
             if vr in _LONG:
                 (length,) = struct.unpack_from("<L", data, value)
                 value += 4
@@ -150,20 +161,20 @@ def _head(data: bytes, at: int, *, implicit: bool) -> _Head:
         raise DicomDamageError("the DICOM file is cut short") from None
 
 
-def _end(data: bytes, head: _Head, *, implicit: bool, steps: _Steps) -> int:
-    """Where an element ends."""
+def _end(data: bytes, head: _Head, *, implicit: bool, steps: _StepLimit) -> int:
+    """Offset at which an element ends."""
     steps.take()
     if head.length == _UNDEFINED:
         return _end_of_undefined(data, head, implicit=implicit, steps=steps)
     return _inside(data, head.value + head.length)
 
 
-def _end_of_undefined(data: bytes, head: _Head, *, implicit: bool, steps: _Steps) -> int:
-    """End of a sequence or a fragmented value of undefined length, whatever is nested in it."""
+def _end_of_undefined(data: bytes, head: _Head, *, implicit: bool, steps: _StepLimit) -> int:
+    """Offset at which a sequence or fragmented value of undefined length ends, nested elements included."""
     at = head.value
     implicit = implicit or head.vr == b"UN"  # PS3.5, 6.2.2
     open_: list[tuple[bool, bool]] = [(True, implicit)]
-    """Sequences (True) and items (False) that have not ended, and whether what is in them is implicit."""
+    """Stack of open sequences (True) and items (False), each with True if its content has implicit VR."""
     while open_:
         steps.take()
         sequence, implicit = open_[-1]
@@ -173,7 +184,7 @@ def _end_of_undefined(data: bytes, head: _Head, *, implicit: bool, steps: _Steps
             open_.pop()
             at = inner.start + 8
         elif sequence and inner.tag != _ITEM:
-            raise DicomDamageError("a sequence of the DICOM file holds something else than items")
+            raise DicomDamageError("a sequence of the DICOM file contains something other than items")
         elif inner.length == _UNDEFINED:
             open_.append((not sequence, implicit or inner.vr == b"UN"))
         else:
@@ -181,21 +192,21 @@ def _end_of_undefined(data: bytes, head: _Head, *, implicit: bool, steps: _Steps
     return at
 
 
-def _pixels(data: bytes, head: _Head, steps: _Steps) -> bytes:
+def _pixels(data: bytes, head: _Head, steps: _StepLimit) -> bytes:
     if head.length != _UNDEFINED:
         return data[head.value : _inside(data, head.value + head.length)]
     fragments = [data[item.value : item.value + item.length] for item in _items(data, head.value, steps)]
-    return b"".join(fragments[1:])  # the first one is a table of offsets
+    return b"".join(fragments[1:])  # the first item is the offset table
 
 
-def _items(data: bytes, at: int, steps: _Steps) -> Iterator[_Head]:
+def _items(data: bytes, at: int, steps: _StepLimit) -> Iterator[_Head]:
     while True:
         steps.take()
         item = _head(data, at, implicit=True)
         if item.tag == _SEQUENCE_END:
             return
         if item.tag != _ITEM:
-            raise DicomDamageError("Pixel Data of the DICOM file holds something else than fragments")
+            raise DicomDamageError("Pixel Data of the DICOM file contains something other than fragments")
         at = _inside(data, item.value + item.length)
         yield item
 

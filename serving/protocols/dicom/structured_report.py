@@ -1,13 +1,15 @@
-"""A screening as a DICOM Comprehensive SR: a Measurement Report (PS3.16, TID 1500) of one face.
+"""Write a screening as a DICOM Comprehensive SR: a Measurement Report (PS3.16, TID 1500) of one face.
 
-A measurement group per eye, with the laterality of its finding site, and one of both: lengths in millimetres
-(without a scale in pixels) with method and error band, evaluations for the flag and the picture's fitness,
-the model as algorithm, and in comments what is withheld and why. ``PRELIMINARY`` and ``UNVERIFIED``.
+There is a measurement group per eye, with the laterality of its finding site, and one of both eyes. Groups
+have lengths in millimetres (in pixels without a scale) with method and error band, evaluations for the flag
+and the quality of the picture, the model as algorithm, and comments that name withheld lengths and their reasons.
+The report is ``PRELIMINARY`` and ``UNVERIFIED``.
 
-**Whose report.** A report belongs to one patient. Of a picture from DICOM it repeats patient and study, joins
-that study in a series of its own and refers to the picture. Any other picture names nobody: patient
-attributes are empty, DICOM's way of saying unknown, the study is new, and nothing is referred to; who files
-it reconciles it. Several faces in a picture are no report: all but one of them are not the patient.
+**Patient.** A report belongs to one patient. For a DICOM picture it repeats the attributes of patient and
+study, forms a new series of that study and references the picture. For any other picture the patient
+attributes are empty (DICOM's value for unknown), the study is new and nothing is referenced; the archive has
+to assign it to a patient. A picture with several faces gets no report, because only one of them can be the
+patient.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ from lidloop.screening.screen import ModelInfo, Screening
 from serving.protocols import codes
 from serving.protocols.codes import Code
 from serving.protocols.dicom.attributes import valid_attributes
-from serving.protocols.dicom.photograph import CLASSES, DicomPicture, quiet_pydicom
+from serving.protocols.dicom.header import CLASSES
+from serving.protocols.dicom.photograph import DicomPicture, disable_pydicom_logging
 
 if TYPE_CHECKING:
     from highdicom.coding_schemes import CodingSchemeIdentificationItem
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
 MEDIA_TYPE: Final = "application/dicom"
 MAKER: Final = "lidloop"
 SERIES_NUMBER: Final = 990
-"""High, so that it stands behind the series of a camera."""
+"""High, so that viewers sort it after the series of a camera."""
 
 _EMPTY_WHERE_MISSING: Final = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
@@ -55,7 +58,7 @@ _EMPTY_WHERE_MISSING: Final = (
 
 
 class _Context(NamedTuple):
-    """What all groups of a report share; no source where the picture did not come as DICOM."""
+    """Values that all groups of a report share; ``source`` is None if the picture did not come as DICOM."""
 
     screening: Screening
     source: Dataset | None
@@ -63,11 +66,11 @@ class _Context(NamedTuple):
 
 
 class ReportError(LidloopError):
-    """A screening that cannot be one patient's report."""
+    """The screening has several faces, so that it cannot be the report of one patient."""
 
 
 class IdentifierError(LidloopError):
-    """A DICOM file whose identifiers cannot be referred to."""
+    """The identifiers of the DICOM file are missing or not valid, so that a report cannot reference it."""
 
 
 def report(
@@ -78,41 +81,44 @@ def report(
     issued: datetime,
     software: str = __version__,
 ) -> bytes:
-    """A screening as a DICOM file (PS3.10, Explicit VR Little Endian).
+    """Write a screening as a DICOM file (PS3.10, Explicit VR Little Endian).
 
     Args:
-        screening: what was found.
-        picture: where it was found; None for one that did not come as DICOM.
-        request_id: UUID of the request. All UIDs follow from it.
-        issued: when, with a time zone. Written in the source's Timezone Offset From UTC where it has one,
-            else in this machine's time.
+        screening: result of one picture.
+        picture: the screened picture; None if it did not come as DICOM.
+        request_id: UUID of the request, from which all UIDs are derived.
+        issued: time of the report, with a time zone. It is written in the picture's Timezone Offset From UTC
+            if it has one, else in the time zone of this machine.
         software: version of this software.
 
+    Returns:
+        Content of the file.
+
     Raises:
-        ReportError: for several faces.
-        IdentifierError: for a source without valid identifiers.
-        ValueError: for a request id that is no UUID, or a time without a time zone.
+        ReportError: the screening has several faces.
+        IdentifierError: identifiers of the picture are missing or not valid.
+        ValueError: the request id is not a UUID, or the time has no time zone.
     """
     if issued.tzinfo is None:
         raise ValueError("issued needs a time zone")
     if screening.found > 1:
         raise ReportError(
-            f"{screening.found} faces were found, and a DICOM report is one patient's: send a picture of the "
+            f"{screening.found} faces were found, but a DICOM report has one patient: send a picture of the "
             "patient alone"
         )
     if picture is not None and picture.invalid:
         raise IdentifierError(
-            f"no DICOM report can refer to this DICOM file, because these attributes are missing or no valid "
-            f"UIDs: {', '.join(picture.invalid)}; ask for JSON"
+            f"no DICOM report can reference this DICOM file, because these attributes are missing or not "
+            f"valid UIDs: {', '.join(picture.invalid)}; ask for JSON"
         )
     request_id = str(uuid.UUID(request_id))
-    quiet_pydicom()
+    disable_pydicom_logging()
     from highdicom.sr import ComprehensiveSR
     from pydicom.valuerep import DT
 
     source = _source(picture, request_id)
     local_time = _local_time(issued, source)
-    name, source.PatientName = source.PatientName, ""  # highdicom warns of one without ^, and repeats it
+    name, source.PatientName = source.PatientName, ""  # highdicom warns of a name without ^, with its value
     document = ComprehensiveSR(
         evidence=[source],
         content=_content(_Context(screening, None if picture is None else source, request_id))[0],
@@ -136,12 +142,12 @@ def report(
     document.PatientName = name
     document.InstanceCreationDate = document.ContentDate
     document.InstanceCreationTime = document.ContentTime
-    for equipment in document.ContributingEquipmentSequence:  # highdicom: the library, and the present time
+    for equipment in document.ContributingEquipmentSequence:  # highdicom writes the current time
         equipment.ContributionDateTime = DT(local_time.strftime("%Y%m%d%H%M%S"))
     if "TimezoneOffsetFromUTC" in source:
         document.TimezoneOffsetFromUTC = source.TimezoneOffsetFromUTC
     if picture is None:
-        del document.CurrentRequestedProcedureEvidenceSequence  # 1C: there are no instances
+        del document.CurrentRequestedProcedureEvidenceSequence  # type 1C: no instances
     out = io.BytesIO()
     document.save_as(out, enforce_file_format=True)
     return out.getvalue()
@@ -153,12 +159,12 @@ def _coding_scheme() -> CodingSchemeIdentificationItem:
     item = CodingSchemeIdentificationItem(
         codes.LOCAL, name="Codes of lidloop", version=codes.LOCAL_VERSION, responsible_organization=MAKER
     )
-    item.CodingSchemeUID = codes.LOCAL_OID  # highdicom gives it to registered schemes only
+    item.CodingSchemeUID = codes.LOCAL_OID  # highdicom sets it for registered schemes only
     return item
 
 
 def _source(picture: DicomPicture | None, request_id: str) -> Dataset:
-    """Patient, study and instance that a report refers to; a nameless one where there is none."""
+    """Patient, study and instance that a report references; empty and with new UIDs without a picture."""
     from pydicom.dataset import Dataset
 
     source = Dataset()
@@ -177,7 +183,7 @@ def _source(picture: DicomPicture | None, request_id: str) -> Dataset:
 
 
 def _local_time(issued: datetime, source: Dataset) -> datetime:
-    """Time in the source's offset from UTC where it has one, else in this machine's time zone."""
+    """Convert to the source's offset from UTC if it has one, else to this machine's time zone."""
     if "TimezoneOffsetFromUTC" in source:
         return issued.astimezone(datetime.strptime(source.TimezoneOffsetFromUTC, "%z").tzinfo)
     return issued.astimezone()
@@ -256,7 +262,7 @@ def _group(
     evaluations: list[QualitativeEvaluation],
     comments: list[str],
 ) -> Group:
-    """A measurement group (TID 1501), with its comments behind."""
+    """Build a measurement group (TID 1501); comments follow the measurements."""
     from highdicom.sr import (
         FindingSite,
         MeasurementsAndQualitativeEvaluations,
@@ -305,7 +311,7 @@ def _eye_length(eye: EyeMeasurement, name: str) -> Measurement:
 
 
 def _length(name: Code, name_in_pixels: Code, length: Length) -> Measurement:
-    """A length in millimetres with its error band, or in pixels under a name that promises no millimetres."""
+    """A length in millimetres with its error band, or in pixels under a name that implies no unit."""
     method = codes.local(length.method)
     if length.mm is None:
         return _number(name_in_pixels, round(length.px, 2), codes.PIXELS, method)
@@ -315,8 +321,10 @@ def _length(name: Code, name_in_pixels: Code, length: Length) -> Measurement:
 def _number(
     name: Code, value: float, unit: Code, method: Code | None = None, error: float | None = None
 ) -> Measurement:
-    """A measurement (TID 300). The band is a NUM of CID 225 in the value's own unit: highdicom's template has
-    it without one."""
+    """A measurement (TID 300). The error band is a NUM of CID 225 in the unit of the value.
+
+    It is built here because the template of highdicom writes it without a unit.
+    """
     from highdicom.sr import Measurement, MeasurementProperties, NumContentItem, RelationshipTypeValues
 
     properties = None
@@ -353,10 +361,10 @@ def _code(code: Code) -> DicomCode:
 
 
 def _uid(*parts: str) -> str:
-    """A UID that follows from its parts (PS3.5, B.2: a UUID as one arc under 2.25)."""
+    """UID derived from the parts (PS3.5, B.2: a UUID as one component under 2.25)."""
     return f"2.25.{codes.name_uuid('dicom', *parts).int}"
 
 
 def _fit(text: str, length: int) -> str:
-    """Text as an LO attribute may hold it."""
+    """Shorten a text and replace characters that an LO attribute must not contain."""
     return "".join(c if c.isprintable() else " " for c in text).replace("\\", "/")[:length].strip()

@@ -10,7 +10,7 @@ from fhir.resources.R4B.codesystem import CodeSystem
 from benchmarks.common import DOCS
 from benchmarks.pages.protocols import protocols_page
 from serving.protocols import codes
-from serving.protocols.dicom.photograph import CLASSES, SYNTAXES
+from serving.protocols.dicom.header import CLASSES, SYNTAXES
 
 
 def test_the_examples_are_a_valid_bundle_and_a_report(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Attributes of a photograph that its report repeats: only those whose values the standard allows."""
+"""Attributes of a photograph in its structured report: only valid values are repeated."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def reported(**attributes: Any) -> bytes:
 @pytest.mark.parametrize(("keyword", "value"), [*INVALID, *SEVERAL], ids=lambda v: str(v)[:24])
 def test_invalid_values_are_left_out(keyword: str, value: Any) -> None:
     document = pydicom.dcmread(io.BytesIO(reported(**{keyword: value})))
-    assert str(document.get(keyword, "") or "") in ("", "SR")  # SR: the report's own Modality
+    assert str(document.get(keyword, "") or "") in ("", "SR")  # SR is the Modality of the report
 
 
 @pytest.mark.parametrize(("keyword", "value"), VALID)
@@ -82,7 +82,7 @@ def test_valid_values_are_repeated(keyword: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("charset", ["ISO_IR 999", "nonsense", ["", "ISO 2022 IR 87"], ["ISO 2022 IR 6"] * 9])
-def test_an_odd_character_set_stops_no_report(charset: Any) -> None:
+def test_an_unknown_character_set_does_not_prevent_a_report(charset: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         file = dicom_photograph(PIXELS)
@@ -106,9 +106,9 @@ def errors(file: bytes, folder: Path) -> list[str]:
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="no dciodvfy (Debian: dicom3tools)")
 def test_reports_of_invalid_sources_are_valid(tmp_path: Path) -> None:
-    """All wrong values one by one, and the report itself."""
+    """Validate one report per wrong value."""
     assert errors(reported(), tmp_path) == []
     wrong = reported(PatientBirthDate="19700228").replace(b"19700228", b"1970.2.2")
-    assert errors(wrong, tmp_path)  # else it checks nothing
+    assert errors(wrong, tmp_path)  # the validator finds errors at all
     for keyword, value in [*INVALID, *SEVERAL, *VALID]:
         assert errors(reported(**{keyword: value}), tmp_path) == [], (keyword, value)

@@ -1,4 +1,4 @@
-"""DICOM photographs: what is taken, how they lie, what is refused, and that nothing else ever comes out."""
+"""Reading DICOM photographs: accepted kinds, orientation, scale, limits, and errors for damaged files."""
 
 from __future__ import annotations
 
@@ -22,17 +22,9 @@ from pydicom.dataset import Dataset
 from benchmarks.pages.protocols import dicom_photograph
 from lidloop.errors import ImageError
 from lidloop.images import decode_rgb
-from serving.protocols.dicom.photograph import (
-    MEDIA_TYPE,
-    SECONDARY_CAPTURE,
-    SYNTAXES,
-    DicomDamageError,
-    DicomKindError,
-    DicomSizeError,
-    Limits,
-    quiet_pydicom,
-    read,
-)
+from serving.protocols.dicom.header import SECONDARY_CAPTURE, SYNTAXES
+from serving.protocols.dicom.photograph import MEDIA_TYPE, Limits, disable_pydicom_logging, read
+from serving.protocols.dicom.scan import DicomDamageError, DicomKindError, DicomSizeError
 from tests.properties import examples
 
 if TYPE_CHECKING:
@@ -47,7 +39,7 @@ SECRET = "Secretname"
 
 
 def picture(width: int = 34, height: int = 26) -> NDArray[np.uint8]:
-    """Smooth, and different in every corner and channel."""
+    """Smooth image that differs in every corner and channel: (h, w, 3)."""
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     return np.dstack([200 * x + 20, 180 * y + 30, 90 + 60 * x - 50 * y]).astype(np.uint8)
 
@@ -59,7 +51,7 @@ def pillow(image: NDArray[np.uint8], kind: str, **options: Any) -> bytes:
 
 
 def compressed(image: NDArray[np.uint8], syntax: str) -> bytes:
-    """A photograph compressed by pydicom's own encoders."""
+    """A DICOM photograph compressed by the encoders of pydicom."""
     dataset = dcmread(io.BytesIO(dicom_photograph(image)))
     dataset.compress(syntax, generate_instance_uid=False)
     out = io.BytesIO()
@@ -128,14 +120,14 @@ def test_pixels_of_every_transfer_syntax(file: bytes, expected: NDArray[np.uint8
 
 
 @pytest.mark.parametrize("photometric", ["YBR_FULL_422", "YBR_FULL", "RGB"])
-def test_a_wrapped_jpeg_is_the_jpeg_itself(photometric: str) -> None:
-    """Also where the header says RGB of a JFIF, which is a frequent mistake: JFIF is never RGB."""
+def test_an_encapsulated_jpeg_decodes_like_the_jpeg_file(photometric: str) -> None:
+    """Also if the header calls a JFIF RGB, a frequent mistake: JFIF is never RGB."""
     jpeg = pillow(SMALL, "JPEG", quality=90)
     file = dicom_photograph(SMALL, TransferSyntaxUID=JPEG, PhotometricInterpretation=photometric, frame=jpeg)
     assert np.array_equal(read(file).image, decode_rgb(jpeg, where="it"))
 
 
-def test_a_jpeg_that_does_not_tell_its_colours_has_the_header_s() -> None:
+def test_a_jpeg_without_a_colour_marker_has_the_colours_of_the_header() -> None:
     """RGB samples without Adobe's marker: libjpeg would take them for YCbCr."""
     bare = pillow(SMALL, "JPEG", quality=95, keep_rgb=True)
     start = bare.index(b"\xff\xee")
@@ -145,7 +137,7 @@ def test_a_jpeg_that_does_not_tell_its_colours_has_the_header_s() -> None:
 
 
 def renumbered(jpeg: bytes) -> bytes:
-    """Components of a JPEG called 1, 2, 3, as YCbCr is, instead of R, G, B."""
+    """JPEG whose components R, G, B are renumbered 1, 2, 3, as in YCbCr."""
     out = bytearray(jpeg)
     at = jpeg.index(b"\xff\xc0")
     for k in range(3):
@@ -156,8 +148,8 @@ def renumbered(jpeg: bytes) -> bytes:
     return bytes(out)
 
 
-def test_exif_inside_is_not_looked_at() -> None:
-    """DICOM viewers show the stored matrix; what is measured must be what they show."""
+def test_exif_orientation_is_ignored() -> None:
+    """DICOM viewers show the stored matrix, and the measured image must be the same."""
     exif = Image.Exif()
     exif[0x0112] = 6
     jpeg = pillow(SMALL, "JPEG", quality=90, exif=exif)
@@ -167,7 +159,7 @@ def test_exif_inside_is_not_looked_at() -> None:
     assert read(file).image.shape == SMALL.shape
 
 
-def test_a_jpeg_may_come_in_fragments() -> None:
+def test_fragments_of_a_jpeg_are_joined() -> None:
     from pydicom.encaps import encapsulate
 
     jpeg = pillow(SMALL, "JPEG", quality=90)
@@ -239,7 +231,7 @@ def test_a_slight_turn_of_the_head_keeps_the_sides() -> None:
         ({"PixelSpacingCalibrationType": "FIDUCIAL"}, None, "calibrated, but not what"),
     ],
 )
-def test_scale_only_from_an_object_of_known_size(
+def test_only_a_fiducial_calibration_gives_a_scale(
     attributes: dict[str, Any], expected: float | None, reason: str
 ) -> None:
     assert read(dicom_photograph(SMALL, **attributes)).mm_per_px == expected, reason
@@ -252,7 +244,7 @@ def test_laterality(laterality: str | None, expected: str | None) -> None:
     assert read(dicom_photograph(SMALL, ImageLaterality=laterality)).laterality == expected
 
 
-def test_the_header_keeps_patient_and_study_and_no_more() -> None:
+def test_the_header_has_attributes_of_patient_and_study_only() -> None:
     file = dicom_photograph(
         SMALL, PatientName="Müller^Ærøskøbing", SpecificCharacterSet="ISO_IR 100",
         PatientComments="a comment", OtherPatientNames="Other^Name",
@@ -298,7 +290,7 @@ def test_the_header_keeps_patient_and_study_and_no_more() -> None:
         ({"TransferSyntaxUID": "1.2.840.10008.1.2.2"}, DicomKindError, "Explicit VR Big Endian"),
     ],
 )  # fmt: skip
-def test_refusals_say_which_attribute_and_no_value(
+def test_errors_name_the_attribute_and_not_its_value(
     attributes: dict[str, Any], error: type[ImageError], says: str
 ) -> None:
     with warnings.catch_warnings():
@@ -317,7 +309,7 @@ def test_refusals_say_which_attribute_and_no_value(
         ("1.2.840.10008.1.2.4.102", "MPEG-4"),
     ],
 )
-def test_a_compression_without_a_decoder_is_named(syntax: str, name: str) -> None:
+def test_errors_name_a_compression_without_a_decoder(syntax: str, name: str) -> None:
     file = dicom_photograph(SMALL, TransferSyntaxUID=syntax, frame=b"\0" * 8)
     with pytest.raises(DicomKindError, match=name):
         read(file)
@@ -325,7 +317,7 @@ def test_a_compression_without_a_decoder_is_named(syntax: str, name: str) -> Non
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
 @pytest.mark.parametrize("value", [None, SECRET, "1.2.03.4", "1." * 40 + "1"])
-def test_invalid_identifiers_stop_no_answer_but_a_dicom_report(keyword: str, value: str | None) -> None:
+def test_a_file_with_an_invalid_identifier_is_read(keyword: str, value: str | None) -> None:
     found = read(dicom_photograph(SMALL, **{keyword: value}))
     assert np.array_equal(found.image, SMALL)
     assert found.invalid == (keyword,)
@@ -392,7 +384,7 @@ def lossless_jpeg(image: NDArray[np.uint8], predictor: int) -> bytes:
         ({"StudyDate": None}, None),
     ],
 )  # fmt: skip
-def test_time_of_the_photograph(attributes: dict[str, Any], expected: str | None) -> None:
+def test_acquisition_time(attributes: dict[str, Any], expected: str | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         file = dicom_photograph(SMALL, **({"StudyTime": None} | attributes))
@@ -400,7 +392,7 @@ def test_time_of_the_photograph(attributes: dict[str, Any], expected: str | None
     assert (None if taken is None else taken.isoformat()) == expected
 
 
-def test_limits() -> None:
+def test_files_and_images_above_the_limits_are_rejected() -> None:
     file = dicom_photograph(SMALL)
     with pytest.raises(DicomSizeError, match="bytes"):
         read(file, Limits(bytes=len(file) - 1))
@@ -446,7 +438,9 @@ def test_a_frame_larger_than_its_header_says_is_not_decoded(syntax: str, frame: 
     ],
     ids=["a tile a pixel", "tiles without a size", "more samples", "16 bits", "no codestream"],
 )
-def test_a_jpeg_2000_frame_that_announces_too_much_is_not_decoded(at: int, value: bytes, words: str) -> None:
+def test_a_jpeg_2000_frame_that_contradicts_the_header_is_not_decoded(
+    at: int, value: bytes, words: str
+) -> None:
     frame = pillow(BIG, "JPEG2000", no_jp2=True)
     frame = frame[:at] + value + frame[at + len(value) :]
     file = dicom_photograph(
@@ -456,7 +450,7 @@ def test_a_jpeg_2000_frame_that_announces_too_much_is_not_decoded(at: int, value
         read(file)
 
 
-def test_an_rle_frame_that_expands_without_end_is_not_decoded() -> None:
+def test_an_rle_frame_that_expands_beyond_the_header_is_not_decoded() -> None:
     run = b"\x81\x00" * 200_000  # 128 bytes from two
     frame = struct.pack("<16L", 3, 64, 64, 64, *[0] * 12) + run
     with pytest.raises(DicomDamageError, match="expands"):
@@ -464,7 +458,7 @@ def test_an_rle_frame_that_expands_without_end_is_not_decoded() -> None:
 
 
 def split(file: bytes) -> tuple[bytes, bytes]:
-    """What comes before a file's data set, and the data set."""
+    """Split a file into preamble with file meta information, and data set."""
     end = 144 + struct.unpack_from("<L", file, 140)[0]
     return file[:end], file[end:]
 
@@ -472,7 +466,7 @@ def split(file: bytes) -> tuple[bytes, bytes]:
 HEAD, BODY = split(dicom_photograph(SMALL))
 
 
-def test_a_deflated_bomb_is_not_inflated() -> None:
+def test_a_deflated_data_set_above_the_limit_is_rejected() -> None:
     file = dicom_photograph(SMALL)
     stored = dicom_photograph(SMALL, TransferSyntaxUID=DEFLATED)
     end_of_meta = 144 + struct.unpack_from("<L", stored, 140)[0]
@@ -525,7 +519,7 @@ def element(tag: int, vr: bytes, value: bytes, length: int | None = None) -> byt
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
-def test_hostile_data_sets_end_soon(body: bytes, reason: str) -> None:
+def test_malicious_data_sets_are_rejected_fast(body: bytes, reason: str) -> None:
     with pytest.raises(ImageError):
         read(HEAD + body)
 
@@ -549,8 +543,8 @@ def dataset_with(items: list[Dataset], endless: bool, endless_items: bool, priva
 
 @examples(60)
 @given(nested(3), st.sampled_from(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"]))
-def test_sequences_are_stepped_over(extra: Dataset, syntax: str) -> None:
-    """What stands in items is nobody's patient or study: the description in them is not the file's."""
+def test_elements_nested_in_sequences_are_ignored(extra: Dataset, syntax: str) -> None:
+    """A StudyDescription in an item of a sequence is not that of the file."""
     file = dcmread(io.BytesIO(dicom_photograph(SMALL, TransferSyntaxUID=syntax, StudyDescription="outside")))
     file.ReferencedImageSequence = [extra]
     file["ReferencedImageSequence"].is_undefined_length = True
@@ -562,7 +556,7 @@ def test_sequences_are_stepped_over(extra: Dataset, syntax: str) -> None:
     assert np.array_equal(found.image, SMALL)
 
 
-def test_an_unknown_sequence_of_undefined_length_is_implicit() -> None:
+def test_a_un_sequence_of_undefined_length_is_read_as_implicit_vr() -> None:
     """PS3.5, 6.2.2: UN of undefined length holds implicit elements, also in an explicit file."""
     inside = struct.pack("<HHL", *ITEM, ENDLESS) + struct.pack("<HHL4s", 0x0008, 0x1030, 4, b"text")
     ends = struct.pack("<HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
@@ -581,7 +575,7 @@ def test_an_unknown_sequence_of_undefined_length_is_implicit() -> None:
         (dicom_photograph(SMALL)[:-1000], "cut short"),
     ],
 )
-def test_what_is_no_dicom_file(file: bytes, reason: str) -> None:
+def test_a_file_that_is_not_dicom_is_rejected(file: bytes, reason: str) -> None:
     with pytest.raises(ImageError):
         read(file)
 
@@ -605,7 +599,7 @@ SAMPLES = [
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A file with bytes flipped, lengths blown up, a piece cut out, doubled or overwritten."""
+    """A file with changed bytes, huge lengths, or parts removed, doubled or overwritten."""
     data = bytearray(draw(st.sampled_from(SAMPLES)))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, max(0, len(data) - 1)))
@@ -629,7 +623,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 @examples(1000)
 @given(mutated())
-def test_whatever_is_broken_only_image_errors_come_out(data: bytes) -> None:
+def test_damaged_files_raise_image_errors_only(data: bytes) -> None:
     raised = None
     try:
         found = read(data, Limits(pixels=1_000_000))
@@ -644,7 +638,7 @@ def test_whatever_is_broken_only_image_errors_come_out(data: bytes) -> None:
         assert raised.__suppress_context__
 
 
-def test_nothing_of_a_file_is_logged_or_warned_about(
+def test_values_of_a_file_are_not_in_logs_or_warnings(
     caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
 ) -> None:
     with warnings.catch_warnings():
@@ -653,14 +647,14 @@ def test_nothing_of_a_file_is_logged_or_warned_about(
             SMALL, PatientBirthDate=SECRET, StudyTime=SECRET, PatientID=SECRET * 30,
             ImageLaterality=SECRET.lower(), SpecificCharacterSet=SECRET,
         )  # fmt: skip
-    quiet_pydicom.cache_clear()  # pytest has put its own filters in place
+    disable_pydicom_logging.cache_clear()  # pytest has reset the filters of warnings
     with caplog.at_level(logging.DEBUG):
         read(file)
     assert SECRET.lower() not in caplog.text.lower()
     assert not [w for w in recwarn if SECRET.lower() in str(w.message).lower()]
 
 
-def test_every_syntax_that_is_taken_has_its_decoder() -> None:
+def test_every_accepted_transfer_syntax_has_a_decoder() -> None:
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
@@ -668,7 +662,7 @@ def test_every_syntax_that_is_taken_has_its_decoder() -> None:
         assert get_decoder(UID(uid)).is_available, uid
 
 
-def test_a_picture_holds_no_more_than_it_must() -> None:
+def test_a_picture_keeps_no_pixel_data_attribute() -> None:
     found = read(dicom_photograph(SMALL))
     assert isinstance(found.header, Dataset)
     assert "PixelData" not in found.header
@@ -681,7 +675,7 @@ def screened(client: TestClient, file: bytes, kind: str, **parameters: Any) -> d
     return {key: value for key, value in response.json().items() if key != "request_id"}
 
 
-def test_a_dicom_photograph_is_screened_as_the_jpeg_in_it(client: TestClient, photo: Any) -> None:
+def test_a_dicom_photograph_has_the_same_answer_as_its_jpeg(client: TestClient, photo: Any) -> None:
     file = dicom_photograph(
         photo.image, TransferSyntaxUID=JPEG, PhotometricInterpretation="YBR_FULL_422", frame=photo.jpeg
     )
@@ -695,7 +689,7 @@ def test_a_mirrored_dicom_photograph_gives_the_same_sides(client: TestClient, ph
     )
 
 
-def test_the_file_s_scale_is_taken_unless_the_caller_knows_better(client: TestClient, photo: Any) -> None:
+def test_the_scale_of_the_file_is_used_unless_the_request_has_one(client: TestClient, photo: Any) -> None:
     calibrated = {"PixelSpacing": [0.25, 0.25], "PixelSpacingCalibrationType": "FIDUCIAL"}
     file = dicom_photograph(photo.image, **calibrated)
     scale = screened(client, file, MEDIA_TYPE)["faces"][0]["scale"]
@@ -719,7 +713,7 @@ def test_the_file_s_scale_is_taken_unless_the_caller_knows_better(client: TestCl
         ),
     ],
 )
-def test_refusals_over_http(
+def test_errors_over_http(
     client: TestClient, file: bytes, parameters: dict[str, str], status: int, kind: str
 ) -> None:
     response = client.post(

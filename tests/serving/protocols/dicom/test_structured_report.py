@@ -1,4 +1,4 @@
-"""Screenings as Comprehensive SR: read back by pydicom and highdicom with right sides, values and units."""
+"""Screenings as DICOM Comprehensive SR: sides, values and units as pydicom and highdicom read them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ PHOTOGRAPH = photograph()
 def made(
     screening: Screening = DRAWN, picture: DicomPicture | None = PHOTOGRAPH, **options: Any
 ) -> pydicom.FileDataset:
-    """The report as a caller reads it: from its bytes."""
+    """Write a report and parse its bytes."""
     return pydicom.dcmread(
         io.BytesIO(report(screening, picture, **{"request_id": REQUEST, "issued": WHEN} | options))
     )
@@ -91,7 +91,7 @@ EMPTY = replace(DRAWN, faces=())
 @pytest.mark.parametrize(
     ("side", "laterality"), [("OD", Code("24028007", "SCT", "Right")), ("OS", Code("7771000", "SCT", "Left"))]
 )
-def test_lengths_of_an_eye_have_its_side_millimetres_and_error_band(side: str, laterality: Code) -> None:
+def test_lengths_of_an_eye_have_laterality_millimetres_and_error_band(side: str, laterality: Code) -> None:
     group = groups(made())[side]
     (site,) = group.finding_sites
     assert site.value == Code("81745001", "SCT", "Eye")
@@ -115,7 +115,7 @@ def test_lengths_of_an_eye_have_its_side_millimetres_and_error_band(side: str, l
     assert found["height-to-width"].unit.value == "1"
 
 
-def test_differences_and_the_flag_are_of_both_eyes() -> None:
+def test_differences_and_flag_are_in_the_group_of_both_eyes() -> None:
     group = groups(made())["face"]
     assert group.finding_sites[0].laterality == Code("51440002", "SCT", "Right and left")
     found = {measurement.name.value: measurement.value for measurement in group.get_measurements()}
@@ -134,7 +134,7 @@ def test_ptosis_is_suspected_on_flagged_sides_only(flagged: tuple[Any, ...]) -> 
         assert evaluations(found[side]) == expected
 
 
-def test_what_is_withheld_is_no_number_but_told() -> None:
+def test_withheld_lengths_are_comments_without_a_number() -> None:
     eye = FACE.eyes["OS"]
     lengths = {name: value for name, value in eye.lengths.items() if name != "mrd1"}
     changed = replace(eye, lengths=lengths, withheld={"mrd1": Reason("no-pupil", "the pupil is not known")})
@@ -143,7 +143,7 @@ def test_what_is_withheld_is_no_number_but_told() -> None:
     assert comments(group) == ["Margin reflex distance 1 (MRD1) is withheld: the pupil is not known"]
 
 
-def test_without_a_scale_lengths_are_pixels_and_not_under_loinc_s_name() -> None:
+def test_without_a_scale_lengths_are_pixels_and_have_no_loinc_code() -> None:
     group = groups(made(WITHOUT_SCALE))["OD"]
     found = {measurement.name.value: measurement for measurement in group.get_measurements()}
     assert "79855-3" not in found
@@ -151,11 +151,11 @@ def test_without_a_scale_lengths_are_pixels_and_not_under_loinc_s_name() -> None
     assert found["pfh"].unit == Code("{pixels}", "UCUM", "pixels")
 
 
-def test_a_mirrored_picture_says_so() -> None:
+def test_a_mirrored_picture_has_a_comment() -> None:
     assert codes.MIRRORED in comments(groups(made(drawn_screening(mirrored=True)[1]))["face"])
 
 
-def test_the_algorithm_is_the_model_that_answered() -> None:
+def test_the_algorithm_is_the_served_model() -> None:
     def says(group: Any) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for code, key in (("111001", "name"), ("111003", "version"), ("111002", "parameters")):
@@ -173,7 +173,7 @@ def test_the_algorithm_is_the_model_that_answered() -> None:
     assert says(groups(made(unversioned))["OD"])["version"] == ["iteration 3"]
 
 
-def test_it_is_a_preliminary_measurement_report() -> None:
+def test_the_document_is_a_preliminary_measurement_report() -> None:
     document = made()
     assert document.SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.33"
     assert document.Modality == "SR"
@@ -186,7 +186,7 @@ def test_it_is_a_preliminary_measurement_report() -> None:
     assert (scheme.CodingSchemeDesignator, scheme.CodingSchemeUID) == (codes.LOCAL, codes.LOCAL_OID)
 
 
-def test_it_joins_the_study_of_the_picture_and_refers_to_it() -> None:
+def test_the_report_is_in_the_study_of_the_picture_and_references_it() -> None:
     document = made()
     assert document.StudyInstanceUID == "2.25.102"
     assert document.SeriesInstanceUID != "2.25.103"
@@ -199,7 +199,7 @@ def test_it_joins_the_study_of_the_picture_and_refers_to_it() -> None:
         assert image.referenced_sop_instance_uid == "2.25.101"
 
 
-def test_a_picture_that_is_not_dicom_names_nobody_and_refers_to_nothing() -> None:
+def test_a_picture_that_is_not_dicom_has_no_patient_and_no_reference() -> None:
     document = made(picture=None)
     for keyword in (
         "PatientID",
@@ -219,21 +219,21 @@ def test_a_picture_that_is_not_dicom_names_nobody_and_refers_to_nothing() -> Non
 
 
 @pytest.mark.parametrize("picture", [PHOTOGRAPH, None], ids=["DICOM", "other"])
-def test_no_face_is_a_report_that_says_so(picture: DicomPicture | None) -> None:
+def test_a_picture_without_a_face_gets_a_report_with_the_reason(picture: DicomPicture | None) -> None:
     (group,) = groups(made(EMPTY, picture)).values()
     assert evaluations(group) == {"ptosis-flag": "undetermined"}
     assert group.get_measurements() == []
     assert comments(group) == [EMPTY.empty, NOTICE]
 
 
-def test_several_faces_are_no_report() -> None:
-    """It would go into one patient's record with the measurements of others."""
+def test_several_faces_are_rejected() -> None:
+    """The report would put measurements of other people into a patient's record."""
     with pytest.raises(ReportError, match="2 faces"):
         report(replace(DRAWN, faces=(FACE, FACE)), PHOTOGRAPH, request_id=REQUEST, issued=WHEN)
 
 
-def test_names_of_every_script_arrive() -> None:
-    """The source is in ISO 2022, the report in UTF-8, for which every reason's ± has a place."""
+def test_patient_names_of_all_scripts_are_kept() -> None:
+    """The source is in ISO 2022, the report in UTF-8, which can also encode the ± of comments."""
     name = "Yamada^Tarou=山田^太郎=やまだ^たろう"
     picture = photograph(
         SpecificCharacterSet=["ISO 2022 IR 6", "ISO 2022 IR 87"], PatientName=name, StudyDescription="顔",
@@ -244,7 +244,7 @@ def test_names_of_every_script_arrive() -> None:
     assert any("±" in text for text in comments(groups(document)["face"]))
 
 
-def test_uids_follow_from_the_request() -> None:
+def test_uids_are_derived_from_the_request_id() -> None:
     first, again, other = made(), made(), made(request_id=str(uuid.uuid4()))
     assert report(DRAWN, PHOTOGRAPH, request_id=REQUEST, issued=WHEN) == report(
         DRAWN, PHOTOGRAPH, request_id=REQUEST, issued=WHEN
@@ -264,7 +264,9 @@ def test_uids_follow_from_the_request() -> None:
         ("+9900", None, None, False),
     ],
 )
-def test_times_are_in_the_source_s_zone(offset: str, date: str | None, time: str | None, kept: bool) -> None:
+def test_times_are_in_the_time_zone_of_the_source(
+    offset: str, date: str | None, time: str | None, kept: bool
+) -> None:
     document = made(picture=photograph(TimezoneOffsetFromUTC=offset))
     assert ("TimezoneOffsetFromUTC" in document) == kept
     if kept:
@@ -286,13 +288,11 @@ def test_times_are_in_the_source_s_zone(offset: str, date: str | None, time: str
         ("PatientID", "x" * 80, ""),
     ],
 )
-def test_attributes_are_repeated_where_they_are_what_they_should_be(
-    keyword: str, value: str | None, expected: str
-) -> None:
+def test_only_valid_attributes_are_repeated(keyword: str, value: str | None, expected: str) -> None:
     assert str(made(picture=photograph(**{keyword: value}))[keyword].value or "") == expected
 
 
-def test_a_missing_modality_is_no_obstacle() -> None:
+def test_a_missing_modality_does_not_prevent_a_report() -> None:
     assert groups(made(picture=photograph(Modality=None)))["OD"].source_images
 
 
@@ -308,13 +308,13 @@ def test_a_missing_modality_is_no_obstacle() -> None:
         max_size=4,
     )
 )  # fmt: skip
-def test_whatever_a_header_says_there_is_a_report(attributes: dict[str, str]) -> None:
+def test_any_header_values_give_a_report(attributes: dict[str, str]) -> None:
     picture = photograph(SpecificCharacterSet="ISO_IR 100", **attributes)
     assert groups(made(EMPTY, picture))
 
 
-def test_nothing_of_the_patient_is_logged_or_warned_about(caplog: pytest.LogCaptureFixture) -> None:
-    """Also where another library has thrown away the filter of warnings."""
+def test_patient_data_is_not_in_logs_or_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    """Also after another library has reset the filters of warnings."""
     picture = photograph(
         PatientName=SECRET, PatientID=SECRET * 9, StudyTime=SECRET, PatientBirthDate=SECRET,
         PatientSex=SECRET, ReferringPhysicianName=SECRET * 9, StudyID=SECRET * 9,
@@ -326,14 +326,14 @@ def test_nothing_of_the_patient_is_logged_or_warned_about(caplog: pytest.LogCapt
     assert [str(warning.message) for warning in caught] == []
 
 
-def test_times_and_ids_that_are_none_are_refused() -> None:
+def test_invalid_times_and_request_ids_are_rejected() -> None:
     with pytest.raises(ValueError, match="time zone"):
         report(DRAWN, None, request_id=REQUEST, issued=WHEN.replace(tzinfo=None))
     with pytest.raises(ValueError, match="UUID"):
         report(DRAWN, None, request_id="7", issued=WHEN)
 
 
-def test_a_dicom_photograph_becomes_a_report_over_http(client: TestClient, photo: Any) -> None:
+def test_a_dicom_photograph_gets_a_report_over_http(client: TestClient, photo: Any) -> None:
     headers = {"Accept": MEDIA_TYPE, "Content-Type": "application/dicom"}
     response = client.post("/v1/screen", content=dicom_photograph(photo.image), headers=headers)
     assert response.status_code == 200, response.text
@@ -350,7 +350,9 @@ def test_a_dicom_photograph_becomes_a_report_over_http(client: TestClient, photo
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
-def test_any_other_photograph_becomes_one_of_nobody(client: TestClient, photo: Any, kind: str) -> None:
+def test_other_photographs_get_a_report_without_a_patient_over_http(
+    client: TestClient, photo: Any, kind: str
+) -> None:
     headers = {"Accept": MEDIA_TYPE, "Content-Type": f"image/{kind}"}
     response = client.post("/v1/screen", content=getattr(photo, kind), headers=headers)
     assert response.status_code == 200, response.text
@@ -359,7 +361,7 @@ def test_any_other_photograph_becomes_one_of_nobody(client: TestClient, photo: A
     assert set(groups(document)) == {"OD", "OS", "face"}
 
 
-def test_two_faces_over_http_are_no_report(client: TestClient, photo: Any) -> None:
+def test_two_faces_are_rejected_over_http(client: TestClient, photo: Any) -> None:
     twice = np.ascontiguousarray(np.hstack([photo.image, photo.image]))
     headers = {"Accept": MEDIA_TYPE, "Content-Type": "application/dicom"}
     response = client.post("/v1/screen", content=dicom_photograph(twice), headers=headers)
