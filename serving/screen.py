@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 
     Attributes:
         file: JPEG, PNG, HEIC or DICOM. options: statements of the caller about it.
-        subject: whom a FHIR answer is about, as ``serving.protocols.fhir.subject_reference`` takes it.
+        subject: whom a FHIR answer is about, as ``serving.protocols.fhir_types.subject_reference`` takes it.
         answer_in: media type of the answer.
         bundle: type of the bundle of a FHIR answer.
         unused_fields: number of form fields that are no parameters.
@@ -89,7 +89,7 @@ def _subject(text: str | None, answer_in: str) -> str | None:
         return None
     if answer_in != FHIR:
         raise wrong_parameter(intake.SUBJECT, f"only an answer in {FHIR} names a subject")
-    from serving.protocols.fhir import subject_reference
+    from serving.protocols.fhir_types import subject_reference
 
     try:
         subject_reference(text)

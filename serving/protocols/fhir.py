@@ -1,25 +1,22 @@
-"""A screening as FHIR R4B: a Bundle of DiagnosticReports, their Observations, and the Device that made them.
+"""Write a screening as FHIR R4B: a Bundle of DiagnosticReports, their Observations and the Device.
 
-Per face one DiagnosticReport (``preliminary``), and an Observation for every length of every eye, for what
-follows from them, for the picture's fitness and for the flag. A withheld length is there too, with its
-``dataAbsentReason``. Millimetres are ``valueQuantity`` in UCUM ``mm``; their error band, the pixels and the
-origin of the scale are components.
+Per face there is one DiagnosticReport (``preliminary``), and an Observation for every length of both eyes,
+for ratios and differences, for the quality of the picture and for the flag. A withheld length is an
+Observation with a ``dataAbsentReason``. Millimetres are ``valueQuantity`` in UCUM ``mm``; error band, length
+in pixels and origin of the scale are components.
 
-Nobody can say which of several faces is the patient: then no report names a subject, and every conclusion
-says so. A finding is *suspected*: ``conclusionCode`` is there only with a flag, and its text says what it is.
+With several faces it is not known which one is the patient: no report has a subject, and every conclusion
+says so. A finding is *suspected*: ``conclusionCode`` is present only with a flag, and its text says so.
 """
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from lidloop import __version__
-from lidloop.errors import LidloopError
 from lidloop.screening.measurements import (
     DIFFERENCES,
     LENGTHS,
@@ -35,7 +32,18 @@ from lidloop.screening.measurements import (
 )
 from lidloop.screening.screen import ModelInfo, Screening
 from serving.protocols import codes
-from serving.protocols.codes import Code
+from serving.protocols.fhir_types import (
+    Json,
+    absent,
+    component,
+    concept,
+    date_time,
+    identifier,
+    quantity,
+    resource_urn,
+    study_reference,
+    subject_reference,
+)
 from serving.protocols.narrative import narrative
 
 if TYPE_CHECKING:
@@ -46,57 +54,36 @@ MEDIA_TYPE: Final = "application/fhir+json"
 CODE_SYSTEM: Final = "lidloop"
 """Logical id of the local code system on this server."""
 
-Json = dict[str, Any]
 BundleKind = Literal["collection", "transaction"]
 
 _SIDE_WORDS: Final[dict[Side, str]] = {"OD": "right eye", "OS": "left eye"}
-_NO_SCALE: Final = Reason("no-scale", "nothing tells how many millimetres a pixel is")
-_RELATIVE: Final = re.compile(r"Patient/[A-Za-z0-9.\-]{1,64}")
-_ABSOLUTE: Final = re.compile(r"https?://[^\s|]+/Patient/[A-Za-z0-9.\-]{1,64}|urn:uuid:[0-9a-f-]{36}")
-_TOKEN: Final = re.compile(r"(?P<system>[a-z][a-z0-9+.\-]*:[^\s|]+)\|(?P<value>\S(?:[^|\r\n\t]*\S)?)")
-_MAX_SUBJECT: Final = 256
+_NO_SCALE: Final = Reason("no-scale", "the number of millimetres per pixel is not known")
 
 
 class _Context(NamedTuple):
-    """What the resources of one face share.
+    """Values that the resources of one face share.
 
     Attributes:
-        place: of the face among those found.
-        subject: who it is about, None where nobody can say. asked: a subject was given.
-        study: of the picture, None where it did not come as DICOM.
-        effective: when the photograph was taken, as FHIR writes it; None where that is not known.
-        transaction: entries say how a server stores them.
+        screening: result of the picture.
+        request_id: UUID of the request.
+        issued: time of the report, with a time zone.
+        subject: Reference to the patient; None if it is not known.
+        subject_given: True if the request has a subject.
+        study: Reference to the study; None if the picture did not come as DICOM.
+        effective: date and time of the photograph; None if it is not known.
+        transaction: True if entries have the request that stores them.
+        face_index: index of the face among those found.
     """
 
     screening: Screening
     request_id: str
     issued: str
     subject: Json | None
-    asked: bool
+    subject_given: bool
     study: Json | None
     effective: str | None
     transaction: bool
-    place: int = 0
-
-
-def subject_reference(text: str) -> Json:
-    """A FHIR Reference to a patient.
-
-    Args:
-        text: ``Patient/ID``, an absolute URL of a Patient, ``urn:uuid:…``, or ``SYSTEM|VALUE``, as FHIR
-            searches write an identifier.
-
-    Raises:
-        LidloopError: for anything else; the message does not repeat it.
-    """
-    if len(text) <= _MAX_SUBJECT:
-        if _RELATIVE.fullmatch(text) or _ABSOLUTE.fullmatch(text):
-            return {"reference": text, "type": "Patient"}
-        if token := _TOKEN.fullmatch(text):
-            return {"identifier": {"system": token["system"], "value": token["value"]}, "type": "Patient"}
-    raise LidloopError(
-        "the subject must be Patient/ID, a Patient's URL, urn:uuid:… or SYSTEM|VALUE with a URI as system"
-    )
+    face_index: int = 0
 
 
 def bundle(
@@ -110,23 +97,24 @@ def bundle(
     kind: BundleKind = "collection",
     software: str = __version__,
 ) -> Bundle:
-    """A screening as a Bundle.
+    """Write a screening as a Bundle.
 
     Args:
-        screening: what was found in one picture.
-        request_id: UUID of the request. All references follow from it.
-        issued: when, with a time zone.
-        subject: the patient, as ``subject_reference`` takes it. Named only where one face or none was found.
-        study_uid: Study Instance UID where the picture came as DICOM.
-        taken: when the photograph was taken. FHIR has no time of day without a time zone: of a time without
-            one, only the date is written.
-        kind: ``collection``; or ``transaction``, which a FHIR server stores as it is. Sent twice, it is
-            stored once: every entry is created only if there is none with its identifier.
+        screening: result of one picture.
+        request_id: UUID of the request, from which the ids of all resources are derived.
+        issued: time of the report, with a time zone.
+        subject: patient, in a form that ``subject_reference`` accepts. Written only if at most one face was
+            found.
+        study_uid: Study Instance UID, if the picture came as DICOM.
+        taken: acquisition time. Without a time zone only its date is written, because FHIR requires a zone
+            with a time.
+        kind: ``collection``, or ``transaction``, which a FHIR server can store. Entries of a transaction are
+            conditional creates (``ifNoneExist``), so a repeated one is stored once.
         software: version of this software.
 
     Raises:
-        LidloopError: for a subject that cannot be understood.
-        ValueError: for a request id that is no UUID, or a time without a time zone.
+        LidloopError: the subject has none of the accepted forms.
+        ValueError: the request id is not a UUID, or ``issued`` has no time zone.
     """
     from fhir.resources.R4B.bundle import Bundle
 
@@ -139,16 +127,16 @@ def bundle(
         request_id,
         issued.isoformat(timespec="milliseconds"),
         subject=patient if screening.found <= 1 else None,
-        asked=patient is not None,
-        study=None if study_uid is None else _study(study_uid),
-        effective=None if taken is None else _date_time(taken),
+        subject_given=patient is not None,
+        study=None if study_uid is None else study_reference(study_uid),
+        effective=None if taken is None else date_time(taken),
         transaction=kind == "transaction",
     )
     entries: list[Json] = []
-    for place in range(max(1, len(screening.faces))):
-        entries += _face_entries(context._replace(place=place))
+    for index in range(max(1, len(screening.faces))):
+        entries += _face_entries(context._replace(face_index=index))
     device = _device(screening.model, software)
-    entries.append(_stored(context, {"fullUrl": _device_urn(request_id), "resource": device}))
+    entries.append(_with_request(context, {"fullUrl": _device_urn(request_id), "resource": device}))
     return Bundle.model_validate(
         {
             "resourceType": "Bundle",
@@ -161,7 +149,7 @@ def bundle(
 
 
 def code_system() -> CodeSystem:
-    """The local code system as a FHIR CodeSystem: what codes of its URI mean."""
+    """Local code system as a FHIR CodeSystem, with the definitions of all codes."""
     from fhir.resources.R4B.codesystem import CodeSystem
 
     return CodeSystem.model_validate(
@@ -188,14 +176,14 @@ def code_system() -> CodeSystem:
 
 
 def _face_entries(context: _Context) -> list[Json]:
-    """Entries of one face, its report first; of none, a report that says so."""
-    face = context.screening.faces[context.place] if context.screening.faces else None
+    """Entries of one face, the report first; without a face, a report that gives the reason."""
+    face = context.screening.faces[context.face_index] if context.screening.faces else None
     observations = [] if face is None else _observations(face, context)
     report: Json = {
         "resourceType": "DiagnosticReport",
         "status": "preliminary",
-        "category": [_concept(codes.DIAGNOSTIC_IMAGING)],
-        "code": _concept(codes.local("ptosis-screening")),
+        "category": [concept(codes.DIAGNOSTIC_IMAGING)],
+        "code": concept(codes.local("ptosis-screening")),
         "effectiveDateTime": context.effective,
         "issued": context.issued,
         "subject": context.subject,
@@ -238,53 +226,53 @@ def _length(eye: EyeMeasurement, name: str, scale: Scale | None, context: _Conte
     kinds = [codes.of_length(name)]
     if name == "pfh":
         kinds.insert(0, codes.PFH_OF_SIDE[side])
-    body: Json = {"code": _concept(*kinds), "bodySite": _concept(codes.EYES[side])}
+    body: Json = {"code": concept(*kinds), "bodySite": concept(codes.EYES[side])}
     if name in eye.withheld:
-        body["dataAbsentReason"] = _absent(eye.withheld[name])
+        body["dataAbsentReason"] = absent(eye.withheld[name])
     else:
         body |= _measured(eye.lengths[name], scale)
     return _observation(context, body)
 
 
 def _difference(length: Length, name: str, scale: Scale | None, context: _Context) -> Json:
-    body = {"code": _concept(codes.of_difference(name)), "bodySite": _concept(codes.BOTH_EYES)}
+    body = {"code": concept(codes.of_difference(name)), "bodySite": concept(codes.BOTH_EYES)}
     return _observation(context, body | _measured(length, scale))
 
 
 def _measured(length: Length, scale: Scale | None) -> Json:
-    """Value, method and components of a length; without millimetres the value is absent, with the reason."""
-    body: Json = {"method": _concept(codes.local(length.method))}
+    """Value, method and components of a length; without millimetres a ``dataAbsentReason`` for the value."""
+    body: Json = {"method": concept(codes.local(length.method))}
     components: list[Json] = []
     if length.mm is None:
-        body["dataAbsentReason"] = _absent(_NO_SCALE)
+        body["dataAbsentReason"] = absent(_NO_SCALE)
     else:
-        body["valueQuantity"] = _quantity(length.mm, codes.MM)
+        body["valueQuantity"] = quantity(length.mm, codes.MM)
         if length.mm_error is not None:
-            components.append(_component(codes.UNCERTAINTY, length.mm_error, codes.MM))
-    components.append(_component(codes.local("length-px"), length.px, codes.PIXELS))
+            components.append(component(codes.UNCERTAINTY, length.mm_error, codes.MM))
+    components.append(component(codes.local("length-px"), length.px, codes.PIXELS))
     if length.mm is not None and scale is not None:
-        value = _concept(codes.of_scale(scale.method))
-        components.append({"code": _concept(codes.local("scale-method")), "valueCodeableConcept": value})
+        value = concept(codes.of_scale(scale.method))
+        components.append({"code": concept(codes.local("scale-method")), "valueCodeableConcept": value})
     body["component"] = components
     return body
 
 
 def _ratio(eye: EyeMeasurement, context: _Context) -> Json:
     body = {
-        "code": _concept(codes.local("height-to-width")),
-        "bodySite": _concept(codes.EYES[eye.side]),
-        "valueQuantity": _quantity(eye.height_to_width or 0.0, codes.RATIO, digits=4),
+        "code": concept(codes.local("height-to-width")),
+        "bodySite": concept(codes.EYES[eye.side]),
+        "valueQuantity": quantity(eye.height_to_width or 0.0, codes.RATIO, digits=4),
     }
     return _observation(context, body)
 
 
 def _quality(face: FaceMeasurement, context: _Context) -> Json:
     body: Json = {
-        "code": _concept(codes.local("picture-quality")),
-        "valueCodeableConcept": _concept(codes.local("limited" if face.problems else "usable")),
+        "code": concept(codes.local("picture-quality")),
+        "valueCodeableConcept": concept(codes.local("limited" if face.problems else "usable")),
         "component": [
-            _component(codes.local("head-roll"), face.roll, codes.DEGREES),
-            _component(codes.local("yaw-proxy"), face.yaw, codes.RATIO, digits=3),
+            component(codes.local("head-roll"), face.roll, codes.DEGREES),
+            component(codes.local("yaw-proxy"), face.yaw, codes.RATIO, digits=3),
         ],
     }
     notes = [reason.text for reason in face.problems]
@@ -297,14 +285,14 @@ def _quality(face: FaceMeasurement, context: _Context) -> Json:
 
 def _flag(flag: Flag, used: list[Json], context: _Context) -> Json:
     body: Json = {
-        "code": _concept(codes.local("ptosis-flag")),
-        "valueCodeableConcept": _concept(codes.local(flag.level)),
-        "interpretation": [_concept(codes.INTERPRETATION[flag.level])],
+        "code": concept(codes.local("ptosis-flag")),
+        "valueCodeableConcept": concept(codes.local(flag.level)),
+        "interpretation": [concept(codes.INTERPRETATION[flag.level])],
         "note": [{"text": text} for text in (*(reason.text for reason in flag.reasons), NOTICE)],
     }
     if flag.sides:
         site = codes.EYES[flag.sides[0]] if len(flag.sides) == 1 else codes.BOTH_EYES
-        body["bodySite"] = _concept(site)
+        body["bodySite"] = concept(site)
     return _observation(context, body, sources=[{"reference": entry["fullUrl"]} for entry in used])
 
 
@@ -313,22 +301,22 @@ def _conclusion(face: FaceMeasurement | None, context: _Context) -> str:
     warnings = [_sentence(reason) for reason in screening.warnings]
     if face is None:
         return " ".join([str(screening.empty), *warnings, NOTICE])
-    says = []
+    sentences = []
     if screening.found > 1:
         x1, y1, x2, y2 = (round(float(v)) for v in face.face.box)
-        says.append(
-            f"Face {context.place + 1} of {screening.found}, at x {x1} to {x2} and y {y1} to {y2} "
-            "pixels. With several faces in a picture none is taken for the patient"
-            + ("; the subject that was given is not named." if context.asked else ".")
+        sentences.append(
+            f"Face {context.face_index + 1} of {screening.found}, at x {x1} to {x2} and y {y1} to {y2} "
+            "pixels. With several faces in a picture it is not known which one is the patient"
+            + ("; the given subject is left out." if context.subject_given else ".")
         )
     level = codes.local(face.flag.level).meaning.lower()
     where = " and ".join(_SIDE_WORDS[side] for side in face.flag.sides)
-    says.append(f"Screening flag: {level}{f', {where}; ptosis is suspected' if where else ''}.")
-    says += [_sentence(reason) for reason in (*face.flag.reasons, *face.problems)]
-    says = list(dict.fromkeys([*says, *warnings]))
+    sentences.append(f"Screening flag: {level}{f', {where}; ptosis is suspected' if where else ''}.")
+    sentences += [_sentence(reason) for reason in (*face.flag.reasons, *face.problems)]
+    sentences = list(dict.fromkeys([*sentences, *warnings]))
     if screening.mirrored:
-        says.append(codes.MIRRORED)
-    return " ".join([*says, NOTICE])
+        sentences.append(codes.MIRRORED)
+    return " ".join([*sentences, NOTICE])
 
 
 def _sentence(reason: Reason) -> str:
@@ -338,7 +326,7 @@ def _sentence(reason: Reason) -> str:
 def _suspected(flag: Flag) -> Json:
     where = " and ".join(_SIDE_WORDS[side] for side in flag.sides)
     text = f"Suspected by screening, not diagnosed: ptosis of eyelid, {where}"
-    return {**_concept(codes.PTOSIS), "text": text}
+    return {**concept(codes.PTOSIS), "text": text}
 
 
 def _device(model: ModelInfo, software: str) -> Json:
@@ -351,7 +339,7 @@ def _device(model: ModelInfo, software: str) -> Json:
     urn = f"urn:uuid:{codes.name_uuid('device', model.name, str(model.version), model.digest, software)}"
     resource: Json = {
         "resourceType": "Device",
-        "identifier": [_identifier(urn)],
+        "identifier": [identifier(urn)],
         "type": {"text": "Software: landmarks of faces and measurement of eyelids in photographs"},
         "deviceName": [{"name": model.name, "type": "model-name"}],
         "version": [{"type": {"text": kind}, "value": value} for kind, value in versions if value],
@@ -359,20 +347,13 @@ def _device(model: ModelInfo, software: str) -> Json:
     return {**resource, "text": narrative(resource)}
 
 
-def _study(uid: str) -> Json:
-    return {
-        "type": "ImagingStudy",
-        "identifier": {"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"},
-    }
-
-
 def _observation(context: _Context, body: Mapping[str, Any], sources: Sequence[Json] = ()) -> Json:
-    """An Observation with what all of them share; None stands for nothing."""
+    """Observation with the common elements; elements that are None are left out of the JSON."""
     study = [] if context.study is None else [context.study]
     return {
         "resourceType": "Observation",
         "status": "preliminary",
-        "category": [_concept(codes.IMAGING)],
+        "category": [concept(codes.IMAGING)],
         "subject": context.subject,
         "effectiveDateTime": context.effective,
         "issued": context.issued,
@@ -383,62 +364,24 @@ def _observation(context: _Context, body: Mapping[str, Any], sources: Sequence[J
 
 
 def _entry(context: _Context, part: str, resource: Json) -> Json:
-    urn = _urn(context.request_id, f"face-{context.place}", part)
-    known = {"text": narrative(resource), "identifier": [_identifier(urn)]}
-    return _stored(context, {"fullUrl": urn, "resource": {**resource, **known}})
+    urn = resource_urn(context.request_id, f"face-{context.face_index}", part)
+    known = {"text": narrative(resource), "identifier": [identifier(urn)]}
+    return _with_request(context, {"fullUrl": urn, "resource": {**resource, **known}})
 
 
-def _stored(context: _Context, entry: Json) -> Json:
-    """An entry, in a transaction with the request that creates its resource unless it exists."""
+def _with_request(context: _Context, entry: Json) -> Json:
+    """Add to an entry of a transaction the request that creates the resource unless it exists."""
     if not context.transaction:
         return entry
     resource = entry["resource"]
-    (identifier,) = resource["identifier"]
+    (unique,) = resource["identifier"]
     request = {
         "method": "POST",
         "url": resource["resourceType"],
-        "ifNoneExist": f"identifier={identifier['system']}|{identifier['value']}",
+        "ifNoneExist": f"identifier={unique['system']}|{unique['value']}",
     }
     return {**entry, "request": request}
 
 
-def _identifier(urn: str) -> Json:
-    return {"system": "urn:ietf:rfc:3986", "value": urn}
-
-
-def _date_time(moment: datetime) -> str:
-    return moment.date().isoformat() if moment.tzinfo is None else moment.isoformat(timespec="seconds")
-
-
 def _device_urn(request_id: str) -> str:
-    return _urn(request_id, "device")
-
-
-def _urn(request_id: str, *parts: str) -> str:
-    return f"urn:uuid:{codes.name_uuid(request_id, *parts)}"
-
-
-def _concept(*items: Code) -> Json:
-    codings = [
-        {"system": codes.SYSTEMS[item.scheme], "code": item.value, "display": item.meaning} for item in items
-    ]
-    return {"coding": codings, "text": items[-1].meaning}
-
-
-def _absent(reason: Reason) -> Json:
-    specific = codes.of_reason(reason.code)
-    known = (codes.UNKNOWN,) if specific is None else (codes.UNKNOWN, specific)
-    return {**_concept(*known), "text": reason.text}
-
-
-def _component(kind: Code, value: float, unit: Code, digits: int = 2) -> Json:
-    return {"code": _concept(kind), "valueQuantity": _quantity(value, unit, digits)}
-
-
-def _quantity(value: float, unit: Code, digits: int = 2) -> Json:
-    return {
-        "value": Decimal(f"{value:.{digits}f}") + 0,  # no negative zero
-        "unit": unit.meaning,
-        "system": codes.SYSTEMS[unit.scheme],
-        "code": unit.value,
-    }
+    return resource_urn(request_id, "device")

@@ -2,8 +2,8 @@
 
 There is a measurement group per eye, with the laterality of its finding site, and one of both eyes. Groups
 have lengths in millimetres (in pixels without a scale) with method and error band, evaluations for the flag
-and the quality of the picture, the model as algorithm, and comments that name withheld lengths and their reasons.
-The report is ``PRELIMINARY`` and ``UNVERIFIED``.
+and the quality of the picture, the model as algorithm, and comments that name withheld lengths and their
+reasons. The report is ``PRELIMINARY`` and ``UNVERIFIED``.
 
 **Patient.** A report belongs to one patient. For a DICOM picture it repeats the attributes of patient and
 study, forms a new series of that study and references the picture. For any other picture the patient

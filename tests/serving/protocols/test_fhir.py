@@ -1,4 +1,4 @@
-"""Screenings as FHIR bundles: valid R4B, right codes on right sides, nothing said that was not found."""
+"""Screenings as FHIR bundles: valid R4B, codes and sides, absent values, subjects and references."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from lidloop.errors import LidloopError
 from lidloop.screening.measurements import DIFFERENCES, LENGTHS, NOTICE, Flag, Length, Reason, Scale
 from lidloop.screening.screen import Screening
 from serving.protocols import codes, fhir
+from serving.protocols.fhir_types import subject_reference
 from tests.properties import examples
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ LOCAL = codes.SYSTEMS[codes.LOCAL]
 
 
 def bundle(screening: Screening = DRAWN, **options: Any) -> dict[str, Any]:
-    """The bundle as a caller reads it: from JSON."""
+    """Write a bundle and parse its JSON."""
     made = fhir.bundle(screening, request_id=REQUEST, issued=WHEN, **options)
     text = made.model_dump_json()
     Bundle.model_validate_json(text)
@@ -53,7 +54,7 @@ def of_kind(answer: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 
 def the(answer: dict[str, Any], code: str, side: str | None = None) -> dict[str, Any]:
-    """The one Observation of a code, and of an eye."""
+    """The only Observation with a code and an eye."""
     site = None if side is None else codes.EYES[side].value
     (found,) = [
         o
@@ -115,7 +116,7 @@ SCREENINGS = {
 
 
 @pytest.mark.parametrize("screening", SCREENINGS.values(), ids=SCREENINGS)
-def test_every_bundle_is_valid_and_whole(screening: Screening) -> None:
+def test_bundles_are_valid_and_references_resolve(screening: Screening) -> None:
     answer = bundle(screening, subject="Patient/7", study_uid="1.2.3")
     assert answer["type"] == "collection"
     places = [entry["fullUrl"] for entry in answer["entry"]]
@@ -135,7 +136,7 @@ def test_every_bundle_is_valid_and_whole(screening: Screening) -> None:
 
 @pytest.mark.parametrize("screening", SCREENINGS.values(), ids=SCREENINGS)
 def test_codes_systems_and_units_are_well_formed(screening: Screening) -> None:
-    """fhir.resources checks structure, but takes any text for a code: what HL7 enumerates is checked here."""
+    """Check enumerated codes, because fhir.resources checks structure only and accepts any code."""
     answer = bundle(screening, study_uid="1.2.3")
     for resource in [answer, *(entry["resource"] for entry in answer["entry"])]:
         fields = get_fhir_model_class(resource["resourceType"]).model_fields
@@ -167,7 +168,7 @@ FORM = {
 
 
 def verhoeff(number: str) -> bool:
-    """Whether the check digit of a SNOMED CT identifier is right (its release guide, appendix B)."""
+    """True if the check digit of a SNOMED CT identifier is right (release guide, appendix B)."""
     multiply = [[(i + j) % 5 if i < 5 and j < 5 else 0 for j in range(10)] for i in range(10)]
     for i in range(10):
         for j in range(10):
@@ -189,15 +190,15 @@ def verhoeff(number: str) -> bool:
 
 
 def mod_10(code: str) -> bool:
-    """Whether the check digit of a LOINC code is right (its users' guide, appendix C)."""
+    """True if the check digit of a LOINC code is right (users' guide, appendix C)."""
     digits, check = code.split("-")
     odd = str(int("".join(digits[::-1][::2][::-1])) * 2)
     total = sum(map(int, odd)) + sum(map(int, digits[::-1][1::2]))
     return (10 - total % 10) % 10 == int(check)
 
 
-def test_check_digits_of_every_standard_code() -> None:
-    """A digit that was mistyped would be another concept, or none."""
+def test_check_digits_of_all_standard_codes() -> None:
+    """A mistyped digit would be another concept, or none."""
     known = [value for value in vars(codes).values() if isinstance(value, codes.Code)]
     known += [c for group in (codes.EYES, codes.LATERALITY, codes.PFH_OF_SIDE) for c in group.values()]
     assert [c.value for c in known if c.scheme == "SCT" and not verhoeff(c.value)] == []
@@ -209,7 +210,7 @@ def test_check_digits_of_every_standard_code() -> None:
 @pytest.mark.parametrize(
     ("side", "loinc", "eye"), [("OD", "79855-3", "18944008"), ("OS", "79856-1", "8966001")]
 )
-def test_pfh_has_loinc_s_code_of_its_side(side: str, loinc: str, eye: str) -> None:
+def test_pfh_has_the_loinc_code_of_its_side(side: str, loinc: str, eye: str) -> None:
     observation = the(bundle(), loinc)
     length = FACE.eyes[side].lengths["pfh"]
     assert observation["valueQuantity"] == {
@@ -224,7 +225,7 @@ def test_pfh_has_loinc_s_code_of_its_side(side: str, loinc: str, eye: str) -> No
     assert observation["method"]["coding"][0]["code"] == length.method
 
 
-def test_every_length_of_both_eyes_is_there_on_its_side() -> None:
+def test_every_length_of_both_eyes_has_an_observation() -> None:
     answer = bundle()
     for side, eye in FACE.eyes.items():
         for name in LENGTHS:
@@ -236,7 +237,7 @@ def test_every_length_of_both_eyes_is_there_on_its_side() -> None:
         assert observation["valueQuantity"]["value"] == round(FACE.differences[name].mm, 2)
 
 
-def test_a_mirrored_picture_swaps_the_sides_and_says_so() -> None:
+def test_a_mirrored_picture_swaps_the_sides_and_has_a_note() -> None:
     mirrored, plain = bundle(SCREENINGS["mirrored"]), bundle()
     drooping = the(plain, "79855-3")["valueQuantity"]["value"]
     assert the(mirrored, "79856-1")["valueQuantity"]["value"] == drooping
@@ -245,7 +246,7 @@ def test_a_mirrored_picture_swaps_the_sides_and_says_so() -> None:
     assert "left eye" in report["conclusionCode"][0]["text"]
 
 
-def test_what_is_withheld_is_absent_with_its_reason() -> None:
+def test_withheld_lengths_have_a_data_absent_reason() -> None:
     observation = the(bundle(SCREENINGS["withheld"]), "mrd1", "OS")
     assert "valueQuantity" not in observation
     absent = observation["dataAbsentReason"]
@@ -254,7 +255,7 @@ def test_what_is_withheld_is_absent_with_its_reason() -> None:
     assert "valueQuantity" in the(bundle(SCREENINGS["withheld"]), "mrd1", "OD")
 
 
-def test_a_reason_without_a_code_is_told_in_words() -> None:
+def test_a_reason_without_a_code_is_a_text() -> None:
     observation = the(bundle(withheld("OD", "pfh", Reason("brand-new", "something else"))), "79855-3")
     assert [c["code"] for c in observation["dataAbsentReason"]["coding"]] == ["unknown"]
     assert observation["dataAbsentReason"]["text"] == "something else"
@@ -277,7 +278,9 @@ def test_without_a_scale_there_are_pixels_and_no_millimetres() -> None:
         (Flag("undetermined", (), ()), "IND", None, None),
     ],
 )
-def test_the_flag(flag: Flag, interpretation: str, site: str | None, suspected: str | None) -> None:
+def test_flag_observation_and_conclusion_code(
+    flag: Flag, interpretation: str, site: str | None, suspected: str | None
+) -> None:
     answer = bundle(with_face(flag=flag))
     observation = the(answer, "ptosis-flag")
     assert observation["valueCodeableConcept"]["coding"][0]["code"] == flag.level
@@ -295,7 +298,7 @@ def test_the_flag(flag: Flag, interpretation: str, site: str | None, suspected: 
         assert concept["text"].endswith(suspected)
 
 
-def test_nothing_is_final() -> None:
+def test_all_resources_are_preliminary() -> None:
     answer = bundle(TWO)
     for resource in of_kind(answer, "DiagnosticReport") + of_kind(answer, "Observation"):
         assert resource["status"] == "preliminary"
@@ -304,24 +307,21 @@ def test_nothing_is_final() -> None:
 @pytest.mark.parametrize(
     ("screening", "named"), [(DRAWN, True), (EMPTY, True), (TWO, False)], ids=["one", "none", "two"]
 )
-def test_a_subject_is_named_only_where_there_is_no_doubt_who_it_is(screening: Screening, named: bool) -> None:
+def test_the_subject_is_left_out_with_several_faces(screening: Screening, named: bool) -> None:
     answer = bundle(screening, subject="Patient/7")
     for resource in of_kind(answer, "DiagnosticReport") + of_kind(answer, "Observation"):
         assert ("subject" in resource) == named
     if not named:
         for index, report in enumerate(of_kind(answer, "DiagnosticReport")):
             assert report["conclusion"].startswith(f"Face {index + 1} of 2")
-            assert (
-                "none is taken for the patient; the subject that was given is not named"
-                in report["conclusion"]
-            )
+            assert "the given subject is left out" in report["conclusion"]
 
 
-def test_without_a_subject_none_is_invented() -> None:
+def test_there_is_no_subject_without_a_given_one() -> None:
     assert not [part for part in walk(bundle()) if "subject" in part]
 
 
-def test_no_face_says_why_and_measures_nothing() -> None:
+def test_without_a_face_the_report_gives_the_reason_and_no_observations() -> None:
     answer = bundle(EMPTY)
     (report,) = of_kind(answer, "DiagnosticReport")
     assert report["conclusion"] == f"{EMPTY.empty} {NOTICE}"
@@ -342,7 +342,7 @@ def test_no_face_says_why_and_measures_nothing() -> None:
         ("urn:oid:1.2.36.146|9", {"identifier": {"system": "urn:oid:1.2.36.146", "value": "9"}}),
     ],
 )
-def test_subjects(text: str, expected: dict[str, Any]) -> None:
+def test_accepted_subjects(text: str, expected: dict[str, Any]) -> None:
     (report,) = of_kind(bundle(subject=text), "DiagnosticReport")
     assert report["subject"] == {**expected, "type": "Patient"}
 
@@ -364,7 +364,7 @@ def test_subjects(text: str, expected: dict[str, Any]) -> None:
         ("https://ehr.example/mrn|" + "9" * 300, "endless"),
     ],
 )
-def test_subjects_that_are_none(text: str, reason: str) -> None:
+def test_invalid_subjects_are_rejected(text: str, reason: str) -> None:
     with pytest.raises(LidloopError, match="subject must be") as caught:
         bundle(subject=text)
     assert not text.strip() or text not in str(caught.value), reason
@@ -372,15 +372,15 @@ def test_subjects_that_are_none(text: str, reason: str) -> None:
 
 @examples(100)
 @given(st.text(max_size=60) | st.builds("{}:{}|{}".format, *[st.text(max_size=20)] * 3))
-def test_any_text_is_a_subject_or_refused(text: str) -> None:
+def test_any_text_is_a_valid_reference_or_rejected(text: str) -> None:
     try:
-        reference = fhir.subject_reference(text)
+        reference = subject_reference(text)
     except LidloopError:
         return
     DiagnosticReport.model_validate({"status": "preliminary", "code": {"text": "x"}, "subject": reference})
 
 
-def test_a_study_from_dicom_is_referred_to() -> None:
+def test_the_study_of_a_dicom_picture_is_referenced() -> None:
     answer = bundle(study_uid="1.2.840.1")
     expected = {
         "type": "ImagingStudy", "identifier": {"system": "urn:dicom:uid", "value": "urn:oid:1.2.840.1"},
@@ -390,7 +390,7 @@ def test_a_study_from_dicom_is_referred_to() -> None:
     assert all(observation["derivedFrom"][0] == expected for observation in of_kind(answer, "Observation"))
 
 
-def test_the_device_says_which_model_answered() -> None:
+def test_the_device_names_the_model_and_versions() -> None:
     (device,) = of_kind(bundle(software="9.9"), "Device")
     assert device["deviceName"] == [{"name": "lidloop", "type": "model-name"}]
     assert {v["type"]["text"]: v["value"] for v in device["version"]} == {
@@ -401,7 +401,7 @@ def test_the_device_says_which_model_answered() -> None:
     assert "model version" not in [v["type"]["text"] for v in device["version"]]
 
 
-def test_the_same_request_gives_the_same_bytes_and_another_shares_nothing() -> None:
+def test_ids_are_derived_from_the_request_id() -> None:
     first, again = (fhir.bundle(DRAWN, request_id=REQUEST, issued=WHEN).model_dump_json() for _ in range(2))
     assert first == again
     other = fhir.bundle(DRAWN, request_id=str(uuid.uuid4()), issued=WHEN).model_dump_json()
@@ -449,13 +449,13 @@ def test_every_resource_has_an_identifier_and_a_narrative() -> None:
         (datetime(2026, 1, 4, 9, 15, tzinfo=timezone(timedelta(hours=2))), "2026-01-04T09:15:00+02:00"),
     ],
 )
-def test_effective_time_is_that_of_the_photograph(taken: datetime | None, expected: str | None) -> None:
+def test_the_effective_time_is_the_acquisition_time(taken: datetime | None, expected: str | None) -> None:
     answer = bundle(taken=taken)
     for resource in of_kind(answer, "DiagnosticReport") + of_kind(answer, "Observation"):
         assert resource.get("effectiveDateTime") == expected
 
 
-def test_times_keep_their_zone() -> None:
+def test_times_keep_their_time_zone() -> None:
     there = WHEN.astimezone(timezone(timedelta(hours=-7)))
     answer = json.loads(fhir.bundle(DRAWN, request_id=REQUEST, issued=there).model_dump_json())
     assert datetime.fromisoformat(answer["timestamp"]) == WHEN
@@ -463,12 +463,12 @@ def test_times_keep_their_zone() -> None:
         fhir.bundle(DRAWN, request_id=REQUEST, issued=WHEN.replace(tzinfo=None))
 
 
-def test_a_request_id_that_is_no_uuid_is_refused() -> None:
+def test_a_request_id_that_is_not_a_uuid_is_rejected() -> None:
     with pytest.raises(ValueError, match="UUID"):
         fhir.bundle(DRAWN, request_id="7", issued=WHEN)
 
 
-def test_no_negative_zero() -> None:
+def test_values_are_never_negative_zero() -> None:
     answer = bundle(with_face(differences={"pfh": Length(-0.001, -0.0004, 0.1)}))
     assert str(the(answer, "pfh-diff")["valueQuantity"]["value"]) in ("0.0", "0")
 
@@ -483,14 +483,14 @@ def test_the_code_system_defines_every_local_code() -> None:
 
 
 def test_local_codes_fit_into_dicom() -> None:
-    """SH of 16 and LO of 64 characters, and a UID."""
+    """DICOM limits: 16 characters of SH, 64 of LO, and a valid UID."""
     for value in codes.DEFINITIONS:
         assert len(value) <= 16
         assert len(codes.local(value).meaning) <= 64
     assert re.fullmatch(r"2\.25\.\d{1,39}", codes.LOCAL_OID)
 
 
-def test_every_method_scale_and_level_of_the_library_has_a_code() -> None:
+def test_every_method_scale_and_flag_level_has_a_code() -> None:
     for method in get_args(get_type_hints(Length)["method"]):
         assert codes.local(method)
     for method in get_args(get_type_hints(Scale)["method"]):
@@ -500,9 +500,10 @@ def test_every_method_scale_and_level_of_the_library_has_a_code() -> None:
         assert codes.INTERPRETATION[level]
 
 
-def test_every_reason_of_the_library_for_withholding_has_a_code() -> None:
-    """Reasons are literals in lidloop; those of a flag are sentences in its notes and need none."""
-    told_in_words = {"near-threshold", "asymmetry", "not-judged", "mrd1-suspicious", "mrd1-functional"}
+def test_every_reason_for_withholding_has_a_code() -> None:
+    """Reasons of a flag and warnings about the request are only texts and have no code."""
+    flags = {"near-threshold", "asymmetry", "not-judged", "mrd1-suspicious", "mrd1-functional"}
+    request = {"field-unused"}
     calls = [
         node
         for file in (Path(codes.__file__).parents[2] / "lidloop").rglob("*.py")
@@ -511,10 +512,10 @@ def test_every_reason_of_the_library_for_withholding_has_a_code() -> None:
     ]
     found = {call.args[0].value for call in calls if call.args and isinstance(call.args[0], ast.Constant)}
     assert "no-pupil" in found
-    assert {code for code in found - told_in_words if codes.of_reason(code) is None} == set()
+    assert {code for code in found - flags - request if codes.of_reason(code) is None} == set()
 
 
-def test_the_code_system_can_be_asked_for(client: TestClient) -> None:
+def test_the_code_system_over_http(client: TestClient) -> None:
     response = client.get("/fhir/CodeSystem/lidloop")
     assert response.headers["content-type"] == fhir.MEDIA_TYPE
     system = CodeSystem.model_validate_json(response.text)
@@ -522,7 +523,7 @@ def test_the_code_system_can_be_asked_for(client: TestClient) -> None:
     assert {concept.code for concept in system.concept} == set(codes.DEFINITIONS)
 
 
-def test_a_photograph_over_http(client: TestClient, photo: Any) -> None:
+def test_a_fhir_answer_over_http(client: TestClient, photo: Any) -> None:
     headers = {"Accept": fhir.MEDIA_TYPE, "Content-Type": "image/jpeg"}
     response = client.post("/v1/screen", content=photo.jpeg, headers=headers)
     assert response.status_code == 200, response.text
@@ -538,7 +539,7 @@ def test_a_photograph_over_http(client: TestClient, photo: Any) -> None:
     assert "subject" not in report
 
 
-def test_a_subject_comes_with_the_form(client: TestClient, photo: Any) -> None:
+def test_the_subject_is_a_form_field(client: TestClient, photo: Any) -> None:
     form = {"files": {"image": photo.jpeg}, "headers": {"Accept": fhir.MEDIA_TYPE}}
     response = client.post("/v1/screen", data={"subject": "Patient/7"}, **form)
     assert response.status_code == 200, response.text
