@@ -1,4 +1,4 @@
-"""Faces, sets of faces, and the geometry of their boxes. No I/O."""
+"""Data structures for face labels, and the geometry of their boxes. No I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 def box_of(points: Floats) -> Floats:
-    """Box of a face: the bounds (x1, y1, x2, y2) of its points with visibility above 0.
+    """Bounding box (x1, y1, x2, y2) of the points with visibility above 0.
 
     Args:
         points: (..., 51, 3) x and y in pixels of the upright picture, and visibility 0, 1 or 2.
@@ -50,14 +50,14 @@ def box_iou(a: Floats, b: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """One face in one picture.
+    """One labelled or predicted face in a picture.
 
     Attributes:
         box: (4,) x1, y1, x2, y2 in pixels of the upright picture.
         points: (51, 3) x, y in pixels of the upright picture, and visibility: 0 outside the picture,
             1 hidden, 2 seen.
         origin: ``HUMAN``, or the iteration whose model grew or predicted the face.
-        score: the model's confidence in 0…1; 1 for a human label.
+        score: confidence of the model, 0 to 1; 1 for a human label.
     """
 
     box: Floats
@@ -68,7 +68,7 @@ class Face:
 
 @dataclass(frozen=True, eq=False)
 class LabelSet:
-    """Faces of many pictures as columns, for array operations on whole datasets.
+    """Faces of many pictures as columns (struct of arrays), for vectorised operations.
 
     Rows may come in any order. ``images`` may name pictures without a face.
 
@@ -90,7 +90,7 @@ class LabelSet:
         n = len(self.image)
         shapes = (self.boxes.shape, self.points.shape, self.origin.shape, self.score.shape)
         if shapes != ((n, 4), (n, N_POINTS, 3), (n,), (n,)):
-            raise ValueError(f"columns of a LabelSet disagree: {n} rows, shapes {shapes}")
+            raise ValueError(f"columns of a LabelSet have different lengths: {n} rows, shapes {shapes}")
         object.__setattr__(self, "_index", {name: k for k, name in enumerate(self.images)})
 
     def __len__(self) -> int:
@@ -128,7 +128,7 @@ class LabelSet:
         return [Face(self.boxes[k], self.points[k], int(self.origin[k]), float(self.score[k])) for k in rows]
 
     def reindex(self, images: Sequence[str]) -> LabelSet:
-        """Return the faces of ``images`` only, counted in their order."""
+        """Return the faces of ``images`` only, with ``image`` indexing that sequence."""
         index = {name: k for k, name in enumerate(images)}
         lookup = np.array([index.get(name, -1) for name in self.images], dtype=np.int64)
         image = lookup[self.image] if len(self.image) else self.image
@@ -144,7 +144,7 @@ class LabelSet:
 
 
 def concat(sets: Sequence[LabelSet]) -> LabelSet:
-    """Join sets; their pictures are united in order of first appearance, rows keep their order.
+    """Concatenate sets. Pictures keep the order of first appearance, rows keep theirs.
 
     Raises:
         ValueError: for an empty sequence.

@@ -1,7 +1,7 @@
-"""The 51-point scheme: iBUG-68 without the jaw. The only place that knows landmark indices.
+"""The 51-landmark scheme: iBUG-68 without the jaw. The only module with landmark indices.
 
-Points are counted as in the picture. ``left`` and ``right`` in names mean the picture's side; in an
-unmirrored photograph the eye at the picture's left is the patient's right one (OD).
+``left`` and ``right`` in names are sides of the picture. In an unmirrored photograph the eye at the left of
+the picture is the patient's right eye (OD).
 
 Source of the 68-point scheme: Sagonas et al., 300 Faces in-the-Wild Challenge (ICCV-W 2013).
 """
@@ -57,16 +57,16 @@ FLIP: Final[tuple[int, ...]] = (
     37, 36, 35, 34, 33, 32, 31, 42, 41, 40, 39, 38,
     47, 46, 45, 44, 43, 50, 49, 48,
 )  # fmt: skip
-"""``points[FLIP]`` names the points of a mirrored picture: Ultralytics' ``flip_idx``."""
+"""Permutation for a mirrored picture, ``points[FLIP]``: Ultralytics' ``flip_idx``."""
 
 
 class Eye(NamedTuple):
-    """Indices of one eye, at the picture's left or right."""
+    """Landmark indices of the eye at the left or right of the picture."""
 
     outer: int
     inner: int
     lid_pairs: tuple[tuple[int, int], ...]
-    """(upper, lower) pairs that face each other."""
+    """Opposite (upper, lower) lid points."""
     brow: range
 
 
@@ -80,7 +80,7 @@ def patient_eyes(*, mirrored: bool = False) -> dict[str, Eye]:
     """Return the eyes by the patient's side: ``OD`` (right) and ``OS`` (left).
 
     Args:
-        mirrored: True for a picture that was mirrored, as by a selfie camera.
+        mirrored: True for a mirrored picture, as from a selfie camera.
     """
     od, os_ = (RIGHT_EYE, LEFT_EYE) if mirrored else (LEFT_EYE, RIGHT_EYE)
     return {"OD": od, "OS": os_}
@@ -109,7 +109,7 @@ def outer_canthal_distance(points: NDArray[np.float64]) -> NDArray[np.float64]:
 def lid_opening(points: NDArray[np.float64], eye: Eye) -> NDArray[np.float64]:
     """Palpebral fissure height (PFH) of an eye: the mean length of its two lid pairs, (..., 51, 2+) to (...).
 
-    The 51 points have no lid point above the pupil; the mean of the two pairs beside it stands for it.
+    The scheme has no lid point above the pupil; the mean of the two pairs beside it is used.
     """
     upper = points[..., [pair[0] for pair in eye.lid_pairs], :2]
     lower = points[..., [pair[1] for pair in eye.lid_pairs], :2]
@@ -118,7 +118,7 @@ def lid_opening(points: NDArray[np.float64], eye: Eye) -> NDArray[np.float64]:
 
 
 def eye_width(points: NDArray[np.float64], eye: Eye) -> NDArray[np.float64]:
-    """Inner to outer canthus of an eye: (..., 51, 2+) to (...)."""
+    """Palpebral fissure width: distance of inner and outer canthus, (..., 51, 2+) to (...)."""
     width: NDArray[np.float64] = np.linalg.norm(
         points[..., eye.outer, :2] - points[..., eye.inner, :2], axis=-1
     )
@@ -126,7 +126,7 @@ def eye_width(points: NDArray[np.float64], eye: Eye) -> NDArray[np.float64]:
 
 
 def brow_lid_distance(points: NDArray[np.float64], eye: Eye) -> NDArray[np.float64]:
-    """Centroid of the brow to centroid of the upper lid points: (..., 51, 2+) to (...)."""
+    """Distance of the centroids of brow and upper lid points: (..., 51, 2+) to (...)."""
     brow = points[..., list(eye.brow), :2].mean(axis=-2)
     lid = points[..., [upper for upper, _ in eye.lid_pairs], :2].mean(axis=-2)
     distance: NDArray[np.float64] = np.linalg.norm(brow - lid, axis=-1)
@@ -134,8 +134,8 @@ def brow_lid_distance(points: NDArray[np.float64], eye: Eye) -> NDArray[np.float
 
 
 def roll_degrees(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Degrees from the picture's horizontal to the line from the left outer canthus to the right one,
-    positive where the right one is lower: (..., 51, 2+) to (...); NaN where both are one point."""
+    """Roll angle in degrees: from the horizontal to the line between the outer canthi, positive where the
+    right one is lower. (..., 51, 2+) to (...); NaN where both coincide."""
     axis = points[..., RIGHT_EYE.outer, :2] - points[..., LEFT_EYE.outer, :2]
     roll = np.degrees(np.arctan2(axis[..., 1], axis[..., 0]))
     return np.where((axis**2).sum(axis=-1) > 0, roll, np.nan)
@@ -143,7 +143,7 @@ def roll_degrees(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def yaw_proxy(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Position of the nose tip on the line between the outer canthi: -1 at the left one, 0 midway,
-    1 at the right one; a proxy, not an angle. (..., 51, 2+) to (...); NaN where both are one point."""
+    1 at the right one; a proxy, not an angle. (..., 51, 2+) to (...); NaN where both coincide."""
     left, right = points[..., LEFT_EYE.outer, :2], points[..., RIGHT_EYE.outer, :2]
     axis = right - left
     along = ((points[..., NOSE_TIP, :2] - left) * axis).sum(axis=-1)
@@ -155,7 +155,7 @@ def yaw_proxy(points: NDArray[np.float64]) -> NDArray[np.float64]:
 def pitch_proxy(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Position of the nose tip between the line of the outer canthi and the mouth's corners, both
     measured across that line: larger for a face that looks down; a proxy, not an angle. (..., 51, 2+) to
-    (...); NaN where the mouth lies on the line, or the canthi are one point."""
+    (...); NaN where the mouth lies on the line, or the canthi coincide."""
     left, right = points[..., LEFT_EYE.outer, :2], points[..., RIGHT_EYE.outer, :2]
     axis = right - left
     across = np.stack([-axis[..., 1], axis[..., 0]], axis=-1)

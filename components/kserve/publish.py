@@ -53,13 +53,13 @@ def publish(
         StoreError: if the store cannot be written, or holds another bundle at the address.
         ModelError: if the bundle is damaged.
     """
-    from lidloop.models.bundle_store import held_bundle, push_bundle
+    from lidloop.models.bundle_store import push_bundle, stored_bundle
     from lidloop.registry.registry import Registry
     from lidloop.storage import open_store
 
     store = open_store(models).at(model.version)
-    held = held_bundle(store)
-    if held is not None and held.digest == model.digest:
+    stored = stored_bundle(store)
+    if stored is not None and stored.digest == model.digest:
         return False
     with tempfile.TemporaryDirectory(prefix="lidloop-") as temporary:
         bundle = Registry(registry, create=False).download(model.version, Path(temporary) / "bundle")

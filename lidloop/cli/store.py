@@ -21,7 +21,14 @@ from lidloop.cli.options import AsJson
 from lidloop.cli.paths import optional_place, path, place
 from lidloop.errors import StoreError, doing
 from lidloop.models.bundle import Bundle
-from lidloop.models.bundle_store import Held, NotABundle, held_bundle, is_unfinished, pull_bundle, push_bundle
+from lidloop.models.bundle_store import (
+    NotABundle,
+    StoredBundle,
+    is_unfinished,
+    pull_bundle,
+    push_bundle,
+    stored_bundle,
+)
 from lidloop.storage import Item, Store, open_store, pull
 
 store_app = typer.Typer(
@@ -66,9 +73,9 @@ def pull_command(
     Example: lidloop store pull s3://hospital/raw/300w data/300w
     """
     store = open_store(address)
-    held = held_bundle(store)
+    stored = stored_bundle(store)
     with doing(f"pull {store} to {folder}"), progress("download", unit="bytes") as update:
-        if held or is_unfinished(store):
+        if stored or is_unfinished(store):
             bundle = pull_bundle(store, folder, overwrite=overwrite, progress=update)
             answer: dict[str, Any] = {"address": str(store), "bundle": str(folder), "digest": bundle.digest}
         else:
@@ -76,9 +83,9 @@ def pull_command(
             answer = asdict(pulled)
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
-    elif held:
-        size = decimal(held.bytes)
-        say(f"bundle of run {held.run}, iteration {held.iteration}, {size}, verified: {folder}")
+    elif stored:
+        size = decimal(stored.bytes)
+        say(f"bundle of run {stored.run}, iteration {stored.iteration}, {size}, verified: {folder}")
     else:
         say(
             f"{pulled.files} files, {decimal(pulled.bytes)}: {pulled.downloaded} downloaded "
@@ -169,7 +176,7 @@ def list_command(
         return
     table = new_table("key", "size", "what", right=("size",))
     for item, look in zip(found, bundles, strict=True):
-        if isinstance(look, Held):
+        if isinstance(look, StoredBundle):
             what = f"bundle: run {look.run}, iteration {look.iteration}"
             add_row(table, item.key, decimal(look.bytes), what)
         else:
@@ -179,7 +186,7 @@ def list_command(
         say(f"there is more; continue with --start-after {shlex.quote(found[-1].key)}")
 
 
-def _look(store: Store, item: Item) -> Held | str:
+def _look(store: Store, item: Item) -> StoredBundle | str:
     """Bundle under a prefix, or a few words about what is there instead."""
     if not item.is_prefix:
         return ""
@@ -188,15 +195,15 @@ def _look(store: Store, item: Item) -> Held | str:
     except StoreError:
         return "no folder can have this name"
     try:
-        return held_bundle(below) or ("unfinished bundle" if is_unfinished(below) else "")
+        return stored_bundle(below) or ("unfinished bundle" if is_unfinished(below) else "")
     except NotABundle:
         return "bundle.json of something else"
 
 
-def _row(item: Item, look: Held | str) -> dict[str, Any]:
+def _row(item: Item, look: StoredBundle | str) -> dict[str, Any]:
     row: dict[str, Any] = {"key": item.key, "bytes": None if item.is_prefix else item.size}
     if look:
-        row["bundle"] = asdict(look) if isinstance(look, Held) else look
+        row["bundle"] = asdict(look) if isinstance(look, StoredBundle) else look
     return row
 
 

@@ -2,17 +2,17 @@
 
 ::
 
-    model.onnx               the whole network, self-contained; its digest is the model's identity
+    model.onnx               the whole network, self-contained; its digest identifies the model
     scores.onnx, boxes.onnx, points.onnx
-                             the same network in parts, which is what runs
-    weights.pt               what the next iteration starts from; a pickle, never opened by serving
-    training.json            how it was trained; epochs.csv: its course, where training left one
+                             the same network in parts, used for inference
+    weights.pt               start of the next iteration; a pickle, never opened by serving
+    training.json            training settings; epochs.csv: metrics by epoch, if training wrote them
     evaluation.json          metrics on both yardsticks
-    reference_profile.json   what its training faces look like, for drift
-    watch.json               drift, guards and metrics of its iteration, where they were taken
+    reference_profile.json   distribution of the training faces, for drift
+    watch.json               drift, guards and metrics of its iteration, if measured
                              (``lidloop.drift.watch``)
-    MODEL_CARD.md            for people
-    scores-int8.onnx         scores.onnx in INT8, where it passed (``lidloop.training.quantise``)
+    MODEL_CARD.md            model card
+    scores-int8.onnx         scores.onnx in INT8, if accepted (``lidloop.training.quantise``)
     bundle.json              identity, lineage, defaults, and SHA-256 and size of every other file
 """
 
@@ -39,11 +39,11 @@ ONNX: Final = "model.onnx"
 SCORES, BOXES, POINTS = "scores.onnx", "boxes.onnx", "points.onnx"
 SCORES_INT8: Final = "scores-int8.onnx"
 PARTS: Final = (SCORES, BOXES, POINTS)
-"""The network in parts (``lidloop.training.split_graph``): all of them or, in bundles sealed before there
-were any, none."""
+"""The network in parts (``lidloop.training.split_graph``): all of them, or none in older
+bundles."""
 WEIGHTS: Final = "weights.pt"
 TRAINED: Final = (ONNX, WEIGHTS, "training.json")
-"""Files that training leaves in a model folder."""
+"""Files that training writes into a model folder."""
 OPTIONAL: Final = (*PARTS, "epochs.csv")
 WATCH: Final = "watch.json"
 CARD: Final = "MODEL_CARD.md"
@@ -62,25 +62,23 @@ _FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
 
 @dataclass(frozen=True)
 class Bundle:
-    """A sealed model folder. Open one with ``Bundle.open``, make one with ``seal``."""
+    """A sealed model folder, opened with ``Bundle.open`` or made with ``seal``."""
 
     root: Path
     info: dict[str, Any]
 
     @classmethod
     def open(cls, root: Path, *, verify: bool = True, name: str = "") -> Bundle:
-        """Open a bundle; nothing but ``bundle.json`` is parsed before every digest has been checked.
+        """Open a bundle. Only ``bundle.json`` is parsed before all digests are verified.
 
         Args:
             root: the folder.
-            name: name of the bundle in messages; by default ``root``, which says nothing where that is a
-                temporary folder.
-            verify: compare size and SHA-256 of every file. Only for a folder verified a moment ago may
-                this be False.
+            name: name of the bundle in messages, for temporary folders; by default ``root``.
+            verify: check size and SHA-256 of every file. False only directly after a verification.
 
         Raises:
-            ModelError: for a folder that is not a bundle, another format, a file that is missing, changed,
-                not listed, or not a plain file.
+            ModelError: for a folder that is not a bundle, another format, or a file that is missing,
+                changed, not listed or not a regular file.
         """
         name = name or str(root)
         manifest = f"{name}/{MANIFEST}"
@@ -110,7 +108,7 @@ class Bundle:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of ``bundle.json``, and through it of everything in the bundle."""
+        """SHA-256 of ``bundle.json``, which covers all files through their digests."""
         return sha256(self.root / MANIFEST)
 
     @property
@@ -136,7 +134,7 @@ class Bundle:
         """Read one of the bundle's JSON files.
 
         Raises:
-            ModelError: where it is missing or not a JSON object.
+            ModelError: if it is missing or not a JSON object.
         """
         return _read_object(self.root / name, missing=f"{self.root} has no {name}")
 
@@ -147,29 +145,27 @@ class ModelFiles(NamedTuple):
     onnx: Path
     """The whole network."""
     parts: tuple[Path, Path, Path] | None
-    """The network in parts: scores, boxes, points; None where it can only run whole."""
+    """The network in parts: scores, boxes, points; None if there are none."""
     imgsz: int | None
-    """Side of the square input in pixels; None for a bare ``.onnx`` file, which states it itself."""
+    """Side of the square input in pixels; None for a bare ``.onnx`` file, whose metadata have it."""
     iteration: int
-    """Iteration that made the model; 0 where nothing says so."""
+    """Iteration that trained the model; 0 if unknown."""
 
 
 def model_files(path: Path, variant: str | None = None) -> ModelFiles:
-    """Find the model in a bundle, in a folder straight from training, or in a bare ``.onnx`` file.
-
-    A bundle is verified first.
+    """Find the files of a model: in a bundle (verified first), a training folder, or a bare ``.onnx`` file.
 
     Args:
-        variant: one of ``VARIANTS``; by default what the bundle says, and ``fp32`` without a bundle.
+        variant: one of ``VARIANTS``; by default that of the bundle, else ``fp32``.
 
     Raises:
-        ModelError: where there is no model or no such variant, or a bundle fails its checks.
+        ModelError: if there is no model or no such variant, or the bundle is invalid.
     """
     if path.is_file():
         if path.suffix != ".onnx":
             raise ModelError(f"{path} is not an ONNX model; give a .onnx file, a model folder or a bundle")
         if variant not in (None, "fp32"):
-            raise ModelError(f"{path} is a whole network: it has no variants")
+            raise ModelError(f"{path} is a single network without variants")
         return ModelFiles(path, None, None, 0)
     if (path / MANIFEST).exists():
         bundle = Bundle.open(path)
@@ -179,14 +175,14 @@ def model_files(path: Path, variant: str | None = None) -> ModelFiles:
         raise ModelError(f"there is no model at {path}")
     training = _read_training(path)
     if not (path / ONNX).is_file():
-        raise ModelError(f"{path} has no {ONNX}: its training did not end")
+        raise ModelError(f"{path} has no {ONNX}: its training has not finished")
     return ModelFiles(
         path / ONNX, _parts(path, variant or "fp32"), training["imgsz"], training.get("iteration", 0)
     )
 
 
 def _parts(folder: Path, variant: str = "fp32") -> tuple[Path, Path, Path] | None:
-    """The parts in a folder. In a verified bundle what is there is what was sealed."""
+    """Return the paths of the network's parts; None if the folder has none."""
     if variant not in VARIANTS:
         raise ModelError(f"{folder}: there is no variant {variant!r}, only {' and '.join(VARIANTS)}")
     if variant == "int8" and not (folder / SCORES_INT8).is_file():
@@ -195,7 +191,7 @@ def _parts(folder: Path, variant: str = "fp32") -> tuple[Path, Path, Path] | Non
     if len(missing) == len(PARTS):
         return None
     if missing:
-        raise ModelError(f"{folder} has only some parts of the network, not {', '.join(missing)}")
+        raise ModelError(f"{folder} has only some parts of the network; missing: {', '.join(missing)}")
     return folder / (SCORES_INT8 if variant == "int8" else SCORES), folder / BOXES, folder / POINTS
 
 
@@ -217,32 +213,32 @@ def seal(
     iou: float = 0.7,
     created: str | None = None,
 ) -> Bundle:
-    """Make a bundle of a model folder from training. The bundle appears complete or not at all.
+    """Make a bundle from a training folder, atomically.
 
     Args:
         model_dir: folder with ``model.onnx``, ``weights.pt`` and ``training.json``.
         out: folder of the bundle: a new one, or an empty one.
         evaluation: content of ``evaluation.json``.
         profile: reference profile of the training faces (``lidloop.drift``).
-        watch: what to watch of its iteration (``lidloop.drift.watch``), where it is known.
+        watch: drift, guards and metrics of its iteration (``lidloop.drift.watch``), if known.
         run: id of the run that trained the model.
         iteration: iteration that trained it.
         parent: registry version that it was fine-tuned from.
         dataset: digest of the dataset.
         label_version: label version that it was trained on.
-        labels: how many labels that holds: ``{"train": {"human": n, "grown": n}, "val": …}``.
+        labels: number of labels in it: ``{"train": {"human": n, "grown": n}, "val": …}``.
         name: name of the model.
         conf: default confidence threshold.
         iou: default IoU threshold of its non-maximum suppression.
         created: time in ISO 8601; now by default.
 
     Raises:
-        ModelError: where the model folder is incomplete, or it or the evaluation is of another iteration.
+        ModelError: if the model folder is incomplete, or it or the evaluation is of another iteration.
     """
     training = _read_training(model_dir)
     absent = [file for file in TRAINED if not (model_dir / file).is_file()]
     if absent:
-        raise ModelError(f"{model_dir} has no {', '.join(absent)}: its training did not end")
+        raise ModelError(f"{model_dir} has no {', '.join(absent)}: its training has not finished")
     for what, number in (
         ("training", training.get("iteration")),
         ("evaluation", evaluation.get("iteration")),
@@ -283,8 +279,8 @@ def reseal(bundle: Bundle, out: Path, *, variants: Mapping[str, Any], int8: Path
 
     Args:
         out: folder of the new bundle: a new one, or an empty one.
-        variants: goes into ``bundle.json``: by variant, whether it was accepted, why, and the figures.
-        int8: ``scores-int8.onnx`` where it was accepted; it becomes what runs.
+        variants: for ``bundle.json``: by variant its acceptance, reasons and figures.
+        int8: ``scores-int8.onnx`` if accepted; it becomes the default variant.
     """
     with folder_atomic(out) as folder:
         for file in set(bundle.info["files"]) - {CARD, SCORES_INT8}:
@@ -300,7 +296,7 @@ def reseal(bundle: Bundle, out: Path, *, variants: Mapping[str, Any], int8: Path
 def _finish(
     folder: Path, info: dict[str, Any], training: Mapping[str, Any], evaluation: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write the card, and ``bundle.json`` with the digests of all that is there; return its content."""
+    """Write the model card and ``bundle.json`` with the digests of all files; return its content."""
     write_atomic(folder / CARD, model_card.render(info, training, evaluation))
     files = sorted(folder.iterdir())
     digests = {file.name: {"sha256": sha256(file), "bytes": file.stat().st_size} for file in files}
@@ -310,7 +306,7 @@ def _finish(
 
 
 def _verify(root: Path, name: str, files: Mapping[str, Mapping[str, Any]]) -> None:
-    # A folder that is replaced meanwhile is missing for a moment.
+    # While another process replaces the folder, it is briefly missing.
     with doing(f"read the bundle {name}", ModelError):
         _verify_files(root, name, files)
 
@@ -323,13 +319,13 @@ def _verify_files(root: Path, name: str, files: Mapping[str, Mapping[str, Any]])
     for file, entry in files.items():
         path = root / file
         if path.is_symlink() or not path.is_file():
-            raise ModelError(f"{name}: {file} is missing or not a plain file; get the bundle again")
+            raise ModelError(f"{name}: {file} is missing or not a regular file; get the bundle again")
         if path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:
-            raise ModelError(f"{name}: {file} is not the file that was sealed; get the bundle again")
+            raise ModelError(f"{name}: {file} does not match its digest; get the bundle again")
 
 
 def _check_entry(manifest: str, file: str, entry: Any) -> None:
-    # A name is joined to the folder's path, so one with a separator or ".." could reach outside it.
+    # Prevent path traversal: a name with a separator or ".." could leave the folder.
     if not _NAME.fullmatch(file) or file == MANIFEST:
         raise ModelError(f"{manifest} lists {file!r}, which is not a file name in the bundle")
     if (
@@ -345,7 +341,7 @@ def _read_training(model_dir: Path) -> dict[str, Any]:
     path = model_dir / "training.json"
     training = _read_object(path, missing=f"{model_dir} is not a model folder: it has no training.json")
     if not isinstance(training.get("imgsz"), int) or not isinstance(training.get("iteration", 0), int):
-        raise ModelError(f"{path}: imgsz and iteration must be whole numbers")
+        raise ModelError(f"{path}: imgsz and iteration must be integers")
     return training
 
 
@@ -368,4 +364,6 @@ def _dump(content: Mapping[str, Any], file: str) -> str:
     try:
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
-        raise ModelError(f"{file} cannot be written as JSON: {error}; undefined numbers are null") from error
+        raise ModelError(
+            f"{file} cannot be written as JSON: {error}; write undefined numbers as null"
+        ) from error

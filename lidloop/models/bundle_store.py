@@ -1,8 +1,8 @@
 """Upload and download of bundles: a prefix for each version, complete or absent for readers.
 
-``bundle.json`` goes last, and a prefix without it counts as absent. It lists the SHA-256 of every other file,
-and every download is checked against that before it takes its place. What a version holds never changes:
-another content under the same prefix is refused.
+``bundle.json`` is uploaded last; a prefix without it counts as absent. It lists the SHA-256 of every other
+file, and downloads are verified against that. Versions are immutable: a push of other content to the same
+prefix is rejected.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Pushed:
     """SHA-256 of ``bundle.json``."""
     bytes: int
     uploaded: tuple[str, ...]
-    """Files that were not there already; empty where the whole bundle was."""
+    """Files that were not in the store yet; empty if all were."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A bundle in a store, as its ``bundle.json`` says."""
+class StoredBundle:
+    """Summary of a bundle in a store, from its ``bundle.json``."""
 
     run: str
     iteration: int
@@ -58,36 +58,36 @@ class Held:
 
 
 def push_bundle(bundle: Bundle, store: Store, *, progress: Bytes | None = None) -> Pushed:
-    """Upload a bundle to a prefix of its own. Pushing the same bundle again changes nothing.
+    """Upload a bundle to its own prefix. Idempotent; a second push completes an interrupted one.
 
-    An upload that was cut off is completed by pushing again; until then readers see no bundle.
+    Until the upload is complete, readers see no bundle.
 
     Args:
-        bundle: a bundle; its digests are checked again before and while it is read.
-        store: its prefix, such as ``s3://BUCKET/models/lidloop/7``.
-        progress: called with bytes done and in all.
+        bundle: the bundle; its digests are verified before and during the upload.
+        store: the prefix, such as ``s3://BUCKET/models/lidloop/7``.
+        progress: called with bytes done and total bytes.
 
     Raises:
-        StoreError: where the prefix holds another bundle or other objects, or the store cannot be written.
-        ModelError: where the bundle is damaged.
+        StoreError: if the prefix holds another bundle or other objects, or the store cannot be written.
+        ModelError: if the bundle is damaged.
     """
     bundle = Bundle.open(bundle.root)
     manifest = (bundle.root / MANIFEST).read_bytes()
     files: dict[str, dict[str, Any]] = bundle.info["files"]
     meter = Meter(sum(entry["bytes"] for entry in files.values()) + len(manifest), progress)
-    there = store.read(MANIFEST, limit=MANIFEST_BYTES)
-    if there is not None and there != manifest:
-        raise _other(store, there)
+    published = store.read(MANIFEST, limit=MANIFEST_BYTES)
+    if published is not None and published != manifest:
+        raise _another_bundle(store, published)
     _refuse_foreign_objects(store, {MANIFEST, *files})
     uploaded = []
-    for name in sorted(files, key=lambda name: name != ONNX):  # first: it marks an upload that has begun
+    for name in sorted(files, key=lambda name: name != ONNX):  # the model first: it marks a started upload
         entry = files[name]
-        if _is_there(store, name, entry):
+        if _is_uploaded(store, name, entry):
             meter.move(entry["bytes"])
         else:
             store.put(bundle.root / name, name, sha256=entry["sha256"], progress=meter.move)
             uploaded.append(name)
-    if there is not None:
+    if published is not None:
         meter.move(len(manifest))
     elif store.put(
         bundle.root / MANIFEST, MANIFEST, sha256=bundle.digest, progress=meter.move, only_if_absent=True
@@ -98,28 +98,27 @@ def push_bundle(bundle: Bundle, store: Store, *, progress: Bytes | None = None) 
 
 
 def pull_bundle(store: Store, out: Path, *, overwrite: bool = False, progress: Bytes | None = None) -> Bundle:
-    """Download a bundle; its folder appears complete and verified, or not at all.
+    """Download a bundle atomically: its folder appears complete and verified, or not at all.
 
-    A download that was killed is resumed. Files that are missing from the same bundle at ``out`` are
-    restored.
+    An interrupted download is resumed. Missing files of the same bundle at ``out`` are restored.
 
     Args:
         store: the bundle's prefix.
         out: folder of the bundle.
         overwrite: replace another bundle at ``out``, or the same one with changed files.
-        progress: called with bytes done and in all.
+        progress: called with bytes done and total bytes.
 
     Raises:
-        StoreError: where there is no complete bundle, it cannot be read, an object is not what it should be,
-            or ``out`` holds something that must not be replaced.
-        ModelError: where it is of another format.
+        StoreError: if there is no complete bundle, it cannot be read or is damaged, or ``out`` holds files
+            that must not be replaced.
+        ModelError: if it has another format.
     """
     manifest = store.read(MANIFEST, limit=MANIFEST_BYTES)
     if manifest is None:
-        raise StoreError(_why_absent(store))
+        raise StoreError(_absence_message(store))
     digest = _digest(manifest)
-    if (out / MANIFEST).is_file() and sha256(out / MANIFEST) == digest and (held := _intact(out)):
-        return held
+    if (out / MANIFEST).is_file() and sha256(out / MANIFEST) == digest and (present := _open_if_valid(out)):
+        return present
     replace = _may_replace(out, digest, overwrite)
     stage = out.parent / f"{WORK}-{_digest(out.name.encode())[:8]}-{digest[:24]}"
     with disk_errors(out):
@@ -131,7 +130,7 @@ def pull_bundle(store: Store, out: Path, *, overwrite: bool = False, progress: B
             except ModelError:
                 shutil.rmtree(stage)
                 raise
-            # From here on its names, sizes and digests are known to be well-formed.
+            # Names, sizes and digests in the manifest are valid from here on.
             _download(store, info["files"], stage, Meter(_bytes(info["files"]), progress))
             with folder_atomic(out, replace=replace) as folder:
                 for name in (MANIFEST, *info["files"]):
@@ -142,23 +141,23 @@ def pull_bundle(store: Store, out: Path, *, overwrite: bool = False, progress: B
 
 
 def _may_replace(out: Path, digest: str, overwrite: bool) -> bool:
-    """Return whether a bundle at ``out`` is to be replaced; False where nothing is there.
+    """Return True if a bundle at ``out`` is to be replaced, False if nothing is there.
 
     Raises:
-        StoreError: where ``out`` holds anything that is not of a bundle; and without ``overwrite``, where it
-            holds another bundle, or changed files.
+        StoreError: if ``out`` holds files that are not of a bundle; without ``overwrite`` also if it holds
+            another bundle or changed files.
     """
     if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):
         return False
     try:
         files = Bundle.open(out, verify=False).info["files"]
     except ModelError:
-        raise StoreError(f"{out} is there and is no bundle; give another folder or move it away") from None
+        raise StoreError(f"{out} exists and is not a bundle; give another folder or move it away") from None
     foreign = sorted(path.name for path in out.iterdir() if path.name not in {MANIFEST, *files})
     if foreign:
         raise StoreError(
-            f"{out} holds files that are not of its bundle ({', '.join(foreign[:_SHOWN])}) and would be "
-            "replaced; move them away or give another folder"
+            f"{out} holds files outside its bundle ({', '.join(foreign[:_SHOWN])}), which would be "
+            "lost; move them away or give another folder"
         )
     if overwrite:
         return True
@@ -178,14 +177,14 @@ def _may_replace(out: Path, digest: str, overwrite: bool) -> bool:
     return True
 
 
-def held_bundle(store: Store) -> Held | None:
-    """Bundle at a prefix; None where there is none, or its upload has not ended.
+def stored_bundle(store: Store) -> StoredBundle | None:
+    """Return a summary of the bundle at a prefix; None if there is none or its upload is incomplete.
 
     Raises:
-        NotABundle: where its ``bundle.json`` cannot be understood.
+        NotABundle: if its ``bundle.json`` is invalid.
     """
     manifest = store.read(MANIFEST, limit=MANIFEST_BYTES)
-    return None if manifest is None else _held(store, manifest)
+    return None if manifest is None else _parse_manifest(store, manifest)
 
 
 def is_unfinished(store: Store) -> bool:
@@ -193,10 +192,10 @@ def is_unfinished(store: Store) -> bool:
     return store.stat(ONNX) is not None and store.stat(MANIFEST) is None
 
 
-def _held(store: Store, manifest: bytes) -> Held:
+def _parse_manifest(store: Store, manifest: bytes) -> StoredBundle:
     try:
         info = json.loads(manifest)
-        return Held(
+        return StoredBundle(
             run=str(info["run"]),
             iteration=int(info["iteration"]),
             created=str(info["created"]),
@@ -215,11 +214,11 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _intact(root: Path) -> Bundle | None:
+def _open_if_valid(root: Path) -> Bundle | None:
     try:
         return Bundle.open(root)
     except ModelError:
-        return None  # damaged here, so it is downloaded again
+        return None  # damaged: download it again
 
 
 def _download(store: Store, files: Mapping[str, Mapping[str, Any]], stage: Path, meter: Meter) -> None:
@@ -229,14 +228,14 @@ def _download(store: Store, files: Mapping[str, Mapping[str, Any]], stage: Path,
         if item is None or item.size != entry["bytes"]:
             what = "is missing" if item is None else f"has {item.size} bytes, not {entry['bytes']}"
             raise StoreError(f"{store} is damaged: {name} {what}; push the bundle again")
-        place = stage / name
-        if place.is_file() and sha256(place) == entry["sha256"]:
+        path = stage / name
+        if path.is_file() and sha256(path) == entry["sha256"]:
             meter.move(item.size)
         else:
-            fetch(store, item, place, work=stage / "parts", sha256=entry["sha256"], progress=meter.move)
+            fetch(store, item, path, work=stage / "parts", sha256=entry["sha256"], progress=meter.move)
 
 
-def _is_there(store: Store, name: str, entry: Mapping[str, Any]) -> bool:
+def _is_uploaded(store: Store, name: str, entry: Mapping[str, Any]) -> bool:
     found = store.stat(name)
     return found is not None and (found.size, found.sha256) == (entry["bytes"], entry["sha256"])
 
@@ -247,41 +246,41 @@ def _refuse_foreign_objects(store: Store, names: Collection[str]) -> None:
         raise StoreError(
             f"{store} holds objects that are not of this bundle: "
             f"{', '.join(foreign)}{' …' * (len(foreign) == _SHOWN)}; "
-            "push to a prefix of its own, such as s3://BUCKET/models/lidloop/7, or remove what an upload "
-            "left there"
+            "push to an empty prefix, such as s3://BUCKET/models/lidloop/7, or remove objects of an "
+            "incomplete upload"
         )
 
 
-def _other(store: Store, manifest: bytes) -> StoreError:
-    held = _held(store, manifest)
+def _another_bundle(store: Store, manifest: bytes) -> StoreError:
+    stored = _parse_manifest(store, manifest)
     return StoreError(
-        f"{store} holds another bundle (run {held.run}, iteration {held.iteration}, of {held.created}); "
-        "what a version holds never changes, so push to another prefix"
+        f"{store} holds another bundle (run {stored.run}, iteration {stored.iteration}, of "
+        f"{stored.created}). Versions are immutable: push to another prefix"
     )
 
 
 def _check_published(store: Store, manifest: bytes, files: Mapping[str, Mapping[str, Any]]) -> None:
     """Check that no other push wrote to the same prefix meanwhile."""
-    there = store.read(MANIFEST, limit=MANIFEST_BYTES)
-    if there is not None and there != manifest:
-        raise _other(store, there)
-    wrong = [name for name, entry in files.items() if not _is_like(store.stat(name), entry)]
-    if there is None or wrong:
+    published = store.read(MANIFEST, limit=MANIFEST_BYTES)
+    if published is not None and published != manifest:
+        raise _another_bundle(store, published)
+    wrong = [name for name, entry in files.items() if not _matches(store.stat(name), entry)]
+    if published is None or wrong:
         raise StoreError(
-            f"{store} was written to by something else during the push ({', '.join(wrong) or MANIFEST}); "
-            "readers refuse it by its digests. Remove the prefix and push again"
+            f"{store} was changed by another writer during the push ({', '.join(wrong) or MANIFEST}); "
+            "readers reject it because digests do not match. Remove the prefix and push again"
         )
 
 
-def _is_like(found: Item | None, entry: Mapping[str, Any]) -> bool:
+def _matches(found: Item | None, entry: Mapping[str, Any]) -> bool:
     return (
         found is not None
         and found.size == entry["bytes"]
-        and found.sha256 in ("", entry["sha256"])  # a server may drop what is kept beside an object
+        and found.sha256 in ("", entry["sha256"])  # a server may drop metadata
     )
 
 
-def _why_absent(store: Store) -> str:
+def _absence_message(store: Store) -> str:
     if is_unfinished(store):
-        return f"{store} holds a bundle whose upload has not ended; push it again"
-    return f"there is no bundle at {store}; `lidloop store list` with the part before it shows what there is"
+        return f"{store} holds a bundle whose upload is incomplete; push it again"
+    return f"there is no bundle at {store}; list its parent with `lidloop store list`"

@@ -55,8 +55,8 @@ without the jaw), from which eyelid openings are measured. Made {info["created"]
 
 ## Training data
 
-Dataset `{info["dataset"]}`, label version {info["label_version"]}. Human labels were given by people; grown
-labels are predictions of earlier iterations that the loop accepted, and no person has seen them.
+Dataset `{info["dataset"]}`, label version {info["label_version"]}. Human labels were made by people; grown
+labels are predictions of earlier iterations that the loop accepted without human review.
 
 | split | human | grown |
 | --- | ---: | ---: |
@@ -68,8 +68,8 @@ Settings: {settings or "see training.json"}.
 
 *gold*: the human validation labels, frozen before the first iteration. *paper*: the validation labels of
 this iteration, grown ones included, as in arXiv 2404.05348. Pose AP uses OKS with sigma
-{evaluation.get("sigma", "not stated")} for every point. NME and lid-opening error are over the faces found.
-Precision counts a detected face that nobody labelled as wrong.
+{evaluation.get("sigma", "not stated")} for every point. NME and lid-opening error are over matched faces.
+For precision, a detected face without a label counts as a false positive.
 
 | | gold | paper |
 | --- | ---: | ---: |
@@ -84,13 +84,13 @@ palpebral fissure heights and widths, their ratio, and the difference between th
 
 - A screening flag is not a diagnosis, and this is not a medical device. A clinician decides.
 - MRD1 and MRD2 need the pupil, which is not among the landmarks.
-- Millimetres need a scale that a photograph alone does not hold.
-- How errors differ by age, skin, sex, glasses or disease is known only as far as the labels cover them.
-- Input that differs from `reference_profile.json` (training faces) is outside what was measured here.
+- Millimetres need a scale, which a photograph alone does not contain.
+- How errors depend on age, skin, sex, glasses or disease is known only as far as the labels cover it.
+- Input that differs from `reference_profile.json` (training faces) is outside the range of this evaluation.
 
 ## Licence
 
-AGPL-3.0, which the training framework, Ultralytics, carries over to its models. The licence of the training
+AGPL-3.0, which the training framework, Ultralytics, extends to its models. The licence of the training
 pictures may restrict use further.
 """
 
@@ -99,11 +99,11 @@ def _variants(info: Mapping[str, Any]) -> str:
     tried = info.get("variants", {}).get("int8")
     if tried is None:
         return ""
-    verdict = "accepted, and what runs" if tried["accepted"] else "refused"
+    verdict = "accepted: the default variant" if tried["accepted"] else "rejected"
     reasons = "\n".join(f"- {reason}" for reason in tried["reasons"])
     return f"""## INT8
 
-Tried and {verdict}. The figures above are those of 32 bits. On gold, from 32 bits to INT8:
+Tried and {verdict}. The metrics above are those of FP32. On gold, from FP32 to INT8:
 
 {reasons}
 

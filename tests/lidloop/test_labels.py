@@ -1,4 +1,4 @@
-"""Faces, sets of faces and their boxes."""
+"""Label sets and box geometry."""
 
 import numpy as np
 import pytest
@@ -67,14 +67,14 @@ def test_box_iou_is_a_fraction_and_symmetric(a: np.ndarray, b: np.ndarray) -> No
     assert np.allclose(iou, box_iou(b, a).T)
 
 
-def test_label_set_columns_must_agree() -> None:
-    with pytest.raises(ValueError, match="columns of a LabelSet disagree"):
+def test_label_set_columns_of_different_lengths_are_rejected() -> None:
+    with pytest.raises(ValueError, match="columns of a LabelSet"):
         LabelSet(
             ("a",), np.zeros(2, np.int64), np.zeros((1, 4)), np.zeros((2, 51, 3)), np.zeros(2), np.zeros(2)
         )
 
 
-def test_from_faces_and_of() -> None:
+def test_from_faces_keeps_the_faces_of_each_picture() -> None:
     labels = LabelSet.from_faces({"b": [_face(1), _face(2, origin=3, score=0.5)], "a": []}, ["a", "b", "c"])
     assert labels.images == ("a", "b", "c")
     assert len(labels) == 2
@@ -97,7 +97,7 @@ def test_select_and_reindex_keep_rows_with_their_pictures() -> None:
     assert empty.of("a") == []
 
 
-def test_concat_unites_pictures() -> None:
+def test_concat_merges_faces_of_the_same_picture() -> None:
     joined = concat([LabelSet.from_faces({"a": [_face(1)]}), LabelSet.from_faces({"b": [], "a": [_face(2)]})])
     assert joined.images == ("a", "b")
     assert [f.box[0] for f in joined.of("a")] == [1.0, 2.0]

@@ -1,4 +1,4 @@
-"""The 51-point scheme."""
+"""Indices and measures of the 51-landmark scheme."""
 
 import numpy as np
 import pytest
@@ -24,8 +24,8 @@ def test_flip_is_its_own_inverse() -> None:
     [
         ("left_eye_outer_canthus", "right_eye_outer_canthus", "canthi change sides, outer stays outer"),
         ("left_eye_inner_canthus", "right_eye_inner_canthus", "inner stays inner"),
-        ("left_eye_upper_lid_outer", "right_eye_upper_lid_outer", "upper lids meet upper lids"),
-        ("left_eye_lower_lid_inner", "right_eye_lower_lid_inner", "lower lids meet lower lids"),
+        ("left_eye_upper_lid_outer", "right_eye_upper_lid_outer", "upper lid to upper lid"),
+        ("left_eye_lower_lid_inner", "right_eye_lower_lid_inner", "lower lid to lower lid"),
         ("left_brow_0", "right_brow_4", "outer ends of the brows"),
         ("nose_bridge_2", "nose_bridge_2", "the middle stays"),
         ("nose_base_2", "nose_base_2", "the middle stays"),
@@ -35,7 +35,7 @@ def test_flip_is_its_own_inverse() -> None:
         ("inner_lip_0", "inner_lip_4", "inner corners of the mouth"),
     ],
 )
-def test_flip_by_name(a: str, b: str, reason: str) -> None:
+def test_flip_swaps_left_and_right_names(a: str, b: str, reason: str) -> None:
     assert landmarks.NAMES[landmarks.FLIP[landmarks.NAMES.index(a)]] == b, reason
 
 
@@ -48,17 +48,17 @@ def test_from_ibug68_drops_the_jaw(n: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(50, 2), (67, 2), (0, 2), (68,), (2, 68, 2)])
-def test_from_ibug68_refuses_other_shapes(shape: tuple[int, ...]) -> None:
+def test_from_ibug68_rejects_other_shapes(shape: tuple[int, ...]) -> None:
     with pytest.raises(LidloopError, match="expected 68 or 51 points"):
         landmarks.from_ibug68(np.zeros(shape))
 
 
-def test_patient_sides_change_in_a_mirror() -> None:
+def test_mirroring_swaps_the_patients_eyes() -> None:
     assert landmarks.patient_eyes() == {"OD": landmarks.LEFT_EYE, "OS": landmarks.RIGHT_EYE}
     assert landmarks.patient_eyes(mirrored=True) == {"OD": landmarks.RIGHT_EYE, "OS": landmarks.LEFT_EYE}
 
 
-def test_distances_by_hand() -> None:
+def test_distances_match_values_computed_by_hand() -> None:
     points = np.zeros((51, 3))
     points[19, :2], points[28, :2] = (10, 20), (13, 24)  # 3-4-5
     points[[20, 21], 1] = 4.0

@@ -78,7 +78,7 @@ def test_bundles(bucket: Any, make_bundle: Make, tmp_path: Path) -> None:
     assert json.loads(said("pull", address, str(out), "--json"))["digest"] == bundle.digest
     result = call("pull", bucket.address("models/lidloop/8"), str(tmp_path / "8"))
     assert isinstance(result.exception, StoreError)
-    assert "whose upload has not ended" in str(result.exception)
+    assert "whose upload is incomplete" in str(result.exception)
     assert not (tmp_path / "8").exists()
 
 

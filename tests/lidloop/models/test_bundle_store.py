@@ -1,4 +1,4 @@
-"""Bundles in a store: complete or absent, never changed, verified where they arrive."""
+"""Upload and download of bundles: atomic, immutable, verified."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from lidloop.errors import ModelError, StoreError
 from lidloop.models.bundle import Bundle
-from lidloop.models.bundle_store import held_bundle, is_unfinished, pull_bundle, push_bundle
+from lidloop.models.bundle_store import is_unfinished, pull_bundle, push_bundle, stored_bundle
 from lidloop.storage import LocalStore, Store, open_store
 from lidloop.storage.store import Progress, ignore
 from tests.lidloop.conftest import kill_once_there
@@ -44,8 +44,8 @@ def put(store: Store, key: str, content: bytes, place: Path) -> None:
     store.put(place, key, sha256=hashlib.sha256(content).hexdigest())
 
 
-class Stops:
-    """A store whose network ends for good before its n-th upload. A mock of that, around a real store."""
+class FailingStore:
+    """Wrapper of a real store whose uploads fail from the n-th on (mock of a lost network)."""
 
     def __init__(self, store: Store, uploads: int) -> None:
         self._store, self._left = store, uploads
@@ -55,28 +55,30 @@ class Stops:
 
     def put(self, path: Path, key: str, *, sha256: str, progress: Progress = ignore, **named: Any) -> bool:
         if self._left == 0:
-            raise StoreError("the network has ended")
+            raise StoreError("network lost")
         self._left -= 1
         return self._store.put(path, key, sha256=sha256, progress=progress, **named)
 
 
-def test_push_and_pull(store: Store, make_bundle: Make, tmp_path: Path, tree: Tree) -> None:
+def test_a_pushed_bundle_is_pulled_identically(
+    store: Store, make_bundle: Make, tmp_path: Path, tree: Tree
+) -> None:
     bundle = make_bundle(onnx=os.urandom(1000))
     seen: list[tuple[int, int]] = []
     pushed = push_bundle(bundle, store, progress=lambda done, total: seen.append((done, total)))
-    assert pushed.uploaded[-1] == "bundle.json", "last, so that a prefix with it is complete"
+    assert pushed.uploaded[-1] == "bundle.json", "last, so a prefix with it is complete"
     assert set(pushed.uploaded) == {*bundle.info["files"], "bundle.json"}
     assert seen[-1] == (pushed.bytes, pushed.bytes)
-    held = held_bundle(store)
+    held = stored_bundle(store)
     assert held is not None
     assert (held.run, held.iteration, held.digest, held.bytes) == ("r", 1, bundle.digest, pushed.bytes)
     pulled = pull_bundle(store, tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
     assert tree(tmp_path / "out") == tree(bundle.root)
     assert Bundle.open(pulled.root).digest == bundle.digest
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == [], "no work is left"
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == [], "no temporary folder is left"
 
 
-def test_pushed_again(store: Store, make_bundle: Make) -> None:
+def test_a_second_push_changes_nothing(store: Store, make_bundle: Make) -> None:
     bundle = make_bundle()
     push_bundle(bundle, store)
     before = [(item.key, item.tag) for item in store.items()]
@@ -84,7 +86,7 @@ def test_pushed_again(store: Store, make_bundle: Make) -> None:
     assert [(item.key, item.tag) for item in store.items()] == before
 
 
-def test_another_bundle_is_refused(store: Store, make_bundle: Make) -> None:
+def test_another_bundle_under_the_same_prefix_is_rejected(store: Store, make_bundle: Make) -> None:
     push_bundle(make_bundle(), store)
     before = [(item.key, item.tag) for item in store.items()]
     with pytest.raises(
@@ -94,27 +96,27 @@ def test_another_bundle_is_refused(store: Store, make_bundle: Make) -> None:
     assert [(item.key, item.tag) for item in store.items()] == before
 
 
-def test_a_prefix_with_other_things_in_it(store: Store, make_bundle: Make, tmp_path: Path) -> None:
+def test_a_prefix_with_other_objects_is_rejected(store: Store, make_bundle: Make, tmp_path: Path) -> None:
     put(store, "photo.jpg", b"1", tmp_path / "f")
-    with pytest.raises(StoreError, match=r"photo.jpg; push to a prefix"):
+    with pytest.raises(StoreError, match=r"not of this bundle: photo.jpg"):
         push_bundle(make_bundle(), store)
     assert [item.key for item in store.items()] == ["photo.jpg"]
 
 
 @pytest.mark.parametrize("uploads", range(7))
-def test_a_push_that_ends_half_way(
+def test_an_interrupted_push_is_invisible_and_can_be_completed(
     store: Store, make_bundle: Make, tmp_path: Path, tree: Tree, uploads: int
 ) -> None:
-    """At each step: readers see no bundle; pushing again uploads the rest only."""
+    """After each upload: readers see no bundle, and a second push uploads only the rest."""
     bundle = make_bundle()
-    stopping: Any = Stops(store, uploads)
-    with pytest.raises(StoreError, match="the network has ended"):
-        push_bundle(bundle, stopping)
+    failing: Any = FailingStore(store, uploads)
+    with pytest.raises(StoreError, match="network lost"):
+        push_bundle(bundle, failing)
     assert len(list(store.items())) == uploads
-    assert held_bundle(store) is None
+    assert stored_bundle(store) is None
     assert is_unfinished(store) == (uploads > 0)
     with pytest.raises(
-        StoreError, match="whose upload has not ended" if uploads else "there is no bundle at"
+        StoreError, match="whose upload is incomplete" if uploads else "there is no bundle at"
     ):
         pull_bundle(store, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -123,12 +125,12 @@ def test_a_push_that_ends_half_way(
     assert tree(tmp_path / "out") == tree(bundle.root)
 
 
-def test_an_unfinished_push_gives_way_to_another_bundle(
+def test_an_interrupted_push_is_replaced_by_another_bundle(
     store: Store, make_bundle: Make, tmp_path: Path, tree: Tree
 ) -> None:
-    stopping: Any = Stops(store, 3)
+    failing: Any = FailingStore(store, 3)
     with pytest.raises(StoreError):
-        push_bundle(make_bundle(), stopping)
+        push_bundle(make_bundle(), failing)
     other = make_bundle("other", onnx=b"other", iteration=2)
     push_bundle(other, store)
     pull_bundle(store, tmp_path / "out")
@@ -136,30 +138,30 @@ def test_an_unfinished_push_gives_way_to_another_bundle(
 
 
 @pytest.mark.ceph
-def test_two_pushes_at_once(store: Store, make_bundle: Make, tmp_path: Path) -> None:
-    """The one whose manifest comes second hears of it; readers refuse a mixture."""
+def test_concurrent_pushes_are_detected(store: Store, make_bundle: Make, tmp_path: Path) -> None:
+    """The second manifest fails; readers reject a mixture of two bundles."""
     one, two = make_bundle("one"), make_bundle("two", onnx=b"other", iteration=2)
 
-    class Raced(Stops):
+    class ConcurrentPush(FailingStore):
         def put(self, path: Path, key: str, **named: Any) -> bool:
             if key == "bundle.json":
                 push_bundle(two, self._store)
             return self._store.put(path, key, **named)
 
-    raced: Any = Raced(store, -1)
+    raced: Any = ConcurrentPush(store, -1)
     with pytest.raises(StoreError, match=r"holds another bundle \(run r, iteration 2"):
         push_bundle(one, raced)
     assert Bundle.open(pull_bundle(store, tmp_path / "out").root).digest == two.digest
 
-    class Mixed(Stops):
+    class MixedPush(FailingStore):
         def put(self, path: Path, key: str, **named: Any) -> bool:
             done = self._store.put(path, key, **named)
             if key == "bundle.json":
                 put(self._store, "model.onnx", b"other", tmp_path / "f")
             return done
 
-    mixed: Any = Mixed(store.at("mixed"), -1)
-    with pytest.raises(StoreError, match=r"written to by something else during the push \(model.onnx\)"):
+    mixed: Any = MixedPush(store.at("mixed"), -1)
+    with pytest.raises(StoreError, match=r"during the push \(model.onnx\)"):
         push_bundle(one, mixed)
     with pytest.raises(StoreError, match=r"model.onnx is damaged|model.onnx has 5 bytes, not 4"):
         pull_bundle(store.at("mixed"), tmp_path / "mixed")
@@ -170,7 +172,7 @@ def test_a_damaged_bundle_is_not_pushed(store: Store, make_bundle: Make) -> None
     bundle = make_bundle()
     (bundle.root / "model.onnx").unlink()
     (bundle.root / "model.onnx").write_bytes(b"onnX")
-    with pytest.raises(ModelError, match="is not the file that was sealed"):
+    with pytest.raises(ModelError, match="does not match its digest"):
         push_bundle(bundle, store)
     assert list(store.items()) == []
 
@@ -183,7 +185,7 @@ def test_a_damaged_bundle_is_not_pushed(store: Store, make_bundle: Make) -> None
         (None, r"is damaged: model.onnx is missing; push the bundle again"),
     ],
 )
-def test_a_bundle_that_is_damaged_in_the_store(
+def test_a_bundle_damaged_in_the_store_is_rejected(
     bucket: Any, make_bundle: Make, tmp_path: Path, tree: Tree, content: bytes | None, words: str
 ) -> None:
     store = bucket.store("7")
@@ -195,7 +197,7 @@ def test_a_bundle_that_is_damaged_in_the_store(
     before = tree(held.root)
     with pytest.raises(StoreError, match=words):
         pull_bundle(store, held.root, overwrite=True)
-    assert tree(held.root) == before, "what was there stays"
+    assert tree(held.root) == before, "the existing bundle is unchanged"
     push_bundle(Bundle.open(tmp_path / "bundle"), store)
     with pytest.raises(StoreError, match="holds another bundle"):
         pull_bundle(store, held.root)
@@ -203,12 +205,12 @@ def test_a_bundle_that_is_damaged_in_the_store(
     assert Bundle.open(pull_bundle(store, held.root, overwrite=True).root).info["iteration"] == 1
 
 
-def test_manifests_that_are_none(store: Store, make_bundle: Make, tmp_path: Path) -> None:
+def test_invalid_manifests_are_rejected(store: Store, make_bundle: Make, tmp_path: Path) -> None:
     put(store, "bundle.json", b"{}", tmp_path / "f")
     with pytest.raises(ModelError, match="has format None"):
         pull_bundle(store, tmp_path / "out")
     with pytest.raises(StoreError, match="is not that of a bundle"):
-        held_bundle(store)
+        stored_bundle(store)
     with pytest.raises(StoreError, match="is not that of a bundle"):
         push_bundle(make_bundle(), store)
     evil = json.loads((tmp_path / "bundle" / "bundle.json").read_bytes())
@@ -223,14 +225,16 @@ def test_manifests_that_are_none(store: Store, make_bundle: Make, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_where_a_bundle_may_be_put(store: Store, make_bundle: Make, tmp_path: Path, tree: Tree) -> None:
+def test_pull_keeps_other_files_and_local_changes(
+    store: Store, make_bundle: Make, tmp_path: Path, tree: Tree
+) -> None:
     bundle = make_bundle()
     push_bundle(bundle, store)
     taken = tmp_path / "taken"
     taken.mkdir()
     pull_bundle(store, taken)  # an empty folder
     (taken / "bundle.json").unlink()
-    with pytest.raises(StoreError, match="is there and is no bundle"):
+    with pytest.raises(StoreError, match="is not a bundle"):
         pull_bundle(store, taken)
     damaged = pull_bundle(store, tmp_path / "damaged").root
     (damaged / "MODEL_CARD.md").unlink()
@@ -245,12 +249,12 @@ def test_where_a_bundle_may_be_put(store: Store, make_bundle: Make, tmp_path: Pa
     assert tree(damaged) == tree(bundle.root)
     (damaged / "notes.txt").write_text("years of work")
     for overwrite in (False, True):
-        with pytest.raises(StoreError, match=r"not of its bundle \(notes\.txt\)"):
+        with pytest.raises(StoreError, match=r"outside its bundle \(notes\.txt\)"):
             pull_bundle(store, damaged, overwrite=overwrite)
     assert (damaged / "notes.txt").read_text() == "years of work"
 
 
-def test_nothing_is_downloaded_where_it_is(bucket: Any, make_bundle: Make, tmp_path: Path) -> None:
+def test_an_existing_bundle_is_not_downloaded_again(bucket: Any, make_bundle: Make, tmp_path: Path) -> None:
     push_bundle(make_bundle(onnx=bytes(MB)), bucket.store("7"))
     pull_bundle(bucket.store("7"), tmp_path / "out")
     with Proxy(bucket.server.port) as proxy:
@@ -259,7 +263,9 @@ def test_nothing_is_downloaded_where_it_is(bucket: Any, make_bundle: Make, tmp_p
 
 
 @pytest.mark.ceph
-def test_over_a_network_that_is_cut(bucket: Any, make_bundle: Make, tmp_path: Path, tree: Tree) -> None:
+def test_push_and_pull_survive_cut_connections(
+    bucket: Any, make_bundle: Make, tmp_path: Path, tree: Tree
+) -> None:
     bundle = make_bundle(onnx=os.urandom(40 * MB))
     with Proxy(bucket.server.port) as proxy:
         proxy.cuts, proxy.cut_up = 3, 10 * MB
@@ -271,22 +277,20 @@ def test_over_a_network_that_is_cut(bucket: Any, make_bundle: Make, tmp_path: Pa
     assert tree(tmp_path / "out") == tree(bundle.root)
 
 
-def test_a_network_that_is_cut_for_good(bucket: Any, make_bundle: Make, tmp_path: Path) -> None:
+def test_push_fails_cleanly_if_the_network_stays_down(bucket: Any, make_bundle: Make, tmp_path: Path) -> None:
     bundle = make_bundle(onnx=os.urandom(17 * MB))
     with Proxy(bucket.server.port) as proxy:
         proxy.cuts, proxy.cut_up = 10_000, 2 * MB
-        with pytest.raises(StoreError, match="the connection was cut, each time it was tried"):
+        with pytest.raises(StoreError, match="the connection was cut"):
             push_bundle(bundle, bucket.store("7", endpoint=proxy.endpoint))
-    assert held_bundle(bucket.store("7")) is None
-    assert "7/model.onnx" not in set(bucket.keys()), "no half of a file either"
+    assert stored_bundle(bucket.store("7")) is None
+    assert "7/model.onnx" not in set(bucket.keys()), "no partial object"
     push_bundle(bundle, bucket.store("7"))
     assert pull_bundle(bucket.store("7"), tmp_path / "out").digest == bundle.digest
 
 
 @pytest.mark.ceph
-def test_killed_in_the_middle_of_a_download(
-    bucket: Any, make_bundle: Make, tmp_path: Path, tree: Tree
-) -> None:
+def test_a_killed_pull_resumes(bucket: Any, make_bundle: Make, tmp_path: Path, tree: Tree) -> None:
     bundle = make_bundle(onnx=os.urandom(16 * MB))
     push_bundle(bundle, bucket.store("7"))
     place = tmp_path / "place"
@@ -304,13 +308,12 @@ def test_killed_in_the_middle_of_a_download(
     assert tree(place) == {f"out/{key}": content for key, content in tree(bundle.root).items()}
 
 
-def test_a_store_as_a_folder_is_what_the_server_holds(bucket: Any, make_bundle: Make, tmp_path: Path) -> None:
-    """A prefix copied by other tools is a bundle as it is."""
+def test_a_prefix_copied_by_other_tools_is_a_bundle(bucket: Any, make_bundle: Make, tmp_path: Path) -> None:
     bundle = make_bundle()
     push_bundle(bundle, bucket.store("7"))
     for item in bucket.store("7").items():
         (tmp_path / "copy").mkdir(exist_ok=True)
         (tmp_path / "copy" / item.key).write_bytes(bucket.get(f"7/{item.key}"))
     assert Bundle.open(tmp_path / "copy").digest == bundle.digest
-    assert held_bundle(open_store(tmp_path / "copy")) == held_bundle(bucket.store("7"))
+    assert stored_bundle(open_store(tmp_path / "copy")) == stored_bundle(bucket.store("7"))
     shutil.rmtree(tmp_path / "copy")

@@ -84,7 +84,7 @@ def test_a_damaged_variant_is_refused(accepted: Bundle, tmp_path: Path) -> None:
     content = bytearray((root / SCORES_INT8).read_bytes())
     content[1000] ^= 1
     (root / SCORES_INT8).write_bytes(content)
-    with pytest.raises(ModelError, match=r"scores-int8\.onnx is not the file that was sealed"):
+    with pytest.raises(ModelError, match=r"scores-int8\.onnx does not match its digest"):
         load_detector(root)
 
 
