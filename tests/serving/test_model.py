@@ -149,7 +149,7 @@ def test_whatever_a_new_model_breaks_the_old_one_answers(
     assert len(refused) == 1
     assert held.current.info.iteration == 4
     monkeypatch.setattr("lidloop.models.bundle.sha256", _gone)
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="cannot read"):
         Bundle.open(place)
     assert held.refresh() is False
 
