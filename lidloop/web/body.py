@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,7 @@ JSON: Final = "application/json"
 
 _WINDOW_BITS: Final = {GZIP: 31, DEFLATE: 15}
 _RAW_DEFLATE: Final = -15
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def single_header(headers: Headers, name: str) -> str | None:
@@ -103,13 +105,21 @@ async def read_json(request: Request, limit: int, seconds: float) -> tuple[Any, 
 
 
 def parse_json(body: bytes) -> Any:
-    """Parse strict JSON: UTF-8, no name twice in an object, no NaN or infinity.
+    """Parse strict JSON: UTF-8, no name twice in an object, no NaN or infinity, no half of
+    a surrogate pair.
 
     Raises:
         Problem: ``body``.
     """
     try:
-        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_constant)
+        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_constant)
+        if _SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError:
+        raise Problem(
+            "body", "a string in the body has half a surrogate pair, which is no character"
+        ) from None
     except UnicodeDecodeError:
         raise Problem("body", "the body is not UTF-8") from None
     except json.JSONDecodeError as error:

@@ -150,8 +150,10 @@ def test_a_header_that_may_stand_once_must_not_contradict_itself() -> None:
         (b"[" * 100_000, "nested"),
         (b"9" * 5000, "digits"),
         (b'"\\ud800', "JSON"),
+        (b'["\\ud800"]', "surrogate"),
+        (b'{"\\uDFFF": 1}', "surrogate"),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_json_is_strict(body: bytes, said: str) -> None:
     with pytest.raises(Problem, match=said) as caught:
@@ -161,6 +163,7 @@ def test_json_is_strict(body: bytes, said: str) -> None:
 
 def test_json_that_is_right_is_read(client: TestClient) -> None:
     assert parse_json(b'\xef\xbb\xbf{"a": [1, 2.5, null, "\xc3\xa9"]}') == {"a": [1, 2.5, None, "é"]}
+    assert parse_json(b'["\\ud83d\\ude00", "\\\\ud800"]') == ["\U0001f600", "\\ud800"]
     json = {"Content-Type": "application/json; charset=utf-8"}
     assert client.post("/json", content=b'{"a": 1}', headers=json).json()["value"] == {"a": 1}
     assert client.post("/json").json()["value"] == {}
