@@ -1,7 +1,6 @@
-"""Pictures in, faces out: letterbox, network, decoding and NMS behind one class.
+"""Face detector: letterbox, network, decoding and NMS. Auto-labelling, evaluation and serving share it.
 
-Auto-labelling, evaluation and serving share it. Predicted points are not clipped to the picture: what lies
-outside stays outside, and the caller decides what that means.
+Predicted boxes and points are not clipped to the picture; the caller handles those outside.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidloop.detection.runtimes import Graph, Runtime, load_graph
-from lidloop.detection.sparse_head import WHOLE, Answer, Network, SparseNetwork, WholeAnswer
+from lidloop.detection.sparse_head import WHOLE, DenseOutput, Network, NetworkOutput, SparseNetwork
 from lidloop.errors import LidloopError, ModelError
 from lidloop.files import sha256
 from lidloop.labels import Face, box_iou
@@ -35,9 +34,9 @@ MAX_CANDIDATES: Final = 3000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A picture scaled and padded for the network: ``input = gain × picture + (left, top)``.
+    """A picture scaled and padded for the network: ``input = gain × picture + (left, top)``, in pixels.
 
-    ``gain`` is that of x and of y: the sides are rounded to whole pixels one by one.
+    ``gain`` is (x, y): width and height are rounded to whole pixels separately, so the two differ.
     """
 
     pixels: Image
@@ -49,7 +48,7 @@ class Prepared:
 def letterbox(image: Image, imgsz: int) -> Prepared:
     """Scale a picture so that its longer side is ``imgsz`` and pad both sides to multiples of 32.
 
-    The rounding follows Ultralytics' rectangular letterbox, so that both see the same pixels.
+    The rounding equals that of Ultralytics' rectangular letterbox, so that both give the same pixels.
 
     Args:
         image: (h, w, 3) uint8.
@@ -69,7 +68,7 @@ def letterbox(image: Image, imgsz: int) -> Prepared:
 
 
 def as_input(prepared: Sequence[Prepared]) -> NDArray[np.float32]:
-    """Pictures of one prepared shape as the network takes them: (B, 3, h, w) RGB in 0…1."""
+    """Stack prepared pictures of equal shape into the network's input: (B, 3, h, w) RGB in 0…1."""
     height, width = prepared[0].pixels.shape[:2]
     batch = np.empty((len(prepared), 3, height, width), dtype=np.float32)
     for item, planes in zip(prepared, batch, strict=True):
@@ -94,24 +93,24 @@ def nms(boxes: NDArray[np.float64], iou: float) -> NDArray[np.int64]:
 
 
 def decode(
-    answer: Answer, picture: int, prepared: Prepared, *, conf: float, iou: float, origin: int
+    output: NetworkOutput, picture: int, prepared: Prepared, *, conf: float, iou: float, origin: int
 ) -> list[Face]:
-    """Turn the network's answer for one picture into faces, by falling score.
+    """Convert the network's output for one picture to faces, by falling score.
 
-    Boxes are asked for where the score is high enough, and points where a box survives.
+    Boxes are computed only for anchors with a sufficient score, points only for boxes that NMS keeps.
 
     Args:
-        answer: in pixels of the network's input.
-        picture: its number in the batch.
+        output: the network's output, in pixels of its input.
+        picture: index of the picture in the batch.
         prepared: how the picture was scaled and padded.
         conf: smallest score.
-        iou: of two boxes that overlap by more, the one with the lower score is dropped.
-        origin: written into the faces.
+        iou: NMS threshold: of two boxes with a larger IoU, the one with the lower score is dropped.
+        origin: iteration of the model, stored in the faces.
     """
-    scores = answer.scores[picture]
+    scores = output.scores[picture]
     anchors = np.flatnonzero(scores >= conf)
     anchors = anchors[np.argsort(-scores[anchors], kind="stable")][:MAX_CANDIDATES]
-    values = answer.boxes(picture, anchors).astype(np.float64)
+    values = output.boxes(picture, anchors).astype(np.float64)
     finite = np.isfinite(values).all(axis=1)
     anchors, values = anchors[finite], values[finite]
     offset = np.array([prepared.left, prepared.top])
@@ -120,7 +119,7 @@ def decode(
     boxes = np.concatenate([low, high], axis=1)
     kept = nms(boxes, iou)
     points = np.full((len(kept), N_POINTS, 3), 2.0)
-    points[..., :2] = (answer.points(picture, anchors[kept]) - offset) / prepared.gain
+    points[..., :2] = (output.points(picture, anchors[kept]) - offset) / prepared.gain
     return [
         Face(box, face, origin, float(score))
         for box, face, score in zip(boxes[kept], points, scores[anchors[kept]], strict=True)
@@ -129,12 +128,12 @@ def decode(
 
 
 class Detector:
-    """A loaded model. Make one with ``load_detector``.
+    """A loaded model, created by ``load_detector``.
 
     Attributes:
         imgsz: the longer side of the network's input in pixels.
         iteration: the iteration that trained the model; the origin of its faces.
-        digest: SHA-256 of ``model.onnx``, whose parts run; of the INT8 variant, that of its own file.
+        digest: SHA-256 of ``model.onnx``, or of the scores part for the INT8 variant.
     """
 
     def __init__(self, network: Network, *, imgsz: int, iteration: int, digest: str, batch: int = 8) -> None:
@@ -150,17 +149,22 @@ class Detector:
         return letterbox(image, self.imgsz)
 
     def detect(self, images: Sequence[Image], *, conf: float = 0.25, iou: float = 0.7) -> list[list[Face]]:
-        """Find the faces of each picture: (h, w, 3) uint8 RGB, upright; faces by falling score.
+        """Detect the faces of each picture, by falling score.
+
+        Args:
+            images: (h, w, 3) uint8 RGB arrays, upright.
+            conf: smallest score.
+            iou: NMS threshold.
 
         Raises:
-            LidloopError: for an array that is no such picture.
+            LidloopError: for an array of another shape or type.
         """
         return self.detect_prepared([self.prepare(image) for image in images], conf=conf, iou=iou)
 
     def detect_prepared(
         self, prepared: Sequence[Prepared], *, conf: float | Sequence[float] = 0.25, iou: float = 0.7
     ) -> list[list[Face]]:
-        """Like ``detect``, for pictures already prepared; ``conf`` may differ from picture to picture."""
+        """Like ``detect``, for prepared pictures; ``conf`` may be one value or one per picture."""
         thresholds = [conf] * len(prepared) if isinstance(conf, int | float) else list(conf)
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for k, item in enumerate(prepared):
@@ -169,15 +173,15 @@ class Detector:
         for group in by_shape.values():
             for start in range(0, len(group), self._batch):
                 rows = group[start : start + self._batch]
-                answer = self.forward([prepared[k] for k in rows])
-                for place, k in enumerate(rows):
+                output = self.forward([prepared[k] for k in rows])
+                for index, k in enumerate(rows):
                     faces[k] = decode(
-                        answer, place, prepared[k], conf=thresholds[k], iou=iou, origin=self.iteration
+                        output, index, prepared[k], conf=thresholds[k], iou=iou, origin=self.iteration
                     )
         return faces
 
-    def forward(self, prepared: Sequence[Prepared]) -> Answer:
-        """The network's answer for pictures of one prepared shape."""
+    def forward(self, prepared: Sequence[Prepared]) -> NetworkOutput:
+        """Run the network on prepared pictures of equal shape."""
         return self._network(as_input(prepared))
 
 
@@ -196,22 +200,22 @@ def load_detector(
     Args:
         model: a bundle (its digests are verified before anything is loaded), a model folder fresh from
             training, or an ``.onnx`` file that names its input size.
-        backend: ``torch`` reads ``weights.pt``, a pickle: only where training happens, never to serve.
-        threads: of the network; 0 takes all cores that this process may use.
+        backend: ``torch`` reads ``weights.pt``, a pickle: for training only, never for serving.
+        threads: threads of the network; 0 takes all cores that this process may use.
         device: ``cpu``, a CUDA device such as ``0``, or ``tensorrt:0``.
-        batch: largest number of pictures in one pass; 0 takes 1 on a CPU, whose caches more would not fit,
-            and 8 on a GPU.
-        whole: run the whole network although there are parts of it that run faster
-        (``lidloop.training.split_graph``). A model
-            without parts, and an ``.onnx`` file, always runs whole.
-        variant: ``fp32`` or ``int8``. By default the one that the bundle says where it was judged, on ONNX
-            Runtime and a CPU, and ``fp32`` elsewhere.
+        batch: largest number of pictures in one pass; 0 takes 1 on a CPU (more does not fit its caches) and
+            8 on a GPU.
+        whole: run the whole network even if it is split into faster parts
+            (``lidloop.training.split_graph``). A model without parts, and an ``.onnx`` file, always runs
+            whole.
+        variant: ``fp32`` or ``int8``. The default is the bundle's variant on ONNX Runtime and a CPU, where it
+            was measured, and ``fp32`` elsewhere.
 
     Raises:
-        ModelError: for a model that is missing, damaged, or not one of 51 points.
+        ModelError: for a model that is missing, damaged, or does not have 51 points.
     """
-    judged_here = backend == "onnxruntime" and device == "cpu"
-    files = model_files(Path(model), variant or (None if judged_here else "fp32"))
+    measured_here = backend == "onnxruntime" and device == "cpu"
+    files = model_files(Path(model), variant or (None if measured_here else "fp32"))
     digest = sha256(files.onnx)
     stated: str | None = None
     if backend == "torch":
@@ -225,23 +229,23 @@ def load_detector(
             digest = sha256(files.parts[0])
     imgsz = files.imgsz or (json.loads(stated)[0] if stated else 0)
     if imgsz < STRIDE or imgsz % STRIDE:
-        raise ModelError(f"{model} does not say its input size; train or seal it with lidloop")
+        raise ModelError(f"{model} does not state its input size; train or seal it with lidloop")
     batch = batch or (1 if device == "cpu" else 8)
     return Detector(network, imgsz=imgsz, iteration=files.iteration, digest=digest, batch=batch)
 
 
 def _whole_network(path: Path, graph: Graph) -> Network:
     _check_rows(path, graph, dims=3, rows=5 + 3 * N_POINTS)
-    return lambda batch: WholeAnswer(graph.run([batch])[0])
+    return lambda batch: DenseOutput(graph.run([batch])[0])
 
 
 def _sparse_network(
     paths: Sequence[Path], whole: str, runtime: Runtime, threads: int, device: str
 ) -> Network:
-    """The parts at ``paths``, of the whole network with the digest ``whole``."""
+    """Load the parts at ``paths``; ``whole`` is the digest of the network that they must come from."""
     scores = load_graph(paths[0], runtime=runtime, threads=threads, device=device)
-    # A head has a millisecond's work. Threads would cost more than they give, and OpenVINO and GPUs prepare
-    # themselves anew for every number of anchors.
+    # A head takes a millisecond, less than starting threads; OpenVINO and GPUs recompile it for every number
+    # of anchors.
     box_head, point_head = (load_graph(path, runtime="onnxruntime", threads=1) for path in paths[1:])
     for path, part in zip(paths, (scores, box_head, point_head), strict=True):
         if part.metadata.get(WHOLE) != whole:
@@ -253,11 +257,15 @@ def _sparse_network(
 def _check_rows(path: Path, graph: Graph, *, dims: int, rows: int) -> None:
     shape = graph.outputs[0]
     if len(shape) != dims or shape[1] != str(rows):
-        raise ModelError(f"{path} answers with shape {shape}; a {N_POINTS}-point model has {rows} rows")
+        raise ModelError(f"{path} has outputs of shape {shape}; a {N_POINTS}-point model has {rows} rows")
 
 
 def torch_network(weights: Path, device: str) -> Network:
-    """A checkpoint as a network. It is a pickle: only where training happens, never to serve."""
+    """Load a checkpoint as a network. It is a pickle: for training only, never for serving.
+
+    Raises:
+        ModelError: if PyTorch or Ultralytics is not installed, or the file does not exist.
+    """
     try:
         import torch
         from ultralytics import YOLO
@@ -265,11 +273,11 @@ def torch_network(weights: Path, device: str) -> Network:
         raise ModelError("the torch backend needs: pip install 'lidloop[train]'") from error
     if not weights.exists():
         raise ModelError(f"there are no weights at {weights}")
-    place = torch.device(device if device == "cpu" or device.startswith("cuda") else f"cuda:{device or 0}")
-    model = YOLO(str(weights), task="pose").model.float().eval().to(place)
+    target = torch.device(device if device == "cpu" or device.startswith("cuda") else f"cuda:{device or 0}")
+    model = YOLO(str(weights), task="pose").model.float().eval().to(target)
 
-    def run(batch: NDArray[np.float32]) -> Answer:
+    def run(batch: NDArray[np.float32]) -> NetworkOutput:
         with torch.inference_mode():
-            return WholeAnswer(model(torch.from_numpy(batch).to(place))[0].cpu().numpy())
+            return DenseOutput(model(torch.from_numpy(batch).to(target))[0].cpu().numpy())
 
     return run

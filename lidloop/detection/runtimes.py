@@ -1,4 +1,4 @@
-"""ONNX files as plain functions of arrays, on ONNX Runtime or OpenVINO. Nothing here knows of faces."""
+"""Loading of ONNX files as functions of arrays, on ONNX Runtime or OpenVINO. Independent of faces."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Graph:
     """A loaded ONNX file.
 
     Attributes:
-        run: arrays in the order of the file's inputs to arrays in the order of its outputs. Safe to call from
-            many threads.
-        outputs: the shape of each output as the file states it: numbers, or names of free dimensions.
-        metadata: the file's own key and value pairs.
+        run: maps arrays in the order of the file's inputs to arrays in the order of its outputs. Safe to call
+            from many threads.
+        outputs: the shape of each output as stated in the file: numbers, or names of dynamic dimensions.
+        metadata: key and value pairs of the file.
     """
 
     run: Callable[[Sequence[Floats32]], list[Floats32]]
@@ -40,7 +40,7 @@ def load_graph(path: Path, *, runtime: Runtime, threads: int = 0, device: str = 
 
     Args:
         path: the file.
-        runtime: what executes it.
+        runtime: ``onnxruntime`` or ``openvino``.
         threads: 0 takes all cores that this process may use.
         device: ``cpu``; a CUDA device such as ``0`` or ``cuda:0``; or ``tensorrt:0``.
 
@@ -52,10 +52,10 @@ def load_graph(path: Path, *, runtime: Runtime, threads: int = 0, device: str = 
 
 
 def providers(device: str, available: Sequence[str]) -> list[Any]:
-    """ONNX Runtime's execution providers for a device, the preferred one first.
+    """Return ONNX Runtime's execution providers for a device, the preferred one first.
 
     Raises:
-        ModelError: for a device that is none, or whose provider this ONNX Runtime lacks.
+        ModelError: for an unknown device, or one whose provider this ONNX Runtime lacks.
     """
     if device == "cpu":
         return ["CPUExecutionProvider"]
@@ -76,8 +76,8 @@ def _onnxruntime(path: Path, threads: int, device: str) -> Graph:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    # A number of its own keeps the runtime from pinning threads to cores that others use as well, and threads
-    # that wait must not spin: several graphs, and several requests, share the cores.
+    # Several graphs and requests share the cores. An explicit number of threads disables pinning to cores,
+    # and waiting threads must not spin.
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
@@ -89,8 +89,8 @@ def _onnxruntime(path: Path, threads: int, device: str) -> Graph:
     names = [entry.name for entry in session.get_inputs()]
 
     def run(arrays: Sequence[Floats32]) -> list[Floats32]:
-        answers: list[Floats32] = session.run(None, dict(zip(names, arrays, strict=True)))
-        return answers
+        outputs: list[Floats32] = session.run(None, dict(zip(names, arrays, strict=True)))
+        return outputs
 
     shapes = [[str(dim) for dim in entry.shape] for entry in session.get_outputs()]
     return Graph(run, shapes, dict(session.get_modelmeta().custom_metadata_map))
@@ -112,16 +112,16 @@ def _openvino(path: Path, threads: int, device: str) -> Graph:
     except Exception as error:
         raise ModelError(f"OpenVINO cannot load {path}: {error}") from error
 
-    idle: list[Any] = []  # a request cannot serve two threads at once, and holds the memory of a pass
+    idle: list[Any] = []  # pool: an infer request is not thread-safe, and holds the memory of one pass
 
     def run(arrays: Sequence[Floats32]) -> list[Floats32]:
         try:
             request = idle.pop()
         except IndexError:
             request = compiled.create_infer_request()
-        answers = request.infer(list(arrays))
+        outputs = request.infer(list(arrays))
         idle.append(request)
-        return [np.asarray(answers[output]) for output in compiled.outputs]
+        return [np.asarray(outputs[output]) for output in compiled.outputs]
 
     shapes = [[str(dim) for dim in output.partial_shape] for output in compiled.outputs]
     stated = model.get_rt_info("framework").value if model.has_rt_info("framework") else {}

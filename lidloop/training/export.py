@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidloop.detection.detector import Prepared, load_detector
-from lidloop.detection.sparse_head import STRIDES, Answer
+from lidloop.detection.sparse_head import STRIDES, NetworkOutput
 from lidloop.errors import TrainingError
 from lidloop.files import write_atomic
 from lidloop.images import read_rgb
@@ -135,13 +135,13 @@ def compare(folder: Path, pictures: Sequence[Path]) -> dict[str, Any]:
     return {**found, "parts_max_px": round(cut_up.px, 5), "parts_max_score": round(cut_up.score, 6)}
 
 
-def _difference(a: Answer, b: Answer, anchors: NDArray[np.int64], prepared: Prepared) -> _Worst:
+def _difference(a: NetworkOutput, b: NetworkOutput, anchors: NDArray[np.int64], prepared: Prepared) -> _Worst:
     off = _corners_and_points(a, anchors) - _corners_and_points(b, anchors)
     score = np.abs(a.scores[0, anchors] - b.scores[0, anchors]).max()
     return _Worst(float(np.abs(off).max() / min(prepared.gain)), float(score))
 
 
-def _corners_and_points(answer: Answer, anchors: NDArray[np.int64]) -> NDArray[np.float64]:
+def _corners_and_points(answer: NetworkOutput, anchors: NDArray[np.int64]) -> NDArray[np.float64]:
     """Box corners and points of a batch's first picture: (n, 4 + 102), in pixels of the input."""
     boxes = answer.boxes(0, anchors).astype(np.float64)
     centre, half = boxes[:, :2], boxes[:, 2:] / 2

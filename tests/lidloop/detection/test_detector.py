@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.detection.detector import STRIDE, Prepared, decode, letterbox, load_detector, nms
-from lidloop.detection.sparse_head import WholeAnswer
+from lidloop.detection.sparse_head import DenseOutput
 from lidloop.errors import LidloopError, ModelError
 from lidloop.images import read_rgb
 from lidloop.labels import box_iou
@@ -28,7 +28,7 @@ def test_letterbox_fits_and_maps_back(width: int, height: int, imgsz: int) -> No
     assert (corner <= (w + 1e-6, h + 1e-6)).all()
 
 
-def test_a_point_comes_back_to_where_it_was_although_sides_are_rounded_one_by_one() -> None:
+def test_letterbox_maps_points_back_although_the_sides_are_rounded_separately() -> None:
     image = np.zeros((319, 480, 3), np.uint8)  # 640 × 425.33 becomes 640 × 425
     prepared = letterbox(image, 640)
     corner = np.array([480.0, 319.0])
@@ -38,7 +38,7 @@ def test_a_point_comes_back_to_where_it_was_although_sides_are_rounded_one_by_on
 
 
 @pytest.mark.parametrize("size", [(480, 360), (360, 480), (333, 217), (64, 64), (1000, 40)])
-def test_letterbox_sees_the_pixels_that_ultralytics_sees(size: tuple[int, int]) -> None:
+def test_letterbox_gives_the_pixels_of_ultralytics(size: tuple[int, int]) -> None:
     augment = pytest.importorskip("ultralytics.data.augment")
     image = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     theirs = augment.LetterBox(256, auto=True, stride=STRIDE)(image=image)
@@ -52,7 +52,7 @@ boxes = st.lists(
 
 
 @given(boxes, st.floats(0.1, 0.9))
-def test_nms_keeps_the_best_and_nothing_that_overlaps_it(rows: list[tuple[float, ...]], iou: float) -> None:
+def test_nms_drops_only_boxes_that_overlap_a_better_one(rows: list[tuple[float, ...]], iou: float) -> None:
     array = np.array([(x, y, x + w, y + h) for x, y, w, h in rows]).reshape(-1, 4)
     kept = nms(array, iou)
     among = box_iou(array[kept], array[kept])
@@ -62,27 +62,27 @@ def test_nms_keeps_the_best_and_nothing_that_overlaps_it(rows: list[tuple[float,
         assert (box_iou(array[row : row + 1], array[earlier]) > iou).any()
 
 
-def _raw(rows: list[tuple[float, float, float, float, float]]) -> WholeAnswer:
+def _raw(rows: list[tuple[float, float, float, float, float]]) -> DenseOutput:
     raw = np.zeros((1, 5 + 3 * N_POINTS, len(rows)), np.float32)
     for k, (cx, cy, w, h, score) in enumerate(rows):
         raw[0, :5, k] = cx, cy, w, h, score
         raw[0, 5::3, k], raw[0, 6::3, k] = cx, cy
-    return WholeAnswer(raw)
+    return DenseOutput(raw)
 
 
 @pytest.mark.parametrize(
-    ("place", "reason"), [(0, "x of its box"), (4, "its score"), (5, "x of its first point")]
+    ("row", "reason"), [(0, "x of its box"), (4, "its score"), (5, "x of its first point")]
 )
-def test_what_is_not_a_number_is_no_face(place: int, reason: str) -> None:
+def test_predictions_with_nan_are_dropped(row: int, reason: str) -> None:
     raw = np.ones((1, 5 + 3 * N_POINTS, 2), np.float32)
     raw[0, 0, 1] = 50
-    raw[0, place, 0] = np.nan
+    raw[0, row, 0] = np.nan
     prepared = Prepared(np.zeros((64, 64, 3), np.uint8), (1.0, 1.0), 0, 0)
-    (face,) = decode(WholeAnswer(raw), 0, prepared, conf=0.5, iou=0.7, origin=0)
+    (face,) = decode(DenseOutput(raw), 0, prepared, conf=0.5, iou=0.7, origin=0)
     assert face.box[0] == 49.5
 
 
-def test_decode_returns_to_the_pictures_frame_and_does_not_clip() -> None:
+def test_decode_maps_to_picture_pixels_without_clipping() -> None:
     prepared = Prepared(np.zeros((64, 96, 3), np.uint8), gain=(0.5, 0.5), left=0, top=16)
     raw = _raw([(4, 20, 20, 20, 0.9), (80, 40, 8, 8, 0.4)])
     faces = decode(raw, 0, prepared, conf=0.5, iou=0.7, origin=3)
@@ -101,13 +101,15 @@ def test_decode_returns_to_the_pictures_frame_and_does_not_clip() -> None:
         (np.zeros((0, 8, 3), np.uint8), "empty"),
     ],
 )
-def test_refuses_what_is_no_picture(model_folder: Path, array: np.ndarray, reason: str) -> None:
+def test_arrays_of_wrong_shape_or_type_are_rejected(
+    model_folder: Path, array: np.ndarray, reason: str
+) -> None:
     with pytest.raises(LidloopError, match="expected an"):
         load_detector(model_folder).detect([array])
 
 
 @pytest.mark.parametrize(
-    ("make", "says", "reason"),
+    ("make", "message", "reason"),
     [
         (lambda p: p / "nothing", "no model", "missing"),
         (lambda p: p, "training.json|no model|no .*model.onnx", "an empty folder"),
@@ -115,8 +117,8 @@ def test_refuses_what_is_no_picture(model_folder: Path, array: np.ndarray, reaso
         (lambda p: _write(p / "weights.pt", b"junk"), "not an ONNX", "a pickle"),
     ],
 )
-def test_refuses_what_is_no_model(tmp_path: Path, make, says: str, reason: str) -> None:
-    with pytest.raises(ModelError, match=says):
+def test_invalid_models_are_rejected(tmp_path: Path, make, message: str, reason: str) -> None:
+    with pytest.raises(ModelError, match=message):
         load_detector(make(tmp_path))
 
 
@@ -126,7 +128,7 @@ def _write(path: Path, data: bytes) -> Path:
 
 
 def test_same_faces_as_ultralytics_predict(model_folder: Path, drawn: tuple[Dataset, LabelVersion]) -> None:
-    """The yardstick for speed is worth nothing if the answers differ."""
+    """The speed comparison with Ultralytics needs equal results."""
     ultralytics = pytest.importorskip("ultralytics")
     dataset, _ = drawn
     detector = load_detector(model_folder)

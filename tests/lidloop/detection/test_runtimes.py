@@ -1,4 +1,4 @@
-"""Which execution providers a device means. What needs a GPU is not run here."""
+"""Tests of the execution providers of a device and of invalid files. No GPU is used."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_providers_of_a_device(device: str, names: list[str], number: int | None
 
 
 @pytest.mark.parametrize(
-    ("device", "available", "says"),
+    ("device", "available", "message"),
     [
         ("0", [CPU], "no CUDAExecutionProvider"),
         ("tensorrt:0", [CPU, CUDA], "no TensorrtExecutionProvider"),
@@ -37,13 +37,13 @@ def test_providers_of_a_device(device: str, names: list[str], number: int | None
         ("rocm:0", [CPU, CUDA], "no device 'rocm:0'"),
     ],
 )
-def test_devices_that_cannot_be_used(device: str, available: list[str], says: str) -> None:
-    with pytest.raises(ModelError, match=says):
+def test_unusable_devices_are_rejected(device: str, available: list[str], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
         providers(device, available)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_a_file_that_is_no_graph(tmp_path: Path, runtime: str) -> None:
+def test_a_file_that_is_not_onnx_is_rejected(tmp_path: Path, runtime: str) -> None:
     pytest.importorskip(runtime)
     (tmp_path / "x.onnx").write_bytes(b"junk")
     with pytest.raises(ModelError, match="cannot load"):

@@ -1,4 +1,4 @@
-"""The network in parts against the whole network: everywhere, and through the detector."""
+"""The split network compared with the whole network, at every anchor and through the detector."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.properties import examples
 
 
 @given(st.data(), st.integers(1, 7), st.integers(1, 7))
-def test_neighbourhoods_are_those_of_the_padded_map(data: st.DataObject, height: int, width: int) -> None:
+def test_neighbourhoods_equal_slices_of_the_padded_map(data: st.DataObject, height: int, width: int) -> None:
     feature = data.draw(arrays(np.float32, (2, height, width), elements=st.integers(1, 9)))
     cells = np.array(data.draw(st.lists(st.integers(0, height * width - 1), max_size=9)), dtype=np.int64)
     patches, inside = neighbourhoods(feature, cells)
@@ -39,7 +39,7 @@ def test_neighbourhoods_are_those_of_the_padded_map(data: st.DataObject, height:
 
 @pytest.fixture(scope="module")
 def both(model_folder: Path) -> tuple[Detector, Detector]:
-    """The whole network, and its parts."""
+    """Detectors on the whole network and on its parts."""
     return load_detector(model_folder, whole=True), load_detector(model_folder)
 
 
@@ -63,10 +63,10 @@ def same(a: list[Face], b: list[Face]) -> int:
     width=st.integers(20, 300), height=st.integers(20, 300), imgsz=st.sampled_from([32, 64, 160, 256]),
     seed=st.integers(0, 99), batch=st.integers(1, 3),
 )  # fmt: skip
-def test_every_cell_of_any_size_answers_as_in_the_whole(
+def test_parts_equal_the_whole_network_at_every_anchor_and_size(
     both: tuple[Detector, Detector], width: int, height: int, imgsz: int, seed: int, batch: int
 ) -> None:
-    """Borders and corners among them, and more anchors than run at a time."""
+    """Includes borders and corners, and more anchors than one run takes."""
     random = np.random.default_rng(seed)
     images = [random.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(batch)]
     prepared = [letterbox(image, imgsz) for image in images]
@@ -90,7 +90,7 @@ def test_every_cell_of_any_size_answers_as_in_the_whole(
         ((0.0, 0.0, 0.7, 0.7), "the other corner"),
     ],
 )
-def test_same_faces_at_borders_and_corners(
+def test_parts_detect_the_same_faces_at_borders_and_corners(
     both: tuple[Detector, Detector],
     drawn: tuple[Dataset, LabelVersion],
     cut_off: tuple[float, float, float, float],
@@ -110,18 +110,22 @@ def test_same_faces_at_borders_and_corners(
     assert faces > 0
 
 
-def test_a_picture_without_faces_has_none(both: tuple[Detector, Detector]) -> None:
+def test_an_empty_picture_gives_no_faces(both: tuple[Detector, Detector]) -> None:
     empty = np.full((90, 120, 3), 127, np.uint8)
     for detector in both:
         assert detector.detect([empty], conf=0.5) == [[]]
 
 
-def test_many_survivors(both: tuple[Detector, Detector], picture: Image) -> None:
+def test_parts_detect_the_same_faces_if_nms_keeps_hundreds(
+    both: tuple[Detector, Detector], picture: Image
+) -> None:
     a, b = (detector.detect([picture], conf=0.0, iou=0.99)[0] for detector in both)
     assert same(a, b) > 200, "nearly every anchor"
 
 
-def test_pictures_of_mixed_shapes_together(both: tuple[Detector, Detector], picture: Image) -> None:
+def test_parts_detect_the_same_faces_in_pictures_of_mixed_shapes(
+    both: tuple[Detector, Detector], picture: Image
+) -> None:
     pictures = [
         picture,
         np.ascontiguousarray(picture.transpose(1, 0, 2)),
@@ -156,28 +160,28 @@ def test_a_model_without_parts_runs_whole(
     assert same(load_detector(folder).detect([picture])[0], both[0].detect([picture])[0]) > 0
 
 
-def test_parts_of_another_model_are_refused(folder: Path) -> None:
-    """As left behind where model.onnx was exported again by other means."""
+def test_parts_of_another_model_are_rejected(folder: Path) -> None:
+    """As after model.onnx alone was exported again."""
     with (folder / ONNX).open("ab") as file:
         file.write(b"\x00" * 8)
     for backend in ("onnxruntime", "openvino"):
-        with pytest.raises(ModelError, match=r"is not a part of the model\.onnx beside it"):
+        with pytest.raises(ModelError, match=r"is not a part of the model\.onnx"):
             load_detector(folder, backend=backend)  # type: ignore[arg-type]
 
 
-def test_parts_of_another_number_of_points_are_refused(folder: Path) -> None:
+def test_parts_of_another_number_of_points_are_rejected(folder: Path) -> None:
     shutil.copyfile(folder / BOXES, folder / POINTS)
-    with pytest.raises(ModelError, match=r"points\.onnx answers with .*; a 51-point model has 153 rows"):
+    with pytest.raises(ModelError, match=r"points\.onnx .* 153 rows"):
         load_detector(folder)
 
 
-def test_training_proves_the_parts(model_folder: Path) -> None:
+def test_training_checks_the_accuracy_of_the_parts(model_folder: Path) -> None:
     check = json.loads((model_folder / "training.json").read_text())["onnx_check"]
     assert check["parts_max_px"] <= PARTS_TOLERANCE_PX
     assert check["parts_max_score"] <= 1e-4
 
 
-def test_parts_that_compute_something_else_are_noticed(
+def test_parts_that_differ_from_the_whole_network_are_rejected(
     folder: Path, drawn: tuple[Dataset, LabelVersion]
 ) -> None:
     import onnx
@@ -189,23 +193,23 @@ def test_parts_that_compute_something_else_are_noticed(
     sigmoid.op_type = "Tanh"
     (folder / POINTS).write_bytes(part.SerializeToString())
     dataset, _ = drawn
-    with pytest.raises(TrainingError, match="parts differ from the whole"):
+    with pytest.raises(TrainingError, match="parts differ"):
         compare(folder, [dataset.path(dataset.records[0].id)])
 
 
-def test_parts_hold_the_weights_once(model_folder: Path) -> None:
+def test_parts_do_not_duplicate_weights(model_folder: Path) -> None:
     size = {name: (model_folder / name).stat().st_size for name in (ONNX, *PARTS)}
     assert sum(size[name] for name in PARTS) < 1.02 * size[ONNX]
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
         ("cv4.0.1.conv.weight", "elsewhere", "cv4"),
         ("cv2.2.0.conv.weight", "elsewhere", "cv2"),
     ],
 )
-def test_another_kind_of_head_cannot_be_cut(folder: Path, old: str, new: str, says: str) -> None:
+def test_unknown_head_layouts_cannot_be_split(folder: Path, old: str, new: str, message: str) -> None:
     import onnx
 
     whole = onnx.load(folder / ONNX)
@@ -215,5 +219,5 @@ def test_another_kind_of_head_cannot_be_cut(folder: Path, old: str, new: str, sa
         for k, name in enumerate(node.input):
             node.input[k] = name.replace(old, new)
     onnx.save(whole, folder / ONNX)
-    with pytest.raises(CannotCut, match=says):
+    with pytest.raises(CannotCut, match=message):
         cut(folder)
