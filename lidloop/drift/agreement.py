@@ -24,10 +24,9 @@ class Agreement:
         origin: ``human``, or the iteration that grew the labels.
         faces: labels with a prediction of box IoU of at least 0.5 and both outer canthi visible.
         nme: mean distance of the points; None without faces.
-        offset: the part of it that is the same on all faces: the root mean square, over the points, of the
-            length of the mean of prediction - label, less what chance leaves of a mean over so many faces.
-            Errors that differ from face to face average out of it; labels that were shifted do not. None
-            with fewer than two faces.
+        offset: systematic part of the error, the same on all faces: root mean square over the points of the
+            length of mean(prediction - label), corrected for the variance of a mean over so few faces.
+            Random errors of single faces average out; shifted labels do not. None with fewer than two faces.
     """
 
     origin: str
@@ -36,16 +35,16 @@ class Agreement:
     offset: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return the fields by name, ready for JSON."""
         return {"origin": self.origin, "faces": self.faces, "nme": self.nme, "offset": self.offset}
 
 
 def agreements(labels: LabelSet, predictions: LabelSet) -> list[Agreement]:
-    """Compare predictions with labels, by the labels' origin: human ones first.
+    """Compare predictions with labels, by origin of the labels: human labels first.
 
     Args:
-        labels: of any origins.
-        predictions: of one model on the same pictures; those of score under 0.25 do not count.
+        labels: labels of any origins.
+        predictions: predictions of one model on the same pictures; scores under 0.25 are ignored.
     """
     label, prediction = same_faces(labels, predictions)
     origins = labels.origin[label]
@@ -58,7 +57,7 @@ def agreements(labels: LabelSet, predictions: LabelSet) -> list[Agreement]:
 
 
 def agreement(origin: str, labels: Floats, predictions: Floats) -> Agreement:
-    """Compare points with points, face by face: (n, 51, 3) and (n, 51, 2+)."""
+    """Compare the points of n labels (n, 51, 3) and of their predictions (n, 51, 2+), in pixels."""
     scale = metrics.outer_canthal_scale(labels)
     usable = ~np.isnan(scale)
     labels, predictions, scale = labels[usable], predictions[usable], scale[usable]
@@ -71,9 +70,10 @@ def agreement(origin: str, labels: Floats, predictions: Floats) -> Agreement:
 
 
 def _offset(moved: Floats) -> float | None:
-    """Root mean square over points of the systematic displacement: (n, 51, 2), NaN where not seen.
+    """Root mean square over points of the systematic displacement: (n, 51, 2), NaN for invisible points.
 
-    The squared length of a mean over n faces is too large by variance / n in expectation; that is taken off.
+    The squared length of a mean over n faces is too large by variance / n in expectation, so that is
+    subtracted.
     """
     n = (~np.isnan(moved)).sum(axis=0)
     counted = n[:, 0] > 1
@@ -86,8 +86,11 @@ def _offset(moved: Floats) -> float | None:
 
 
 def same_faces(labels: LabelSet, predictions: LabelSet) -> tuple[metrics.Ints, metrics.Ints]:
-    """Rows of the labels and of the predictions that are the same faces: greedily by falling score, at a box
-    IoU of at least 0.5."""
+    """Match labels and predictions greedily by falling score, at a box IoU of at least 0.5.
+
+    Returns:
+        Row numbers of the matched labels and of their predictions, (k,) each.
+    """
     rows = np.flatnonzero(predictions.score >= DEFAULT_SCORE)
     found = predictions.select(rows).reindex(labels.images)
     kept = rows[np.isin(predictions.image[rows], _known(labels, predictions))]
@@ -108,6 +111,6 @@ def same_faces(labels: LabelSet, predictions: LabelSet) -> tuple[metrics.Ints, m
 
 
 def _known(labels: LabelSet, predictions: LabelSet) -> metrics.Ints:
-    """Pictures of the predictions that the labels have, too."""
+    """Indices of the predictions' pictures that the labels also have."""
     names = set(labels.images)
     return np.array([k for k, name in enumerate(predictions.images) if name in names], dtype=np.int64)

@@ -1,10 +1,9 @@
 """Comparison of two sets of faces by feature: distances of the distributions, and tests against chance.
 
-By convention a PSI under 0.1 is stable and one over 0.25 has shifted. A small sample reaches both by chance
-alone, so a level is given only to an index that chance would not reach either: above ``psi_limit`` at
-``alpha`` over the number of features, so that of a pair without any shift some ``alpha`` (1 %; of samples
-of a hundred, 3 %: docs/reports/DRIFT.md) show a feature that is not stable. Under ``MIN_VALUES`` values on a
-side the index says nothing at all.
+By convention a PSI under 0.1 is stable and one over 0.25 has shifted. Small samples exceed both by chance, so
+the PSI must also exceed ``psi_limit`` at ``alpha`` / number of features. Without any shift, a feature is then
+not stable in a share ``alpha`` of pairs (1 %; 3 % for samples of a hundred: docs/reports/DRIFT.md). With
+fewer than ``MIN_VALUES`` values on a side there is no level.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ from lidloop.labels import Floats
 
 LEVELS: Final = ("stable", "moderate", "shifted")
 MIN_VALUES: Final = 100
-"""Values that either side needs: with tenths as bins, ten are then expected in each."""
+"""Smallest sample size of each side: ten values are then expected in each of ten bins."""
 CORRECTION: Final = "holm"
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When a feature counts as drifted.
+    """Thresholds of the drift levels.
 
     Attributes:
-        moderate, shifted: least PSI of either level; 0.1 and 0.25 by convention (Siddiqi 2006).
-        alpha: chance that a pair without any shift shows a feature that is not stable.
+        moderate, shifted: smallest PSI of each level; 0.1 and 0.25 by convention (Siddiqi 2006).
+        alpha: false alarm rate: probability that a pair without a shift has a feature that is not stable.
     """
 
     moderate: float = 0.1
@@ -40,11 +39,11 @@ class Thresholds:
     alpha: float = 0.01
 
     def to_json(self) -> dict[str, float]:
-        """Ready for JSON."""
+        """Return the thresholds by name, ready for JSON."""
         return {"moderate": self.moderate, "shifted": self.shifted, "alpha": self.alpha}
 
     def level(self, index: float, limit: float) -> str:
-        """Name of a PSI, given what chance alone would reach."""
+        """Level of a PSI; ``limit`` is the PSI that chance alone may reach (``psi_limit``)."""
         if not index > limit:
             return LEVELS[0]
         return LEVELS[int(index > self.moderate) + int(index > self.shifted)]
@@ -59,8 +58,8 @@ def compare(
     """Compare two sets of faces by the features that both have.
 
     Args:
-        reference, current: as ``lidloop.drift.features`` gives them; NaN is left out.
-        thresholds: when a feature counts as drifted.
+        reference, current: values by feature, from ``lidloop.drift.features``; NaN is ignored.
+        thresholds: thresholds of the drift levels.
 
     Returns:
         By feature: ``n``, ``psi``, ``psi_limit``, ``js``, ``ks``, ``p``, ``p_corrected`` and ``level``, as in

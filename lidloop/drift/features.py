@@ -59,7 +59,7 @@ def features(
     Args:
         labels: faces in pixels of the upright pictures.
         sizes: width and height in pixels of each picture that holds a face.
-        shape: what to measure the faces' shapes by.
+        shape: mean shape and components of the reference; adds its features.
 
     Returns:
         (n,) per feature, by face, NaN where undefined; ``faces_per_image`` by picture of ``labels.images``.
@@ -94,7 +94,7 @@ def features(
 
 
 def _sizes(labels: LabelSet, sizes: Mapping[str, tuple[int, int]]) -> Floats:
-    """(n, 2) width and height of each face's picture."""
+    """Width and height of each face's picture: (n, 2), in pixels."""
     table = np.full((len(labels.images), 2), np.nan)
     for row in np.unique(labels.image):
         name = labels.images[row]

@@ -1,7 +1,7 @@
-"""Guards against the known failures of self-labelling: a number with a limit for each. Pure functions.
+"""Guards against known failures of self-labelling: one value and one limit each. Pure functions.
 
-Each guard looks at what an iteration made before its model may become champion, and trips above its limit.
-With too little to judge it has no value and does not trip.
+A guard is computed from the results of an iteration, before its model can become champion, and trips if its
+value is above its limit. With too little data it has no value and does not trip.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from lidloop.errors import LidloopError
 from lidloop.labels import Floats
 
 MIN_FACES: Final = 30
-"""Faces that two opinions must share: of fewer, one bad face moves their mean."""
+"""Smallest number of faces that two sets of points must share; with fewer, one bad face changes the mean."""
 MIN_GROWN: Final = 50
-"""Newly grown labels for their spread to be judged: a share of so many is known to some 7 points."""
+"""Smallest number of newly grown labels for ``source_concentration``: shares are then known to ± 7 points."""
 PARTS: Final = 3
-"""Equal parts into which human labels are cut by a feature, to see from which of them growth comes."""
+"""Number of equal parts into which human labels are divided by a feature, to compare growth in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +29,18 @@ class Limits:
     """Limits of the guards.
 
     Attributes:
-        grown_share: share of grown labels among those that the next model learns from. At a half the loop's
-            own opinions begin to outvote people's; self-consuming training is stable only while enough of the
+        grown_share: share of grown labels in the training labels of the next model. Above one half, grown
+            labels outnumber human labels; training on own predictions is stable only while enough of the
             data stays real (Bertrand et al., On the Stability of Iterative Retraining of Generative Models on
             their own Data, ICLR 2024).
-        disagreement: systematic distance between labels that an earlier iteration grew and what this model
-            predicts there, of the outer-canthal distance. 0.02 is 1.8 mm on a face of 90 mm: what the
-            screening flags as a difference between the eyes is 2 mm.
-        confirmation_bias: by how much gold may get worse while the model agrees better with its forebears'
-            labels, relative. 0.02 is what the gate tolerates of an error that gets worse.
-        source_concentration: how far the growth may be that of one source, or of one third of the faces by
-            a feature, alone: 0 is as spread as the pictures or people's labels, 1 all from one. 0.8 leaves
-            room for sources where people labelled only some of the faces, and for small ones.
+        disagreement: systematic distance between labels grown by an earlier iteration and this model's
+            predictions of the same faces, as a share of the outer-canthal distance. 0.02 is 1.8 mm on a face
+            of 90 mm; the screening flags a difference of 2 mm between the eyes.
+        confirmation_bias: relative rise of the gold NME while the NME on grown labels falls. 0.02 equals the
+            gate's tolerance of a worse error.
+        source_concentration: share of the growth that comes from one source alone, or from one third of the
+            faces by a feature: 0 is distributed as the pictures or the human labels, 1 is all from one part.
+            0.8 allows for sources where only some of the faces have human labels, and for small sources.
     """
 
     grown_share: float = 0.5
@@ -54,7 +54,7 @@ DEFAULT: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A guard's answer: ``value`` is None where there is too little to judge; ``why`` is a sentence."""
+    """Result of a guard: ``value`` is None with too little data; ``why`` explains it in one sentence."""
 
     name: str
     value: float | None
@@ -63,11 +63,11 @@ class Guard:
 
     @property
     def tripped(self) -> bool:
-        """True if the number is beyond its limit."""
+        """True if the value is above its limit."""
         return self.value is not None and self.value > self.threshold
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return the result by name, ready for JSON."""
         return {
             "value": self.value,
             "threshold": self.threshold,
@@ -77,23 +77,25 @@ class Guard:
 
 
 def grown_share(counts: Mapping[str, Mapping[str, int]], *, limits: Limits = DEFAULT) -> Guard:
-    """Judge the share of grown labels in the training split.
+    """Compute the share of grown labels in the training split.
 
     Args:
-        counts: of a label version, as in its ``version.json``: ``{"train": {"human": n, "grown": n}, …}``.
+        counts: label counts of a version, as in ``version.json``: ``{"train": {"human": n, "grown": n}, …}``.
+        limits: limits of the guards.
     """
     human, grown = (int(counts["train"][origin]) for origin in ("human", "grown"))
     if not human + grown:
-        return Guard("grown_share", None, limits.grown_share, "there are no labels to learn from")
-    why = f"{grown} of {human + grown} labels to learn from are grown"
+        return Guard("grown_share", None, limits.grown_share, "there are no training labels")
+    why = f"{grown} of {human + grown} training labels are grown"
     return Guard("grown_share", grown / (human + grown), limits.grown_share, why)
 
 
 def disagreement(found: Sequence[Agreement], *, limits: Limits = DEFAULT) -> Guard:
-    """Judge how far this model and earlier iterations' labels are apart on the same faces, systematically.
+    """Compute the largest systematic distance between this model and labels of earlier iterations.
 
     Args:
-        found: by origin; those with people's labels are not looked at: gold says how far off a model is.
+        found: agreement by origin; human labels are ignored, as the gold metrics measure the error on them.
+        limits: limits of the guards.
     """
     known = [
         (entry.offset, entry)
@@ -101,30 +103,31 @@ def disagreement(found: Sequence[Agreement], *, limits: Limits = DEFAULT) -> Gua
         if entry.origin != HUMAN_NAME and entry.faces >= MIN_FACES and entry.offset is not None
     ]
     if not known:
-        why = f"no earlier iteration grew labels on {MIN_FACES} faces that this model finds again"
+        why = f"fewer than {MIN_FACES} faces have both a label of an earlier iteration and a prediction"
         return Guard("disagreement", None, limits.disagreement, why)
     value, worst = max(known, key=lambda item: item[0])
     why = (
-        f"on {worst.faces} faces the labels of iteration {worst.origin} and this model's points lie "
-        f"{value:.2%} of the outer-canthal distance apart in the same way (NME {worst.nme:.2%})"
+        f"on {worst.faces} faces this model's points are shifted against the labels of iteration "
+        f"{worst.origin} by {value:.2%} of the outer-canthal distance (NME {worst.nme:.2%})"
     )
     return Guard("disagreement", value, limits.disagreement, why)
 
 
 def confirmation_bias(iterations: Sequence[Mapping[str, Any]], *, limits: Limits = DEFAULT) -> Guard:
-    """Judge whether the model agrees better with grown labels while it gets worse on people's.
+    """Compute by how much the model gets worse on human labels while it gets better on grown labels.
 
-    Compared with the earlier iteration that was best on gold, so that several small steps count together. The
-    value is the smaller of two relative changes: how much the gold NME rose, and how much the NME on grown
-    validation labels fell; it is positive only where both happened.
+    The model is compared with the earlier iteration of lowest gold NME, so that several small steps add up.
+    The value is the smaller of two relative changes: the rise of the gold NME, and the fall of the NME on
+    grown validation labels. It is positive only if both occurred.
 
     Args:
-        iterations: ``evaluation.json``'s history, this iteration last.
+        iterations: history in ``evaluation.json``, this iteration last.
+        limits: limits of the guards.
     """
-    points = [point for entry in iterations if (point := _opinions(entry)) is not None]
+    points = [point for entry in iterations if (point := _nme_by_origin(entry)) is not None]
     known = bool(points) and bool(iterations) and points[-1][0] == iterations[-1]["iteration"]
     if not known or len(points) < 2:
-        why = f"no two iterations were measured on {MIN_FACES} grown validation labels"
+        why = f"fewer than two iterations have metrics on {MIN_FACES} grown validation labels"
         return Guard("confirmation_bias", None, limits.confirmation_bias, why)
     number, gold, own = points[-1]
     best, gold_best, own_best = min(points[:-1], key=lambda point: point[1])
@@ -136,10 +139,11 @@ def confirmation_bias(iterations: Sequence[Mapping[str, Any]], *, limits: Limits
     return Guard("confirmation_bias", value, limits.confirmation_bias, why)
 
 
-def _opinions(entry: Mapping[str, Any]) -> tuple[int, float, float] | None:
-    """Iteration, NME on gold, and NME on the grown labels alone, which is what the paper yardstick has more.
+def _nme_by_origin(entry: Mapping[str, Any]) -> tuple[int, float, float] | None:
+    """Return iteration, NME on gold, and NME on the grown labels alone; None with too few grown labels.
 
-    A grown label overlaps no label by an IoU above 0.3, so adding them changes no match of a gold face.
+    The paper yardstick is gold plus the grown labels, so their NME is the difference of the two. A grown
+    label has an IoU of at most 0.3 with other labels, so it does not change the match of a gold face.
     """
     gold, paper = entry["gold"]["overall"], entry["paper"]["overall"]
     grown = paper["nme_faces"] - gold["nme_faces"]
@@ -150,14 +154,16 @@ def _opinions(entry: Mapping[str, Any]) -> tuple[int, float, float] | None:
 
 
 def concentration(grown: Mapping[str, int], expected: Mapping[str, float]) -> tuple[float, str] | None:
-    """Share of the growth that comes from one part alone, and its name: 0 as expected, 1 all of it.
+    """Return the largest excess share of growth in one part, and the part's name.
+
+    0 means that growth is distributed as expected, 1 that it all comes from one part.
 
     Args:
-        grown: grown labels by part.
-        expected: share of each part if growth were spread as what there is to grow from; sums to 1.
+        grown: number of grown labels by part.
+        expected: expected share of each part; sums to 1.
 
     Returns:
-        None with fewer than two parts to grow from, or no growth.
+        None with fewer than two parts, or no growth.
     """
     total = sum(grown.values())
     parts = {name: share for name, share in expected.items() if share < 1}
@@ -176,35 +182,40 @@ def source_concentration(
     *,
     limits: Limits = DEFAULT,
 ) -> Guard:
-    """Judge whether the newly grown labels come from one source, or one part of the population, alone.
+    """Compute how far the newly grown labels come from one source, or one part of the population, alone.
 
     Args:
-        grown_by_source: newly grown labels by source. pictures_by_source: all pictures by source.
-        human, grown: values by feature, of people's labels, which each feature cuts into thirds, and of the
-            newly grown ones; NaN is left out.
+        grown_by_source: number of newly grown labels by source.
+        pictures_by_source: number of all pictures by source.
+        human: values of the human labels by feature; each feature divides them into thirds.
+        grown: values of the newly grown labels by feature. NaN is ignored in both.
+        limits: limits of the guards.
 
     Raises:
-        LidloopError: where no source has a picture.
+        LidloopError: if no source has a picture.
     """
     total = sum(pictures_by_source.values())
     if not total:
         raise LidloopError("there are no pictures to grow labels on")
     new = sum(grown_by_source.values())
     if new < MIN_GROWN:
-        why = f"{new} labels were grown; {MIN_GROWN} are needed to say where they come from"
+        why = f"{new} labels were grown; {MIN_GROWN} are needed to measure their concentration"
         return Guard("source_concentration", None, limits.source_concentration, why)
     found = [
         (concentration(grown_by_source, {k: n / total for k, n in pictures_by_source.items()}), "source")
     ]
     for name in sorted(set(human) & set(grown)):
         found.append((_by_thirds(human[name], grown[name]), name))
-    known = [(answer[0], what, answer[1]) for answer, what in found if answer is not None]
+    known = [(result[0], by, result[1]) for result, by in found if result is not None]
     if not known:
-        why = "one source, and no faces of people's labels to compare with"
+        why = "there is only one source, and too few human labels to compare with"
         return Guard("source_concentration", None, limits.source_concentration, why)
-    value, what, part = max(known)
-    where = f"source {part}" if what == "source" else f"the {part} third of the faces by {what}"
-    why = f"of {new} newly grown labels, those of {where} are {value:.0%} of the way from their due to all"
+    value, by, part = max(known)
+    where = f"source {part}" if by == "source" else f"the {part} third of the faces by {by}"
+    why = (
+        f"of {new} newly grown labels, {where} has the largest excess: {value:.0%} "
+        "(0 % as expected, 100 % all labels)"
+    )
     return Guard("source_concentration", value, limits.source_concentration, why)
 
 

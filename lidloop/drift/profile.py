@@ -1,8 +1,8 @@
-"""Reference profiles: distributions of the features of a model's training faces, to compare later ones with.
+"""Reference profiles: distributions of the features of a model's training faces, for drift detection.
 
-A profile holds, for each feature, a histogram whose bins are tenths of the reference. The same edges applied
-to other faces give the two distributions that a population stability index compares. With a hundred complete
-faces or more it also holds their mean shape and its principal components.
+A profile holds a histogram of each feature whose bins are deciles of the reference. Other faces counted in
+the same bins give the second distribution of a population stability index. With at least a hundred complete
+faces, the profile also holds their mean shape and its principal components.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ FORMAT: Final = 1
 
 
 def decile_edges(values: Floats) -> list[float]:
-    """Inner edges that split the values into tenths: rising, at most 18, taken from the values themselves.
+    """Return the inner bin edges that split the values into deciles: rising, at most 18.
 
-    A value that fills more than one tenth gets a bin of its own, so that a feature with few values, as the
-    number of faces in a picture, can move to either side of it.
+    The edges are taken from the values. A value that fills more than one decile gets its own bin, so that a
+    feature with few distinct values, such as the number of faces in a picture, can shift to either side.
 
     Raises:
         LidloopError: for no values, or one that is not finite.
@@ -39,8 +39,10 @@ def decile_edges(values: Floats) -> list[float]:
 
 
 def bins(values: Floats, edges: Sequence[float]) -> NDArray[np.int64]:
-    """Bin of each value that is not NaN: 0…``len(edges)``, the outer bins open. A value on an edge falls into
-    the bin above it."""
+    """Return the bin of each value that is not NaN: 0…``len(edges)``; the outer bins are open.
+
+    A value on an edge belongs to the bin above it.
+    """
     finite = values[~np.isnan(values)]
     return np.searchsorted(np.asarray(edges, dtype=np.float64), finite, side="right").astype(np.int64)
 
@@ -53,12 +55,12 @@ def histogram(values: Floats, edges: Sequence[float]) -> list[int]:
 def reference_profile(
     labels: LabelSet, sizes: Mapping[str, tuple[int, int]], *, seen: LabelSet | None = None
 ) -> dict[str, Any]:
-    """Describe faces, ready for JSON (no NaN): the reference to compare later faces with.
+    """Compute the reference profile of faces, ready for JSON (no NaN).
 
     Args:
         labels, sizes: as in ``features``.
-        seen: what the model finds in pictures like those. What it finds later is compared with this, not with
-            the labels: a model draws faces nearer to the average than people do, which is no drift.
+        seen: the model's predictions on similar pictures. Later predictions are compared with these, not with
+            the labels: predicted points are nearer to the average face than human labels, which is no drift.
 
     Returns:
         ``{"format", "images", "faces", "shape", "features": {name: {"definition", "edges", "counts", "n",
@@ -72,7 +74,7 @@ def reference_profile(
     """
     if not len(labels):
         raise LidloopError("a reference profile needs at least one face; these pictures have none")
-    # What is measured by the shape as others will read it, not as it was before it was rounded.
+    # Features use the rounded shape, as readers of the profile will.
     fitted = fit_shape(labels.points)
     shape = fitted and Shape.from_json(fitted.to_json())
     return {
@@ -84,8 +86,10 @@ def reference_profile(
 
 
 def live_reference(profile: Mapping[str, Any]) -> dict[str, Any]:
-    """The features by name that a model's later finds are compared with; those of the labels in a profile of
-    a version before there were others."""
+    """Return the features by name that a model's later predictions are compared with.
+
+    Profiles of earlier versions have no ``live``; then the features of the labels are returned.
+    """
     found: dict[str, Any] = (profile.get("live") or profile).get("features", {})
     return found
 

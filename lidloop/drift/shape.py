@@ -1,8 +1,8 @@
-"""Shape of a face as a few numbers: its points after removing position, size and rotation.
+"""Shape features of a face: its points after removing position, size and rotation.
 
 Faces are aligned by generalised Procrustes analysis and described by the principal components of the
-reference faces (Gower 1975; Cootes et al., Active Shape Models, CVIU 1995). What the components leave over
-has a feature of its own: points that scatter, or belong to another face, make shapes that no component knows.
+reference faces (Gower 1975; Cootes et al., Active Shape Models, CVIU 1995). The residual of the components is
+a further feature: it is large if points scatter or belong to another face.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lidloop.landmarks import LEFT_EYE, N_POINTS, RIGHT_EYE
 
 COMPONENTS: Final = 5
 MIN_FACES: Final = 100
-"""Least number of complete faces to fit to: of fewer, the components describe these faces and no others."""
+"""Smallest number of complete faces to fit to; with fewer, the components overfit."""
 RESIDUAL: Final = "shape_residual"
 
 _ROUNDS: Final = 20
@@ -33,9 +33,9 @@ class Shape:
     """The mean of aligned faces and the directions in which they differ most.
 
     Attributes:
-        mean: (51, 2), centred on 0, of length 1 as a vector, its outer canthi level.
-        components: (k, 102) orthonormal rows, x and y of the points in turn.
-        explained: (k,) share of the reference's variance, falling.
+        mean: (51, 2), centred on 0, of norm 1, its outer canthi horizontal.
+        components: (k, 102) orthonormal rows; x and y of the points alternate.
+        explained: (k,) share of the variance of the reference, falling.
     """
 
     mean: Floats
@@ -44,7 +44,7 @@ class Shape:
 
     @property
     def definitions(self) -> dict[str, str]:
-        """Names and meanings of the features."""
+        """Definitions of the features by name."""
         words = "of the points without place, size and turn, over their centroid size"
         named = {
             f"shape_{k + 1}": f"principal component {k + 1} {words}; {100 * share:.0f} % of the variance"
@@ -53,7 +53,7 @@ class Shape:
         return named | {RESIDUAL: f"what {len(self.explained)} components leave over {words}"}
 
     def features(self, points: Floats) -> dict[str, NDArray[np.float64]]:
-        """Measure faces: (n, 51, 3) to (n,) each; NaN for a face of which a point has visibility 0."""
+        """Compute the features by name: (n, 51, 3) to (n,) each; NaN for a face with an invisible point."""
         rest = align(points, self.mean) - self.mean
         flat = rest.reshape(len(points), 2 * N_POINTS)
         scores = flat @ self.components.T
@@ -62,7 +62,7 @@ class Shape:
         return named | {RESIDUAL: np.sqrt((left**2).sum(axis=1))}
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for JSON, to six decimals."""
+        """Return the arrays by name, rounded to six decimals, ready for JSON."""
         return {
             "mean": np.round(self.mean, _DIGITS).tolist(),
             "components": np.round(self.components, _DIGITS).tolist(),
@@ -71,10 +71,10 @@ class Shape:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any] | None) -> Shape | None:
-        """Read what ``to_json`` gave; None for None: a profile may have no shape.
+        """Read the result of ``to_json``. None gives None, as a profile may have no shape.
 
         Raises:
-            LidloopError: for anything else.
+            LidloopError: for any other content.
         """
         if content is None:
             return None
@@ -97,8 +97,8 @@ def fit_shape(points: Floats, *, components: int = COMPONENTS) -> Shape | None:
     """Fit the mean and the components to reference faces.
 
     Args:
-        points: (n, 51, 3). Faces with a point of visibility 0 are left out.
-        components: how many.
+        points: (n, 51, 3). Faces with a point of visibility 0 are ignored.
+        components: number of components.
 
     Returns:
         None with fewer than ``MIN_FACES`` complete faces.
@@ -118,7 +118,7 @@ def fit_shape(points: Floats, *, components: int = COMPONENTS) -> Shape | None:
     variance, directions = np.linalg.eigh(rest.T @ rest / len(rest))
     order = np.argsort(-variance)[:components]
     rows = directions[:, order].T
-    # A direction and its opposite are one: the sign is fixed, so that equal faces give equal numbers.
+    # The sign of a component is arbitrary; fix it, so that equal faces give equal numbers.
     largest = rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)]
     rows = rows * np.sign(largest)[:, None]
     total = float(variance.sum())
@@ -126,20 +126,24 @@ def fit_shape(points: Floats, *, components: int = COMPONENTS) -> Shape | None:
 
 
 def align(points: Floats, mean: Floats) -> Floats:
-    """Move, scale to length 1 and turn faces onto a mean shape: (n, 51, 2+), (51, 2) to (n, 51, 2).
+    """Align faces with a mean shape: (n, 51, 2+), (51, 2) to (n, 51, 2).
 
-    Never mirrored. NaN for a face of which a point has visibility 0, or whose points are one.
+    Faces are translated, scaled to norm 1 and rotated, never mirrored. NaN for a face with a point of
+    visibility 0, or with all points at one position.
     """
     unit = _unit(points)
     plane = unit[..., 0] + 1j * unit[..., 1]
-    turn = (np.conj(plane) * (mean[:, 0] + 1j * mean[:, 1])).sum(axis=1)
-    length = np.abs(turn)
-    turned = plane * np.divide(turn, length, out=np.full(len(turn), np.nan + 0j), where=length > 0)[:, None]
-    return np.stack([turned.real, turned.imag], axis=-1)
+    rotation = (np.conj(plane) * (mean[:, 0] + 1j * mean[:, 1])).sum(axis=1)
+    length = np.abs(rotation)
+    rotated = (
+        plane
+        * np.divide(rotation, length, out=np.full(len(rotation), np.nan + 0j), where=length > 0)[:, None]
+    )
+    return np.stack([rotated.real, rotated.imag], axis=-1)
 
 
 def _unit(points: Floats) -> Floats:
-    """Centred on 0 and of length 1 as a vector: (n, 51, 2+) to (n, 51, 2)."""
+    """Centre faces on 0 and scale them to norm 1: (n, 51, 2+) to (n, 51, 2)."""
     xy = points[..., :2] - points[..., :2].mean(axis=1, keepdims=True)
     size = np.sqrt((xy**2).sum(axis=(1, 2)))
     whole = size > 0
@@ -150,8 +154,8 @@ def _unit(points: Floats) -> Floats:
 
 
 def _level(shapes: Floats) -> Floats:
-    """Turn shapes so that their outer canthi are level: (n, 51, 2) to (n, 51, 2)."""
+    """Rotate shapes so that their outer canthi are horizontal: (n, 51, 2) to (n, 51, 2)."""
     plane = shapes[..., 0] + 1j * shapes[..., 1]
     axis = plane[:, RIGHT_EYE.outer] - plane[:, LEFT_EYE.outer]
-    turned = plane * (np.conj(axis) / np.abs(axis))[:, None]
-    return np.stack([turned.real, turned.imag], axis=-1)
+    rotated = plane * (np.conj(axis) / np.abs(axis))[:, None]
+    return np.stack([rotated.real, rotated.imag], axis=-1)

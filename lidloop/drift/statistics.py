@@ -1,7 +1,6 @@
-"""Distances between two samples, their size by chance alone, and a correction for multiple tests.
+"""Distances between two samples, their limits by chance alone, and a correction for multiple tests.
 
-SciPy computes what it has; it is imported where it is used, so that a server that only needs ``psi`` does
-without it.
+SciPy is imported only in the functions that use it, so that serving, which needs ``psi``, runs without it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from lidloop.labels import Floats
 
 PSI_EPSILON: Final = 1e-4
 _EXACT: Final = 10_000
-"""Product of two sample sizes up to which the Kolmogorov-Smirnov p-value is exact; its time grows with it."""
+"""Largest product of two sample sizes for an exact Kolmogorov-Smirnov p-value; its time grows with it."""
 
 
 class KS(NamedTuple):
@@ -36,7 +35,7 @@ def psi(reference: Sequence[int], current: Sequence[int], *, epsilon: float = PS
 
     Args:
         reference, current: counts by bin.
-        epsilon: least share of a bin: one that is empty on one side would make the index infinite.
+        epsilon: smallest share of a bin; a bin that is empty on one side would make the index infinite.
 
     Returns:
         The index; NaN where a histogram is empty.
@@ -59,7 +58,7 @@ def psi(reference: Sequence[int], current: Sequence[int], *, epsilon: float = PS
 
 
 def psi_limit(reference: Sequence[int], current: Sequence[int], *, alpha: float) -> float:
-    """Index that two samples of one distribution exceed with probability ``alpha``, by their sizes alone.
+    """PSI that two samples of the same distribution exceed with probability ``alpha``, by their sizes.
 
     Without any shift ``PSI / (1 / n + 1 / m)`` is about chi-square distributed with ``bins - 1`` degrees of
     freedom: the constant thresholds 0.1 and 0.25 mean something only where this limit is well below them.
@@ -101,7 +100,7 @@ def js_distance(reference: Sequence[int], current: Sequence[int]) -> float:
     """Jensen-Shannon distance of two histograms over the same bins, base 2: 0 equal, 1 nothing shared.
 
     The square root of the divergence, which is a metric (Endres and Schindelin 2003). NaN where a histogram
-    is empty. By NumPy alone, since serving computes it and has no scipy; tests hold it to scipy's.
+    is empty. NumPy only, as serving has no SciPy; tests compare it with SciPy's.
     """
     r, c = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
     if not r.sum() or not c.sum():
@@ -115,8 +114,8 @@ def js_distance(reference: Sequence[int], current: Sequence[int]) -> float:
 def ks_test(a: Floats, b: Floats) -> KS:
     """Two-sample Kolmogorov-Smirnov test, two-sided; NaN where a sample is empty.
 
-    The p-value is exact for small samples and asymptotic for others. It is too large, never too small, for
-    values that repeat.
+    The p-value is exact for small samples and asymptotic for others. With ties it is conservative (too
+    large, never too small).
     """
     if not len(a) or not len(b):
         return KS(math.nan, math.nan)
@@ -134,10 +133,10 @@ def ks_distance_of_counts(reference: Sequence[int], current: Sequence[int]) -> f
 
 
 def ks_of_counts(reference: Sequence[int], current: Sequence[int]) -> KS:
-    """The same from two histograms over the same bins, where single values are not kept.
+    """Two-sample Kolmogorov-Smirnov test of two histograms over the same bins.
 
-    The distance is looked at on the edges only, so it is at most the samples' own and its p-value at least
-    theirs.
+    The distance is evaluated at the edges only, so it is at most that of the samples, and the p-value at
+    least theirs.
     """
     n, m = sum(reference), sum(current)
     if not n or not m:
@@ -152,8 +151,8 @@ def holm(p: Mapping[str, float]) -> dict[str, float]:
 
     Under a limit alpha, the chance of even one false alarm among all is at most alpha, however the tests
     depend on each other; features of one face depend on each other much. A correction of the false discovery
-    rate (Benjamini and Hochberg) would let more through and promise less: it bounds the share of false alarms
-    among the alarms, but what wakes somebody is the first one.
+    rate (Benjamini and Hochberg) is weaker: it bounds the share of false alarms among the alarms, while here
+    a single false alarm already costs attention.
 
     Source: S. Holm, A simple sequentially rejective multiple test procedure (1979).
     """

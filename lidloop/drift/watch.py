@@ -1,12 +1,11 @@
 """``watch.json`` of a bundle: drift, agreement and guards of its iteration, for monitoring.
 
-The register step puts it into the version's bundle, under the bundle's digest. It is what ``lidloop
-exporter`` turns into metrics, so that it has nothing to compute. Versions registered before there was such a
-file have none.
+The register step adds it to the version's bundle, under the bundle's digest. ``lidloop exporter`` exports its
+values as metrics, without further computation. Versions registered by early releases have none.
 
 An iteration k trains a model on label version k ("trained on") and makes version k + 1 with it ("made").
-Drift and guards are about what it *made*, as that is what can go wrong here, and it is known before the gate
-is asked about the model. Undefined numbers are null; no key is ever left out::
+Drift and guards are computed for the labels *made*, before the gate decides on the model. Undefined numbers
+are null; all keys are always present::
 
     {
       "format": 1,
@@ -87,11 +86,11 @@ FILE: Final = WATCH
 FORMAT: Final = 1
 
 _POPULATION: Final = ("box_size", "yaw")
-"""Features by which the growth must not be that of one part of the population alone. Of those that a model
-measures nearly as people do: it draws lids and brows nearer to the average, whoever's they are."""
+"""Features whose thirds ``source_concentration`` compares. Models measure these nearly as human labels do;
+lids and brows are predicted nearer to the average face."""
 _NOT_LABELS: Final = (CONFIDENCE, RESIDUAL)
-"""Features that tell nothing about labels: people give no confidence, and what a model draws always has less
-left over than what people click."""
+"""Features not compared between labels: human labels have no confidence, and predicted shapes always have a
+smaller residual than human labels."""
 _METRICS: Final = ("faces", "recall", "nme_mean", "lid_error_mean")
 
 
@@ -107,26 +106,26 @@ def summarise(
     thresholds: compare.Thresholds = compare.DEFAULT,
     limits: guards.Limits = guards.DEFAULT,
 ) -> dict[str, Any]:
-    """Put together what ``watch.json`` holds, ready for JSON. Pure.
+    """Compute the content of ``watch.json``, ready for JSON. Pure.
 
     Args:
-        iteration: the iteration.
+        iteration: number of the iteration.
         trained_on: labels of both splits that its model was trained on: label version ``iteration``.
-        made: those that it made: the version after.
-        predictions: of its model, on any of the pictures.
-        evaluation: its ``evaluation.json``.
-        records: every picture of the dataset.
-        shape: of the reference profile.
-        thresholds: when a feature counts as drifted.
-        limits: what each guard tolerates.
+        made: labels of the next version, which the iteration made.
+        predictions: predictions of its model on any of the pictures.
+        evaluation: content of its ``evaluation.json``.
+        records: all pictures of the dataset.
+        shape: shape of the reference profile.
+        thresholds: thresholds of the drift levels.
+        limits: limits of the guards.
 
     Raises:
-        LidloopError: where SciPy is not installed.
+        LidloopError: if SciPy is not installed.
     """
     sizes = {r.id: (r.width, r.height) for r in records}
 
     def measure(labels: LabelSet) -> dict[str, Floats]:
-        # Over all pictures, as the number of faces in a picture counts those without one.
+        # All pictures: faces_per_image also counts pictures without a face.
         found = features(labels.reindex(list(sizes)), sizes, shape=shape)
         return {name: values for name, values in found.items() if name not in _NOT_LABELS}
 
@@ -142,8 +141,8 @@ def summarise(
         "previous_current": pair(trained_on, made, measure(trained_on), of_made),
         "human_grown": pair(human, grown, faces_only, of_grown) if len(grown) else None,
     }
-    opinions = agreements(trained_on, predictions)
-    answers = judge(made=made, opinions=opinions, evaluation=evaluation, records=records, limits=limits)
+    agreement = agreements(trained_on, predictions)
+    results = judge(made=made, agreement=agreement, evaluation=evaluation, records=records, limits=limits)
     both = {"human": _by_source(human, records), "grown": _by_source(grown, records)}
     sources = sorted({r.source for r in records})
     return {
@@ -159,8 +158,8 @@ def summarise(
         "correction": compare.CORRECTION,
         "thresholds": thresholds.to_json(),
         "pairs": pairs,
-        "guards": {answer.name: answer.to_json() for answer in answers},
-        "agreement": [entry.to_json() for entry in opinions],
+        "guards": {guard.name: guard.to_json() for guard in results},
+        "agreement": [entry.to_json() for entry in agreement],
         "sources": {
             name: {key: entry.get(key) for key in _METRICS}
             for name, entry in evaluation["gold"]["by_source"].items()
@@ -178,30 +177,32 @@ def summarise(
 def judge(
     *,
     made: LabelSet,
-    opinions: Sequence[Agreement],
+    agreement: Sequence[Agreement],
     evaluation: Mapping[str, Any],
     records: Sequence[ImageRecord],
     limits: guards.Limits = guards.DEFAULT,
 ) -> list[guards.Guard]:
-    """Ask every guard about an iteration.
+    """Compute all guards of an iteration.
 
     Args:
-        made: the labels that it made.
-        opinions: its model's predictions beside the labels that it was trained on, by origin.
-        evaluation: its ``evaluation.json``. records: every picture of the dataset.
+        made: labels of the version that the iteration made.
+        agreement: agreement of its model's predictions with the labels that it was trained on, by origin.
+        evaluation: content of its ``evaluation.json``.
+        records: all pictures of the dataset.
+        limits: limits of the guards.
     """
     grown = made.select(made.origin != HUMAN)
     newest = grown.select(grown.origin == grown.origin.max(initial=HUMAN))
     sizes = {r.id: (r.width, r.height) for r in records}
-    people, new = (features(labels, sizes) for labels in (made.select(made.origin == HUMAN), newest))
+    human, new = (features(labels, sizes) for labels in (made.select(made.origin == HUMAN), newest))
     return [
         guards.grown_share(count(made, records), limits=limits),
-        guards.disagreement(opinions, limits=limits),
+        guards.disagreement(agreement, limits=limits),
         guards.confirmation_bias(evaluation["iterations"], limits=limits),
         guards.source_concentration(
             _by_source(newest, records),
             Counter(r.source for r in records),
-            {name: people[name] for name in _POPULATION},
+            {name: human[name] for name in _POPULATION},
             {name: new[name] for name in _POPULATION},
             limits=limits,
         ),

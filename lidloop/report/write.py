@@ -225,7 +225,7 @@ def _guards(
     before = made.select(made.origin < int(history["iterations"][-1]["iteration"]))
     answers = watch.judge(
         made=made,
-        opinions=[] if found is None else agreements(before, found),
+        agreement=[] if found is None else agreements(before, found),
         evaluation=history,
         records=dataset.records,
     )

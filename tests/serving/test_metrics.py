@@ -19,7 +19,7 @@ from lidloop.errors import LidloopError
 from lidloop.screening.screen import ModelInfo
 from serving.metrics import MIN_VALUES, Metrics, Window
 from serving.model import Served
-from tests.lidloop.drift.people import people, sizes_of
+from tests.lidloop.drift.synthetic_faces import sizes_of, synthetic_faces
 from tests.serving.conftest import ClientFactory, Photo
 
 PNG = {"Content-Type": "image/png"}
@@ -170,7 +170,7 @@ class TestWindow:
         assert Window({"features": labels}, 10).reference == {"roll": [2, 2], "yaw": [2, 2]}
 
     def test_measures_shapes_where_the_profile_has_one(self) -> None:
-        labels = people(120, seed=1)
+        labels = synthetic_faces(120, seed=1)
         sizes = sizes_of(labels)
         profile = reference_profile(labels, sizes, seen=labels)
         metrics = Metrics(window=50, limit=4)

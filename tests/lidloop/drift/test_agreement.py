@@ -9,14 +9,14 @@ from lidloop.drift.agreement import agreement, agreements, same_faces
 from lidloop.evaluation.metrics import normalised_mean_error
 from lidloop.labels import HUMAN, LabelSet, concat
 from lidloop.landmarks import outer_canthal_distance
-from tests.lidloop.drift.people import people, seen
+from tests.lidloop.drift.synthetic_faces import simulate, synthetic_faces
 from tests.properties import examples
 
-LABELS = people(60, seed=3)
+LABELS = synthetic_faces(60, seed=3)
 
 
-def test_faces_are_found_again_in_any_order() -> None:
-    found = seen(LABELS, noise=1, seed=0).select(np.random.default_rng(1).permutation(60))
+def test_same_faces_are_matched_in_any_order() -> None:
+    found = simulate(LABELS, noise=1, seed=0).select(np.random.default_rng(1).permutation(60))
     label, prediction = same_faces(LABELS, found)
     assert sorted(label.tolist()) == list(range(60))
     assert [LABELS.images[LABELS.image[k]] for k in label] == [
@@ -24,30 +24,30 @@ def test_faces_are_found_again_in_any_order() -> None:
     ]
 
 
-def test_equal_scores_are_paired_the_same_in_any_order() -> None:
-    found = concat([seen(LABELS, noise=1, seed=0), seen(LABELS, noise=6, seed=1)])
+def test_equal_scores_give_the_same_pairs_in_any_order() -> None:
+    found = concat([simulate(LABELS, noise=1, seed=0), simulate(LABELS, noise=6, seed=1)])
     found = LabelSet(found.images, found.image, found.boxes, found.points, found.origin, np.full(120, 0.9))
     one = agreements(LABELS, found)
     assert agreements(LABELS, found.select(np.arange(120)[::-1])) == one
 
 
-def test_what_is_no_pair() -> None:
-    sure = seen(LABELS, noise=1, seed=0)
-    doubtful = LabelSet(sure.images, sure.image, sure.boxes, sure.points, sure.origin, np.full(60, 0.2))
-    assert len(same_faces(LABELS, doubtful)[0]) == 0, "a score under 0.25"
-    far = seen(LABELS, noise=1, seed=0, shift=(300, 0))
+def test_low_scores_distant_boxes_and_other_pictures_are_not_matched() -> None:
+    good = simulate(LABELS, noise=1, seed=0)
+    low = LabelSet(good.images, good.image, good.boxes, good.points, good.origin, np.full(60, 0.2))
+    assert len(same_faces(LABELS, low)[0]) == 0, "a score under 0.25"
+    far = simulate(LABELS, noise=1, seed=0, shift=(300, 0))
     assert len(same_faces(LABELS, far)[0]) == 0, "elsewhere in the picture"
-    strangers = seen(people(5, seed=3, prefix="q"), noise=1, seed=0)
-    label, prediction = same_faces(LABELS, concat([strangers, sure]))
-    assert sorted(prediction.tolist()) == list(range(5, 65)), "other pictures are passed over"
+    other_pictures = simulate(synthetic_faces(5, seed=3, prefix="q"), noise=1, seed=0)
+    label, prediction = same_faces(LABELS, concat([other_pictures, good]))
+    assert sorted(prediction.tolist()) == list(range(5, 65)), "other pictures are ignored"
     assert len(label) == 60
-    assert len(same_faces(LABELS, sure.select(np.zeros(60, dtype=bool)))[0]) == 0
+    assert len(same_faces(LABELS, good.select(np.zeros(60, dtype=bool)))[0]) == 0
 
 
-def test_a_shift_is_offset_and_noise_is_not() -> None:
+def test_offset_measures_a_shift_but_not_noise() -> None:
     canthal = outer_canthal_distance(LABELS.points)
-    noisy = agreement("0", LABELS.points, seen(LABELS, noise=3, seed=1).points)
-    shifted = agreement("0", LABELS.points, seen(LABELS, noise=3, seed=1, shift=(3, -4)).points)
+    noisy = agreement("0", LABELS.points, simulate(LABELS, noise=3, seed=1).points)
+    shifted = agreement("0", LABELS.points, simulate(LABELS, noise=3, seed=1, shift=(3, -4)).points)
     assert noisy.offset is not None
     assert shifted.offset is not None
     assert noisy.offset < 0.005 < 0.03 < noisy.nme
@@ -56,10 +56,11 @@ def test_a_shift_is_offset_and_noise_is_not() -> None:
 
 @examples(30)
 @given(st.integers(2, 60), st.floats(0, 10), st.floats(-20, 20), st.floats(-20, 20))
-def test_the_offset_is_never_above_the_root_mean_square_error(
-    n: int, noise: float, x: float, y: float
-) -> None:
-    labels, other = LABELS.points[:n], seen(LABELS, noise=noise, seed=2, shift=(x, y)).points[:n]
+def test_offset_is_at_most_the_root_mean_square_error(n: int, noise: float, x: float, y: float) -> None:
+    labels, other = (
+        LABELS.points[:n],
+        simulate(LABELS, noise=noise, seed=2, shift=(x, y)).points[:n],
+    )
     found = agreement("0", labels, other)
     scale = outer_canthal_distance(labels)
     square = ((other - labels)[..., :2] ** 2).sum(axis=-1) / scale[:, None] ** 2
@@ -68,7 +69,7 @@ def test_the_offset_is_never_above_the_root_mean_square_error(
     assert found.nme == pytest.approx(normalised_mean_error(other, labels).mean())
 
 
-def test_points_that_are_not_seen_do_not_count() -> None:
+def test_invisible_points_are_ignored() -> None:
     labels = LABELS.points.copy()
     other = labels.copy()
     other[:, 0, :2] += 50
@@ -79,8 +80,8 @@ def test_points_that_are_not_seen_do_not_count() -> None:
     assert (found.faces, found.nme, found.offset) == (0, None, None)
 
 
-def test_by_origin_people_first() -> None:
+def test_agreements_are_by_origin_with_human_labels_first() -> None:
     origin = np.r_[np.full(20, HUMAN), np.full(25, 1), np.full(15, 0)]
     labels = LabelSet(LABELS.images, LABELS.image, LABELS.boxes, LABELS.points, origin, LABELS.score)
-    found = agreements(labels, seen(LABELS, noise=1, seed=0).select(np.arange(50)))
+    found = agreements(labels, simulate(LABELS, noise=1, seed=0).select(np.arange(50)))
     assert [(a.origin, a.faces) for a in found] == [("human", 20), ("0", 5), ("1", 25)]

@@ -38,7 +38,7 @@ def test_thresholds_can_be_set() -> None:
     assert compare(a, b, thresholds=Thresholds(moderate=index * 1.1, shifted=1))["x"]["level"] == "stable"
 
 
-def test_what_is_undefined_is_null_and_not_counted() -> None:
+def test_undefined_values_are_null_and_not_counted() -> None:
     a = {"x": np.r_[normal(300, seed=1), np.nan], "y": np.full(301, np.nan), "only here": np.ones(3)}
     b = {"x": np.r_[normal(200, seed=2), np.nan, np.nan], "y": np.full(202, np.nan)}
     found = compare(a, b)
@@ -50,8 +50,8 @@ def test_what_is_undefined_is_null_and_not_counted() -> None:
                           "p_corrected": None, "level": None}  # fmt: skip
 
 
-def test_without_a_shift_a_pair_rarely_shows_anything() -> None:
-    """Sixty pairs of ten features, at a limit of 1 % each pair; eight or more would be one in a million."""
+def test_without_a_shift_false_alarms_are_rare() -> None:
+    """Sixty pairs of ten features at alpha 1 % per pair; the chance of eight or more is one in a million."""
     rng = np.random.default_rng(5)
     alarms = corrected = 0
     for _ in range(60):

@@ -59,7 +59,7 @@ def mirrored(points: np.ndarray) -> np.ndarray:
     return out
 
 
-def test_a_known_face() -> None:
+def test_features_of_a_face_with_known_lengths() -> None:
     got = measured(frontal())
     # box: x 100…200, y from the left brow (100 - 6 - 25 = 69) to 150
     assert got == {
@@ -80,12 +80,12 @@ def test_a_known_face() -> None:
     }
 
 
-def test_every_feature_is_defined_in_words() -> None:
+def test_every_feature_has_a_definition() -> None:
     assert list(features(one(frontal()), {"a": SIZE})) == list(DEFINITIONS)
 
 
 @pytest.mark.parametrize("degrees", [-150, -30, 10, 45, 120])
-def test_roll_is_the_angle_and_touches_no_proportion(degrees: float) -> None:
+def test_roll_is_the_angle_and_changes_no_ratio(degrees: float) -> None:
     straight, turned = measured(frontal()), measured(rotated(frontal(), degrees))
     assert turned["roll"] == pytest.approx(degrees)
     for name in ("yaw", "pfh_ratio_left", "pfh_asymmetry", "brow_lid_right"):
@@ -120,7 +120,7 @@ def test_a_mirrored_face_swaps_sides_and_signs(xy: np.ndarray) -> None:
 
 @examples(50)
 @given(st.floats(0.2, 5))
-def test_only_size_and_place_change_with_scale(scale: float) -> None:
+def test_scale_changes_only_size_and_position(scale: float) -> None:
     points = frontal()
     small = points * (scale, scale, 1)
     there, here = measured(points), measured(small)
@@ -145,7 +145,7 @@ def test_only_size_and_place_change_with_scale(scale: float) -> None:
         pytest.param(GROUPS["inner_lip"][0], set(), id="another lip point is needed for nothing"),
     ],
 )
-def test_a_hidden_point_undefines_what_needs_it(index: int, undefined: set[str]) -> None:
+def test_features_of_an_invisible_point_are_undefined(index: int, undefined: set[str]) -> None:
     points = frontal()
     points[index] = 0
     got = measured(points)
@@ -161,6 +161,6 @@ def test_pictures_without_a_face_are_counted() -> None:
 
 
 @pytest.mark.parametrize("sizes", [{}, {"b": SIZE}, {"a": (0, 300)}])
-def test_a_picture_without_a_size_is_named(sizes: dict[str, tuple[int, int]]) -> None:
+def test_a_picture_without_a_size_is_rejected(sizes: dict[str, tuple[int, int]]) -> None:
     with pytest.raises(LidloopError, match="'a'"):
         features(one(frontal()), sizes)

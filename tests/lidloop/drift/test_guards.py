@@ -33,7 +33,7 @@ def of(origin: str, faces: int, offset: float | None) -> Agreement:
 @pytest.mark.parametrize(
     ("found", "value", "tripped"),
     [
-        pytest.param([of("human", 500, 0.09)], None, False, id="people's labels are gold's business"),
+        pytest.param([of("human", 500, 0.09)], None, False, id="human labels are ignored"),
         pytest.param([of("0", 29, 0.09)], None, False, id="too few faces"),
         pytest.param([of("0", 30, 0.01), of("1", 30, 0.015)], 0.015, False, id="the largest counts"),
         pytest.param([of("0", 30, 0.021), of("1", 30, 0.015)], 0.021, True, id="one is enough"),
@@ -64,10 +64,10 @@ def entry(iteration: int, gold: float, grown: float | None, *, faces: int = 400,
         pytest.param([entry(0, 0.05, None), entry(1, 0.06, 0.03)], None, False, id="nothing to compare with"),
         pytest.param([entry(1, 0.05, 0.03), entry(2, 0.045, 0.02)], -0.1, False, id="both get better"),
         pytest.param([entry(1, 0.05, 0.03), entry(2, 0.06, 0.04)], -1 / 3, False, id="both get worse"),
-        pytest.param([entry(1, 0.05, 0.03), entry(2, 0.055, 0.027)], 0.1, True, id="it confirms itself"),
+        pytest.param([entry(1, 0.05, 0.03), entry(2, 0.055, 0.027)], 0.1, True, id="worse on gold only"),
         pytest.param(
             [entry(1, 0.050, 0.030), entry(2, 0.0506, 0.0296), entry(3, 0.0512, 0.0292)], 0.024, True,
-            id="in steps that are each too small",
+            id="several small steps add up",
         ),
         pytest.param(
             [entry(1, 0.05, 0.03), entry(2, 0.06, 0.02, own=29)], None, False, id="too few grown faces"
@@ -86,7 +86,7 @@ def test_confirmation_bias(history: list[dict], value: float | None, tripped: bo
     [
         pytest.param({"a": 30, "b": 70}, {"a": 0.3, "b": 0.7}, 0.0, id="as the pictures"),
         pytest.param({"a": 100}, {"a": 0.3, "b": 0.7}, 1.0, id="all from one"),
-        pytest.param({"a": 65, "b": 35}, {"a": 0.3, "b": 0.7}, 0.5, id="half-way to all"),
+        pytest.param({"a": 65, "b": 35}, {"a": 0.3, "b": 0.7}, 0.5, id="half"),
         pytest.param({"a": 100}, {"a": 1.0}, None, id="there is only one"),
         pytest.param({}, {"a": 0.5, "b": 0.5}, None, id="no growth"),
     ],
@@ -125,7 +125,7 @@ def test_source_concentration(by_source: dict, sizes: np.ndarray, tripped: bool,
     assert word in guard.why
 
 
-def test_limits_can_be_set_and_pictures_must_be_there() -> None:
+def test_limits_can_be_set_and_a_dataset_without_pictures_is_rejected() -> None:
     counts = {"train": {"human": 80, "grown": 20}}
     assert guards.grown_share(counts, limits=Limits(grown_share=0.1)).tripped
     with pytest.raises(LidloopError, match="no pictures"):

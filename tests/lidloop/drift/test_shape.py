@@ -12,10 +12,10 @@ from lidloop.drift import Shape
 from lidloop.drift.shape import COMPONENTS, MIN_FACES, RESIDUAL, align, fit_shape
 from lidloop.errors import LidloopError
 from lidloop.landmarks import LEFT_EYE, RIGHT_EYE
-from tests.lidloop.drift.people import people
+from tests.lidloop.drift.synthetic_faces import synthetic_faces
 from tests.properties import examples
 
-FACES = people(150, seed=0).points
+FACES = synthetic_faces(150, seed=0).points
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def shape() -> Shape:
     return fitted
 
 
-def test_the_mean_is_level_of_length_1_and_the_components_orthonormal(shape: Shape) -> None:
+def test_mean_is_horizontal_with_norm_1_and_components_are_orthonormal(shape: Shape) -> None:
     assert np.linalg.norm(shape.mean) == pytest.approx(1)
     assert shape.mean.sum(axis=0) == pytest.approx([0, 0], abs=1e-9)
     assert shape.mean[LEFT_EYE.outer, 1] == pytest.approx(shape.mean[RIGHT_EYE.outer, 1])
@@ -35,8 +35,8 @@ def test_the_mean_is_level_of_length_1_and_the_components_orthonormal(shape: Sha
     assert np.all(np.diff(shape.explained) <= 0)
 
 
-def test_aligned_as_scipy_does(shape: Shape) -> None:
-    """SciPy also fits the length, which leaves 1 - (1 - d² / 2)² of what is left here."""
+def test_alignment_equals_scipy(shape: Shape) -> None:
+    """SciPy also fits the scale: for a distance d here, its disparity is 1 - (1 - d² / 2)²."""
     aligned = align(FACES[:20], shape.mean)
     for face, ours in zip(FACES[:20], aligned, strict=True):
         distance = ((ours - shape.mean) ** 2).sum()
@@ -48,7 +48,7 @@ def test_aligned_as_scipy_does(shape: Shape) -> None:
 @given(
     st.integers(0, 149), st.floats(-3.1, 3.1), st.floats(0.2, 6), st.floats(-500, 500), st.floats(-500, 500)
 )
-def test_place_size_and_turn_change_nothing(
+def test_position_size_and_rotation_do_not_change_features(
     shape: Shape, k: int, angle: float, scale: float, x: float, y: float
 ) -> None:
     face = FACES[k : k + 1]
@@ -67,7 +67,7 @@ def test_equal_faces_give_equal_numbers_in_any_order(shape: Shape) -> None:
         assert again.features(FACES)[name] == pytest.approx(values, abs=1e-4), name
 
 
-def test_a_face_of_the_components_leaves_nothing_over(shape: Shape) -> None:
+def test_a_face_composed_of_the_components_has_no_residual(shape: Shape) -> None:
     made = np.full((1, 51, 3), 2.0)
     tangent = shape.components[0].reshape(51, 2)
     made[0, :, :2] = 100 * (shape.mean + 0.02 * tangent)
@@ -86,14 +86,14 @@ def test_a_face_with_a_hidden_point_has_no_shape(shape: Shape) -> None:
     assert all(len(values) == 0 for values in shape.features(np.zeros((0, 51, 3))).values())
 
 
-def test_hidden_faces_are_not_fitted_to() -> None:
+def test_faces_with_invisible_points_are_not_used_for_the_fit() -> None:
     faces = FACES[:MIN_FACES].copy()
     assert fit_shape(faces) is not None
     faces[0, 0, 2] = 0
     assert fit_shape(faces) is None, "one too few"
 
 
-def test_as_json_and_back(shape: Shape) -> None:
+def test_json_round_trip(shape: Shape) -> None:
     text = json.dumps(shape.to_json(), allow_nan=False)
     back = Shape.from_json(json.loads(text))
     assert back is not None
@@ -112,6 +112,6 @@ def test_as_json_and_back(shape: Shape) -> None:
         pytest.param({"explained": [float("nan")] * 5}, id="not finite"),
     ],
 )
-def test_a_damaged_shape_is_refused(shape: Shape, change: dict[str, object]) -> None:
+def test_a_damaged_shape_is_rejected(shape: Shape, change: dict[str, object]) -> None:
     with pytest.raises(LidloopError, match="shape is damaged"):
         Shape.from_json(shape.to_json() | change)

@@ -30,7 +30,7 @@ def test_psi_of_a_hand_worked_case() -> None:
 
 
 @given(COUNTS, st.integers(1, 50), st.randoms(use_true_random=False))
-def test_psi_is_zero_only_for_equal_shares_and_does_not_care_for_sides(counts, times, random) -> None:
+def test_psi_is_symmetric_and_zero_only_for_equal_shares(counts, times, random) -> None:
     assert psi(counts, [times * c for c in counts]) == pytest.approx(0, abs=1e-12)
     other = random.sample(counts, len(counts))
     assert psi(counts, other) >= 0
@@ -41,7 +41,7 @@ def test_psi_is_zero_only_for_equal_shares_and_does_not_care_for_sides(counts, t
     ("reference", "current", "reason"),
     [([1, 2], [1, 2, 3], "different bins"), ([1, -2], [1, 2], "negative"), ([[1]], [[1]], "different bins")],
 )
-def test_psi_refuses(reference: list, current: list, reason: str) -> None:
+def test_psi_rejects_invalid_histograms(reference: list, current: list, reason: str) -> None:
     with pytest.raises(LidloopError, match=reason):
         psi(reference, current)
 
@@ -54,7 +54,7 @@ def test_the_limit_of_psi_is_the_chi_square_quantile(bins: int, alpha: float) ->
     assert limit == pytest.approx(exact, rel=0.08 if bins == 3 else 0.02)
 
 
-def test_bins_that_are_empty_in_both_are_no_freedom() -> None:
+def test_bins_empty_in_both_add_no_degree_of_freedom() -> None:
     assert psi_limit([5, 5, 0], [5, 5, 0], alpha=0.01) == psi_limit([5, 5], [5, 5], alpha=0.01)
     assert psi_limit([5, 0], [5, 0], alpha=0.01) == 0
     assert math.isnan(psi_limit([0, 0], [1, 1], alpha=0.01))
@@ -66,7 +66,7 @@ def test_the_limit_needs_a_probability(alpha: float) -> None:
         psi_limit([1, 2], [1, 2], alpha=alpha)
 
 
-def test_chance_exceeds_the_limit_as_often_as_it_says() -> None:
+def test_samples_of_one_distribution_exceed_the_limit_with_probability_alpha() -> None:
     rng = np.random.default_rng(0)
     reference = [1000] * 10
     windows = rng.multinomial(500, [0.1] * 10, size=4000)
@@ -99,7 +99,7 @@ def test_jensen_shannon(a: list[int], b: list[int], expected: float) -> None:
 
 
 @given(COUNTS, st.randoms(use_true_random=False))
-def test_jensen_shannon_is_scipys_and_a_distance_below_1(counts, random) -> None:
+def test_jensen_shannon_equals_scipy_and_is_below_1(counts, random) -> None:
     other = random.sample(counts, len(counts))
     assert js_distance(counts, other) == pytest.approx(jensenshannon(counts, other, base=2), abs=1e-7)
     assert 0 <= js_distance(counts, other) <= 1 + 1e-9
@@ -115,7 +115,7 @@ def test_kolmogorov_smirnov_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("n", "m"), [(40, 60), (500, 900)])
-def test_kolmogorov_smirnov_is_scipys(n: int, m: int) -> None:
+def test_kolmogorov_smirnov_equals_scipy(n: int, m: int) -> None:
     rng = np.random.default_rng(n)
     a, b = rng.normal(0, 1, n), rng.normal(0.1, 1, m)
     expected = stats.ks_2samp(a, b, method="exact")
@@ -124,7 +124,7 @@ def test_kolmogorov_smirnov_is_scipys(n: int, m: int) -> None:
     assert found.p == pytest.approx(expected.pvalue, rel=0.1)
 
 
-def test_kolmogorov_smirnov_of_counts_never_says_more_than_that_of_the_values() -> None:
+def test_kolmogorov_smirnov_of_counts_is_conservative() -> None:
     rng = np.random.default_rng(3)
     for shift in (0.0, 0.1, 0.4):
         a, b = rng.normal(0, 1, 400), rng.normal(shift, 1, 300)
@@ -145,7 +145,7 @@ def test_holm_by_hand() -> None:
 
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=8))
-def test_holm_corrects_upwards_keeps_the_order_and_no_more_than_bonferroni(p: dict[str, float]) -> None:
+def test_holm_raises_p_values_keeps_their_order_and_is_at_most_bonferroni(p: dict[str, float]) -> None:
     corrected = holm(p)
     assert set(corrected) == set(p)
     for name, value in p.items():
@@ -155,7 +155,7 @@ def test_holm_corrects_upwards_keeps_the_order_and_no_more_than_bonferroni(p: di
     assert values == sorted(values)
 
 
-def test_what_serving_needs_does_without_scipy() -> None:
+def test_functions_used_by_serving_do_not_import_scipy() -> None:
     code = (
         "import sys; sys.modules['scipy'] = None\n"
         "from lidloop.drift import Shape, features, psi, psi_limit, reference_profile\n"

@@ -1,7 +1,7 @@
-"""``watch.json``, and that an iteration gone wrong is caught before its model is champion.
+"""``watch.json``, and detection of bad iterations by gate and guards before their model becomes champion.
 
-No network is trained: a model is what it predicts, and these predictions are drawn. All else is real: the
-filter, the evaluation on both yardsticks, the gate and the guards.
+No network is trained: predictions are simulated. The filter, the evaluation on both yardsticks, the gate and
+the guards are real.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from lidloop.evaluation.evaluate import evaluate_iteration
 from lidloop.evaluation.promotion_gate import decide
 from lidloop.labels import HUMAN, LabelSet
 from lidloop.registry.steps import profile_of_human_labels
-from tests.lidloop.drift.people import people, records_of, seen
+from tests.lidloop.drift.synthetic_faces import records_of, simulate, synthetic_faces
 
-FACES = people(600, seed=11)
+FACES = synthetic_faces(600, seed=11)
 HIDDEN = 0.3
 NOISE = 4.0
-"""Error of a sound model in px a point, on faces of some 110 px between the outer canthi."""
+"""Error of a good model in px per point, on faces with about 110 px between the outer canthi."""
 
 
 @dataclass
 class Loop:
-    """A loop whose models are drawn."""
+    """Iterations with simulated models."""
 
     root: Path
     dataset: Dataset
@@ -48,8 +48,8 @@ class Loop:
         given = FACES.select(~hidden)
         return cls(root, dataset, [write_initial(root / "v0", dataset, given)], [], [])
 
-    def turn(self, predictions: LabelSet) -> Loop:
-        """One iteration, whose model predicts these."""
+    def iterate(self, predictions: LabelSet) -> Loop:
+        """Run one iteration whose model makes these predictions."""
         k = len(self.evaluations)
         shard = self.root / f"shard-{k}"
         write_faces(
@@ -80,7 +80,7 @@ class Loop:
         return self
 
     def promoted(self, champion: int | None = 0) -> tuple[bool, str]:
-        """The gate's answer to the newest model."""
+        """Decision of the gate on the newest model, and its reasons."""
         gold = [entry["gold"]["overall"] for entry in self.evaluations]
         decision = decide(gold[-1], None if champion is None else gold[champion])
         return decision.promote, "; ".join(decision.reasons)
@@ -90,11 +90,11 @@ class Loop:
 
 
 def good(iteration: int, *, noise: float = NOISE, **more: Any) -> LabelSet:
-    return seen(FACES, noise=noise, seed=100 + iteration, iteration=iteration, **more)
+    return simulate(FACES, noise=noise, seed=100 + iteration, iteration=iteration, **more)
 
 
 def confirming(loop: Loop, iteration: int, *, noise: float, share: float) -> LabelSet:
-    """Predictions that lie ``share`` of the way to the grown labels, where there are any."""
+    """Predictions moved towards the grown labels by ``share`` of the distance."""
     labels = loop.labels[-1].labels(loop.dataset)
     grown = labels.select(labels.origin != HUMAN)
     found = good(iteration, noise=noise)
@@ -106,18 +106,18 @@ def confirming(loop: Loop, iteration: int, *, noise: float, share: float) -> Lab
 
 
 @pytest.fixture(scope="module")
-def two_turns(tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    return Loop.start(tmp_path_factory.mktemp("loop")).turn(good(0)).turn(good(1, noise=0.9 * NOISE))
+def two_iterations(tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    return Loop.start(tmp_path_factory.mktemp("loop")).iterate(good(0)).iterate(good(1, noise=0.9 * NOISE))
 
 
 @pytest.fixture
-def sound(two_turns: Loop) -> Loop:
-    """Two iterations that went well; the second model is a little better. A third replaces another test's."""
-    t = two_turns
-    return Loop(t.root, t.dataset, list(t.labels), list(t.evaluations), list(t.watched))
+def sound(two_iterations: Loop) -> Loop:
+    """Two good iterations, the second model slightly better. A copy per test, to add a third iteration."""
+    loop = two_iterations
+    return Loop(loop.root, loop.dataset, list(loop.labels), list(loop.evaluations), list(loop.watched))
 
 
-def test_a_sound_loop_trips_nothing_and_says_all(sound: Loop) -> None:
+def test_good_iterations_trip_no_guard_and_fill_watch_json(sound: Loop) -> None:
     assert sound.promoted()[0]
     assert sound.tripped() == {}
     first, second = sound.watched
@@ -142,48 +142,47 @@ def test_a_sound_loop_trips_nothing_and_says_all(sound: Loop) -> None:
 
 
 @pytest.mark.parametrize("pixels", [2, 5])
-def test_a_model_trained_on_shifted_points_is_stopped_by_the_gate(sound: Loop, pixels: float) -> None:
-    """Whatever it was trained on, its own predictions on gold are shifted."""
-    sound.turn(good(2, noise=0.9 * NOISE, shift=(0, pixels)))
+def test_gate_rejects_a_model_with_shifted_predictions(sound: Loop, pixels: float) -> None:
+    sound.iterate(good(2, noise=0.9 * NOISE, shift=(0, pixels)))
     promoted, why = sound.promoted(champion=1)
     assert not promoted
     assert "NME" in why
 
 
 @pytest.mark.parametrize("pixels", [3, 5])
-def test_and_by_the_guard_since_it_contradicts_earlier_iterations(sound: Loop, pixels: float) -> None:
-    sound.turn(good(2, noise=0.9 * NOISE, shift=(0, pixels)))
+def test_disagreement_guard_trips_on_shifted_predictions(sound: Loop, pixels: float) -> None:
+    sound.iterate(good(2, noise=0.9 * NOISE, shift=(0, pixels)))
     assert set(sound.tripped()) == {"disagreement"}
     assert "iteration 0" in sound.tripped()["disagreement"]
 
 
-def test_labels_that_a_corrupted_model_grew_are_found_by_the_next_one(tmp_path: Path) -> None:
-    """The first model is corrupted, and there is no champion to compare it with: the gate lets it through.
-    The next one learns from people's labels and its shifted ones, and is better: it would be champion."""
-    loop = Loop.start(tmp_path).turn(good(0, shift=(0, 5)))
+def test_disagreement_guard_trips_on_labels_of_an_earlier_corrupted_model(tmp_path: Path) -> None:
+    """The first model is corrupted, but the gate accepts it as there is no champion. The next model learns
+    from human labels and the shifted ones, and is better: the gate alone would promote it."""
+    loop = Loop.start(tmp_path).iterate(good(0, shift=(0, 5)))
     assert loop.promoted(champion=None)[0]
-    loop.turn(good(1, shift=(0, 1)))
+    loop.iterate(good(1, shift=(0, 1)))
     assert loop.promoted()[0], "it is better than the corrupted one"
     assert set(loop.tripped()) == {"disagreement"}
 
 
-def test_a_model_that_confirms_itself_is_stopped_by_the_gate_and_found_by_the_guard(sound: Loop) -> None:
-    """It learns its forebears' labels by heart while people's labels move away."""
-    sound.turn(confirming(sound, 2, noise=1.05 * NOISE, share=0.5))
+def test_gate_and_guard_stop_a_model_with_confirmation_bias(sound: Loop) -> None:
+    """The model overfits the grown labels and gets worse on human labels."""
+    sound.iterate(confirming(sound, 2, noise=1.05 * NOISE, share=0.5))
     assert not sound.promoted(champion=1)[0]
     assert set(sound.tripped()) == {"confirmation_bias"}
 
 
-def test_growth_from_one_source_alone_is_found(tmp_path: Path) -> None:
+def test_concentration_guard_trips_on_growth_from_one_source(tmp_path: Path) -> None:
     loop = Loop.start(tmp_path)
     source = {r.id: r.source for r in loop.dataset.records}
     mine = np.array([source[FACES.images[k]] == "ward" for k in FACES.image])
-    loop.turn(good(0).select(mine))
+    loop.iterate(good(0).select(mine))
     assert set(loop.tripped()) == {"source_concentration"}
     assert "source ward" in loop.tripped()["source_concentration"]
 
 
-def test_the_live_reference_is_of_held_back_pictures(tmp_path: Path) -> None:
+def test_live_reference_uses_validation_pictures(tmp_path: Path) -> None:
     dataset = Dataset.write(tmp_path / "dataset", records_of(FACES), {"seed": 0})
     profile = profile_of_human_labels(dataset, FACES, good(0))
     assert profile["faces"] == 600

@@ -1,4 +1,4 @@
-"""Faces of people who do not exist, as labels without pictures."""
+"""Synthetic faces as labels without pictures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from lidloop.synthetic.truth import SceneOptions
 SIZE = (480, 360)
 
 
-def people(n: int, *, seed: int, ptosis: float = 0.0, yaw: float = 15.0, prefix: str = "p") -> LabelSet:
-    """``n`` faces, one in a picture, some 100 px between the outer canthi."""
+def synthetic_faces(
+    n: int, *, seed: int, ptosis: float = 0.0, yaw: float = 15.0, prefix: str = "p"
+) -> LabelSet:
+    """Draw ``n`` faces, one per picture, with about 100 px between the outer canthi."""
     rng = np.random.default_rng(seed)
     points = np.full((n, 51, 3), 2.0)
     for k in range(n):
@@ -37,7 +39,7 @@ def sizes_of(labels: LabelSet) -> dict[str, tuple[int, int]]:
 
 
 def records_of(labels: LabelSet, sources: Sequence[str] = ("clinic",)) -> list[ImageRecord]:
-    """Every fifth picture is for validation; the sources take turns."""
+    """Records of the pictures: every fifth for validation, the sources alternate."""
     return [
         ImageRecord(
             name,
@@ -52,10 +54,10 @@ def records_of(labels: LabelSet, sources: Sequence[str] = ("clinic",)) -> list[I
     ]
 
 
-def seen(
+def simulate(
     labels: LabelSet, *, noise: float, seed: int, shift: tuple[float, float] = (0, 0), iteration: int = 0
 ) -> LabelSet:
-    """What a model with an error of ``noise`` px a point and a fixed ``shift`` predicts on these faces."""
+    """Simulate a model's predictions: random error of ``noise`` px per point plus a fixed ``shift`` in px."""
     rng = np.random.default_rng(seed)
     points = labels.points.copy()
     points[..., :2] += rng.normal(0, noise, points[..., :2].shape) + np.array(shift)
