@@ -1,4 +1,4 @@
-"""Candidates: raw predictions of a model in the form of labels. Pure functions."""
+"""Candidates: raw predictions of a model, converted to the form of labels. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from lidloop.autolabel.priority_nms import Bools
 from lidloop.labels import Floats, LabelSet, box_of
 
 MIN_POINTS_INSIDE: Final = 41
-"""All points but both brows. Where fewer are inside, an eye or half the mouth lies beyond the border, and
-the network guesses at faces of which human labels have next to none: of the 2,012 of AFW, HELEN and LFPW
-looked at, every one has 50 or 51 of its points inside."""
+"""Default smallest number of points inside the picture: all points except both brows.
+
+With fewer, an eye or half the mouth is outside, where predictions are unreliable because almost no human
+label is such a face: all 2,012 faces checked in AFW, HELEN and LFPW have 50 or 51 points inside."""
 
 REASONS: Final = (
     "grown", "overlaps-label", "overlaps-prediction", "below-confidence", "degenerate", "outside-picture",
     "human", "existing", "relabelled",
 )  # fmt: skip
-"""The ledger's reasons; the first three in the order of the codes of ``lidloop.autolabel.priority_nms``."""
+"""Reasons in the ledger; the first three in the order of the codes of ``lidloop.autolabel.priority_nms``."""
 BELOW, DEGENERATE, OUTSIDE, HUMAN_LABEL, EXISTING_LABEL, RELABELLED = range(3, 9)
 
 _GRID: Final = 1e6  # the text format writes six decimals
-_ROWS: Final = 1 << 14  # faces worked on at a time: their points take 20 MB
+_ROWS: Final = 1 << 14  # faces per chunk: their points take 20 MB
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Predictions as they would be written.
+    """Predictions in the form in which they would be written.
 
     Attributes:
-        boxes: (n, 4) x1, y1, x2, y2 in pixels of the upright picture, on the text's grid; where a
-            prediction has none, the network's own box, or zeros if that is not finite either.
-        reason: (n,) index into ``REASONS`` of what rules the prediction out by itself; 0 for a candidate.
+        boxes: (n, 4) x1, y1, x2, y2 in pixels of the upright picture, rounded as in the label text. For a
+            prediction without a usable box: the network's box, or zeros if that is not finite.
+        reason: (n,) index into ``REASONS`` of the reason to drop the prediction; 0 for a candidate.
     """
 
     boxes: Floats
@@ -49,15 +50,18 @@ def find_candidates(
     min_points_inside: int = MIN_POINTS_INSIDE,
     paper_exact: bool = False,
 ) -> Candidates:
-    """Turn unclipped predictions into the boxes that would be written, and rule out what cannot be.
+    """Convert unclipped predictions to the boxes that would be written, and drop unusable predictions.
 
-    The box is that of the points inside the picture (0 ≤ x ≤ width, 0 ≤ y ≤ height: what normalised
-    coordinates in 0…1 can say). With ``paper_exact`` it is the network's box, clipped, and no prediction
-    is ruled out for points outside.
+    The box is the bounding box of the points inside the picture (0 ≤ x ≤ width, 0 ≤ y ≤ height, as normalised
+    coordinates lie in 0…1). With ``paper_exact`` it is the network's box, clipped, and no prediction is
+    dropped for points outside.
 
     Args:
         predictions: raw predictions in pixels of the upright picture.
         sizes: (images, 2) width and height in pixels.
+        conf: smallest score of a candidate.
+        min_points_inside: smallest number of points inside the picture.
+        paper_exact: as in arXiv 2404.05348, see above.
     """
     n = len(predictions)
     boxes, reason = np.zeros((n, 4)), np.zeros(n, dtype=np.int8)
@@ -86,12 +90,15 @@ def find_candidates(
 
 
 def finish_points(points: Floats, size: Floats, *, paper_exact: bool = False) -> Floats:
-    """Points as they are written: on the text's grid, visibility 2 inside the picture, 0 0 0 outside.
+    """Convert points to the form in which they are written: (n, 51, 3) to (n, 51, 3).
 
-    With ``paper_exact``, points outside are moved onto the border and count as seen.
+    Coordinates are rounded as in the label text; visibility is 2 inside the picture, and points outside are
+    0 0 0. With ``paper_exact``, points outside are moved onto the border with visibility 2.
 
     Args:
-        points: (n, 51, 3) in pixels of the upright picture. size: (n, 2) width and height of the pictures.
+        points: (n, 51, 3) in pixels of the upright picture.
+        size: (n, 2) width and height of the pictures in pixels.
+        paper_exact: see above.
     """
     result = points.copy()
     if paper_exact:
@@ -99,7 +106,7 @@ def finish_points(points: Floats, size: Floats, *, paper_exact: bool = False) ->
         result[..., 2] = 2
     else:
         result = _points_inside(points, size)
-    grid = np.rint(result[..., :2] / size[:, None] * _GRID) + 0.0  # without -0.0, which would be written so
+    grid = np.rint(result[..., :2] / size[:, None] * _GRID) + 0.0  # turns -0.0 into 0.0
     result[..., :2] = grid / _GRID * size[:, None]
     return result
 
@@ -113,7 +120,7 @@ def _points_inside(points: Floats, size: Floats) -> Floats:
 
 
 def _written_boxes(bounds: Floats, size: Floats) -> tuple[Floats, Bools]:
-    """Boxes as reading back their text gives them, to the bit, and whether they have area."""
+    """Return boxes exactly as reading back their text gives them, and (n,) True for boxes with area."""
     with np.errstate(invalid="ignore"):
         grid = np.rint(bounds / np.tile(size, 2) * _GRID) + 0.0
     side = grid[:, 2:] - grid[:, :2]

@@ -21,7 +21,7 @@ from lidloop.labels import Face, LabelSet
 log = logging.getLogger("lidloop")
 
 TRAIN_FLOOR: Final = 0.25
-"""Smallest score kept on training pictures: the ledger shows what stayed just under the threshold."""
+"""Smallest score kept on training pictures; below ``conf``, so that the ledger shows near misses."""
 VAL_FLOOR: Final = 0.01
 """Smallest score kept on validation pictures: average precision needs the whole curve."""
 
@@ -40,7 +40,7 @@ def predict_shard(
     threads: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Predict on every ``shards``-th picture from number ``shard`` on and write what was found.
+    """Predict on every ``shards``-th picture, starting at number ``shard``, and write the predictions.
 
     ``out`` gets ``faces.parquet`` (unclipped faces, see ``tables.write_faces``; metadata: digest and
     iteration of the model) and ``failures.json`` (pictures that could not be read, with the reason).
@@ -48,13 +48,17 @@ def predict_shard(
     Args:
         dataset: the pictures, of both splits.
         model: a model folder, a bundle or an ONNX file.
-        out: the folder to write, whole or not at all.
+        out: the folder, written atomically.
         shard: 0 … shards − 1.
+        shards: number of shards.
         backend, device, threads: as in ``load_detector``.
-        progress: called with the number of pictures done and to do.
+        progress: called with the number of pictures done and of all pictures.
+
+    Returns:
+        ``out``.
 
     Raises:
-        DatasetError: for a shard number that does not exist, or when not a single picture could be read.
+        DatasetError: for a shard number out of range, or if no picture could be read.
     """
     if not 0 <= shard < shards:
         raise DatasetError(f"there is no shard {shard} of {shards}")

@@ -1,8 +1,8 @@
 """Priority NMS over the boxes of many pictures at once. Pure NumPy: no loop over pictures or boxes.
 
-Labels that are there already come first and are never dropped. Predictions follow by falling confidence;
-one is dropped when its IoU with anything kept is above the threshold (greedy non-maximum suppression,
-with the labels as candidates of infinite confidence).
+Existing labels come first and are never dropped. Predictions follow by falling confidence; a prediction is
+dropped if its IoU with a label or a kept prediction is above the threshold. This is greedy non-maximum
+suppression with the labels as candidates of infinite confidence.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class NmsResult:
 
     Attributes:
         decision: (n,) ``KEPT``, ``OVERLAPS_LABEL`` or ``OVERLAPS_PREDICTION``; rows that did not take part
-            are ``KEPT`` here and are the caller's to tell apart.
+            are also ``KEPT``, and the caller must exclude them.
         label_iou: (n,) largest IoU with a label of the same picture, for all rows; 0 without overlap.
     """
 
@@ -49,17 +49,19 @@ def priority_nms(
     takes_part: Bools | None = None,
     among_predictions: bool = True,
 ) -> NmsResult:
-    """Decide which predictions stay beside the labels and beside each other.
+    """Decide which predictions to keep, given the labels and the other predictions.
 
-    Boxes must be finite; one without area overlaps nothing.
+    Boxes must be finite; a box without area overlaps nothing.
 
     Args:
-        label_image: (m,) picture index of each label, from 0. label_boxes: (m, 4) x1, y1, x2, y2.
-        image: (n,) picture index of each prediction. boxes: (n, 4). score: (n,) confidence; among
-            equal scores the row that comes first has priority (see ``priority_order``).
-        iou: a pair overlaps when its IoU is above this; exactly this is allowed.
-        takes_part: (n,) rows that are candidates at all; the others drop nothing and only get their
-            ``label_iou``. All by default.
+        label_image: (m,) picture index of each label, from 0.
+        label_boxes: (m, 4) x1, y1, x2, y2 in pixels.
+        image: (n,) picture index of each prediction.
+        boxes: (n, 4) boxes of the predictions.
+        score: (n,) confidence; tie-break: the earlier row has priority (see ``priority_order``).
+        iou: a pair overlaps if its IoU is above this; an equal IoU is allowed.
+        takes_part: (n,) True for candidates; other rows suppress nothing and only get their ``label_iou``.
+            All by default.
         among_predictions: False checks predictions against labels only.
     """
     by_image = _by_image(label_image)
@@ -92,8 +94,9 @@ def priority_nms(
 
 
 def priority_order(image: Ints, score: Floats, boxes: Floats, points: Floats) -> Ints:
-    """Order rows by picture, falling confidence, box coordinates, then points: the same whatever the
-    order they came in. Confidence counts as a 32-bit float, as it is stored.
+    """Order rows by picture, falling confidence, box coordinates, then points; independent of input order.
+
+    Confidence is compared as a 32-bit float, as it is stored.
 
     Args:
         image: (n,), score: (n,), boxes: (n, 4), points: (n, 51, 3).
@@ -102,11 +105,11 @@ def priority_order(image: Ints, score: Floats, boxes: Floats, points: Floats) ->
         (n,) row numbers.
     """
     bits = score.astype(np.float32).view(np.uint32)
-    rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))  # order of floats as that of integers
+    rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))  # integers in the order of the floats
     key = (image.astype(np.uint64) << np.uint64(32)) | (~rising).astype(np.uint64)
     if len(key) > 1 and (key[1:] > key[:-1]).all():
         return np.arange(len(key))
-    order: Ints = np.argsort(key, kind="stable")  # the rows mostly come by picture, which makes it fast
+    order: Ints = np.argsort(key, kind="stable")  # fast, as rows are mostly sorted by picture
     runs = _runs(order, key)
     if runs.any():
         tied = order[runs]
@@ -121,7 +124,7 @@ def priority_order(image: Ints, score: Floats, boxes: Floats, points: Floats) ->
 
 
 def _runs(order: Ints, key: NDArray[np.uint64], columns: Floats | None = None) -> Bools:
-    """Positions in ``order`` whose row equals the row before or after it in key and columns: (n,)."""
+    """(n,) True for positions in ``order`` whose row equals a neighbour in key and columns (ties)."""
     same = key[order[1:]] == key[order[:-1]]
     if columns is not None:
         same &= (columns[order[1:]] == columns[order[:-1]]).all(axis=1)
@@ -137,7 +140,7 @@ def _without_nan(values: Floats) -> Floats:
 
 
 def _by_image(image: Ints) -> Ints | None:
-    """Row numbers that sort by picture and keep the order within; None where the rows are sorted."""
+    """Row numbers of a stable sort by picture; None if the rows are already sorted."""
     if (image[1:] >= image[:-1]).all():
         return None
     order: Ints = np.argsort(image, kind="stable")
@@ -174,10 +177,10 @@ def _overlapping_pairs(image: Ints, boxes: Floats, iou: float) -> tuple[Ints, In
 
 
 def _greedy(ahead: Ints, behind: Ints, n: int) -> Bools:
-    """Resolve overlapping pairs in rounds: (n,) True for rows that something kept ahead of them drops.
+    """Resolve overlapping pairs in rounds: (n,) True for rows that a kept row of higher priority drops.
 
-    A round keeps every row that waits for nobody and drops the rows behind those; what is decided leaves
-    the list. It takes as many rounds as the longest chain of overlaps is long.
+    A round keeps every row without an undecided row of higher priority, and drops the rows that overlap it.
+    Decided pairs leave the list. The number of rounds is the length of the longest chain of overlaps.
     """
     dropped = np.zeros(n, dtype=bool)
     while len(ahead):

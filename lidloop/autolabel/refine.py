@@ -1,7 +1,7 @@
 """The NMS filter: choose the predictions of one iteration that become labels of the next one.
 
-Raw predictions become candidates (what would be written if they were kept), candidates pass priority NMS
-(``lidloop.autolabel.priority_nms``), and every one that was not kept goes to the ledger with its reason:
+Raw predictions become candidates (in the form in which they would be written), candidates pass priority NMS
+(``lidloop.autolabel.priority_nms``), and all that were not kept go to the ledger with a reason:
 
 =================== ===================================================================================
 reason              a prediction that …
@@ -9,13 +9,13 @@ reason              a prediction that …
 below-confidence    has less than ``conf``; exactly ``conf`` is enough
 degenerate          has a coordinate or score that is not finite, or a box without area once written
 outside-picture     has fewer than ``min_points_inside`` points inside the picture
-overlaps-label      has IoU above ``iou`` with a label that was there before
+overlaps-label      has IoU above ``iou`` with an existing label
 overlaps-prediction has IoU above ``iou`` with a more confident prediction that was kept
-relabelled          was grown by an earlier iteration and gave way to this one's (``relabel`` only)
+relabelled          was grown by an earlier iteration and is replaced by this one's (``relabel`` only)
 =================== ===================================================================================
 
-IoU is taken between boxes as they are written, rounded to the text's six decimals: what holds in the
-filter holds for the files.
+IoU is computed for boxes as they are written, rounded to six decimals, so that the files meet the limits
+exactly.
 """
 
 from __future__ import annotations
@@ -58,8 +58,11 @@ class Existing:
     """Labels on disk as columns, by picture in the dataset's order and by line.
 
     Attributes:
-        image: (m,) index into the dataset's pictures. line: (m,) line in the text file, from 0.
-        boxes: (m, 4), as read from the text. origin: (m,). confidence: (m,).
+        image: (m,) index into the dataset's pictures.
+        line: (m,) line in the text file, from 0.
+        boxes: (m, 4) x1, y1, x2, y2 in pixels, as read from the text.
+        origin: (m,) ``HUMAN``, or the iteration that grew the label.
+        confidence: (m,) score of the label.
         model: (m,) digest of the model that grew each label, "" for human ones.
     """
 
@@ -79,11 +82,11 @@ class Existing:
 
 
 def read_existing(dataset: Dataset, labels: LabelVersion) -> Existing:
-    """Read the boxes of a version's labels from its text files, and the rest from its ledger.
+    """Read the boxes of a version's labels from its text files, and the other columns from its ledger.
 
     Raises:
-        DatasetError: where the labels belong to another dataset, or text and ledger disagree.
-        SourceError: for a line that is no YOLO pose line.
+        DatasetError: if the labels belong to another dataset, or text and ledger disagree.
+        SourceError: for a line that is not a YOLO pose line.
     """
     if labels.dataset_digest != dataset.digest:
         raise DatasetError(f"{labels.root} holds labels of another dataset than {dataset.root}")
@@ -127,10 +130,14 @@ def read_existing(dataset: Dataset, labels: LabelVersion) -> Existing:
 
 
 def read_predictions(dataset: Dataset, shards: Sequence[Path]) -> tuple[LabelSet, str, int | None]:
-    """Read the predictions of all shards, counted in the dataset's pictures; model digest and iteration.
+    """Read the predictions of all shards.
+
+    Returns:
+        The predictions, with ``image`` as index into the dataset's pictures; digest of the model; iteration
+        of the model, None if not stated.
 
     Raises:
-        DatasetError: where the shards are not of one model, or do not cover every picture exactly once.
+        DatasetError: if the shards are of several models, or do not cover every picture exactly once.
     """
     if not shards:
         raise DatasetError("no predictions: give the shard folders that auto-labelling wrote")
@@ -159,7 +166,7 @@ def read_predictions(dataset: Dataset, shards: Sequence[Path]) -> tuple[LabelSet
         )
     metadata = read[0][1]
     if not metadata.get("model"):
-        raise DatasetError(f"{shards[0]}: the predictions do not say which model made them")
+        raise DatasetError(f"{shards[0]}: the predictions do not state the digest of their model")
     number = metadata.get("iteration", "")
     return (
         concat([faces for faces, _ in read]).reindex(ids), metadata["model"],
@@ -183,29 +190,31 @@ def refine(
     """Grow labels: filter an iteration's predictions on train and val pictures and write the next version.
 
     Args:
-        dataset: the pictures. labels: the version before.
+        dataset: the pictures.
+        labels: the previous label version.
         predictions: shard folders, each with ``faces.parquet`` of unclipped predictions.
-        out: folder of the new version; appears whole or not at all, and replaces one that is there.
-        iteration: of the model that predicted; becomes the origin of grown labels.
-        conf: least confidence. iou: largest IoU with anything kept. Both are inclusive.
-        retention: ``accumulate`` counts labels grown so far as existing ones; ``relabel`` only human ones,
-            and replaces the earlier grown labels by the newest accepted predictions.
-        paper_exact: as arXiv 2404.05348: the network's boxes and clipped points, checked against existing
-            labels but not each other, no rule for faces cut by the border.
-        min_points_inside: least number of points inside the picture, 1 to 51.
+        out: folder of the new version; written atomically, replaces an existing one.
+        iteration: iteration of the model that predicted; becomes the origin of grown labels.
+        conf: smallest confidence, inclusive.
+        iou: largest IoU with a label or a kept prediction, inclusive.
+        retention: ``accumulate`` keeps labels grown by earlier iterations as existing labels; ``relabel``
+            keeps only human labels, and replaces earlier grown labels by the newest accepted predictions.
+        paper_exact: as in arXiv 2404.05348: the network's boxes and clipped points, compared with existing
+            labels but not with each other; no rule for faces cut by the border.
+        min_points_inside: smallest number of points inside the picture, 1 to 51.
 
     Returns:
-        The new version. ``info["parameters"]`` says the settings, ``model``, ``grown`` (labels added),
-        ``growth`` (change of the number of labels over that of the version before; null where that is 0)
-        and ``dropped`` (counts by reason).
+        The new version. ``info["parameters"]`` holds the settings, ``model``, ``grown`` (labels added),
+        ``growth`` (relative change of the number of labels; null if there were none) and ``dropped`` (counts
+        by reason).
 
     Raises:
-        DatasetError: where labels, predictions and dataset do not belong together or are damaged.
-        LidloopError: for a setting out of its range.
+        DatasetError: if labels, predictions and dataset do not match or are damaged.
+        LidloopError: for a setting out of range.
     """
     _check(conf, iou, retention, min_points_inside)
     if out.resolve() == labels.root.resolve():
-        raise LidloopError(f"{out} holds the version before; give the new one a folder of its own")
+        raise LidloopError(f"{out} holds the previous version; choose another folder for the new one")
     raw, model, predicted_by = read_predictions(dataset, predictions)
     if predicted_by is not None and predicted_by != iteration:
         raise DatasetError(f"the predictions are of iteration {predicted_by}, not {iteration}")
@@ -270,12 +279,12 @@ def _ledger(
     dataset: Dataset, base: Existing, replaced: Existing, raw: LabelSet, boxes: Floats,
     reason: NDArray[np.int8], label_iou: Floats, iteration: int, model: str,
 ) -> pa.Table:  # fmt: skip
-    """One row per face: by picture the labels that stay, the grown ones, and what was dropped."""
+    """Build the ledger, one row per face; by picture: labels that stay, grown labels, dropped faces."""
     n = len(raw)
     counts = np.bincount(base.image, minlength=len(dataset.records))
     line = np.full(n, -1)
     kept = np.flatnonzero(reason == 0)
-    picture = raw.image[kept]  # sorted, each picture's rows in the order in which they become lines
+    picture = raw.image[kept]  # sorted; rows of a picture are in the order of its new lines
     line[kept] = counts[picture] + np.arange(len(kept)) - np.searchsorted(picture, picture)
     image = np.concatenate([base.image, replaced.image, raw.image])
     lines = np.concatenate([base.line, np.full(len(replaced.image), -1), line])

@@ -30,19 +30,19 @@ def judge(
     min_growth: float = DEFAULT_MIN_GROWTH,
     max_loss: float = DEFAULT_MAX_LOSS,
 ) -> Verdict:
-    """Judge an iteration by how many labels it added and by its gold metrics.
+    """Decide on another iteration by the labels that this one added and by its gold metrics.
 
     Args:
-        labels_before: labels of the version that the iteration trained on.
-        labels_after: labels of the version that it made.
-        gold: its metrics on the gold yardstick; ``recall`` and ``nme_mean`` are read.
-        gold_before: the same of the iteration before; None in iteration 0.
-        min_growth: least growth as a fraction of ``labels_before``; 0 never stops for growth.
-        max_loss: how much of its recall an iteration may lose, and by how much its NME may rise, as a
-            fraction of the iteration before.
+        labels_before: number of labels of the version that the iteration trained on.
+        labels_after: number of labels of the version that it made.
+        gold: its metrics on the gold yardstick; ``recall`` and ``nme_mean`` are used.
+        gold_before: the same metrics of the previous iteration; None in iteration 0.
+        min_growth: smallest growth as a fraction of ``labels_before``; 0 disables this check.
+        max_loss: largest relative loss of recall and largest relative rise of NME, compared with the previous
+            iteration.
 
     Raises:
-        LidloopError: for a negative threshold or no labels to begin with.
+        LidloopError: for a negative threshold, or if ``labels_before`` is 0.
     """
     if labels_before < 1 or min_growth < 0 or max_loss < 0:
         raise LidloopError(

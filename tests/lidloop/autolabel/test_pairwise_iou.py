@@ -1,4 +1,4 @@
-"""Comparing very many boxes at once, held against the plain definition."""
+"""IoU of very many pairs of boxes, compared with a direct computation."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def expected(a: np.ndarray, b: np.ndarray, image: np.ndarray, other_image: np.nd
     st.lists(st.tuples(st.integers(0, 5), boxes), max_size=20),
     st.sampled_from([1, 3, 10, 1 << 15]),
 )
-def test_every_pair_that_shares_area_is_found_and_its_iou_is_that_of_the_definition(first, second, work):
+def test_all_intersecting_pairs_are_found_with_the_iou_of_the_definition(first, second, work):
     first, second = sorted(first), sorted(second)
     a, b = as_array([box for _, box in first]), as_array([box for _, box in second])
     image, other_image = np.array([k for k, _ in first], int), np.array([k for k, _ in second], int)
@@ -86,7 +86,7 @@ def test_no_pair_is_missed_at_any_scale(scale: float, offset: float, reason: str
 
 
 @pytest.mark.parametrize("work", [1, 50, 100_000])
-def test_parts_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch, work: int) -> None:
+def test_chunks_are_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch, work: int) -> None:
     rng = np.random.default_rng(6)
     image, other_image = np.sort(rng.integers(0, 40, 200)), np.sort(rng.integers(0, 40, 150))
     drawn = rng.uniform(0, 60, (350, 2))
@@ -100,7 +100,7 @@ def test_parts_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch, wo
     assert pairs == sorted(pairs)
 
 
-def test_boxes_may_lie_in_memory_in_any_way() -> None:
+def test_any_memory_layout_of_boxes_is_accepted() -> None:
     columns = np.array([[0, 5], [0, 5], [10, 15], [10, 15]])
     ((rows, others, iou),) = pairwise_iou.compare(
         columns.T, columns.T[::-1], runs([0, 0], [2, 2])
@@ -110,8 +110,8 @@ def test_boxes_may_lie_in_memory_in_any_way() -> None:
     ]  # fmt: skip
 
 
-def test_most_pairs_that_share_nothing_are_never_computed() -> None:
-    """What makes it fast: of pairs far apart, none comes back."""
+def test_distant_pairs_are_skipped() -> None:
+    """Speed depends on this: no pair of distant boxes is returned."""
     near = np.arange(50.0)[:, None] * 100 + [0, 0, 60, 60]
     found = list(pairwise_iou.compare(near, near, runs([0] * 50, [50] * 50)))
     assert [pair for rows, others, _ in found for pair in zip(rows, others, strict=True)] == [
@@ -126,7 +126,7 @@ def test_most_pairs_that_share_nothing_are_never_computed() -> None:
         ([0, 0, 5], [5, 1000, 995], "a row with more than a part"),
     ],
 )
-def test_parts_are_small(
+def test_chunks_have_limited_size(
     monkeypatch: pytest.MonkeyPatch, first: list[int], count: list[int], reason: str
 ) -> None:
     monkeypatch.setattr(pairwise_iou, "_WORK", 12)

@@ -14,7 +14,7 @@ from lidloop.errors import DatasetError
 from lidloop.labels import concat
 
 
-def test_shards_together_are_the_whole(
+def test_all_shards_together_equal_one_run(
     drawn: tuple[Dataset, LabelVersion], model_folder: Path, tmp_path: Path
 ) -> None:
     dataset, _ = drawn
@@ -34,7 +34,7 @@ def test_shards_together_are_the_whole(
     assert len(metadata["model"]) == 64
 
 
-def test_validation_pictures_keep_the_whole_curve(
+def test_validation_pictures_keep_lower_scores_than_training_pictures(
     drawn: tuple[Dataset, LabelVersion], model_folder: Path, tmp_path: Path
 ) -> None:
     dataset, _ = drawn
@@ -58,10 +58,10 @@ def test_unreadable_pictures_are_reported(
     assert {f["image"] for f in failures} == {damaged, gone}
     assert all(f["reason"] for f in failures)
     faces, _ = read_faces(out / "faces.parquet")
-    assert len(faces.images) == len(dataset.records), "they stay in the list of pictures, without a face"
+    assert len(faces.images) == len(dataset.records), "unreadable pictures are listed without a face"
 
 
-def test_nothing_readable_is_an_error_and_leaves_nothing(
+def test_a_dataset_without_readable_pictures_is_rejected_and_nothing_is_written(
     drawn: tuple[Dataset, LabelVersion], model_folder: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(drawn[0].root, tmp_path / "dataset")
@@ -72,7 +72,7 @@ def test_nothing_readable_is_an_error_and_leaves_nothing(
     assert [p.name for p in tmp_path.iterdir()] == ["dataset"]
 
 
-def test_a_shard_that_does_not_exist(
+def test_a_shard_number_out_of_range_is_rejected(
     drawn: tuple[Dataset, LabelVersion], model_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(DatasetError, match="no shard 3 of 3"):

@@ -1,4 +1,4 @@
-"""The filter: what becomes a label, what does not and why, and that human labels stay as they are."""
+"""Tests of the NMS filter: accepted and dropped predictions with reasons; human labels stay unchanged."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Loop:
 
 
 def reasons(version: LabelVersion) -> list[str]:
-    """Reasons of what is new or dropped in a version of one picture, by falling confidence."""
+    """Reasons of grown labels and dropped faces in a version of one picture, by falling confidence."""
     rows = version.ledger().to_pylist()
     rows = [r for r in rows if r["reason"] not in ("human", "existing")]
     return [r["reason"] for r in sorted(rows, key=lambda r: -r["confidence"])]
@@ -104,11 +104,11 @@ ONE_PICTURE = [
     ("confidence under 0.7", [], [face(LABEL, 0.6999)], {}, ["below-confidence"]),
     ("weaker of two", [], [face((105, 100, 205, 200), 0.8), face(LABEL, 0.9)], {},
      ["grown", "overlaps-prediction"]),
-    ("what a dropped one overlapped stays", [], [face(LABEL, 0.9), face((140, 100, 240, 200), 0.8),
+    ("a dropped prediction suppresses nothing", [], [face(LABEL, 0.9), face((140, 100, 240, 200), 0.8),
      face((180, 100, 280, 200), 0.75)], {}, ["grown", "overlaps-prediction", "grown"]),
-    ("one under confidence drops nothing", [], [face(LABEL, 0.71), face(LABEL, 0.69)], {},
+    ("a prediction below confidence suppresses nothing", [], [face(LABEL, 0.71), face(LABEL, 0.69)], {},
      ["grown", "below-confidence"]),
-    ("one that overlaps a label drops nothing", [LABEL], [face((140, 100, 240, 200), 0.9),
+    ("a prediction that overlaps a label suppresses nothing", [LABEL], [face((140, 100, 240, 200), 0.9),
      face((180, 100, 280, 200), 0.8)], {}, ["overlaps-label", "grown"]),
     ("not a number in a point", [], [face(LABEL, points=points_in((NAN, 0, 9, 9)))], {}, ["degenerate"]),
     ("infinite box", [], [face(LABEL, box=np.array([0, 0, np.inf, 9]))], {}, ["degenerate"]),
@@ -117,14 +117,14 @@ ONE_PICTURE = [
     ("all points beyond the border", [], [face((-300, 100, -200, 200))], {}, ["outside-picture"]),
     ("exactly on the border", [], [face((0, 0, 1000, 800))], {"min_points_inside": 51}, ["grown"]),
     ("a column of points outside", [], [face((-10, 100, 90, 200))], {}, ["grown"]),
-    ("the same where all are wanted", [], [face((-10, 100, 90, 200))], {"min_points_inside": 51},
+    ("the same with all points required", [], [face((-10, 100, 90, 200))], {"min_points_inside": 51},
      ["outside-picture"]),
     ("half outside", [], [face((-50, 100, 50, 200))], {}, ["outside-picture"]),
-    ("half outside as the paper has it", [], [face((-50, 100, 50, 200))], {"paper_exact": True}, ["grown"]),
-    ("two alike as the paper has it", [], [face(LABEL, 0.9), face(LABEL, 0.8)], {"paper_exact": True},
+    ("half outside, paper_exact", [], [face((-50, 100, 50, 200))], {"paper_exact": True}, ["grown"]),
+    ("two similar faces, paper_exact", [], [face(LABEL, 0.9), face(LABEL, 0.8)], {"paper_exact": True},
      ["grown", "grown"]),
-    ("a label's face as the paper has it", [LABEL], [face(LABEL)], {"paper_exact": True}, ["overlaps-label"]),
-    ("outside and cut to nothing as the paper has it", [], [face((-300, 100, -200, 200))],
+    ("same face as a label, paper_exact", [LABEL], [face(LABEL)], {"paper_exact": True}, ["overlaps-label"]),
+    ("entirely outside, paper_exact", [], [face((-300, 100, -200, 200))],
      {"paper_exact": True}, ["degenerate"]),
 ]  # fmt: skip
 
@@ -139,7 +139,7 @@ def test_reasons(tmp_path, labels, predictions, options, expected):
     assert reasons(loop.refine(loop.v0, {"a": predictions}, **options)) == expected
 
 
-def test_points_outside_are_written_as_zeros_and_the_box_is_that_of_the_rest(tmp_path):
+def test_points_outside_are_written_as_zeros_and_excluded_from_the_box(tmp_path):
     loop = Loop(tmp_path, {"a": []})
     cut = face((-10, 100, 90, 200))
     (line,) = loop.refine(loop.v0, {"a": [cut]}).text("a").decode().splitlines()
@@ -153,7 +153,7 @@ def test_points_outside_are_written_as_zeros_and_the_box_is_that_of_the_rest(tmp
     assert (cx - w / 2) * 1000 == pytest.approx(cut.points[~outside, 0].min(), abs=2e-3)
 
 
-def test_zero_has_no_sign_in_the_text(tmp_path):
+def test_negative_zero_is_written_as_zero(tmp_path):
     loop = Loop(tmp_path, {"a": []})
     at_corner = face((-0.0, -0.0, 50, 50))
     assert (at_corner.points == 0).any()
@@ -171,7 +171,7 @@ def test_paper_exact_moves_points_onto_the_border(tmp_path):
     assert (labels.points[0, :, 2] == 2).all()
 
 
-def test_ledger_says_everything_about_every_face(tmp_path):
+def test_ledger_has_a_complete_row_for_every_face(tmp_path):
     loop = Loop(tmp_path, {"a": [human(LABEL)], "b": [], "c": []})
     version = loop.refine(
         loop.v0,
@@ -206,7 +206,7 @@ def test_ledger_says_everything_about_every_face(tmp_path):
     ]  # fmt: skip
 
 
-def test_relabel_replaces_grown_labels_and_says_so(tmp_path):
+def test_relabel_replaces_grown_labels_and_records_it(tmp_path):
     loop = Loop(tmp_path, {"a": [human(LABEL)], "b": []})
     first = loop.refine(loop.v0, {"a": [face((400, 400, 500, 500))], "b": [face(LABEL, 0.8)]})
     moved = face((402, 400, 502, 500), 0.85)
@@ -313,7 +313,7 @@ def test_filter_equals_greedy_nms_by_definition(given_, iou, paper_exact):
 
 @examples(20)
 @given(pictures, thresholds, st.sampled_from(["accumulate", "relabel"]), st.data())
-def test_what_holds_through_several_versions(given_, iou, retention, data):
+def test_invariants_over_several_versions(given_, iou, retention, data):
     with tempfile.TemporaryDirectory() as folder:
         loop = Loop(Path(folder), {k: [human(b) for b in v[0]] for k, v in given_.items()})
         faces = {k: v[1] for k, v in given_.items()}
@@ -369,7 +369,7 @@ def test_label_iou_and_pairs_equal_box_iou(rows, seed):
 
 
 @pytest.mark.parametrize("work", [1, 3, 20])
-def test_the_outcome_does_not_depend_on_how_the_work_is_cut_up(monkeypatch, work):
+def test_result_does_not_depend_on_the_chunk_size(monkeypatch, work):
     rng = np.random.default_rng(2)
     image, label_image = rng.integers(0, 9, 60), rng.integers(0, 7, 30)
     drawn = rng.uniform(0, 60, (90, 2))
@@ -401,7 +401,7 @@ def test_a_long_chain_of_overlaps_is_resolved_by_priority():
     ).all()
 
 
-def test_priority_order_tells_not_a_number_from_infinity():
+def test_priority_order_distinguishes_nan_from_infinity():
     group = [face((0, 0, 50, 50), points=np.full((51, 3), value)) for value in (np.inf, NAN)]
     ordered = []
     for faces in (group, group[::-1]):
@@ -427,7 +427,7 @@ def test_priority_order_does_not_depend_on_the_order_of_input(faces, random):
     assert ordered(faces * 2) == ordered(shuffled)
 
 
-def test_shards_together_equal_one(tmp_path):
+def test_several_shards_equal_one_shard(tmp_path):
     names = ["a", "b", "c", "d"]
     loop = Loop(tmp_path, {name: [human(LABEL)] for name in names})
     faces = {name: [face((300 + 10 * k, 300, 400, 400)), face(LABEL)] for k, name in enumerate(names)}
@@ -442,15 +442,15 @@ BAD_SHARDS = [
     ("none", [], "no predictions"),
     ("one missing", [({"a": []}, {})], "b for one"),
     ("a picture twice", [({"a": [], "b": []}, {}), ({"b": []}, {})], "picture b is in both"),
-    ("a strange picture", [({"a": [], "b": [], "z": []}, {})], "picture z"),
+    ("an unknown picture", [({"a": [], "b": [], "z": []}, {})], "picture z"),
     ("two models", [({"a": []}, {}), ({"b": []}, {"model": "other"})], "more than one model"),
     ("another iteration", [({"a": [], "b": []}, {"iteration": 3})], "of iteration 3, not 0"),
-    ("no model", [({"a": [], "b": []}, {"model": ""})], "which model"),
+    ("no model", [({"a": [], "b": []}, {"model": ""})], "digest of their model"),
 ]
 
 
 @pytest.mark.parametrize(("parts", "message"), [r[1:] for r in BAD_SHARDS], ids=[r[0] for r in BAD_SHARDS])
-def test_shards_that_do_not_fit_are_refused(tmp_path, parts, message):
+def test_inconsistent_shards_are_rejected(tmp_path, parts, message):
     loop = Loop(tmp_path, {"a": [], "b": []})
     paths = [shard(tmp_path / f"s{k}", faces, **change) for k, (faces, change) in enumerate(parts)]
     with pytest.raises(DatasetError, match=message):
@@ -458,7 +458,7 @@ def test_shards_that_do_not_fit_are_refused(tmp_path, parts, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_missing_and_foreign_input_is_refused(tmp_path):
+def test_missing_shards_and_other_datasets_are_rejected(tmp_path):
     loop = Loop(tmp_path, {"a": []})
     with pytest.raises(DatasetError, match=r"faces\.parquet"):
         refine(loop.dataset, loop.v0, [tmp_path / "nowhere"], tmp_path / "out", iteration=0)
@@ -483,7 +483,7 @@ def test_missing_and_foreign_input_is_refused(tmp_path):
     ],
     ids=["line added", "line lost", "line cut short", "not a number", "nan"],
 )
-def test_labels_changed_behind_the_ledgers_back_are_refused(tmp_path, change, error, message):
+def test_label_text_that_does_not_match_the_ledger_is_rejected(tmp_path, change, error, message):
     loop = Loop(tmp_path, {"a": [human(LABEL)]})
     path = loop.v0.root / "text" / "a.txt"
     path.write_bytes(change(path.read_bytes()))
@@ -496,21 +496,21 @@ def test_labels_changed_behind_the_ledgers_back_are_refused(tmp_path, change, er
     [{"conf": 1.5}, {"iou": 1.0}, {"iou": -0.1}, {"retention": "all"}, {"min_points_inside": 0}],
     ids=str,
 )
-def test_settings_out_of_range_are_refused(tmp_path, option):
+def test_settings_out_of_range_are_rejected(tmp_path, option):
     loop = Loop(tmp_path, {"a": []})
     with pytest.raises(LidloopError, match=next(iter(option))):
         loop.refine(loop.v0, {}, **option)
 
 
-def test_the_version_before_is_not_overwritten(tmp_path):
+def test_the_previous_version_is_not_overwritten(tmp_path):
     loop = Loop(tmp_path, {"a": [human(LABEL)]})
     path = shard(tmp_path / "s", {"a": []})
-    with pytest.raises(LidloopError, match="version before"):
+    with pytest.raises(LidloopError, match="previous version"):
         refine(loop.dataset, loop.v0, [path], loop.v0.root, iteration=0)
     assert loop.v0.text("a")
 
 
-def test_unchanged_pictures_cost_no_disk(tmp_path):
+def test_label_files_of_unchanged_pictures_are_hard_links(tmp_path):
     loop = Loop(tmp_path, {"a": [human(LABEL)], "b": [human(LABEL)]})
     version = loop.refine(loop.v0, {"b": [face((300, 300, 400, 400))]})
     files = [root / "text" / "a.txt" for root in (loop.v0.root, version.root)]
@@ -518,7 +518,7 @@ def test_unchanged_pictures_cost_no_disk(tmp_path):
     assert not (version.root / "text" / "b.txt").samefile(loop.v0.root / "text" / "b.txt")
 
 
-def test_existing_boxes_are_those_of_the_label_reader(tmp_path):
+def test_existing_boxes_equal_those_of_the_label_reader(tmp_path):
     rng = np.random.default_rng(0)
     groups = {}
     for name in "abc":
@@ -530,7 +530,7 @@ def test_existing_boxes_are_those_of_the_label_reader(tmp_path):
     np.testing.assert_array_equal(existing.image, labels.image)
 
 
-def test_grown_boxes_read_back_to_the_bit(tmp_path):
+def test_grown_boxes_are_read_back_bit_identical(tmp_path):
     rng = np.random.default_rng(1)
     low = rng.uniform(0, 900, (40, 2))
     raw = [face((*a, *(a + rng.uniform(5, 30, 2))), 0.9 - k / 1000) for k, a in enumerate(low)]
