@@ -2,7 +2,7 @@
 
 ``gold`` is the human validation labels of version 0, which never change; ``paper`` is the validation labels
 of the iteration, which grow. Precision and average precision need complete labels: on gold, a correct
-prediction of a face that nobody annotated counts as wrong.
+prediction of a face without a label counts as wrong.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ FILE: Final = "evaluation.json"
 POINTS_FILE: Final = "points.parquet"
 
 DEFAULT_SIGMA: Final = 1 / N_POINTS
-"""OKS sigma of every point: what Ultralytics takes by default for other than 17 points, 1/51 = 0.0196."""
+"""OKS sigma of every point: 1/51 = 0.0196, as Ultralytics uses if there are not 17 points."""
 
 DEFAULT_SCORE: Final = 0.25
-"""Score from which a prediction counts for precision, recall and errors: Ultralytics' default."""
+"""Smallest score of predictions in precision, recall and errors; Ultralytics' default."""
 
 MATCH_IOU: Final = 0.5
 MAX_DETECTIONS: Final = 100
@@ -40,24 +40,24 @@ NME_LIMIT: Final = 0.08
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Metrics of one set of pictures. Fractions, not percent; None where there is nothing to average.
+    """Metrics of one set of pictures. Fractions, not percent; None if there are no values to average.
 
     Attributes:
-        faces: true faces.
-        predictions: predicted faces with at least the score threshold.
-        matched: pairs of the two: box IoU of at least 0.5, greedily by falling score.
-        missed: true faces without such a partner.
+        faces: number of true faces.
+        predictions: number of predicted faces with at least the score threshold.
+        matched: number of matches of the two: box IoU of at least 0.5, greedily by falling score.
+        missed: number of true faces without a match.
         precision: matched / predictions. recall: matched / faces.
         box_ap50, box_ap50_95: average precision by box IoU, over predictions of any score.
         pose_ap50, pose_ap50_95: the same by OKS; true faces without a visible point are ignored.
         mse_px2: mean squared distance (dx² + dy²) in px² over all visible points of all matched faces.
         nme_mean, nme_median: of the matched faces' NME by outer canthi.
         nme_auc8: area under the cumulative NME curve up to 8 %, over 8 %, of the matched faces.
-        nme_failure8: share of the matched faces with NME above 8 %. Missed faces have no NME and are not in
-            it: they are in ``missed`` and in ``recall``.
-        nme_faces: matched faces whose NME is defined (both outer canthi visible).
+        nme_failure8: share of the matched faces with NME above 8 %. Missed faces have no NME; they count in
+            ``missed`` and ``recall``.
+        nme_faces: number of matched faces with a defined NME (both outer canthi visible).
         lid_error_mean, lid_error_median: of |PFH - PFH_true| / outer-canthal distance, both eyes pooled.
-        lid_eyes: eyes of matched faces where that is defined.
+        lid_eyes: number of eyes of matched faces with a defined lid error.
     """
 
     faces: int
@@ -81,13 +81,13 @@ class Metrics:
     lid_eyes: int
 
     def to_dict(self) -> dict[str, float | int | None]:
-        """The figures by name, ready for JSON: no NaN."""
+        """Return the metrics by name, ready for JSON: no NaN."""
         return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Figures overall and by source, the settings they were computed with, and the errors face by face."""
+    """Metrics overall and by source, the settings of the computation, and the errors of each face."""
 
     overall: Metrics
     by_source: dict[str, Metrics]
@@ -96,7 +96,7 @@ class Evaluation:
     errors: metrics.FaceErrors
 
     def to_dict(self) -> dict[str, Any]:
-        """``overall`` and ``by_source``, ready for JSON."""
+        """Return ``overall`` and ``by_source``, ready for JSON."""
         return {
             "overall": self.overall.to_dict(),
             "by_source": {name: m.to_dict() for name, m in self.by_source.items()},
@@ -104,12 +104,12 @@ class Evaluation:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings needed to compare these figures with others."""
+        """Settings of the computation; metrics are comparable only with equal settings."""
         return settings(sigma=self.sigma, score=self.score)
 
 
 def settings(*, sigma: float, score: float) -> dict[str, Any]:
-    """The definitions behind the figures, ready for JSON."""
+    """Return the settings that define the metrics, ready for JSON."""
     return {
         "oks_sigma": sigma,
         "oks_area": f"{metrics.OKS_AREA_FACTOR} of the box area",
@@ -130,22 +130,22 @@ def evaluate(
     sigma: float = DEFAULT_SIGMA,
     score: float = DEFAULT_SCORE,
 ) -> Evaluation:
-    """Compare predictions with labels. Only points that the labels give a visibility above 0 count.
+    """Compare predictions with labels. Only points with visibility above 0 in the labels count.
 
-    The figures do not depend on the order of rows or images; ``lidloop.evaluation.metrics`` says how ties
-    are broken.
+    The metrics do not depend on the order of rows or images; ``lidloop.evaluation.metrics`` describes the
+    tie-break.
 
     Args:
-        predictions: boxes and points in pixels, not clipped to the picture, with any score; average precision
-            wants them from a low one on. Of each picture the 100 of highest score count.
-        truth: the labels. Its ``images`` are the pictures evaluated: those without a face must be named too.
-        sources: picture id to source, for the figures by source.
+        predictions: boxes and points in pixels, not clipped to the picture, of any score; average precision
+            needs low scores too. The 100 of highest score count in each picture.
+        truth: the labels. ``truth.images`` are the evaluated pictures, including those without a face.
+        sources: picture id to source, for the metrics by source.
         sigma: OKS sigma of every point.
         score: threshold for precision, recall and errors.
 
     Raises:
-        LidloopError: for a picture that the truth or ``sources`` does not name, a value that is not finite,
-            or a sigma that is not positive.
+        LidloopError: for a picture missing in ``truth`` or ``sources``, a value that is not finite, or a
+            sigma that is not positive.
     """
     _check(predictions, truth, sources, sigma)
     names = sorted(truth.images)  # equal scores of two images are ordered by name, not by position
@@ -161,13 +161,13 @@ def evaluate(
     nothing = np.zeros(len(truth), dtype=bool)
     by_box = metrics.greedy_match(rows, columns, iou, rank=rank, ignored=nothing)
     by_pose = metrics.greedy_match(rows, columns, oks, rank=rank, ignored=blind)
-    judged = ~np.append(blind, False)[by_pose]  # the last one is for -1, no match
+    judged = ~np.append(blind, False)[by_pose]  # the appended False is for -1, no match
 
     counted = found.score >= score
-    partner = np.full(len(truth), -1, dtype=np.int64)
+    match = np.full(len(truth), -1, dtype=np.int64)
     pairs = np.flatnonzero(counted & (by_box[:, 0] >= 0))
-    partner[by_box[pairs, 0]] = pairs
-    errors = metrics.face_errors(found, truth, partner, sigma=sigma)
+    match[by_box[pairs, 0]] = pairs
+    errors = metrics.face_errors(found, truth, match, sigma=sigma)
 
     def figures(pictures: metrics.Bools) -> Metrics:
         p, t = pictures[found.image], pictures[truth.image]
@@ -197,10 +197,11 @@ def evaluate_iteration(
 ) -> dict[str, Any]:
     """Evaluate an iteration's model on the validation pictures, on both yardsticks.
 
-    Writes ``points.parquet`` (errors of every gold face) and then ``evaluation.json``: this iteration's
-    figures at the top, and under ``iterations`` those of all iterations so far, this one last.
+    Writes ``points.parquet`` (errors of every gold face), then ``evaluation.json``: this iteration's metrics
+    at the top level, and those of all iterations so far under ``iterations``, this one last.
 
     Args:
+        dataset: the pictures.
         gold: label version 0.
         labels: the label version of the iteration.
         predictions: shard folders of the auto-label step (``faces.parquet``, ``failures.json``), together
@@ -208,15 +209,14 @@ def evaluate_iteration(
         out: folder to write to.
         iteration: the iteration whose model made the predictions.
         sigma, score: as in ``evaluate``.
-        previous: evaluation folder of the iteration before, whose history is carried on.
+        previous: evaluation folder of the previous iteration, whose history is continued.
 
     Returns:
-        What was written to ``evaluation.json``.
+        The content of ``evaluation.json``.
 
     Raises:
-        DatasetError: where ``gold`` is not version 0; the shards are of different models, another
-            iteration or dataset, miss a validation picture or predict one twice; or
-            ``previous`` cannot be read.
+        DatasetError: if ``gold`` is not version 0; if the shards are of different models, another iteration
+            or dataset, miss a validation picture or predict one twice; or if ``previous`` cannot be read.
         LidloopError: as ``evaluate``.
     """
     if gold.version != 0:
@@ -254,7 +254,7 @@ def read_evaluation(folder: Path) -> dict[str, Any]:
     """Read the ``evaluation.json`` of a folder.
 
     Raises:
-        DatasetError: where it is missing, damaged or not an evaluation.
+        DatasetError: if it is missing, damaged or not an evaluation.
     """
     path = folder / FILE
     try:
@@ -262,7 +262,7 @@ def read_evaluation(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DatasetError(f"cannot read the evaluation {path}: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("iterations"), list):
-        raise DatasetError(f"{path} is not an evaluation: it has no list of iterations")
+        raise DatasetError(f"{path} is not an evaluation: it has no list 'iterations'")
     return content
 
 
@@ -271,10 +271,10 @@ def _check(predictions: LabelSet, truth: LabelSet, sources: Mapping[str, str] | 
         raise LidloopError(f"the OKS sigma must be a positive number, got {sigma}")
     known = set(truth.images)
     named = [predictions.images[k] for k in np.unique(predictions.image)]
-    strange = [name for name in named if name not in known]
-    if strange:
+    unknown = [name for name in named if name not in known]
+    if unknown:
         raise LidloopError(
-            f"{len(strange)} predicted pictures are not among those evaluated, {strange[0]!r} for one; "
+            f"{len(unknown)} predicted pictures are not among those evaluated, {unknown[0]!r} for one; "
             "reindex the predictions, or name the picture in the truth"
         )
     unsourced = [] if sources is None else [name for name in truth.images if name not in sources]
@@ -340,7 +340,7 @@ def _history(previous: Path | None, iteration: int) -> list[dict[str, Any]]:
 def _read_shards(
     folders: Sequence[Path], dataset: Dataset, ids: Sequence[str], iteration: int
 ) -> tuple[LabelSet, int, str]:
-    """Predictions of the pictures ``ids``, how many of those could not be read, and the model's digest."""
+    """Return predictions of the pictures ``ids``, number of unreadable ones, and digest of the model."""
     if not folders:
         raise DatasetError("no shard folders of predictions were given; run the auto-label step first")
     shards: list[LabelSet] = []
@@ -387,7 +387,7 @@ def _failures(path: Path) -> list[str]:
 
 
 def _points_table(errors: metrics.FaceErrors, truth: LabelSet, sources: Mapping[str, str]) -> pa.Table:
-    """One row per gold face; null where a figure is not defined."""
+    """Build a table with one row per gold face; null if a metric is not defined."""
     images = [truth.images[k] for k in truth.image]
     visible = (~np.isnan(errors.squares)).sum(axis=-1)
     mse = np.nansum(errors.squares, axis=-1) / np.where(visible, visible, np.nan)

@@ -13,10 +13,12 @@ from lidloop.labels import HUMAN
 
 
 def measure_on_gold(detector: Detector, dataset: Dataset, labels: LabelVersion) -> dict[str, Any]:
-    """Predict on the validation pictures and compare with their human labels.
+    """Predict on the validation pictures and compare the predictions with the human labels.
 
     Args:
-        labels: any label version of the dataset: human labels are the same in all.
+        detector: the model.
+        dataset: the pictures.
+        labels: any label version of the dataset, as human labels are the same in all.
 
     Returns:
         ``lidloop.evaluation.evaluate.Metrics`` overall, as a dict.

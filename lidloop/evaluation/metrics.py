@@ -4,12 +4,12 @@ Matching and average precision follow COCO's evaluation (Lin et al., Microsoft C
 ``cocoeval``): predictions by falling score, each takes the free truth of its image that is most similar,
 101 recall levels, precision made monotone.
 
-Ties: ``cocoeval`` leaves them to the order of the file. Predictions of equal score come in the order of the
-results, and of equally similar truths the last annotation is taken. Here equal rows are ordered by their
-coordinates first (``order_by_score``, ``truth_order``), so the figures do not depend on the order of rows.
-They are those of ``cocoeval`` for a file that is sorted in this way.
+Tie-break: in ``cocoeval`` ties depend on the order of the file: predictions of equal score keep their order,
+and of equally similar truths the last annotation is taken. Here equal rows are first ordered by their
+coordinates (``order_by_score``, ``truth_order``), so the metrics do not depend on the order of rows. They
+equal those of ``cocoeval`` for a file that is sorted in this way.
 
-Time and memory grow with the faces that share an image, not with all predictions times all truths.
+Time and memory grow with the pairs of faces in the same image, not with all predictions times all truths.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 THRESHOLDS: Final[Floats] = np.linspace(0.5, 0.95, 10)
-"""Similarities at which a prediction counts as right: AP50 is the first, AP50:95 the mean over all."""
+"""Similarity thresholds of a correct prediction: AP50 is the first, AP50:95 the mean over all."""
 
 RECALL_LEVELS: Final[Floats] = np.linspace(0.0, 1.0, 101)
 
 OKS_AREA_FACTOR: Final = 0.53
-"""Area of a face in OKS, as a share of its box. COCO uses the area of a person's mask; where there is none,
-Ultralytics and xtcocotools take 0.53 of the box, and so does this."""
+"""Area of a face in OKS, as a share of its box. COCO uses the area of a person's mask; without masks,
+Ultralytics and xtcocotools use 0.53 of the box, as here."""
 
 _CHUNK = 100_000
 
@@ -99,10 +99,10 @@ def paired_oks(predicted: Floats, truth: Floats, boxes: Floats, *, sigma: float)
     """Object keypoint similarity row by row: (n, 51, 2+), (n, 51, 3), (n, 4) to (n,).
 
     The mean over the truth's points with visibility above 0 of exp(-d² / (2 A (2σ)²)), with d the distance in
-    pixels and A = 0.53 of the area of the truth's box. The visibility of predicted points is not looked at.
+    pixels and A = 0.53 of the area of the truth's box. The visibility of predicted points is ignored.
 
-    A truth without a visible point is compared with its box, doubled to each side: d is then the distance to
-    that region. Such a truth is to be ignored in average precision, as COCO does.
+    For a truth without a visible point, d is the distance to its box enlarged by its size on each side, as in
+    COCO. The caller must ignore such a truth in average precision, as COCO does.
 
     Args:
         predicted: points in pixels, not clipped to the picture.
@@ -148,11 +148,11 @@ def greedy_match(
     ignored: Bools,
     thresholds: Floats = THRESHOLDS,
 ) -> Ints:
-    """Match predictions to truths greedily, at several thresholds at once and for all images together.
+    """Match predictions to truths greedily, at several thresholds and for all images at once.
 
-    Within an image the predictions choose in the order of ``rank``. Each takes the free truth of greatest
-    similarity that reaches the threshold; tie-break: of equally similar truths the last pair, as in
-    ``cocoeval``. An ignored truth is taken only where no other one is left.
+    Within an image, predictions are processed in the order of ``rank``. Each takes the unmatched truth of
+    greatest similarity that reaches the threshold; tie-break: the last pair, as in ``cocoeval``. An ignored
+    truth is taken only if no other truth is left.
 
     Args:
         rows, columns: (pairs,) predictions, rising, and truths of the same image, from ``pairs_in_image``.
@@ -170,7 +170,7 @@ def greedy_match(
     near = np.flatnonzero(value >= limits.min())
     near = near[np.argsort(rank[rows[near]], kind="stable")]
     rows, columns, value = rows[near], columns[near], value[near]
-    # Shifting the ignored ones, not the others, keeps real similarities exact where they are compared.
+    # Shift the ignored truths, not the others, so that the compared similarities stay exact.
     key = np.where(ignored[columns], value - 2, value)
     bounds = np.flatnonzero(np.diff(rank[rows], prepend=-1, append=len(rank)))
     for begin, end in pairwise(bounds):
@@ -180,8 +180,8 @@ def greedy_match(
         new = np.diff(row, prepend=-1) != 0
         starts, segment = np.flatnonzero(new), np.cumsum(new) - 1
         best = np.maximum.reduceat(preference, starts, axis=0)
-        place = np.arange(end - begin)[:, None]
-        winner = np.where(free & (preference == best[segment]), place, -1)
+        index = np.arange(end - begin)[:, None]
+        winner = np.where(free & (preference == best[segment]), index, -1)
         winner = np.maximum.reduceat(winner, starts, axis=0)
         one, level = np.nonzero(winner >= 0)
         truth = column[winner[one, level]]
@@ -191,15 +191,16 @@ def greedy_match(
 
 
 def average_precision(hit: Bools, n_truth: int, *, judged: Bools | None = None) -> Floats | None:
-    """Average precision by COCO's 101 recall levels: (n, t) to (t,).
+    """Average precision at COCO's 101 recall levels: (n, t) to (t,).
 
     Args:
-        hit: whether each prediction, by falling score, found a truth, for t thresholds.
-        n_truth: how many there were to find.
-        judged: (n, t) False for a prediction that took an ignored truth: it is neither right nor wrong.
+        hit: (n, t) True for a prediction that matched a truth; by falling score, for t thresholds.
+        n_truth: number of truths that count.
+        judged: (n, t) False for a prediction that matched an ignored truth; it counts neither as correct nor
+            as wrong.
 
     Returns:
-        None where there was nothing to find; 0 where nothing was predicted.
+        None if ``n_truth`` is 0; 0 without predictions.
     """
     if n_truth == 0:
         return None
@@ -215,23 +216,27 @@ def average_precision(hit: Bools, n_truth: int, *, judged: Bools | None = None) 
 
 
 def point_square_errors(predicted: Floats, truth: Floats) -> Floats:
-    """Squared distance in px² of every point: (n, 51, 2+), (n, 51, 3) to (n, 51); NaN where the truth's
-    visibility is 0."""
+    """Squared distance in px² of every point: (n, 51, 2+), (n, 51, 3) to (n, 51); NaN if invisible."""
     square = _square_distance(predicted, truth)
     return np.where(truth[..., 2] > 0, square, np.nan)
 
 
 def outer_canthal_scale(truth: Floats) -> Floats:
-    """Outer-canthal distance in px by which errors are divided: (n, 51, 3) to (n,); NaN where one of the two
-    points has visibility 0 or both lie on one spot."""
+    """Outer-canthal distance in px, the normaliser of errors: (n, 51, 3) to (n,).
+
+    NaN if a canthus has visibility 0 or both have the same position.
+    """
     distance = outer_canthal_distance(truth)
     seen = (truth[:, [LEFT_EYE.outer, RIGHT_EYE.outer], 2] > 0).all(axis=-1)
     return np.where(seen & (distance > 0), distance, np.nan)
 
 
 def normalised_mean_error(predicted: Floats, truth: Floats) -> Floats:
-    """NME of each face: mean distance over its visible points, over the truth's outer-canthal distance (the
-    inter-ocular normalisation of 300-W). (n, 51, 2+), (n, 51, 3) to (n,); NaN where that is not defined."""
+    """Normalised mean error of each face: (n, 51, 2+), (n, 51, 3) to (n,); NaN if not defined.
+
+    Mean distance of the visible points, divided by the outer-canthal distance of the truth (the inter-ocular
+    normalisation of 300-W).
+    """
     distance = np.sqrt(point_square_errors(predicted, truth))
     visible = ~np.isnan(distance)
     mean = np.nansum(distance, axis=-1) / np.maximum(visible.sum(axis=-1), 1)
@@ -250,9 +255,9 @@ def lid_opening_error(predicted: Floats, truth: Floats, eye: Eye) -> Floats:
 
 
 def cumulative_error_auc(errors: Floats, limit: float) -> float | None:
-    """Area under the cumulative error curve from 0 to ``limit``, over ``limit``: 1 for no error at all.
+    """Area under the cumulative error curve from 0 to ``limit``, divided by ``limit``; 1 if all errors are 0.
 
-    The empirical curve's exact integral: the mean of max(0, 1 - e / limit). None for no errors.
+    Exact integral of the empirical curve: the mean of max(0, 1 - e / limit). None without errors.
     """
     return float(np.clip(1 - errors / limit, 0, None).mean()) if len(errors) else None
 
@@ -262,7 +267,8 @@ class FaceErrors:
     """Errors of each true face, in the order of the truth's rows; NaN where undefined.
 
     Attributes:
-        matched: (n,) whether a prediction was matched. score, iou, oks: (n,) of that prediction.
+        matched: (n,) True if a prediction was matched.
+        score, iou, oks: (n,) values of that prediction.
         squares: (n, 51) squared distance of each visible point in px².
         nme: (n,). lid_left, lid_right: (n,) lid-opening error of the eye at the picture's left and right.
     """
@@ -277,11 +283,11 @@ class FaceErrors:
     lid_right: Floats
 
 
-def face_errors(found: LabelSet, truth: LabelSet, partner: Ints, *, sigma: float) -> FaceErrors:
-    """Measure each true face against its partner: ``partner`` (n,) rows of ``found``, -1 for none."""
-    matched = partner >= 0
+def face_errors(found: LabelSet, truth: LabelSet, match: Ints, *, sigma: float) -> FaceErrors:
+    """Compute the errors of each true face; ``match`` (n,) is its row in ``found``, -1 without a match."""
+    matched = match >= 0
     rows = np.flatnonzero(matched)
-    points, boxes = found.points[partner[rows]], found.boxes[partner[rows]]
+    points, boxes = found.points[match[rows]], found.boxes[match[rows]]
     true_points, true_boxes = truth.points[rows], truth.boxes[rows]
 
     def spread(values: Floats) -> Floats:
@@ -291,7 +297,7 @@ def face_errors(found: LabelSet, truth: LabelSet, partner: Ints, *, sigma: float
 
     return FaceErrors(
         matched=matched,
-        score=spread(found.score[partner[rows]]),
+        score=spread(found.score[match[rows]]),
         iou=spread(paired_iou(boxes, true_boxes)),
         oks=spread(paired_oks(points, true_points, true_boxes, sigma=sigma)),
         squares=spread(point_square_errors(points, true_points)),
@@ -302,6 +308,6 @@ def face_errors(found: LabelSet, truth: LabelSet, partner: Ints, *, sigma: float
 
 
 def _square_distance(a: Floats, b: Floats) -> Floats:
-    """(..., 2+), (..., 2+) to (...); far faster than a sum over an axis of two."""
+    """Squared distance: (..., 2+), (..., 2+) to (...); much faster than a sum over an axis of length 2."""
     square: Floats = (a[..., 0] - b[..., 0]) ** 2 + (a[..., 1] - b[..., 1]) ** 2
     return square

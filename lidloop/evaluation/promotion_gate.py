@@ -1,8 +1,8 @@
 """Promotion gate: decide on gold metrics if a new model replaces the champion. Pure functions.
 
-Only metrics on the gold yardstick are read: the validation labels of version 0, frozen and human. They are
-complete for the faces they mark but may miss faces, so precision is never read: a model that finds the
-unmarked ones would be punished for it.
+Only metrics on the gold yardstick are used: the human validation labels of version 0, which never change.
+Gold may lack labels of some faces, so precision is never used: a model that finds those faces would get a
+lower precision.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 ERRORS: Final[dict[str, str]] = {"lid_error_mean": "lid-opening error", "nme_mean": "NME"}
-"""Errors that decide, by their key in the metrics, with their name in messages."""
+"""Error metrics that the gate compares: key in the metrics and name in messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,13 @@ class Tolerances:
     """Tolerances below which two models count as equal.
 
     Attributes:
-        recall: recall that may be lost, as a fraction: 0.005 is half a point. It is lost once, not with
-            each promotion: what counts is the best recall of all champions so far.
-        recall_faces: gold faces that may be lost where they weigh more than ``recall``: on 40 faces one
-            face is 2.5 points, and one face either way is chance. The larger of the two holds.
-        worse: how much worse either error may become, relative: 0.02 is 2 % of the champion's.
-        gain: how much better the two errors must become together, relative, so that noise does not
-            change the champion.
+        recall: largest loss of recall, as a fraction: 0.005 is half a point. Measured from the best recall
+            of all champions so far, so that losses do not add up over promotions.
+        recall_faces: largest loss of matched gold faces; the larger of both limits holds. On 40 faces one
+            face is 2.5 points of recall, and may be chance.
+        worse: largest relative rise of either error: 0.02 is 2 % of the champion's.
+        gain: smallest relative improvement of both errors together, so that noise does not replace the
+            champion.
     """
 
     recall: float = 0.005
@@ -36,7 +36,7 @@ class Tolerances:
     gain: float = 0.002
 
     def lost_recall(self, faces: int) -> float:
-        """Recall that may be lost on ``faces`` gold faces, as a fraction."""
+        """Largest tolerated loss of recall on ``faces`` gold faces, as a fraction."""
         return max(self.recall, self.recall_faces / faces) if faces > 0 else self.recall
 
 
@@ -58,12 +58,12 @@ def decide(
     earlier: Sequence[Mapping[str, Any]] = (),
     tolerances: Tolerances = DEFAULT,
 ) -> Decision:
-    """Decide whether ``candidate`` replaces ``champion``.
+    """Decide if ``candidate`` replaces ``champion``.
 
-    Both are metrics over the same gold faces: ``faces``, ``matched``, ``recall``, ``lid_error_mean`` and
-    ``nme_mean`` are read (fractions; other keys are ignored). ``earlier`` are those of the champions before
-    it; ones that are unusable or over another number of faces are passed over. The candidate is promoted
-    when all hold:
+    Both are metrics on the same gold faces: ``faces``, ``matched``, ``recall``, ``lid_error_mean`` and
+    ``nme_mean`` are used (fractions; other keys are ignored). ``earlier`` are the metrics of the previous
+    champions; unusable ones and those on another number of faces are ignored. The candidate is promoted if
+    all of these hold:
 
     1. its metrics are finite numbers and it matched at least one gold face;
     2. recall is at least the best of the champion's and the earlier ones', less
@@ -72,9 +72,8 @@ def decide(
     3. neither error is above ``(1 + tolerances.worse)`` times the champion's;
     4. the geometric mean of the two ratios candidate / champion is below ``1 - tolerances.gain``.
 
-    Without a champion, or where the champion's own metrics are not finite, the first condition alone
-    decides. Since the ratios of B to A are the inverses of those of A to B, no two models ever replace
-    each other in both directions.
+    Without a champion, or if the champion's metrics are unusable, only the first condition counts. The ratios
+    of B to A are the inverses of those of A to B, so two models never replace each other in both directions.
     """
     unusable = _unusable(candidate)
     if unusable:
@@ -114,9 +113,9 @@ def decide(
 def losses(
     candidate: Mapping[str, Any], reference: Mapping[str, Any], *, tolerances: Tolerances
 ) -> tuple[list[str], list[str]]:
-    """Return sentences on what is worse than tolerated, and on the rest: conditions 2 and 3 of ``decide``.
+    """Check conditions 2 and 3 of ``decide``; return reasons of refusal, and notes on metrics within limits.
 
-    Both are metrics over the same gold faces. Where either is unusable, that alone is what is worse.
+    Both arguments are metrics on the same gold faces. If either is unusable, its problems are the reasons.
     """
     broken = _unusable(candidate) + _unusable(reference)
     if broken:
@@ -145,7 +144,7 @@ def _loses_recall(candidate: Mapping[str, Any], before: float, tolerances: Toler
 
 
 def _unusable(metrics: Mapping[str, Any]) -> list[str]:
-    """Return the reasons for which these metrics cannot be compared with any others."""
+    """Return the reasons why these metrics cannot be compared; empty if they can."""
     reasons = []
     for key in ("faces", "matched", "recall", *ERRORS):
         value = metrics.get(key)

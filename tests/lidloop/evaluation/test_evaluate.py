@@ -206,7 +206,7 @@ def test_pose_ap_depends_on_the_stated_sigma(sigma: float, right: int) -> None:
     assert got.box_ap50_95 == pytest.approx(0.8)
 
 
-def test_only_the_hundred_surest_predictions_of_a_picture_count() -> None:
+def test_only_the_hundred_predictions_of_highest_score_per_picture_count() -> None:
     extras = [face(1000 + 200 * k, score=0.5) for k in range(100)]
     true = {"a": [face()]}
     assert by_hand({"a": [*extras, face(score=0.4)]}, true).recall == 0
@@ -217,7 +217,7 @@ class TestSources:
     TRUE = {"a": [face()], "b": [face(), face(300)], "c": []}  # noqa: RUF012
     FOUND = {"a": [face(3, 4, score=0.9)], "b": [face(score=0.6), face(600, score=0.7)], "c": [face()]}  # noqa: RUF012
 
-    def test_a_source_is_as_its_pictures_alone(self) -> None:
+    def test_metrics_of_a_source_equal_those_of_its_pictures_alone(self) -> None:
         truth, found = LabelSet.from_faces(self.TRUE), LabelSet.from_faces(self.FOUND)
         got = evaluate(found, truth, sources={"a": "afw", "b": "helen", "c": "helen"})
         assert list(got.by_source) == ["afw", "helen"]
@@ -230,31 +230,31 @@ class TestSources:
         assert got.by_source["afw"] != got.by_source["helen"]
         assert got.overall.faces == 3
 
-    def test_without_sources_there_are_none(self) -> None:
+    def test_by_source_is_empty_without_sources(self) -> None:
         truth = LabelSet.from_faces(self.TRUE)
         assert evaluate(truth, truth).by_source == {}
 
 
 class TestRefusals:
-    def test_a_picture_that_the_truth_does_not_name(self) -> None:
+    def test_predictions_on_a_picture_missing_in_the_truth_are_rejected(self) -> None:
         with pytest.raises(LidloopError, match="'b'"):
             by_hand({"b": [face()]}, {"a": [face()]})
 
-    def test_a_named_picture_without_predictions_is_no_trouble(self) -> None:
+    def test_an_unknown_picture_without_predictions_is_accepted(self) -> None:
         found = LabelSet.from_faces({"a": [face()]}, images=["a", "elsewhere"])
         assert evaluate(found, LabelSet.from_faces({"a": [face()]})).overall.recall == 1
 
-    def test_a_picture_without_a_source(self) -> None:
-        with pytest.raises(LidloopError, match="no source is given for 1 pictures, 'b'"):
+    def test_a_picture_without_a_source_is_rejected(self) -> None:
+        with pytest.raises(LidloopError, match="'b'"):
             by_hand({}, {"a": [face()], "b": []}, sources={"a": "afw"})
 
     @pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf")])
-    def test_sigma(self, sigma: float) -> None:
+    def test_a_sigma_that_is_not_positive_is_rejected(self, sigma: float) -> None:
         with pytest.raises(LidloopError, match="sigma"):
             by_hand({}, {"a": [face()]}, sigma=sigma)
 
     @pytest.mark.parametrize("where", ["box", "points", "score"])
-    def test_what_is_not_finite(self, where: str) -> None:
+    def test_values_that_are_not_finite_are_rejected(self, where: str) -> None:
         good = face()
         bad = Face(good.box.copy(), good.points.copy(), score=float("nan") if where == "score" else 1.0)
         if where != "score":
@@ -265,7 +265,7 @@ class TestRefusals:
             by_hand({"a": [good]}, {"a": [bad]})
 
 
-# -- pycocotools as the judge ------------------------------------------------------------------------------
+# -- comparison with pycocotools ---------------------------------------------------------------------------
 
 
 def in_file_order(labels: LabelSet) -> LabelSet:
@@ -277,7 +277,7 @@ def in_file_order(labels: LabelSet) -> LabelSet:
 
 
 def coco_ap(predictions: LabelSet, truth: LabelSet, kind: str, *, sigma: float) -> tuple[float, float]:
-    """AP50 and AP50:95 by pycocotools, -1 where it has none; rows in the order that breaks our ties."""
+    """AP50 and AP50:95 by pycocotools, -1 if undefined; rows are sorted, so that ties are broken as here."""
     predictions, truth = in_file_order(predictions), in_file_order(truth)
     wh = lambda box: [float(box[0]), float(box[1]), float(box[2] - box[0]), float(box[3] - box[1])]  # noqa: E731
     annotations = []
@@ -361,7 +361,7 @@ def scene(seed: int, *, pictures: int, coarse: bool, blind: float = 0.15) -> tup
     st.sampled_from([DEFAULT_SIGMA, 0.06, 0.1, 0.4]),
     st.sampled_from([0.15, 0.6]),
 )
-def test_average_precision_is_that_of_pycocotools(
+def test_average_precision_equals_pycocotools(
     seed: int, pictures: int, coarse: bool, sigma: float, blind: float
 ) -> None:
     found, truth = scene(seed, pictures=pictures, coarse=coarse, blind=blind)
@@ -377,7 +377,7 @@ def test_average_precision_is_that_of_pycocotools(
         assert mine == pytest.approx(expected, abs=1e-6), kind
 
 
-def test_average_precision_of_many_faces_is_that_of_pycocotools() -> None:
+def test_average_precision_of_many_faces_equals_pycocotools() -> None:
     found, truth = scene(1, pictures=150, coarse=True)
     got = evaluate(found, truth, sigma=0.06).overall
     assert (got.box_ap50, got.box_ap50_95) == pytest.approx(
@@ -398,7 +398,7 @@ def shuffled(labels: LabelSet, rng: np.random.Generator) -> LabelSet:
 @examples(50)
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([0.15, 0.6]))
 @example(574094305, False, 0.15)  # two truths without a visible point are equally similar to a prediction
-def test_the_order_of_rows_and_images_does_not_matter(seed: int, coarse: bool, blind: float) -> None:
+def test_metrics_do_not_depend_on_the_order_of_rows_and_images(seed: int, coarse: bool, blind: float) -> None:
     found, truth = scene(seed, pictures=4, coarse=coarse, blind=blind)
     rng = np.random.default_rng(seed)
     sources = {"p0": "a", "p1": "b", "p2": "a", "p3": "b"}
@@ -412,7 +412,7 @@ def test_the_order_of_rows_and_images_does_not_matter(seed: int, coarse: bool, b
         assert {k: mine[k] for k in ALL_AP} == {k: theirs[k] for k in ALL_AP}
 
 
-def test_faces_of_different_pictures_never_meet() -> None:
+def test_only_faces_of_the_same_picture_are_paired() -> None:
     """10,000 pictures of 2 faces and 6 predictions each: 120,000 pairs, not the 1.2e9 of all with all."""
     n = 10_000
     names = tuple(f"p{k}" for k in range(n))
@@ -434,11 +434,11 @@ def test_faces_of_different_pictures_never_meet() -> None:
 # -- an iteration on disk ----------------------------------------------------------------------------------
 
 HIDDEN = 300.0
-"""x of the face that nobody annotated in version 0."""
+"""x of the face without a label in version 0."""
 
 
-class World:
-    """Six pictures of two sources; every picture shows two faces, of which version 0 knows one."""
+class Project:
+    """Six pictures of two sources, each with two faces, of which version 0 has a label for one."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -481,7 +481,7 @@ class World:
         return folder
 
     def shards(self) -> list[Path]:
-        """Both faces are found everywhere; in p3 the human one is 5 px off, in p5 it is not found."""
+        """Predictions of both faces; in p3 the labelled one is 5 px off, in p5 it is missing."""
         faces = {name: [face(score=0.75), face(HIDDEN, score=0.5)] for name in self.ids}
         faces["p3"][0] = face(3, 4, score=0.75)
         faces["p5"] = faces["p5"][1:]
@@ -490,15 +490,15 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
 
 
 class TestIteration:
-    def test_both_yardsticks_on_val_only(self, world: World) -> None:
-        out = world.root / "evaluation"
+    def test_both_yardsticks_use_validation_pictures_only(self, project: Project) -> None:
+        out = project.root / "evaluation"
         got = evaluate_iteration(
-            world.dataset, world.gold, world.grown, world.shards(), out, iteration=0, sigma=0.06
+            project.dataset, project.gold, project.grown, project.shards(), out, iteration=0, sigma=0.06
         )
         gold, paper = got["gold"]["overall"], got["paper"]["overall"]
         # val is p1, p3, p5: 3 human faces, of which p5's is missed; 5 predictions.
@@ -516,9 +516,9 @@ class TestIteration:
         assert got["settings"]["score_threshold"] == 0.25
         assert json.loads((out / "evaluation.json").read_text()) == got == read_evaluation(out)
 
-    def test_json_holds_what_was_agreed(self, world: World) -> None:
+    def test_evaluation_json_has_the_documented_keys(self, project: Project) -> None:
         got = evaluate_iteration(
-            world.dataset, world.gold, world.grown, world.shards(), world.root / "e", iteration=0
+            project.dataset, project.gold, project.grown, project.shards(), project.root / "e", iteration=0
         )
         assert got["sigma"] == pytest.approx(1 / 51)
         agreed = {
@@ -531,9 +531,9 @@ class TestIteration:
             for figures in got[yardstick]["by_source"].values():
                 assert agreed <= set(figures)
 
-    def test_points_table_holds_every_gold_face(self, world: World) -> None:
-        out = world.root / "e"
-        evaluate_iteration(world.dataset, world.gold, world.grown, world.shards(), out, iteration=0)
+    def test_points_table_has_a_row_for_every_gold_face(self, project: Project) -> None:
+        out = project.root / "e"
+        evaluate_iteration(project.dataset, project.gold, project.grown, project.shards(), out, iteration=0)
         rows = {row["image"]: row for row in read_table(out / "points.parquet").to_pylist()}
         assert list(rows) == ["p1", "p3", "p5"]
         assert [row["matched"] for row in rows.values()] == [True, True, False]
@@ -547,115 +547,121 @@ class TestIteration:
         for name in ("score", "iou", "oks", "nme", "mse_px2", "lid_error_left", "lid_error_right"):
             assert missed[name] is None, name
 
-    def test_history_grows_and_a_repeated_iteration_replaces_itself(self, world: World) -> None:
+    def test_history_grows_and_a_repeated_iteration_replaces_itself(self, project: Project) -> None:
         def run(iteration: int, previous: Path | None) -> dict[str, Any]:
-            faces = {name: [face(score=0.9)] for name in world.ids}
-            shard = world.shard(f"shards-{iteration}", faces, iteration=iteration, model=f"m{iteration}")
-            out = world.root / f"e{iteration}"
+            faces = {name: [face(score=0.9)] for name in project.ids}
+            shard = project.shard(f"shards-{iteration}", faces, iteration=iteration, model=f"m{iteration}")
+            out = project.root / f"e{iteration}"
             return evaluate_iteration(
-                world.dataset, world.gold, world.grown, [shard], out, iteration=iteration, previous=previous
+                project.dataset,
+                project.gold,
+                project.grown,
+                [shard],
+                out,
+                iteration=iteration,
+                previous=previous,
             )
 
         run(0, None)
-        run(1, world.root / "e0")
-        last = run(2, world.root / "e1")
+        run(1, project.root / "e0")
+        last = run(2, project.root / "e1")
         assert [entry["model"] for entry in last["iterations"]] == ["m0", "m1", "m2"]
         assert [entry["iteration"] for entry in last["iterations"]] == [0, 1, 2]
         assert {k: v for k, v in last.items() if k != "iterations"} == last["iterations"][-1]
-        again = run(1, world.root / "e2")
+        again = run(1, project.root / "e2")
         assert [entry["iteration"] for entry in again["iterations"]] == [0, 1]
 
-    def test_an_unreadable_picture_counts_as_missed_and_is_reported(self, world: World) -> None:
-        faces = {name: [face(score=0.9)] for name in world.ids if name != "p3"}
-        shard = world.shard("s", faces)
+    def test_an_unreadable_picture_counts_as_missed_and_is_reported(self, project: Project) -> None:
+        faces = {name: [face(score=0.9)] for name in project.ids if name != "p3"}
+        shard = project.shard("s", faces)
         (shard / "failures.json").write_text(json.dumps([{"image": "p3", "reason": "truncated"}]))
         got = evaluate_iteration(
-            world.dataset, world.gold, world.gold, [shard], world.root / "e", iteration=0
+            project.dataset, project.gold, project.gold, [shard], project.root / "e", iteration=0
         )
         assert (got["unreadable"], got["gold"]["overall"]["missed"]) == (1, 1)
         assert got["gold"] == got["paper"]
 
-    def test_same_input_same_bytes(self, world: World) -> None:
+    def test_same_input_same_bytes(self, project: Project) -> None:
         for name in ("a", "b"):
             evaluate_iteration(
-                world.dataset, world.gold, world.grown, world.shards()[::1 if name == "a" else -1],
-                world.root / name, iteration=0,
+                project.dataset, project.gold, project.grown, project.shards()[::1 if name == "a" else -1],
+                project.root / name, iteration=0,
             )  # fmt: skip
         for file in ("evaluation.json", "points.parquet"):
-            assert (world.root / "a" / file).read_bytes() == (world.root / "b" / file).read_bytes()
+            assert (project.root / "a" / file).read_bytes() == (project.root / "b" / file).read_bytes()
 
 
 class TestIterationRefusals:
-    def run(self, world: World, shards: Sequence[Path], **options: Any) -> None:
-        arguments = {"gold": world.gold, "iteration": 0} | options
+    def run(self, project: Project, shards: Sequence[Path], **options: Any) -> None:
+        arguments = {"gold": project.gold, "iteration": 0} | options
         gold = arguments.pop("gold")
-        evaluate_iteration(world.dataset, gold, world.grown, shards, world.root / "e", **arguments)
+        evaluate_iteration(project.dataset, gold, project.grown, shards, project.root / "e", **arguments)
 
     @pytest.fixture(autouse=True)
-    def _nothing_written(self, world: World) -> Any:
+    def _nothing_written(self, project: Project) -> Any:
         yield
-        assert not (world.root / "e").exists()
+        assert not (project.root / "e").exists()
 
-    def test_gold_is_version_0(self, world: World) -> None:
-        with pytest.raises(DatasetError, match="label version 1; the gold yardstick is version 0"):
-            self.run(world, world.shards(), gold=world.grown)
+    def test_gold_of_another_version_than_0_is_rejected(self, project: Project) -> None:
+        with pytest.raises(DatasetError, match="label version 1"):
+            self.run(project, project.shards(), gold=project.grown)
 
-    def test_no_shards(self, world: World) -> None:
+    def test_no_shards_are_rejected(self, project: Project) -> None:
         with pytest.raises(DatasetError, match="auto-label"):
-            self.run(world, [])
+            self.run(project, [])
 
-    def test_a_missing_shard(self, world: World) -> None:
+    def test_a_missing_shard_is_rejected(self, project: Project) -> None:
         with pytest.raises(DatasetError, match="covers 2 of 3 validation pictures, 'p3'"):
-            self.run(world, world.shards()[:1])
+            self.run(project, project.shards()[:1])
 
-    def test_a_shard_given_twice_by_another_name(self, world: World) -> None:
-        faces = {name: [face(score=0.9)] for name in world.ids}
+    def test_a_picture_predicted_in_two_shards_is_rejected(self, project: Project) -> None:
+        faces = {name: [face(score=0.9)] for name in project.ids}
         with pytest.raises(DatasetError, match=r"p0 was predicted in .*one and again in .*two"):
-            self.run(world, [world.shard("one", faces), world.shard("two", faces)])
+            self.run(project, [project.shard("one", faces), project.shard("two", faces)])
 
-    def test_shards_of_two_models(self, world: World) -> None:
-        first, _ = world.shards()
-        other = world.shard("other", {name: [] for name in world.ids[3:]}, model="xyz")
+    def test_shards_of_two_models_are_rejected(self, project: Project) -> None:
+        first, _ = project.shards()
+        other = project.shard("other", {name: [] for name in project.ids[3:]}, model="xyz")
         with pytest.raises(DatasetError, match="different models"):
-            self.run(world, [first, other])
+            self.run(project, [first, other])
 
-    def test_shards_of_another_iteration(self, world: World) -> None:
+    def test_shards_of_another_iteration_are_rejected(self, project: Project) -> None:
         with pytest.raises(DatasetError, match="iteration 0, not of 3"):
-            self.run(world, world.shards(), iteration=3)
+            self.run(project, project.shards(), iteration=3)
 
-    def test_shards_of_another_dataset(self, world: World) -> None:
-        found = LabelSet.from_faces({name: [face(score=0.9)] for name in world.ids})
-        write_faces(world.root / "s" / "faces.parquet", found, model="abc", iteration="0", dataset="other")
+    def test_shards_of_another_dataset_are_rejected(self, project: Project) -> None:
+        found = LabelSet.from_faces({name: [face(score=0.9)] for name in project.ids})
+        write_faces(project.root / "s" / "faces.parquet", found, model="abc", iteration="0", dataset="other")
         with pytest.raises(DatasetError, match="another dataset"):
-            self.run(world, [world.root / "s"])
+            self.run(project, [project.root / "s"])
 
-    def test_damaged_failures(self, world: World) -> None:
-        shards = world.shards()
+    def test_damaged_failures_json_is_rejected(self, project: Project) -> None:
+        shards = project.shards()
         (shards[0] / "failures.json").write_text('{"p1": ')
         with pytest.raises(DatasetError, match=r"failures\.json"):
-            self.run(world, shards)
+            self.run(project, shards)
 
     @pytest.mark.parametrize("content", [None, "not json", "[]", '{"iteration": 0}'])
-    def test_a_previous_evaluation_that_is_none(self, world: World, content: str | None) -> None:
-        folder = world.root / "before"
+    def test_an_invalid_previous_evaluation_is_rejected(self, project: Project, content: str | None) -> None:
+        folder = project.root / "before"
         folder.mkdir()
         if content is not None:
             (folder / "evaluation.json").write_text(content)
         with pytest.raises(DatasetError, match=r"evaluation\.json"):
-            self.run(world, world.shards(), previous=folder)
+            self.run(project, project.shards(), previous=folder)
 
-    def test_no_validation_pictures(self, world: World) -> None:
-        train = [r for r in world.dataset.records if r.split == "train"]
-        world.dataset = Dataset.write(world.root / "train-only", train, {})
+    def test_a_dataset_without_validation_pictures_is_rejected(self, project: Project) -> None:
+        train = [r for r in project.dataset.records if r.split == "train"]
+        project.dataset = Dataset.write(project.root / "train-only", train, {})
         with pytest.raises(DatasetError, match="no validation pictures"):
-            self.run(world, world.shards())
+            self.run(project, project.shards())
 
 
 # -- real annotations --------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif("LIDLOOP_300W" not in os.environ, reason="LIDLOOP_300W is not set")
-def test_real_shapes_moved_by_4_percent_have_an_nme_of_4_percent() -> None:
+def test_real_faces_shifted_by_4_percent_have_an_nme_of_4_percent() -> None:
     faces: dict[str, list[Face]] = {}
     for path in sorted(Path(os.environ["LIDLOOP_300W"]).rglob("*.pts"))[:300]:
         numbers = path.read_text().replace("{", "\n").replace("}", "\n").split("\n")

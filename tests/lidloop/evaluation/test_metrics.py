@@ -47,7 +47,7 @@ class TestRows:
         rows.points[1, 50, 1] = 1
         assert metrics.order_by_score(rows).tolist() == [2, 4, 3, 1, 0]
 
-    def test_truths_are_ordered_by_image_then_coordinates_whatever_their_score(self) -> None:
+    def test_truths_are_ordered_by_image_then_coordinates_not_by_score(self) -> None:
         rows = labels(image=[1, 0, 0, 0], x=[0, 5, 5, 3], score=[1, 0.5, 1, 0.9])
         rows.points[1, 50, 1] = 1
         assert metrics.truth_order(rows).tolist() == [3, 2, 1, 0]
@@ -56,7 +56,7 @@ class TestRows:
         assert metrics.rank_in_image(np.array([3, 1, 3, 3, 1])).tolist() == [0, 0, 1, 2, 1]
 
     @given(st.lists(st.integers(0, 4), max_size=12), st.lists(st.integers(0, 4), max_size=12))
-    def test_pairs_are_exactly_those_that_share_a_picture(self, a: list[int], b: list[int]) -> None:
+    def test_pairs_are_exactly_those_in_the_same_picture(self, a: list[int], b: list[int]) -> None:
         order = np.argsort(np.array(b, dtype=np.int64), kind="stable")
         rows, columns = metrics.pairs_in_image(
             np.array(a, dtype=np.int64), np.array(b, dtype=np.int64), order
@@ -74,13 +74,13 @@ def test_paired_iou_is_the_diagonal_of_the_matrix(boxes: np.ndarray) -> None:
 class TestOks:
     BOX = np.array([[0.0, 0.0, 100.0, 100.0]])
 
-    def test_a_shift_gives_the_value_of_the_formula(self) -> None:
+    def test_oks_of_a_shift_equals_the_formula(self) -> None:
         truth = face()
         got = metrics.paired_oks(moved(truth, 3, 4), truth, self.BOX, sigma=0.05)
         # d² = 25, A = 0.53 * 10,000, (2σ)² = 0.01
         assert got[0] == pytest.approx(math.exp(-25 / (2 * 0.01 * 5300)))
 
-    def test_hidden_points_do_not_count(self) -> None:
+    def test_invisible_points_are_ignored(self) -> None:
         truth = face()
         truth[0, :25] = 0
         predicted = moved(truth, 3, 4)
@@ -104,7 +104,7 @@ class TestOks:
         got = metrics.paired_oks(predicted, np.zeros((1, N_POINTS, 3)), self.BOX, sigma=0.05)
         assert got[0] == pytest.approx(expected)
 
-    def test_chunks_change_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_oks_does_not_depend_on_the_chunk_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
         rng = np.random.default_rng(0)
         truth = np.concatenate([rng.uniform(0, 100, (5, N_POINTS, 2)), np.full((5, N_POINTS, 1), 2.0)], -1)
         predicted = moved(truth, 1, 2)
@@ -204,7 +204,9 @@ class TestAveragePrecision:
             assert got[0] == pytest.approx(expected)
 
     @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=15), st.integers(15, 20))
-    def test_unjudged_predictions_are_as_if_absent(self, rows: list[tuple[bool, bool]], n_truth: int) -> None:
+    def test_predictions_that_are_not_judged_are_ignored(
+        self, rows: list[tuple[bool, bool]], n_truth: int
+    ) -> None:
         hit = np.array([h for h, _ in rows], dtype=bool).reshape(-1, 1)
         judged = np.array([j for _, j in rows], dtype=bool).reshape(-1, 1)
         got = metrics.average_precision(hit, n_truth, judged=judged)
@@ -219,7 +221,7 @@ class TestErrors:
         truth = face(canthal=100)
         assert metrics.normalised_mean_error(moved(truth, 3, 4), truth)[0] == pytest.approx(0.05)
 
-    def test_hidden_points_count_nowhere(self) -> None:
+    def test_invisible_points_are_ignored_in_all_errors(self) -> None:
         truth = face()
         truth[0, 40:] = 0
         predicted = moved(truth, 3, 4)
@@ -230,14 +232,14 @@ class TestErrors:
         assert metrics.normalised_mean_error(predicted, truth)[0] == pytest.approx(0.05)
 
     @pytest.mark.parametrize("index", [LEFT_EYE.outer, RIGHT_EYE.outer])
-    def test_without_an_outer_canthus_there_is_no_scale(self, index: int) -> None:
+    def test_scale_is_nan_without_an_outer_canthus(self, index: int) -> None:
         truth = face()
         truth[0, index] = 0
         assert np.isnan(metrics.outer_canthal_scale(truth)).all()
         assert np.isnan(metrics.normalised_mean_error(truth, truth)).all()
         assert np.isnan(metrics.lid_opening_error(truth, truth, LEFT_EYE)).all()
 
-    def test_canthi_on_one_spot_give_no_scale(self) -> None:
+    def test_scale_is_nan_if_both_canthi_have_the_same_position(self) -> None:
         assert np.isnan(metrics.outer_canthal_scale(face(canthal=0))).all()
 
     @pytest.mark.parametrize(
@@ -254,7 +256,7 @@ class TestErrors:
         for eye in (LEFT_EYE, RIGHT_EYE):
             assert metrics.lid_opening_error(predicted, face(lid=10), eye)[0] == pytest.approx(expected)
 
-    def test_a_hidden_lid_leaves_the_other_eye_measured(self) -> None:
+    def test_an_invisible_lid_affects_only_its_eye(self) -> None:
         truth = face()
         truth[0, LEFT_EYE.lid_pairs[1][0]] = 0
         assert np.isnan(metrics.lid_opening_error(face(lid=12), truth, LEFT_EYE)).all()
@@ -262,7 +264,7 @@ class TestErrors:
 
     @examples(30)
     @given(hnp.arrays(np.float64, (2, N_POINTS, 2), elements=st.floats(1, 500)))
-    def test_mirroring_both_swaps_the_eyes_and_keeps_the_rest(self, xy: np.ndarray) -> None:
+    def test_mirrored_faces_swap_the_lid_errors_and_keep_the_nme(self, xy: np.ndarray) -> None:
         points = np.concatenate([xy, np.full((2, N_POINTS, 1), 2.0)], axis=-1)
         truth, predicted = points[:1], points[1:]
 
