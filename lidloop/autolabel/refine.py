@@ -193,7 +193,7 @@ def refine(
         dataset: the pictures.
         labels: the previous label version.
         predictions: shard folders, each with ``faces.parquet`` of unclipped predictions.
-        out: folder of the new version; written atomically, replaces an existing one.
+        out: folder of the new version; written atomically.
         iteration: iteration of the model that predicted; becomes the origin of grown labels.
         conf: smallest confidence, inclusive.
         iou: largest IoU with a label or a kept prediction, inclusive.

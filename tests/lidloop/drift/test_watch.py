@@ -7,6 +7,7 @@ the guards are real.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,11 @@ def two_iterations(tmp_path_factory: pytest.TempPathFactory) -> Loop:
 
 
 @pytest.fixture
-def sound(two_iterations: Loop) -> Loop:
+def sound(two_iterations: Loop, tmp_path: Path) -> Loop:
     """Two good iterations, the second model slightly better. A copy per test, to add a third iteration."""
     loop = two_iterations
-    return Loop(loop.root, loop.dataset, list(loop.labels), list(loop.evaluations), list(loop.watched))
+    root = Path(shutil.copytree(loop.root, tmp_path / "loop"))
+    return Loop(root, loop.dataset, list(loop.labels), list(loop.evaluations), list(loop.watched))
 
 
 def test_good_iterations_trip_no_guard_and_fill_watch_json(sound: Loop) -> None:
