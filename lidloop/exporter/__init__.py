@@ -1,4 +1,5 @@
-"""What the registry and the runs say about labels and models, for Prometheus: ``lidloop exporter``.
+"""Prometheus exporter of labels and models, from the registry and the runs: ``lidloop exporter``.
 
-Nothing is pushed by steps that die; a reader looks at both every so often, and a scrape answers from memory.
+Background threads read both sources periodically, and a scrape is answered from memory. Pipeline steps push
+no metrics, as they end before a scrape.
 """

@@ -1,4 +1,4 @@
-"""From what the readers know to metric families: what a scrape asks for."""
+"""Prometheus collector: converts the last readings to metric families at a scrape."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from lidloop.exporter.reader import REASONS, Reader
 
 
 class ExporterCollector(Collector):
-    """Answers a scrape from memory.
+    """Prometheus collector that answers a scrape from memory.
 
     Args:
-        registry: reader of the registry. runs: reader of the runs; None where none are read.
-        model: name of the registered model. iterations: how many have series.
+        registry: reader of the registry.
+        runs: reader of the runs; None if no runs are read.
+        model: name of the registered model.
+        iterations: number of newest iterations that have series.
     """
 
     def __init__(
@@ -31,20 +33,20 @@ class ExporterCollector(Collector):
     ) -> None:
         self._registry, self._runs = registry, runs
         self._model, self._iterations = model, iterations
-        self._of: tuple[RegistryReading | None, RunsReading | None] | None = None
+        self._readings: tuple[RegistryReading | None, RunsReading | None] | None = None
         self._figures = Samples()
 
     def describe(self) -> Iterator[Metric]:
-        """Families without samples, so that nothing is read for their names."""
+        """Yield the families without samples, so that registration reads no source."""
         yield from (_family(name) for name in BY_NAME)
 
     def collect(self) -> Iterator[Metric]:
-        """All families that have samples."""
+        """Yield all families that have samples."""
         samples = Samples()
         samples.update(self._newest_figures())
         for reader in (self._registry, self._runs):
             if reader is not None:
-                _about(samples, reader)
+                _reader_samples(samples, reader)
         for name in BY_NAME:
             if name in samples.values:
                 family = _family(name)
@@ -53,24 +55,25 @@ class ExporterCollector(Collector):
                 yield family
 
     def _newest_figures(self) -> Samples:
-        """The figures of the last readings, computed once for each pair of them."""
-        runs = None if self._runs is None else self._runs.known.reading
-        readings = (self._registry.known.reading, runs)
-        if self._of is None or any(a is not b for a, b in zip(readings, self._of, strict=True)):
+        """Return the samples of the last readings; cached until a reading changes."""
+        runs = None if self._runs is None else self._runs.state.reading
+        readings = (self._registry.state.reading, runs)
+        cached = self._readings
+        if cached is None or any(a is not b for a, b in zip(readings, cached, strict=True)):
             found = figures(*readings, model=self._model, iterations=self._iterations)
-            self._figures, self._of = found, readings
+            self._figures, self._readings = found, readings
         return self._figures
 
 
-def _about(samples: Samples, reader: Reader[RegistryReading] | Reader[RunsReading]) -> None:
-    known = reader.known
-    samples.add("exporter_source_up", reader.name, value=known.up)
-    samples.add("exporter_source_timestamp_seconds", reader.name, value=known.at)
-    samples.add("exporter_read_seconds", reader.name, value=known.seconds)
-    for why in REASONS:
-        samples.add("exporter_errors", reader.name, why, value=known.errors[why])
-    if known.reading is not None:
-        samples.add("exporter_left_out", reader.name, value=known.reading.left_out)
+def _reader_samples(samples: Samples, reader: Reader[RegistryReading] | Reader[RunsReading]) -> None:
+    state = reader.state
+    samples.add("exporter_source_up", reader.name, value=state.up)
+    samples.add("exporter_source_timestamp_seconds", reader.name, value=state.at)
+    samples.add("exporter_read_seconds", reader.name, value=state.seconds)
+    for reason in REASONS:
+        samples.add("exporter_errors", reader.name, reason, value=state.errors[reason])
+    if state.reading is not None:
+        samples.add("exporter_left_out", reader.name, value=state.reading.left_out)
 
 
 def _family(name: str) -> GaugeMetricFamily | CounterMetricFamily:

@@ -1,7 +1,7 @@
-"""The metric families of the exporter: names, labels and meaning. ``docs/METRICS.md`` is made from them.
+"""The metric families of the exporter: names, labels and help. ``docs/METRICS.md`` is generated from them.
 
-Labels take their values from small fixed sets, with four exceptions that are bounded or few: ``model``,
-``iteration`` (the newest ones), ``source`` (the collections of a dataset) and the champion's version and run.
+Label values come from small fixed sets, with four bounded exceptions: ``model``, ``iteration`` (the newest
+ones), ``source`` (the collections of a dataset), and version and run of the champion.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LABELS: Final[dict[str, str]] = {
     "reason": "`unreachable`, `refused` (credentials), `damaged` (content that cannot be read), `timeout`, "
     "`other`",
 }
-"""Labels of the exporter by name, and which values they take; ``Family.values`` goes before it."""
+"""Values of the exporter's labels, by label name; ``Family.values`` takes precedence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class Family:
     """One metric family.
 
     Attributes:
-        name: without ``lidloop_``, and without ``_total`` for a counter.
-        help: one sentence; Prometheus shows it.
+        name: name without the prefix ``lidloop_``, and without ``_total`` for a counter.
+        help: help text for Prometheus, one sentence.
         labels: label names in their order.
         kind: ``gauge`` or ``counter``.
-        values: values of labels that mean something of their own in this family.
+        values: values of labels that have a special meaning in this family.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Family:
 
     @property
     def full_name(self) -> str:
-        """The name that is scraped."""
+        """Full name of the metric."""
         return f"lidloop_{self.name}{'_total' if self.kind == 'counter' else ''}"
 
 
@@ -100,7 +100,7 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
         ),
         Family(
             "guard",
-            "What a guard against self-labelling gone wrong measures, in the newest iteration.",
+            "Value of a guard against failures of self-labelling, in the newest iteration.",
             ("model", "guard"),
         ),
         Family("guard_threshold", "The value from which the guard trips.", ("model", "guard")),
@@ -176,6 +176,6 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
         ),
     ),
 }
-"""All families, by the part of the page that tells of them."""
+"""All families, by section of ``docs/METRICS.md``."""
 
 BY_NAME: Final[dict[str, Family]] = {family.name: family for part in FAMILIES.values() for family in part}

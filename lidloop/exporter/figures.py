@@ -1,4 +1,4 @@
-"""Samples of the families from what was read of the registry and of the runs. Pure."""
+"""Conversion of readings of the registry and of the runs to samples of the metric families. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from lidloop.report.data import YARDSTICKS, metrics_of
 PAIRS: Final = ("reference_current", "previous_current", "human_grown")
 GUARDS: Final = ("grown_share", "disagreement", "confirmation_bias", "source_concentration")
 LEVELS: Final = ("stable", "moderate", "shifted")
-"""What ``watch.json`` speaks of; another word in it has no series."""
+"""Pairs, guards and levels of ``watch.json`` that have series; others are ignored."""
 MAX_SOURCES: Final = 20
-"""Most collections of a dataset that have series of their own: those with most faces."""
+"""Largest number of collections of a dataset that have series: those with most faces."""
 MAX_FEATURES: Final = 40
 
 _ORIGINS: Final = ("human", "grown")
@@ -31,11 +31,13 @@ _UNSAFE: Final = re.compile(r"[^\w.:+ -]")
 
 @dataclass(frozen=True, slots=True)
 class LabelRecord:
-    """What ``version.json`` of a label version tells of its ledger.
+    """Summary of a label version's ledger, from its ``version.json``.
 
     Attributes:
-        version: its number. model: digest of the model that made it; empty for version 0.
-        counts: its labels by split and origin. outcomes: predictions by what became of them.
+        version: number of the label version.
+        model: digest of the model that made it; empty for version 0.
+        counts: number of labels by split and origin.
+        outcomes: number of predictions by outcome in the filter.
     """
 
     version: int
@@ -46,8 +48,8 @@ class LabelRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run. ``state`` is ``running``, ``done``, ``failed``, ``stopped`` (by a person), or empty where
-    that is not known; ``ended`` is a Unix time."""
+    """A run. ``state`` is ``running``, ``done``, ``failed``, ``stopped`` (by a user), or empty if not known;
+    ``ended`` is a Unix time."""
 
     name: str
     state: str
@@ -57,15 +59,15 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class RegistryReading:
-    """The registry at one moment.
+    """Snapshot of the registry.
 
     Attributes:
-        versions: all that can be read, by rising number.
-        evaluations: content of ``evaluation.json`` by version, of the newest one and the champion.
-        watch: content of the newest version's ``watch.json`` (``lidloop.drift.watch``); None where it has
-            none.
-        left_out: how much could not be read.
-        certificate_ends: Unix time. space: bytes of the disk by kind.
+        versions: all readable versions, by rising number.
+        evaluations: content of ``evaluation.json`` by version, of the newest version and the champion.
+        watch: content of ``watch.json`` of the newest version (``lidloop.drift.watch``); None if it has none.
+        left_out: number of versions and bundles that could not be read.
+        certificate_ends: expiry of the server's certificate as a Unix time; None if not known.
+        space: bytes of the disk by kind.
     """
 
     versions: Sequence[ModelVersion]
@@ -78,7 +80,7 @@ class RegistryReading:
 
 @dataclass(frozen=True, slots=True)
 class RunsReading:
-    """The runs at one moment; see ``RegistryReading`` for the rest."""
+    """Snapshot of the runs; ``left_out`` and ``space`` as in ``RegistryReading``."""
 
     runs: Sequence[RunRecord]
     left_out: int = 0
@@ -86,17 +88,17 @@ class RunsReading:
 
 
 class Samples:
-    """Values by family and label values. What is no finite number is left out, and so is no series twice."""
+    """Values by family and label values. Values that are not finite numbers are ignored."""
 
     def __init__(self) -> None:
-        """Hold none."""
+        """Start without samples."""
         self.values: dict[str, dict[tuple[str, ...], float]] = {}
 
     def add(self, family: str, *labels: object, value: Any) -> None:
         """Set one sample.
 
         Raises:
-            ValueError: for an unknown family or another number of labels than it has.
+            ValueError: for an unknown family or a wrong number of labels.
         """
         if family not in BY_NAME or len(labels) != len(BY_NAME[family].labels):
             raise ValueError(f"{family} does not have {len(labels)} labels")
@@ -104,7 +106,7 @@ class Samples:
             self.values.setdefault(family, {})[tuple(map(_safe, labels))] = float(value)
 
     def update(self, other: Samples) -> None:
-        """Take over another's samples; where both have one, the other's."""
+        """Add all samples of ``other``, which replace existing ones of the same labels."""
         for family, samples in other.values.items():
             self.values.setdefault(family, {}).update(samples)
 
@@ -115,12 +117,12 @@ class Samples:
 def figures(
     registry: RegistryReading | None, runs: RunsReading | None, *, model: str, iterations: int
 ) -> Samples:
-    """All samples but those about the exporter itself.
+    """Return all samples except those about the exporter itself.
 
     Args:
-        registry, runs: what was read last; None where nothing was yet.
+        registry, runs: the last readings; None before the first.
         model: name of the registered model.
-        iterations: how many have series, the newest ones.
+        iterations: number of newest iterations that have series.
     """
     samples = Samples()
     if runs is not None:
@@ -133,7 +135,7 @@ def figures(
         _drift(samples, model, _mapping(registry.watch))
         _evaluations(samples, model, mine, _history(registry.evaluations.get(newest.version)))
         _champion(samples, model, newest, registry)
-        _made(samples, model, newest)
+        _newest_version_time(samples, model, newest)
     for source, reading in (("registry", registry), ("runs", runs)):
         for kind, value in reading.space.items() if reading else ():
             samples.add("store_bytes", source, kind, value=value)
@@ -143,19 +145,19 @@ def figures(
 
 
 def _of_runs(samples: Samples, model: str, reading: RunsReading) -> None:
-    told = [run for run in reading.runs if run.state]  # those of a bucket have ends, but no states
-    ended = [run for run in told or reading.runs if run.ended is not None and run.state != "running"]
+    known = [run for run in reading.runs if run.state]  # runs in a bucket have an end, but no state
+    ended = [run for run in known or reading.runs if run.ended is not None and run.state != "running"]
     if ended:
         last = max(ended, key=lambda run: run.ended or 0.0)
         samples.add("last_run_timestamp_seconds", model, value=last.ended)
-        if told:
+        if known:
             samples.add("last_run_failed", model, value=last.state == "failed")
-    if told or not reading.runs:
-        samples.add("runs_running", model, value=sum(run.state == "running" for run in told))
+    if known or not reading.runs:
+        samples.add("runs_running", model, value=sum(run.state == "running" for run in known))
 
 
-def _made(samples: Samples, model: str, newest: ModelVersion) -> None:
-    """Where nobody tells of runs, the newest version was made at about the end of one."""
+def _newest_version_time(samples: Samples, model: str, newest: ModelVersion) -> None:
+    """Without runs, use the creation time of the newest version as the end of the last run."""
     if "last_run_timestamp_seconds" in samples.values:
         return
     try:
@@ -172,10 +174,10 @@ def _labels(
     registry: RegistryReading,
     runs: RunsReading | None,
 ) -> None:
-    """Labels that each iteration was trained on, and those that the last one made.
+    """Add the labels that each iteration was trained on, and those that the last iteration made.
 
-    A label version on disk belongs to the iteration whose model made it: its digest says so, whatever the run
-    and its folder are called.
+    A label version on disk is assigned to the iteration whose model made it, by the model's digest, as names
+    of runs and folders are arbitrary.
     """
     made_by = {v.model: v.iteration for v in mine.values()}
     for record in (record for run in runs.runs for record in run.labels) if runs else ():
@@ -250,7 +252,7 @@ def _champion(samples: Samples, model: str, newest: ModelVersion, registry: Regi
 
 
 def _figures_of(version: ModelVersion, entry: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Yardstick, metric and value. Where the evaluation could not be read there is what the tags hold."""
+    """Yield yardstick, metric and value; from the registry's tags if the evaluation could not be read."""
     for yardstick in YARDSTICKS:
         overall = _mapping(_mapping(entry.get(yardstick)).get("overall"))
         for metric, value in metrics_of(
@@ -260,7 +262,7 @@ def _figures_of(version: ModelVersion, entry: Mapping[str, Any]) -> Iterator[tup
 
 
 def _history(evaluation: Mapping[str, Any] | None) -> dict[int, Mapping[str, Any]]:
-    """Evaluations of a run by iteration, from the newest one, which carries them all."""
+    """Return the evaluations of a run by iteration, from ``iterations`` of the newest evaluation."""
     content = _mapping(evaluation)
     entries = content.get("iterations")
     found = [*(entries if isinstance(entries, list) else []), content]
@@ -268,7 +270,7 @@ def _history(evaluation: Mapping[str, Any] | None) -> dict[int, Mapping[str, Any
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    """What was read and should be an object, or an empty one: what is damaged has no series."""
+    """Return ``value`` if it is a mapping, else an empty one, so that damaged content has no series."""
     return value if isinstance(value, Mapping) else {}
 
 
@@ -277,5 +279,5 @@ def _number(value: Any) -> float:
 
 
 def _safe(value: object) -> str:
-    """A label's value: short, and without what could be a path."""
+    """Sanitise a label value: at most 80 characters, none of which can form a path."""
     return _UNSAFE.sub("_", str(value))[:80]

@@ -1,4 +1,7 @@
-"""Kinds of places of runs that other packages know. Light: every start of the command line imports it."""
+"""Registry of openers for locations of runs, filled by other packages.
+
+Imported at every start of the command line, so it imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Readable(Protocol):
-    """A place of runs."""
+    """Location of runs that can be read."""
 
     def read(self) -> RunsReading:
-        """Read it now."""
+        """Read all runs."""
 
 
 OPENERS: Final[dict[str, Callable[[str], Readable]]] = {}
-"""How such places are opened, by what stands before the colon of their address, or is all of it. A package
-that knows a kind enters it here; it is given what stands after the colon."""
+"""Openers by scheme: the part of an address before the colon, or the whole address. A package adds its scheme
+here; the opener gets the part after the colon."""

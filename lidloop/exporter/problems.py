@@ -17,7 +17,7 @@ PROBLEM_TYPES: Final[dict[str, Type]] = {
     "not-found": Type(404, "No such resource", "There are `/metrics`, `/livez` and `/readyz`."),
     "method": Type(405, "Method not allowed", "The resource does not have this method; see `Allow`."),
     "internal": Type(
-        500, "The exporter failed", "A fault of the exporter; its log has the cause under the request's id."
+        500, "The exporter failed", "An error in the exporter; its log has the cause under the request id."
     ),
     "not-ready": Type(
         503, "Not ready", "A source has not been read yet, or its reader is stuck; `detail` names it."

@@ -1,4 +1,4 @@
-"""A thread that reads one source again and again, and what it knows of it: a scrape waits for nobody."""
+"""Background thread that reads one source periodically and keeps the last result; scrapes never wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger("lidloop")
 
 REASONS: Final = ("unreachable", "refused", "damaged", "timeout", "other")
 STUCK: Final = 600.0
-"""Seconds of one reading after which it counts as stuck."""
+"""Seconds after which a reading counts as stuck."""
 
 _BY_TEXT: Final = (
     ("refused", r"\b401\b|\b403\b|unauthori|permission|may not be read|denie|access key|secret key|token"),
@@ -33,13 +33,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Known(Generic[T]):
-    """What is known of a source at one moment.
+class ReaderState(Generic[T]):
+    """State of a reader.
 
     Attributes:
-        reading: the last good one; None before the first. at: when that was, as a Unix time.
-        up: whether the last reading went well. seconds: how long it took; None before the first.
-        errors: failed readings by reason.
+        reading: the last successful reading; None before the first.
+        at: Unix time of that reading.
+        up: True if the last reading succeeded.
+        seconds: duration of the last reading; None before the first.
+        errors: number of failed readings by reason.
     """
 
     reading: T | None = None
@@ -50,36 +52,36 @@ class Known(Generic[T]):
 
 
 class Reader(Generic[T]):
-    """Calls ``read`` every ``interval`` seconds in a thread of its own."""
+    """Calls ``read`` every ``interval`` seconds in its own thread."""
 
     def __init__(self, name: str, read: Callable[[], T], *, interval: float) -> None:
-        """Start nothing yet."""
+        """Create the reader; ``start`` starts its thread."""
         self.name, self.interval = name, interval
         self._read = read
-        self._known: Known[T] = Known()
-        self._said = ""
-        self._begun: float | None = None
+        self._state: ReaderState[T] = ReaderState()
+        self._last_error = ""
+        self._started: float | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"read-{name}", daemon=True)
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin no further reading; one that is under way is not waited for."""
+        """Start no further reading; does not wait for a running one."""
         self._stop.set()
 
     @property
-    def known(self) -> Known[T]:
-        """What is known now."""
-        return self._known
+    def state(self) -> ReaderState[T]:
+        """Current state."""
+        return self._state
 
     @property
     def healthy(self) -> bool:
-        """Whether it still reads: its thread lives, and no reading is stuck."""
-        begun = self._begun
-        return self._thread.is_alive() and (begun is None or time.monotonic() - begun < STUCK)
+        """True if the thread is alive and no reading is stuck."""
+        started = self._started
+        return self._thread.is_alive() and (started is None or time.monotonic() - started < STUCK)
 
     def _work(self) -> None:
         while not self._stop.is_set():
@@ -87,35 +89,35 @@ class Reader(Generic[T]):
             self._stop.wait(self.interval)
 
     def read_once(self) -> None:
-        """Read now; what goes wrong is said, once for as long as it stays the same, and counted."""
-        before = self._known
+        """Read now. An error is counted, and logged unless it repeats the previous one."""
+        before = self._state
         errors = Counter(before.errors)
-        start = self._begun = time.monotonic()
+        start = self._started = time.monotonic()
         try:
             reading = self._read()
-        except Exception as error:  # the thread must live on, whatever it was
+        except Exception as error:  # any error must not end the thread
             errors[reason(error)] += 1
-            self._say(error)
-            self._known = Known(before.reading, before.at, False, time.monotonic() - start, errors)
+            self._log_error(error)
+            self._state = ReaderState(before.reading, before.at, False, time.monotonic() - start, errors)
         else:
-            if self._said:
+            if self._last_error:
                 _log.info("%s: read again", self.name)
-            self._said = ""
-            self._known = Known(reading, time.time(), True, time.monotonic() - start, errors)
+            self._last_error = ""
+            self._state = ReaderState(reading, time.time(), True, time.monotonic() - start, errors)
         finally:
-            self._begun = None
+            self._started = None
 
-    def _say(self, error: Exception) -> None:
+    def _log_error(self, error: Exception) -> None:
         text = str(error)
-        if text == self._said:
+        if text == self._last_error:
             return
-        self._said = text
-        known = isinstance(error, LidloopError)
-        _log.error("%s: %s", self.name, text or type(error).__name__, exc_info=None if known else error)
+        self._last_error = text
+        expected = isinstance(error, LidloopError)
+        _log.error("%s: %s", self.name, text or type(error).__name__, exc_info=None if expected else error)
 
 
 def reason(error: BaseException) -> str:
-    """Why a reading failed, as one of ``REASONS``."""
+    """Classify the error of a failed reading as one of ``REASONS``."""
     if isinstance(error, ModelError | DatasetError):
         return "damaged"
     cause: BaseException | None = error

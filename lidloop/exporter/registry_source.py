@@ -1,4 +1,4 @@
-"""Reading the registry for the exporter: all versions, and small files of the two that matter most."""
+"""Reading of the registry for the exporter: all versions, and files of the newest one and the champion."""
 
 from __future__ import annotations
 
@@ -24,45 +24,43 @@ from lidloop.registry.versions import ModelVersion
 _log = logging.getLogger("lidloop")
 
 EVALUATION: Final = "evaluation.json"
-_KEPT: Final = 8  # files of so many versions stay in memory
+_KEPT: Final = 8  # number of versions whose files are cached
 _TLS_SECONDS: Final = 5.0
-_PATIENCE: Final = {
-    # MLflow asks for minutes by default; here it is asked again soon anyway.
+_MLFLOW_SETTINGS: Final = {
+    # MLflow retries for minutes by default; the next reading retries anyway.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    # A connection that is kept goes on reading a file that was moved away or replaced.
+    # A pooled connection would keep reading a file that was moved or replaced.
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
 }
 
 
 class RegistrySource:
-    """Reads one registry, again and again.
-
-    A version never changes, so that its files are read once.
-    """
+    """Reader of one registry. Files of a version are cached, as a version never changes."""
 
     def __init__(self, where: str, *, model: str) -> None:
-        """Point at a registry; nothing is asked of it yet.
+        """Check the address and import MLflow, without connecting.
 
         Args:
-            where: as ``Registry`` takes it. model: name of the registered model.
+            where: address of the registry, as in ``Registry``.
+            model: name of the registered model.
 
         Raises:
-            RegistryError: for an address that cannot be one, or without MLflow.
+            RegistryError: for an invalid address, or without MLflow.
         """
-        for name, value in _PATIENCE.items():
+        for name, value in _MLFLOW_SETTINGS.items():
             os.environ.setdefault(name, value)
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # tells of the pool class
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # logs the pool class
         self.where, self.model = where, model
         self._files: OrderedDict[str, Mapping[str, Mapping[str, Any]]] = OrderedDict()
         import_client(Registry(where, name=model).place)
 
     def read(self) -> RegistryReading:
-        """Read it now.
+        """Read all versions, and the files of the newest version and the champion.
 
         Raises:
-            RegistryError: where it is not there or does not answer.
+            RegistryError: if the registry does not exist or does not respond.
         """
         registry = Registry(self.where, name=self.model, create=False)
         damaged: list[str] = []
@@ -107,15 +105,15 @@ def _object(data: bytes, name: str, version: ModelVersion) -> Mapping[str, Any]:
 
 
 def space(folder: Path) -> dict[str, float]:
-    """Bytes of the disk that holds a folder: its size, and what is free."""
+    """Return total size and free space of the disk that holds a folder, in bytes."""
     usage = shutil.disk_usage(folder)
     return {"size": usage.total, "free": usage.free}
 
 
 def certificate_end(place: Place) -> float | None:
-    """When the certificate of an https server ends, as a Unix time; None where nothing says so.
+    """Return the expiry of an https server's certificate as a Unix time; None if not known.
 
-    The certificate is only looked at, and nothing is sent: one that has ended already must show, too.
+    The certificate is not verified, so that an expired one is reported too; no request is sent.
     """
     url = urllib.parse.urlsplit(place.uri)
     if url.scheme != "https" or not url.hostname:
@@ -132,5 +130,5 @@ def certificate_end(place: Place) -> float | None:
         ):
             der = secure.getpeercert(binary_form=True)
     except OSError:
-        return None  # behind a proxy; whether the registry answers is another question
+        return None  # unreachable or behind a proxy; reading the registry reports that
     return None if der is None else load_der_x509_certificate(der).not_valid_after_utc.timestamp()

@@ -1,4 +1,4 @@
-"""An exporter as a whole: its readers, its collector, its server."""
+"""The exporter: readers, collector and HTTP server together."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from lidloop.web.peers import is_loopback
 
 
 class Exporter:
-    """Reads and answers between ``start`` and ``stop``, or as a context.
+    """Reads the sources and serves metrics between ``start`` and ``stop``, or as a context manager.
 
     Args:
-        registry: as ``lidloop.registry.registry.Registry`` takes it. runs: places of runs, folders
-            or ``s3://``.
-        model: name of the registered model. interval: seconds between readings.
-        iterations: how many have series. host, port: where to listen; port 0 takes a free one.
+        registry: address of the registry, as in ``lidloop.registry.registry.Registry``.
+        runs: locations of runs: folders, ``s3://`` or ``kubeflow:``.
+        model: name of the registered model.
+        interval: seconds between readings.
+        iterations: number of newest iterations that have series.
+        host, port: address to listen on; port 0 takes a free one.
 
     Raises:
-        LidloopError: for an address that cannot be used. A source that is down is none.
+        LidloopError: for an invalid address. A source that is down is not an error.
     """
 
     def __init__(
@@ -51,13 +53,13 @@ class Exporter:
         self.port = self._server.port
 
     def start(self) -> None:
-        """Begin to read and to answer."""
+        """Start the readers and the server."""
         for reader in self._readers:
             reader.start()
         self._server.start()
 
     def stop(self) -> None:
-        """Answer what was asked, and end."""
+        """Finish running requests, and stop."""
         for reader in self._readers:
             reader.stop()
         self._server.stop()

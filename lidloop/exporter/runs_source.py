@@ -1,13 +1,13 @@
-"""Reading a folder or bucket of runs for the exporter: which work, which ended how, what their ledgers say.
+"""Reading of a folder or bucket of runs for the exporter: state and end of each run, counts of its ledgers.
 
-Two layouts are known::
+Two layouts are supported::
 
-    RUN/run.json, .lock, summary.json, steps/…     what `lidloop run --out RUN` leaves
-    RUN/TASK/EXECUTION/ARTIFACT/…                  what Kubeflow Pipelines leaves in its bucket
+    RUN/run.json, .lock, summary.json, steps/…     written by `lidloop run --out RUN`
+    RUN/TASK/EXECUTION/ARTIFACT/…                  written by Kubeflow Pipelines to its bucket
 
-A label version says in ``version.json`` what its ledger holds, so that no ledger has to be opened. In a
-bucket only the end of a run can be seen (its ``summary.json``), not whether one works or has failed: that is
-told by whoever runs them (``lidloop.exporter.places``).
+``version.json`` of a label version holds the counts of its ledger, so no ledger is opened. A bucket shows
+only the end of a run (its ``summary.json``), not if a run is active or has failed; that comes from the system
+that runs it (``lidloop.exporter.places``).
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from lidloop.storage import Item, LocalStore, Store, open_store
 from lidloop.storage.transport import RetryPolicy
 
 MAX_RUNS: Final = 200
-"""Most runs that are looked at: of a folder the newest ones."""
+"""Largest number of runs read; the newest ones of a folder."""
 MAX_FOLDERS: Final = 20_000
-"""Most folders of a run that are looked into."""
+"""Largest number of folders listed per run."""
 MAX_BYTES: Final = 1 << 24
-GIVEN_UP: Final = 7 * 86400.0
-"""Seconds without a new label version after which an unfinished run in a bucket is looked at no more."""
+ABANDONED_AFTER: Final = 7 * 86400.0
+"""Seconds without a new file after which an unfinished run in a bucket is no longer read."""
 BEGUN, SUMMARY, VERSION, LOCK, LOG = "run.json", "summary.json", "version.json", ".lock", "logs/run.log"
 
-_DEPTH: Final = 6  # RUN/steps/PIPELINE/TASK/ARTIFACT, and one to spare
-_NOT_INTO: Final = (
+_DEPTH: Final = 6  # RUN/steps/PIPELINE/TASK/ARTIFACT, plus one
+_SKIPPED_FOLDERS: Final = (
     "images", "text", "ledger", "predictions", "checkpoints", "cache", "logs", "registry", "artifacts",
     "train", "auto-label", "evaluate", "register", "promote", "deploy",
 )  # fmt: skip
 
 
 class AllRuns:
-    """The runs of several places as one source; it is read well where each of them is."""
+    """Runs of several locations as one source. A reading fails if one location fails."""
 
     def __init__(self, places: Sequence[str]) -> None:
-        """Point at them; nothing is asked of them yet.
+        """Check the addresses, without connecting.
 
         Raises:
-            LidloopError: for an address that cannot be right, or what it needs and is not there.
+            LidloopError: for an invalid address, or a missing dependency.
         """
         self._places: list[Readable] = []
         for place in places:
@@ -61,7 +61,7 @@ class AllRuns:
             self._places.append(RunsSource(place) if opener is None else opener(rest))
 
     def read(self) -> RunsReading:
-        """Read them now."""
+        """Read all locations."""
         readings = [place.read() for place in self._places]
         return RunsReading(
             [run for reading in readings for run in reading.runs],
@@ -71,23 +71,23 @@ class AllRuns:
 
 
 class RunsSource:
-    """Reads the runs of one place, again and again. A label version never changes, so it is read once."""
+    """Reader of the runs of one location. Label versions are cached, as they never change."""
 
     def __init__(self, where: str) -> None:
-        """Point at a folder, a run's own folder, or ``s3://BUCKET/PREFIX``; nothing is asked of it yet.
+        """Check the address, without connecting: a folder of runs, a run's folder, or ``s3://BUCKET/PREFIX``.
 
         Raises:
-            StoreError: for an address that cannot be right, or keys that are missing.
+            StoreError: for an invalid address, or missing keys.
         """
         self._store = open_store(where, retry_policy=RetryPolicy(tries=2, first=0.2, longest=1.0))
         self._ended: dict[str, RunRecord] = {}
         self._labels: dict[str, LabelRecord] = {}
 
     def read(self) -> RunsReading:
-        """Read them now.
+        """Read all runs.
 
         Raises:
-            StoreError: where the place is out of reach.
+            StoreError: if the location cannot be reached.
         """
         local = self._store.root if isinstance(self._store, LocalStore) else None
         if local is not None and not local.is_dir():
@@ -121,14 +121,14 @@ class RunsSource:
         labels = self._records(name, store, left_out, found)
         record = RunRecord(name, "", max(ends) if ends else None, labels)
         newest = max((item.modified for item in found), default=math.inf)
-        if ends or newest < time.time() - GIVEN_UP:
+        if ends or newest < time.time() - ABANDONED_AFTER:
             self._ended[name] = record
         return record
 
     def _records(
         self, name: str, store: Store, left_out: list[str], found: list[Item] | None = None
     ) -> tuple[LabelRecord, ...]:
-        """The label versions of a run."""
+        """Return the label versions of a run."""
         records = []
         for item in _walk(store) if found is None else found:
             if item.key.rpartition("/")[2] != VERSION:
@@ -148,7 +148,7 @@ def label_record(content: bytes | None) -> LabelRecord:
     """Read a ``version.json``.
 
     Raises:
-        DatasetError: where it is damaged.
+        DatasetError: if it is damaged.
     """
     try:
         info = json.loads(content or b"")
@@ -165,10 +165,10 @@ def label_record(content: bytes | None) -> LabelRecord:
 
 
 def local_state(run: Path) -> tuple[str, float | None]:
-    """State of a run's folder, and its end as a Unix time.
+    """Return the state of a run's folder, and the Unix time of its end.
 
-    A run holds its lock while it works. Its log is written to the last, and its summary after that: a log
-    that is younger belongs to a later start, which has failed.
+    A run holds its lock file while it is active. It writes the log until its end, then the summary; a log
+    newer than the summary is of a later start, which has failed.
     """
     if _held(run / LOCK):
         return "running", None
@@ -197,7 +197,7 @@ def _modified(path: Path) -> float | None:
 
 
 def _names(store: Store, local: Path | None) -> list[str]:
-    """Names of runs: of a folder those that were begun last first; "" for a run's own folder."""
+    """Return the names of runs; of a local folder newest first, or "" if it is a run's own folder."""
     if local is None:
         return [item.key.rstrip("/") for item in store.items(recursive=False) if item.is_prefix]
     if (local / BEGUN).is_file():
@@ -207,7 +207,7 @@ def _names(store: Store, local: Path | None) -> list[str]:
 
 
 def _walk(store: Store) -> Iterator[Item]:
-    """Files of a run that may say something, level by level, without the folders that hold thousands."""
+    """Yield ``version.json`` and ``summary.json`` files of a run, breadth first, skipping large folders."""
     level, looked = [""], 0
     for _ in range(_DEPTH):
         below: list[str] = []
@@ -225,5 +225,5 @@ def _walk(store: Store) -> Iterator[Item]:
             )
             if not files & {VERSION, "dataset.json", "bundle.json"}:
                 names = [item.key.rstrip("/") for item in items if item.is_prefix]
-                below += [start + name for name in names if not name.startswith(_NOT_INTO)]
+                below += [start + name for name in names if not name.startswith(_SKIPPED_FOLDERS)]
         level = below

@@ -32,15 +32,15 @@ _GRACE: Final = 10.0
 
 
 def make_app(collector: Collector, readers: Iterable[Reader[Any]], *, local_only: bool = False) -> Starlette:
-    """Make the app.
+    """Create the ASGI app.
 
-    ``/livez`` is 200 while every reader works, ``/readyz`` once each has tried to read, also where that
-    failed: a registry that is down is what the metrics are there to tell.
+    ``/livez`` is 200 while every reader is healthy, ``/readyz`` once each has read or failed to read its
+    source: the metrics report a registry that is down.
 
     Args:
-        collector: what ``/metrics`` shows, beside figures of this process.
+        collector: collector of the exporter's metrics; process metrics are added.
         readers: readers of the sources.
-        local_only: answer this machine only.
+        local_only: answer requests from this machine only.
     """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -51,7 +51,7 @@ def make_app(collector: Collector, readers: Iterable[Reader[Any]], *, local_only
         return _check([reader.name for reader in watched if not reader.healthy])
 
     async def ready(_: Request) -> Response:
-        return _check([reader.name for reader in watched if reader.known.seconds is None])
+        return _check([reader.name for reader in watched if reader.state.seconds is None])
 
     async def problem(request: Request) -> Response:
         return describe(PROBLEM_TYPES, request.path_params["name"])
@@ -73,12 +73,12 @@ def make_app(collector: Collector, readers: Iterable[Reader[Any]], *, local_only
         middleware=[Middleware(ServiceMiddleware, policy=policy)],
         exception_handlers={HTTPException: raise_as_problem},
     )
-    app.router.redirect_slashes = False  # the redirect would repeat whatever Host says
+    app.router.redirect_slashes = False  # a redirect would reflect the Host header
     return app
 
 
 class _Metrics:
-    """An ASGI app as an endpoint: Starlette takes a function for one that handles a ``Request``."""
+    """Wraps an ASGI app as an endpoint; Starlette would call a plain function with a ``Request``."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -97,11 +97,12 @@ class ExporterServer:
     """uvicorn in a thread.
 
     Args:
-        app: the app.
-        host: name or address to listen on. port: TCP port; 0 takes a free one.
+        app: the ASGI app.
+        host: name or address to listen on.
+        port: TCP port; 0 takes a free one.
 
     Raises:
-        LidloopError: for an address that cannot be listened on.
+        LidloopError: if the address cannot be used.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
@@ -110,16 +111,16 @@ class ExporterServer:
         self._server = uvicorn.Server(
             uvicorn_config(app, grace=_GRACE, limit_concurrency=_AT_A_TIME, lifespan="off")
         )
-        # Here, not in the thread: it imports uvicorn's parts.
+        # Imports modules of uvicorn; must happen in this thread.
         self._server.config.load()
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     def start(self) -> None:
-        """Start answering."""
+        """Start the server thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more requests, and wait for those that are being answered."""
+        """Accept no more requests, and wait for running ones."""
         self._server.should_exit = True
         self._thread.join(_GRACE + 1)
 

@@ -1,4 +1,4 @@
-"""A registry on MLflow's sqlite file, filled with bundles of models that nobody trained."""
+"""Fixtures: an MLflow registry on an SQLite file, with bundles of untrained models."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def place(tmp_path: Path, migrated: Path) -> Path:
 
 
 def entry(iteration: int, sources: tuple[str, ...] = ("afw", "helen")) -> dict[str, Any]:
-    """One iteration of an ``evaluation.json``: what is better by a thousandth with every iteration."""
+    """One iteration of an ``evaluation.json``; errors fall by 0.001 with every iteration."""
     nme = 0.05 - iteration / 1000
     overall = {"faces": 400, "recall": 0.9, "nme_mean": nme, "lid_error_mean": nme / 2, "mse_px2": 12.5}
     by_source = {s: {"faces": 10 * (k + 1), "lid_error_mean": nme / 4} for k, s in enumerate(sources)}
@@ -49,7 +49,7 @@ def entry(iteration: int, sources: tuple[str, ...] = ("afw", "helen")) -> dict[s
 
 
 def watched(iteration: int, **changes: Any) -> dict[str, Any]:
-    """A ``watch.json`` of the shape that ``lidloop.drift.watch`` tells of."""
+    """A ``watch.json`` in the format of ``lidloop.drift.watch``."""
     feature = {
         "n": [100, 140], "psi": 0.3, "psi_limit": 0.12, "js": 0.2, "ks": 0.15, "p": 0.001,
         "p_corrected": 0.004, "level": "shifted",
@@ -67,7 +67,7 @@ def watched(iteration: int, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def register(place: Path, tmp_path: Path) -> Callable[..., Registry]:
-    """Registers an iteration with its history, and returns the registry."""
+    """Function that registers an iteration with its history, and returns the registry."""
 
     def add(iteration: int, *, run: str = "r", **changes: Any) -> Registry:
         model = tmp_path / f"model-{run}-{iteration}"
@@ -99,6 +99,6 @@ def get(port: int, path: str = "/metrics") -> tuple[int, str]:
 
 
 def samples(text: str) -> dict[str, float]:
-    """Samples of Prometheus' text format, by what stands before the value."""
+    """Parse Prometheus' text format: values by name with labels."""
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}

@@ -1,4 +1,4 @@
-"""The exporter as a whole: real registries, some of which die; a real Prometheus; its linter."""
+"""Tests of the whole exporter: with registries that fail, a real Prometheus, and promtool."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> An
         if found := condition():
             return found
         time.sleep(0.05)
-    pytest.fail(f"waited in vain for {what}")
+    pytest.fail(f"timed out waiting for {what}")
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Exporter]]:
-    """Starts exporters that look every tenth of a second, and stops them at the end."""
+    """Function that starts exporters with an interval of 0.1 s; they are stopped at the end."""
     running: list[Exporter] = []
 
     def make(registry: Path | str, **changes: Any) -> Exporter:
@@ -60,7 +60,7 @@ def scraped(exporter: Exporter) -> dict[str, float]:
     return samples(text)
 
 
-def test_a_registry_and_its_runs(
+def test_metrics_follow_the_registry(
     place: Path, register: Callable[..., Registry], start: Callable[..., Exporter], tmp_path: Path
 ) -> None:
     register(0)
@@ -82,7 +82,7 @@ def test_a_registry_and_its_runs(
     assert drift not in scraped(exporter), "the newest version has no watch.json"
 
 
-def test_a_file_that_is_moved_away_leaves_the_last_figures(
+def test_last_values_stay_while_the_database_is_missing(
     place: Path, register: Callable[..., Registry], start: Callable[..., Exporter]
 ) -> None:
     register(0)
@@ -98,14 +98,16 @@ def test_a_file_that_is_moved_away_leaves_the_last_figures(
     assert after['lidloop_exporter_errors_total{reason="unreachable",source="registry"}'] > 0
     stale = 'lidloop_exporter_source_timestamp_seconds{source="registry"}'
     time.sleep(0.3)
-    assert scraped(exporter)[stale] == after[stale], "their age is that of the last good reading"
-    assert not (place / "mlflow.db").exists(), "looking makes no registry"
+    assert scraped(exporter)[stale] == after[stale], "the timestamp is that of the last successful reading"
+    assert not (place / "mlflow.db").exists(), "reading creates no registry"
     assert get(exporter.port, "/livez")[0] == 200
     (place / "moved.db").rename(place / "mlflow.db")
-    wait_for(lambda: scraped(exporter)[SCRAPED] == 1, "the registry that is back")
+    wait_for(lambda: scraped(exporter)[SCRAPED] == 1, "the restored registry")
 
 
-def test_a_registry_that_is_down_from_the_start(tmp_path: Path, start: Callable[..., Exporter]) -> None:
+def test_an_unreachable_registry_is_reported_without_credentials(
+    tmp_path: Path, start: Callable[..., Exporter]
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         uri = f"http://user:secret@127.0.0.1:{free.getsockname()[1]}"
@@ -118,7 +120,7 @@ def test_a_registry_that_is_down_from_the_start(tmp_path: Path, start: Callable[
     assert 'lidloop_exporter_source_timestamp_seconds{source="registry"}' not in samples(text)
 
 
-def test_damage_in_one_version_hides_no_other(
+def test_damaged_versions_are_left_out_and_others_exported(
     place: Path, register: Callable[..., Registry], start: Callable[..., Exporter]
 ) -> None:
     register(0)
@@ -183,21 +185,21 @@ def test_an_mlflow_server_that_is_killed(
         server.wait()
 
 
-def test_a_reading_that_hangs_makes_no_scrape_wait_and_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stuck_reading_makes_the_reader_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
     reader: Reader[None] = Reader("registry", lambda: go_on.wait(30) and None, interval=60)
     reader.start()
-    wait_for(lambda: reader._begun is not None, "its start")
+    wait_for(lambda: reader._started is not None, "its start")
     assert reader.healthy
-    assert reader.known.seconds is None
+    assert reader.state.seconds is None
     monkeypatch.setattr("lidloop.exporter.reader.STUCK", 0.0)
     assert not reader.healthy
     go_on.set()
-    wait_for(lambda: reader.known.up, "its end")
+    wait_for(lambda: reader.state.up, "its end")
     reader.stop()
 
 
-def test_a_bug_does_not_end_the_reading(caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_errors_do_not_end_the_reader(caplog: pytest.LogCaptureFixture) -> None:
     answers: list[Any] = [KeyError("x"), KeyError("x"), "good"]
 
     def read() -> Any:
@@ -209,9 +211,9 @@ def test_a_bug_does_not_end_the_reading(caplog: pytest.LogCaptureFixture) -> Non
     reader: Reader[Any] = Reader("runs", read, interval=1)
     for _ in range(3):
         reader.read_once()
-    assert (reader.known.reading, reader.known.up, reader.known.errors) == ("good", True, {"other": 2})
+    assert (reader.state.reading, reader.state.up, reader.state.errors) == ("good", True, {"other": 2})
     stacks = [record for record in caplog.records if record.exc_info]
-    assert len(stacks) == 1, "said once for as long as it stays the same"
+    assert len(stacks) == 1, "a repeated error is logged once"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ def test_a_bug_does_not_end_the_reading(caplog: pytest.LogCaptureFixture) -> Non
         pytest.param(KeyError("x"), "other", id="a bug"),
     ],
 )  # fmt: skip
-def test_reasons(error: Exception, expected: str) -> None:
+def test_errors_are_classified_by_reason(error: Exception, expected: str) -> None:
     assert reason(error) == expected
 
 
@@ -245,14 +247,14 @@ def test_paths(path: str, status: int, tmp_path: Path, start: Callable[..., Expo
     assert get(start(tmp_path / "none").port, path)[0] == status
 
 
-def test_an_address_that_is_taken_is_said(tmp_path: Path, start: Callable[..., Exporter]) -> None:
+def test_an_address_in_use_is_rejected(tmp_path: Path, start: Callable[..., Exporter]) -> None:
     port = start(tmp_path / "none").port
     with pytest.raises(LidloopError, match=f"cannot listen on 127.0.0.1, port {port}"):
         Exporter(registry=str(tmp_path / "none"), port=port)
 
 
 @pytest.mark.prometheus("promtool")
-def test_the_linter_is_silent(
+def test_promtool_accepts_the_metrics(
     place: Path, register: Callable[..., Registry], start: Callable[..., Exporter]
 ) -> None:
     register(0, watch=watched(0)).promote("1", reason="")
@@ -264,7 +266,7 @@ def test_the_linter_is_silent(
 
 
 @pytest.mark.prometheus("promtool")
-def test_the_linter_is_silent_about_every_family_and_the_services() -> None:
+def test_promtool_accepts_every_family_and_the_serving_metrics() -> None:
     serving = pytest.importorskip("serving.metrics").Metrics(window=1, limit=1).exposition().decode()
     own = "".join(
         f"# HELP {f.full_name} {f.help}\n# TYPE {f.full_name} {f.kind}\n{f.full_name} 1\n"
@@ -278,7 +280,7 @@ def test_the_linter_is_silent_about_every_family_and_the_services() -> None:
 
 @pytest.mark.prometheus("prometheus")
 @pytest.mark.slow
-def test_a_real_prometheus_scrapes_it(
+def test_prometheus_scrapes_the_exporter(
     place: Path, register: Callable[..., Registry], start: Callable[..., Exporter], tmp_path: Path
 ) -> None:
     program = "prometheus"
@@ -316,7 +318,7 @@ def test_a_real_prometheus_scrapes_it(
         server.wait(20)
 
 
-def test_the_command_teaches_and_stops_at_once(tmp_path: Path) -> None:
+def test_the_command_serves_and_stops_on_sigterm(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("lidloop")), "exporter"]
     shown = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=60).stdout
     for word in ("/metrics", "docs/METRICS.md", "MLFLOW_TRACKING_PASSWORD", "--runs", "LIDLOOP_REGISTRY"):

@@ -1,4 +1,4 @@
-"""From what was read to samples: hand-made readings, damaged ones too."""
+"""Tests of the conversion of readings, also damaged ones, to samples."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def evaluation(iteration: int) -> dict[str, Any]:
     return {**entry(iteration), "iterations": [entry(k) for k in range(iteration + 1)]}
 
 
-def test_the_words_of_the_watch_file_are_drifts() -> None:
+def test_pairs_guards_and_levels_equal_those_of_the_drift_package() -> None:
     assert all(f'"{pair}": {{' in (watch.__doc__ or "") for pair in tested.PAIRS)
     assert tuple(field.name for field in fields(guards.Limits)) == tested.GUARDS
     assert tested.LEVELS == compare.LEVELS
 
 
-def test_a_run_of_three_iterations() -> None:
+def test_samples_of_a_run_of_three_iterations() -> None:
     versions = [version(0, champion=True), version(1), version(2)]
     reading = RegistryReading(versions, {"1": evaluation(0), "3": evaluation(2)}, watched(2))
     found = made(reading).values
@@ -70,7 +70,7 @@ def test_iterations_are_those_of_the_newest_run() -> None:
     assert {labels[3] for labels in found["labels"]} == {"0"}
 
 
-def test_without_its_evaluation_a_version_has_what_its_tags_hold() -> None:
+def test_metrics_come_from_the_tags_if_the_evaluation_is_missing() -> None:
     found = made(RegistryReading([version(0)])).values
     assert found["evaluation"] == {("m", "0", "gold", "nme"): 0.5, ("m", "0", "gold", "recall"): 0.25}
     assert "label_drift" not in found
@@ -105,20 +105,20 @@ def test_runs(runs: list[RunRecord], timestamp: Any, failed: Any, running: Any) 
     assert found.get("runs_running", {}).get(("m",)) == running
 
 
-def test_a_ledger_belongs_to_the_iteration_whose_model_made_it() -> None:
+def test_a_label_version_is_assigned_to_the_iteration_of_its_model() -> None:
     counts = {"train": {"human": 80, "grown": 7}, "val": {"human": 20, "grown": 3}}
     mine = LabelRecord(1, "model-r-0", counts, {"grown": 10, "overlaps-label": 90, "human": 5})
-    stranger = LabelRecord(1, "model-other-0", {"train": {"human": 1}}, {"grown": 1})
-    runs = RunsReading([RunRecord("x", "done", 1.0, (mine, stranger, LabelRecord(0, "", counts, {})))])
+    other = LabelRecord(1, "model-other-0", {"train": {"human": 1}}, {"grown": 1})
+    runs = RunsReading([RunRecord("x", "done", 1.0, (mine, other, LabelRecord(0, "", counts, {})))])
     found = made(RegistryReading([version(0)]), runs).values
     assert found["labels"]["m", "train", "grown", "1"] == 7
-    assert found["labels"]["m", "train", "human", "0"] == 80, "version 0 is as the registry has it"
+    assert found["labels"]["m", "train", "human", "0"] == 80, "version 0 comes from the registry"
     assert found["filter_predictions"] == {
         ("m", "0", "grown"): 10, ("m", "0", "overlaps-label"): 90,
     }  # fmt: skip
 
 
-def test_series_are_bounded() -> None:
+def test_the_number_of_series_is_bounded() -> None:
     many = 300
     sources = tuple(f"source{k}" for k in range(50))
     history = [entry(k, sources) for k in range(many)]
@@ -153,13 +153,13 @@ def test_series_are_bounded() -> None:
     ],
     ids=["null", "a null pair", "texts", "a guard of nothing", "no counts", "unknown level"],
 )
-def test_what_is_damaged_has_no_series(watch: dict[str, Any]) -> None:
+def test_damaged_content_has_no_series(watch: dict[str, Any]) -> None:
     found = made(RegistryReading([version(0)], {"1": {"gold": [], "iterations": {}}}, watch)).values
     assert not {name for name in found if name.startswith(("label_drift", "guard"))}
     assert {labels[3] for labels in found["labels"]} == {"0"}
 
 
-def test_a_label_says_no_path_and_no_line() -> None:
+def test_label_values_contain_no_path_and_no_line_break() -> None:
     samples = Samples()
     samples.add("source_lid_error_ratio", "m", 0, "/home/a\nb/c:d" * 20, value=1)
     (key,) = samples.values["source_lid_error_ratio"]
@@ -168,7 +168,7 @@ def test_a_label_says_no_path_and_no_line() -> None:
     assert len(key[2]) == 80
 
 
-def test_wrong_labels_are_the_programs_fault() -> None:
+def test_a_wrong_number_of_labels_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="does not have 1 labels"):
         Samples().add("labels", "m", value=1)
 
@@ -185,7 +185,7 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING)
-def test_nothing_that_can_be_read_breaks_it(content: Any) -> None:
+def test_arbitrary_json_content_raises_no_error(content: Any) -> None:
     reading = RegistryReading([version(0, labels=content)], {"1": content}, content)
     for name, values in made(reading).values.items():
         assert all(len(labels) == len(BY_NAME[name].labels) for labels in values)

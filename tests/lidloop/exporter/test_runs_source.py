@@ -1,4 +1,4 @@
-"""Runs in a folder and in a bucket: their state, their end, what their ledgers say."""
+"""Tests of reading runs in a folder and in a bucket: state, end, counts of their ledgers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GROWN = {
 
 
 def begin(run: Path, **times: float) -> Path:
-    """A run's folder, with files of given times: begun, log, summary."""
+    """Create a run's folder with files of given modification times: begun, log, summary."""
     (run / "logs").mkdir(parents=True)
     for name, when in times.items():
         path = run / {"begun": "run.json", "log": "logs/run.log", "summary": "summary.json"}[name]
@@ -55,7 +55,7 @@ def test_state_of_a_folder(tmp_path: Path, times: dict[str, float], expected: tu
     assert local_state(begin(tmp_path / "r", **times)) == expected
 
 
-def test_a_run_that_works_holds_its_lock(tmp_path: Path) -> None:
+def test_a_run_with_a_locked_lock_file_is_running(tmp_path: Path) -> None:
     run = begin(tmp_path / "r", begun=1, log=5, summary=6)
     with (run / ".lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -64,10 +64,10 @@ def test_a_run_that_works_holds_its_lock(tmp_path: Path) -> None:
     assert local_state(run) == ("done", 5)
 
 
-def test_a_folder_of_runs(tmp_path: Path) -> None:
+def test_runs_of_a_folder_are_read(tmp_path: Path) -> None:
     old = begin(tmp_path / "old", begun=1, log=2, summary=3)
     step(old, "nms-filter", json.dumps(GROWN))
-    step(old, "train", json.dumps(GROWN))  # no label version lies there, so nobody looks
+    step(old, "train", json.dumps(GROWN))  # a skipped folder
     new = begin(tmp_path / "new", begun=10, log=20)
     step(new, "nms-filter-2", "{broken")
     (tmp_path / "something-else").mkdir()
@@ -83,12 +83,12 @@ def test_a_folder_of_runs(tmp_path: Path) -> None:
     assert reading.space["free"] > 0
     os.utime(new / "logs" / "run.log", (30, 30))
     step(new, "nms-filter", json.dumps(GROWN))
-    assert source.read().runs[0].ended == 30, "a run that was started again is looked at again"
+    assert source.read().runs[0].ended == 30, "a restarted run is read again"
     assert len(source.read().runs[0].labels) == 1
-    assert [r.name for r in RunsSource(str(new)).read().runs] == [""], "a run's own folder will do"
+    assert [r.name for r in RunsSource(str(new)).read().runs] == [""], "a run's own folder"
 
 
-def test_what_a_ledger_says_is_what_lidloop_writes(drawn: tuple[Dataset, LabelVersion]) -> None:
+def test_label_record_reads_a_real_label_version(drawn: tuple[Dataset, LabelVersion]) -> None:
     labels = drawn[1]
     record = label_record((labels.root / "version.json").read_bytes())
     assert record.version == 0
@@ -97,17 +97,17 @@ def test_what_a_ledger_says_is_what_lidloop_writes(drawn: tuple[Dataset, LabelVe
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"version": 1}', b'{"version": 1, "counts": 3}', None])
-def test_damaged_label_versions(content: bytes | None) -> None:
+def test_damaged_label_versions_are_rejected(content: bytes | None) -> None:
     with pytest.raises(LidloopError, match=r"version\.json is damaged"):
         label_record(content)
 
 
-def test_no_folder_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no folder of runs"):
         RunsSource(str(tmp_path / "none")).read()
 
 
-def test_a_bucket_of_kubeflow(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_a_kubeflow_bucket_are_read(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     root = "v2/artifacts/lidloop-refinement"
     bucket.put(f"{root}/run-1/nms-filter/e1/grown/version.json", json.dumps(GROWN).encode())
     bucket.put(f"{root}/run-1/nms-filter/e1/grown/text/a.txt", b"0 0.5 0.5 0.1 0.1\n")
@@ -122,15 +122,15 @@ def test_a_bucket_of_kubeflow(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -
         assert [record.model for record in done.labels] == ["abc"]
         assert reading.left_out == 1
     bucket.put(f"{root}/run-2/nms-filter/e1/grown/version.json", json.dumps(GROWN).encode())
-    assert len(source.read().runs[1].labels) == 1, "an unfinished run is looked at again"
-    monkeypatch.setattr(runs_source, "GIVEN_UP", -3600.0)
+    assert len(source.read().runs[1].labels) == 1, "an unfinished run is read again"
+    monkeypatch.setattr(runs_source, "ABANDONED_AFTER", -3600.0)
     source.read()
     bucket.put(f"{root}/run-2/report/e2/folder/summary.json", b"{}")
-    assert source.read().runs[1].ended is None, "until it is given up"
+    assert source.read().runs[1].ended is None, "an abandoned run is not read again"
 
 
-def test_several_places_are_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Told:
+def test_runs_of_several_locations_are_combined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FakeKubeflow:
         def __init__(self, host: str) -> None:
             assert host == "https://kfp.example"
 
@@ -138,7 +138,7 @@ def test_several_places_are_one_source(tmp_path: Path, monkeypatch: pytest.Monke
             return RunsReading([RunRecord("k", "failed", 9.0)], left_out=1)
 
     begin(tmp_path / "r", begun=1, log=2)
-    monkeypatch.setitem(OPENERS, "kubeflow", Told)
+    monkeypatch.setitem(OPENERS, "kubeflow", FakeKubeflow)
     reading = AllRuns([str(tmp_path), "kubeflow:https://kfp.example"]).read()
     assert ([run.name for run in reading.runs], reading.left_out) == (["r", "k"], 1)
     assert "free" in reading.space
@@ -150,9 +150,7 @@ def test_kubeflow_needs_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
         AllRuns(["kubeflow"])
 
 
-def test_no_more_folders_are_looked_into_than_are_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_number_of_listed_folders_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = begin(tmp_path / "r", begun=1, log=2)
     for k in range(5):
         step(run, f"nms-filter-{k}", json.dumps(GROWN))
