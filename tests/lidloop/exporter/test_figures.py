@@ -93,7 +93,7 @@ def run(state: str, ended: float | None) -> RunRecord:
             6.0,
             1,
             0,
-            id="who tells states is right",
+            id="runs with a state take precedence",
         ),
         pytest.param([], None, None, 0, id="none yet"),
     ],
