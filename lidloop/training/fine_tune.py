@@ -21,6 +21,7 @@ from lidloop.training.checkpoints import Checkpoints
 from lidloop.training.export import compare, export_onnx
 from lidloop.training.plain_paths import is_plain, plain_file, plain_folder
 from lidloop.training.ultralytics_settings import quiet_ultralytics
+from lidloop.training.work_folder import remove_own, require_own
 
 log = logging.getLogger("lidloop")
 
@@ -136,7 +137,7 @@ def train(
     store = str(checkpoints) if checkpoints and is_stored(str(checkpoints)) else ""
     kept = Path(checkpoints).resolve() if checkpoints and not store else None
     work = kept or out.parent / f".{out.name}.training"
-    _refuse_foreign(work)
+    require_own(work)
     with plain_folder(work) as plain:
         return _train(dataset, labels, out, work, plain, store, iteration, weights, settings, start)
 
@@ -203,49 +204,8 @@ def _train(
             shutil.copyfile(results, folder / "epochs.csv")
         if folder != made:
             shutil.copytree(folder, made, dirs_exist_ok=True)
-    _remove_own(work)
+    remove_own(work)
     return out
-
-
-_OWN: Final = (
-    "base", "run", "safe", "weights", "model", "trained", "settings.json", "data.yaml",
-    "train.txt", "val.txt", "train.cache", "val.cache",
-)  # fmt: skip
-"""Names that a training writes into its folder of checkpoints."""
-
-
-def _refuse_foreign(work: Path) -> None:
-    """Check that a folder of checkpoints is new, empty, or an earlier training's.
-
-    Raises:
-        TrainingError: where it is a file, or holds files and no settings of a training.
-    """
-    if not work.exists():
-        return
-    if not work.is_dir():
-        raise TrainingError(f"{work} is a file; give a folder for checkpoints")
-    names = {path.name for path in work.iterdir()}
-    if names - set(_OWN) and "settings.json" not in names:
-        raise TrainingError(f"{work} holds other files; give an empty or new folder for checkpoints")
-    try:
-        if "settings.json" in names and not {"settings", "labels", "weights"} <= set(
-            json.loads((work / "settings.json").read_text(encoding="utf-8"))
-        ):
-            raise ValueError
-    except (ValueError, TypeError):
-        raise TrainingError(f"{work}/settings.json is not that of a training; give another folder") from None
-
-
-def _remove_own(work: Path) -> None:
-    """Remove what a training wrote into its folder of checkpoints, and the folder if that was all."""
-    for name in _OWN:
-        path = work / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    if not any(work.iterdir()):
-        work.rmdir()
 
 
 def completed(settings: TrainSettings, *, knows_points: bool) -> TrainSettings:
