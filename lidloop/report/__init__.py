@@ -1,4 +1,4 @@
-"""The report of a run: one HTML page that needs nothing else, and ``summary.json`` beside it."""
+"""Report of a run: a self-contained HTML page, and ``summary.json``."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ YARDSTICKS: Final = ("gold", "paper")
 
 
 class Metric(NamedTuple):
-    """One column of Table 2: its name in ``summary.json`` and in ``evaluation.json``, its heading, whether
-    more is better, and how it is shown: ``%`` (a fraction as percent) or a unit."""
+    """Column of Table 2: its key in ``summary.json`` and in ``evaluation.json``, its heading, its direction,
+    and its format: ``%`` (a fraction as percent) or a unit."""
 
     key: str
     source: str
@@ -45,25 +45,25 @@ METRICS: Final = (
     Metric("failure_rate", "nme_failure8", "NME > 8 %", False, "%", 1),
     Metric("lid_error", "lid_error_mean", "Lid error", False, "%", 2),
 )
-_FOREMOST: Final = ("recall", "pose_ap50_95", "nme", "failure_rate", "lid_error")
-_NEED_COMPLETE: Final = {"precision", "ap50", "ap50_95", "pose_ap50", "pose_ap50_95"}
+_MAIN_METRICS: Final = ("recall", "pose_ap50_95", "nme", "failure_rate", "lid_error")
+_NEED_COMPLETE_LABELS: Final = {"precision", "ap50", "ap50_95", "pose_ap50", "pose_ap50_95"}
 BY_KEY: Final = {metric.key: metric for metric in METRICS}
 
 
 def shown(metric: Metric, value: float | None) -> str:
-    """A value as the tables print it; a dash where it is undefined."""
+    """Format a value for the tables; a dash if it is undefined."""
     if value is None:
         return "–"
     return f"{value * (100 if metric.unit == '%' else 1):.{metric.digits}f}"
 
 
 def metrics_of(entry: Mapping[str, Any]) -> dict[str, float | None]:
-    """The figures of one yardstick by the names of ``summary.json``."""
+    """Return the metrics of one yardstick under the keys of ``summary.json``."""
     return {m.key: entry.get(m.source) for m in METRICS}
 
 
 class RunPaths(NamedTuple):
-    """Folders and files that a finished run's report is made of; None or empty for what it did not have."""
+    """Input folders and files of a report; None or empty for those that the run does not have."""
 
     dataset: Path
     labels: Path
@@ -74,14 +74,14 @@ class RunPaths(NamedTuple):
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
-    """Read ``summary.json`` of a run's folder.
+    """Read ``summary.json`` of a run folder.
 
     Raises:
-        DatasetError: where the folder is missing or holds no run, the run has not finished, or the file is
+        DatasetError: if the folder is missing or holds no run, the run has not finished, or the file is
             damaged.
     """
     if not run_dir.is_dir():
-        raise DatasetError(f"{run_dir} is not a folder; give the folder of a run, which was its --out")
+        raise DatasetError(f"{run_dir} is not a folder; give a run folder, the --out of `lidloop run`")
     if not (run_dir / SUMMARY).exists():
         if (run_dir / RUN).exists():
             raise DatasetError(
@@ -89,14 +89,14 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
                 "command continues it"
             )
         raise DatasetError(
-            f"{run_dir} holds no run: it has neither {RUN} nor {SUMMARY}; give the folder of a run, which "
-            "was its --out"
+            f"{run_dir} holds no run: it has neither {RUN} nor {SUMMARY}; give a run folder, "
+            "the --out of `lidloop run`"
         )
     return read_json(run_dir / SUMMARY, "summary")
 
 
 def run_paths(run_dir: Path, summary: Mapping[str, Any]) -> RunPaths:
-    """Folders and files that a run's summary names, as paths from here.
+    """Return the folders and files named in a run's summary, joined to ``run_dir``.
 
     Raises:
         DatasetError: for a summary that does not name its dataset, labels and evaluation.
@@ -119,7 +119,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        DatasetError: where it is missing, damaged or not an object.
+        DatasetError: if it is missing, damaged or not an object.
     """
     try:
         with doing(f"read the {what} {path}", DatasetError):
@@ -154,7 +154,7 @@ def read_timings(path: Path) -> list[dict[str, Any]]:
 
 
 def seconds_of(steps: Sequence[Mapping[str, Any]], iteration: int) -> dict[str, float | None]:
-    """Seconds of an iteration by step, and in all; None for a step that was not timed."""
+    """Return the seconds of an iteration by step and in total; None for a step without a timing."""
     mine = [s for s in steps if s["iteration"] == iteration]
     by_step: dict[str, float | None] = dict.fromkeys(STEPS)
     for step in mine:
@@ -163,7 +163,7 @@ def seconds_of(steps: Sequence[Mapping[str, Any]], iteration: int) -> dict[str, 
 
 
 def gate_champion(entries: Sequence[Mapping[str, Any]]) -> int | None:
-    """The iteration that the gold gate leaves as champion when it sees the iterations in order."""
+    """Return the champion after applying the gold gate to the iterations in order; None if none passes."""
     best: Mapping[str, Any] | None = None
     champions: list[Mapping[str, Any]] = []
     for entry in entries:
@@ -181,10 +181,10 @@ def iteration_rows(
     steps: Sequence[Mapping[str, Any]],
     model_versions: Mapping[int, str],
 ) -> list[dict[str, Any]]:
-    """One row per iteration: the labels its model was trained on (version k), and its figures.
+    """Return one row per iteration: the labels of its training (version k), and its metrics.
 
-    ``labels.added`` is what the iteration's model then added, that is the difference to version k + 1; None
-    where there is none.
+    ``labels.added`` is the number of labels that its model added, the difference to version k + 1; None if
+    there is no such version.
     """
     rows = []
     for entry in entries:
@@ -220,7 +220,7 @@ def iteration_rows(
 
 
 def compare(first: Mapping[str, Any], champion: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Gold figures of the champion against those of the first iteration: ``better``, ``worse``, ``same``.
+    """Compare gold metrics of champion and first iteration: ``better``, ``worse`` and ``same``.
 
     Values that the tables print alike count as the same.
     """
@@ -238,33 +238,33 @@ def compare(first: Mapping[str, Any], champion: Mapping[str, Any]) -> dict[str, 
 
 
 def growth(versions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Labels of the first and of the last version, and the growth as a share of the first."""
+    """Return the label counts of the first and last version, and the growth as a fraction of the first."""
     first, last = versions[0]["total"], versions[-1]["total"]
     return {"from": first, "to": last, "share": (last - first) / first if first else None}
 
 
 def verdict(summary: Mapping[str, Any]) -> list[str]:
-    """The run in a few plain sentences."""
+    """Summarise the run in a few sentences."""
     grown = summary["growth"]
     share = f" ({grown['share']:+.1%})".replace("%", " %") if grown["share"] is not None else ""
     rows = summary["iterations"]
     n = f"{len(rows)} iteration" + ("" if len(rows) == 1 else "s")
     if grown["to"] != grown["from"]:
-        said = [f"In {n} the labels grew from {grown['from']:,} to {grown['to']:,}{share}."]
+        sentences = [f"In {n} the labels grew from {grown['from']:,} to {grown['to']:,}{share}."]
     else:
-        said = [f"In {n} the labels did not grow: {grown['from']:,} before and after."]
+        sentences = [f"In {n} the labels did not grow: {grown['from']:,} before and after."]
     if summary["stopped_early"]:
-        said.append(f"The loop stopped early: {summary['stopped_early']}.")
+        sentences.append(f"The loop stopped early: {summary['stopped_early']}.")
     champion = next((r for r in rows if r["iteration"] == summary["champion"]["iteration"]), None)
     if champion is None and summary["champion"].get("run", summary["run"]) != summary["run"]:
-        said.append(
+        sentences.append(
             f"The champion stays version {summary['champion']['model_version']} of the run "
-            f"{summary['champion']['run']}: no model of this run took its place."
+            f"{summary['champion']['run']}: no model of this run was better."
         )
     elif champion is None:
-        said.append("No model passed the gold gate: there is no champion.")
+        sentences.append("No model passed the gold gate: there is no champion.")
     else:
-        said += _about_champion(champion, rows[0], summary["comparison"])
+        sentences += _about_champion(champion, rows[0], summary["comparison"])
     truth = summary["hidden_truth"]
     if truth is not None and truth["hidden"]:
         text = (
@@ -276,8 +276,8 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
             text += (
                 f"; {truth['grown_correct']:,} of {truth['grown']:,} grown labels ({share_right}) are right"
             )
-        said.append(text + " (IoU ≥ 0.5).")
-    return said
+        sentences.append(text + " (IoU ≥ 0.5).")
+    return sentences
 
 
 def _about_champion(
@@ -287,30 +287,33 @@ def _about_champion(
     figures = (
         f"gold NME {_value('nme', gold['nme'])}, lid-opening error {_value('lid_error', gold['lid_error'])}"
     )
-    said = [f"The champion is iteration {champion['iteration']}: {figures}."]
+    sentences = [f"The champion is iteration {champion['iteration']}: {figures}."]
     if champion["iteration"] == first["iteration"]:
-        return [*said, "No later model passed the gold gate, so nothing was gained over the first one."]
+        return [*sentences, "No later model passed the gold gate: there is no gain over the first iteration."]
     for which in ("better", "worse"):
         changes = changes_of(comparison[which], BY_KEY)
         # The list of worse figures is never shortened.
         if which == "better" and len(changes) > 5:
-            changes = [*changes_of(comparison[which], _FOREMOST), f"{len(comparison[which])} figures in all"]
+            changes = [
+                *changes_of(comparison[which], _MAIN_METRICS),
+                f"{len(comparison[which])} figures in all",
+            ]
         if changes:
-            said.append(
+            sentences.append(
                 f"{which.capitalize()} than iteration {first['iteration']} on gold: {', '.join(changes)}."
             )
         else:
-            said.append(f"On gold no figure is {which} than iteration {first['iteration']}'s.")
-    if _NEED_COMPLETE & {c["metric"] for c in comparison["worse"]}:
-        said.append(
-            "Gold precision and AP count a right find of a face that nobody annotated as wrong; "
-            "look at the grown labels before reading a fall as a loss."
+            sentences.append(f"On gold no figure is {which} than iteration {first['iteration']}'s.")
+    if _NEED_COMPLETE_LABELS & {c["metric"] for c in comparison["worse"]}:
+        sentences.append(
+            "Gold precision and AP count a correct detection of an unlabelled face as a false positive; "
+            "check the grown labels before you read a lower value as a loss."
         )
-    return said
+    return sentences
 
 
 def changes_of(changes: Sequence[Mapping[str, Any]], keys: Collection[str]) -> list[str]:
-    """The changes of some metrics in words, as ``Recall 50.0 → 40.0 %``."""
+    """Format the changes of some metrics, as ``Recall 50.0 → 40.0 %``."""
     return [
         f"{m.label} {shown(m, c['from'])} → {shown(m, c['to'])} {m.unit}"
         for c in changes

@@ -1,7 +1,7 @@
-"""The report's figures: functions of ``summary.json`` that draw one panel each with matplotlib.
+"""Figures of the report: each function draws one matplotlib panel from ``summary.json``.
 
-Every panel exists in a light and a dark version, since a picture on a page does not follow the page's
-colours. Colours are Okabe and Ito's.
+Each panel has a light and a dark version, because an embedded image does not follow the colours of the page.
+Palette: Okabe and Ito.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ THEMES: Final[dict[str, dict[str, str]]] = {
              "human": "#56b4e9", "gold": "#56b4e9", "yard": "#ff8a3d", "dropped": "#8a8f98"},
 }  # fmt: skip
 GROWN: Final = ("#d55e00", "#e69f00", "#cc79a7", "#009e73", "#f0e442", "#56b4e9", "#8c6bb1", "#999999")
-"""Colour of the labels grown by iteration 0, 1, …; the last holds for all beyond."""
+"""Colour of the labels grown by iteration 0, 1, …; the last is used for all later ones."""
 
 PANELS: Final = tuple(m.key for m in METRICS)
 
 
 def render(draw: Draw, *, theme: Theme = "light", kind: Kind = "svg", size: tuple[float, float]) -> bytes:
-    """Draw a panel of ``size`` inches and return the file's bytes, the same for the same input.
+    """Draw a panel of ``size`` inches and return the bytes of the file (deterministic).
 
     Raises:
-        LidloopError: where matplotlib is not installed.
+        LidloopError: if matplotlib is not installed.
     """
     try:
         import matplotlib
@@ -65,14 +65,14 @@ def render(draw: Draw, *, theme: Theme = "light", kind: Kind = "svg", size: tupl
 
 
 def darken(svg: bytes) -> bytes:
-    """The dark version of a light SVG panel: the same drawing in the other theme's colours."""
+    """Return the dark version of a light SVG panel, by replacing its colours."""
     text = svg.decode()
     swap = {light: THEMES["dark"][name] for name, light in THEMES["light"].items()}
     return re.sub("|".join(swap), lambda found: swap[found[0]], text).encode()
 
 
 def label_growth(summary: Mapping[str, Any]) -> Draw:
-    """Labels by version, stacked by who gave them: the paper's Figure 3 for this run."""
+    """Label counts by version, stacked by origin: Figure 3 of the paper for this run."""
 
     def draw(axes: Any, colours: Mapping[str, str]) -> None:
         versions = summary["versions"]
@@ -98,7 +98,7 @@ def label_growth(summary: Mapping[str, Any]) -> Draw:
 
 
 def metric_by_iteration(summary: Mapping[str, Any], key: str) -> Draw:
-    """One figure of merit by iteration on both yardsticks; a ring marks the champion on gold."""
+    """One metric by iteration on both yardsticks; a circle marks the champion on gold."""
     metric = BY_KEY[key]
 
     def draw(axes: Any, colours: Mapping[str, str]) -> None:
@@ -130,7 +130,7 @@ def metric_by_iteration(summary: Mapping[str, Any], key: str) -> Draw:
 
 def confidence_or_iou(summary: Mapping[str, Any], quantity: Literal["confidence", "iou"]) -> Draw:
     """Histogram of accepted and dropped faces by confidence, or by IoU with an earlier label."""
-    titles = {"confidence": "Confidence", "iou": "IoU with a label that was there before"}
+    titles = {"confidence": "Confidence", "iou": "IoU with an existing label"}
     settings = {"confidence": "conf", "iou": "iou"}
 
     def draw(axes: Any, colours: Mapping[str, str]) -> None:
@@ -155,7 +155,7 @@ def confidence_or_iou(summary: Mapping[str, Any], quantity: Literal["confidence"
 
 
 def drift(summary: Mapping[str, Any], quantity: str) -> Draw:
-    """Distribution of a feature over human and over grown labels, each as a share of its own."""
+    """Normalised histograms of a feature over human and over grown labels."""
     titles = {
         "box_size": "Box size (share of the picture)",
         "pfh_ratio": "PFH / eye width",
@@ -181,7 +181,7 @@ def drift(summary: Mapping[str, Any], quantity: str) -> Draw:
 
 
 def seconds(summary: Mapping[str, Any]) -> Draw:
-    """Seconds of the steps, by iteration, as one bar each."""
+    """Seconds of the steps, one stacked bar per iteration."""
 
     def draw(axes: Any, colours: Mapping[str, str]) -> None:
         steps = summary["timings"]

@@ -47,7 +47,7 @@ class Ledger:
 
     @property
     def accepted(self) -> Bools:
-        """Rows that this version's filter accepted as labels."""
+        """Mask of the rows that this version's filter accepted as labels."""
         return np.asarray(self.kept & (self.origin != HUMAN) & (self.reason == GROWN), dtype=bool)
 
 
@@ -82,7 +82,7 @@ def read_ledgers(labels: LabelVersion) -> list[Ledger]:
 
 
 def count_labels(ledger: Ledger, sources: Mapping[str, str]) -> dict[str, Any]:
-    """Labels of a version by split, origin and source, what its filter accepted, and what it dropped."""
+    """Count the labels of a version by split, origin and source, and its accepted and dropped faces."""
     kept = ledger.kept
     human = ledger.origin == HUMAN
     by_source: dict[str, dict[str, int]] = {
@@ -106,13 +106,13 @@ def count_labels(ledger: Ledger, sources: Mapping[str, str]) -> dict[str, Any]:
 
 
 def histogram(values: Floats, edges: Floats) -> list[int]:
-    """Counts between the edges; values beyond the first or last edge count in the first or last bin."""
+    """Return counts by bin; values outside the edges count in the first or last bin."""
     clipped = np.clip(values, edges[0], edges[-1])
     return [int(n) for n in np.histogram(clipped, bins=edges)[0]]
 
 
 def distributions(ledgers: Sequence[Ledger]) -> dict[str, Any]:
-    """Confidence and IoU (with a label that was there before) of what was accepted and what was dropped."""
+    """Histograms of confidence and of IoU with an existing label, for accepted and for dropped faces."""
     edges = np.linspace(0, 1, 41)
     result: dict[str, Any] = {"edges": [round(float(e), 4) for e in edges]}
     for quantity in ("confidence", "iou"):
@@ -124,7 +124,7 @@ def distributions(ledgers: Sequence[Ledger]) -> dict[str, Any]:
 
 
 def drift(labels: LabelSet, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
-    """Compare human with grown labels by features of ``lidloop.drift``; both eyes' PFH ratios are pooled.
+    """Compare human with grown labels by features of ``lidloop.drift``; PFH ratios of both eyes are pooled.
 
     ``ks`` is the two-sample Kolmogorov-Smirnov distance, 0 (the same distribution) to 1.
 
@@ -157,7 +157,7 @@ def drift(labels: LabelSet, sizes: Mapping[str, tuple[int, int]]) -> dict[str, A
 
 
 def ks_distance(a: Floats, b: Floats) -> float | None:
-    """Largest difference of two empirical distribution functions; None where one is empty."""
+    """Two-sample Kolmogorov-Smirnov distance, 0 to 1; None if a sample is empty."""
     if not len(a) or not len(b):
         return None
     points = np.concatenate([a, b])
@@ -171,15 +171,16 @@ def compare_with_truth(
 ) -> dict[str, int]:
     """Compare grown labels with the faces whose labels were hidden.
 
-    Each grown label and each hidden face counts once: pairs of a picture are taken by falling IoU.
+    Greedy one-to-one matching within a picture, in descending order of IoU.
 
     Args:
         labels: a label version, human and grown.
         hidden: (n, 4) boxes of the hidden faces by picture.
-        min_iou: least IoU of a pair.
+        min_iou: minimum IoU of a match.
 
     Returns:
-        ``hidden`` faces, ``recovered`` ones of them, ``grown`` labels and ``grown_correct`` ones of them.
+        Counts: ``hidden`` faces and how many were ``recovered``, ``grown`` labels and how many are
+        ``grown_correct``.
     """
     grown = labels.select(labels.origin != HUMAN)
     rows_of: dict[str, list[int]] = {}
@@ -202,7 +203,7 @@ def compare_with_truth(
 
 
 def sample_grown(labels: LabelSet, *, count: int, seed: int) -> Ints:
-    """Rows of ``count`` random grown labels, in random order; the same for the same labels and seed."""
+    """Return the rows of ``count`` random grown labels; deterministic for a seed."""
     rows = np.flatnonzero(labels.origin != HUMAN)
     rng = np.random.default_rng(seed)
     return np.asarray(rng.permutation(rows)[:count], dtype=np.int64)
@@ -211,8 +212,8 @@ def sample_grown(labels: LabelSet, *, count: int, seed: int) -> Ints:
 def near_misses(ledgers: Sequence[Ledger], *, per_reason: int) -> dict[str, list[tuple[int, int]]]:
     """Dropped faces that came closest to being kept, by reason: (version, row) pairs.
 
-    Those that overlap a label by the least IoU, and for other reasons those of most confidence; of one
-    picture at most one per reason.
+    For ``overlaps-label`` those of smallest IoU, for other reasons those of highest confidence; at most one
+    per picture and reason.
     """
     by_reason: dict[str, list[tuple[float, int, int]]] = {}
     for ledger in ledgers:

@@ -13,9 +13,9 @@ from lidloop.report.data import BY_KEY, METRICS, STEPS, YARDSTICKS, shown
 from lidloop.report.pictures import Strip, Tile
 
 _YARDSTICK_NOTE = {
-    "gold": "The validation labels of version 0: given by people, frozen. Champions are chosen on it.",
-    "paper": "The validation labels of the iteration itself, which grow, as in the paper's Table 2. "
-    "Its truth changes from row to row and holds what earlier models found.",
+    "gold": "Human validation labels of version 0, frozen. The promotion gate uses this yardstick.",
+    "paper": "Validation labels of the iteration itself, with grown labels, as in Table 2 of the paper. "
+    "The reference changes from row to row and contains predictions of earlier models.",
 }
 
 
@@ -29,7 +29,7 @@ class Pictures(NamedTuple):
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Content as a ``data:`` address."""
+    """Encode content as a ``data:`` URL."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -42,7 +42,7 @@ def render(summary: Mapping[str, Any], pictures: Pictures, *, faces: bool = True
         faces: False if images were left out on purpose, which the page then says.
 
     Raises:
-        LidloopError: where jinja2 or matplotlib is not installed.
+        LidloopError: if jinja2 or matplotlib is not installed.
     """
     try:
         import jinja2
@@ -85,12 +85,12 @@ def render(summary: Mapping[str, Any], pictures: Pictures, *, faces: bool = True
 
 
 def sigma_text(summary: Mapping[str, Any]) -> str:
-    """The OKS sigma that pose AP was computed with; all of them where iterations differ."""
+    """Format the OKS sigma of pose AP; several values if iterations differ."""
     return " / ".join(dict.fromkeys(f"{value:.4g}" for value in summary["yardsticks"]["sigma"]))
 
 
 def _table(summary: Mapping[str, Any], yardstick: str) -> list[dict[str, Any]]:
-    """Rows of Table 2, the best value of each column marked."""
+    """Return the rows of Table 2, with the best value of each column marked."""
     rows = summary["iterations"]
     best: dict[str, str] = {}
     for metric in METRICS:
@@ -115,7 +115,7 @@ def _table(summary: Mapping[str, Any], yardstick: str) -> list[dict[str, Any]]:
 
 
 def _reasons(summary: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Dropped faces by reason and version, without version 0, which drops none."""
+    """Count dropped faces by reason and version; version 0 has none and is omitted."""
     versions = summary["versions"][1:]
     names = dict.fromkeys(reason for v in versions for reason in v["dropped"])
     return {name: [v["dropped"].get(name, 0) for v in versions] for name in names}

@@ -1,4 +1,4 @@
-"""The report's pictures: faces cut out and drawn on, as JPEG bytes with a caption."""
+"""Images of the report: annotated crops of faces, as JPEG with a caption."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUALITY: Final = 82
 
 
 class Tile(NamedTuple):
-    """A picture in a grid: JPEG bytes (None where the picture cannot be read), a title and small print."""
+    """Image in a grid: JPEG bytes (None if the picture cannot be read), title and caption."""
 
     jpeg: bytes | None
     title: str
@@ -32,40 +32,40 @@ class Tile(NamedTuple):
 
 
 def loader(dataset: Dataset) -> Loader:
-    """Read pictures by id, remembering the last few; a picture that cannot be read is logged and None."""
-    memory: dict[str, drawing.Image | None] = {}
+    """Return a function that reads pictures by id, with a cache; unreadable ones are logged and None."""
+    cache: dict[str, drawing.Image | None] = {}
 
     def load(image: str) -> drawing.Image | None:
-        if image not in memory:
-            if len(memory) > 32:
-                memory.pop(next(iter(memory)))
+        if image not in cache:
+            if len(cache) > 32:
+                cache.pop(next(iter(cache)))
             try:
-                memory[image] = read_rgb(dataset.path(image))
+                cache[image] = read_rgb(dataset.path(image))
             except LidloopError as error:
                 log.warning("the report shows no picture of %s: %s", image, error)
-                memory[image] = None
-        return memory[image]
+                cache[image] = None
+        return cache[image]
 
     return load
 
 
 def jpeg(image: drawing.Image) -> bytes:
-    """Encode an RGB array."""
+    """Encode an RGB array as JPEG."""
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
         raise LidloopError("OpenCV could not encode a JPEG")
     return bytes(data.tobytes())
 
 
-def bare(box: Floats, origin: int, score: float) -> Face:
-    """A face of which only the box is known."""
+def box_only_face(box: Floats, origin: int, score: float) -> Face:
+    """Return a face with a box and no visible points."""
     return Face(np.asarray(box, dtype=np.float64), np.zeros((N_POINTS, 3)), origin, score)
 
 
 def face_tile(
     load: Loader, image: str, box: Floats, faces: Sequence[Face], title: str, text: str, **options: Any
 ) -> Tile:
-    """The crop around ``box`` with ``faces`` drawn on it."""
+    """Return a tile of the crop around ``box`` with ``faces`` drawn on it."""
     picture = load(image)
     if picture is None or not np.isfinite(box).all() or (box[2:] <= box[:2]).any():
         return Tile(None, title, text)
@@ -75,9 +75,9 @@ def face_tile(
 
 
 def grown_tiles(labels: LabelSet, load: Loader, *, count: int, seed: int) -> list[Tile]:
-    """``count`` random grown labels on their crops, each with its id ``picture:line``.
+    """Return crops of ``count`` random grown labels, each with its id ``picture:line``.
 
-    Only the label itself is drawn, so that a wrong one cannot hide behind a right neighbour.
+    Only that label is drawn, so that a correct neighbour cannot cover a wrong one.
     """
     lines = _line_numbers(labels)
     tiles = []
@@ -93,14 +93,14 @@ def grown_tiles(labels: LabelSet, load: Loader, *, count: int, seed: int) -> lis
 def dropped_tiles(
     labels: LabelSet, ledgers: Sequence[Ledger], load: Loader, *, per_reason: int
 ) -> dict[str, list[Tile]]:
-    """The nearest misses by reason: the dropped box, and the labels of the picture as they are now."""
+    """Return near-misses by reason, each with the dropped box and the current labels of the picture."""
     result: dict[str, list[Tile]] = {}
     for reason, entries in near_misses(ledgers, per_reason=per_reason).items():
         tiles = []
         for version, row in entries:
             ledger = ledgers[version]
             image, box = str(ledger.image[row]), ledger.boxes[row]
-            dropped = bare(box, int(ledger.origin[row]), float(ledger.confidence[row]))
+            dropped = box_only_face(box, int(ledger.origin[row]), float(ledger.confidence[row]))
             text = f"{dropped.score:.2f} · IoU {ledger.iou[row]:.2f} · it. {dropped.origin}"
             faces = [*labels.of(image), dropped]
             tile = face_tile(load, image, box, faces, image, text, colour=_dropped_colour)
@@ -110,19 +110,19 @@ def dropped_tiles(
 
 
 def _dropped_colour(face: Face) -> drawing.RGB:
-    # Of a dropped face only the box is known: it has no visible point.
+    # A dropped face has no visible point.
     return drawing.colour_of(face) if face.points[:, 2].any() else drawing.DROPPED_COLOUR
 
 
 def worst_tiles(
     rows: Sequence[Mapping[str, Any]], gold: LabelSet, found: LabelSet | None, load: Loader
 ) -> list[Tile]:
-    """Gold faces with the largest errors: what the person marked, and beside it what the model found.
+    """Return tiles of the gold faces with the largest errors: the human label, then the prediction.
 
     Args:
-        rows: of ``points.parquet``, the worst first.
+        rows: rows of ``points.parquet``, worst first.
         gold: the labels of version 0.
-        found: the model's predictions, or None where they are not at hand.
+        found: predictions of the model, or None if not available.
     """
     tiles = []
     for row in rows:
@@ -133,17 +133,17 @@ def worst_tiles(
         if found is None or not row["matched"] or image not in found.images:
             continue
         # The table does not name the matched prediction; its score and IoU do.
-        for guess in found.of(image):
-            iou = float(box_iou(guess.box[None], face.box[None])[0, 0])
-            if abs(guess.score - row["score"]) < 1e-4 and abs(iou - row["iou"]) < 1e-3:
-                said = f"{text} · model, {guess.score:.2f}"
-                tiles.append(face_tile(load, image, face.box, [guess], image, said))
+        for prediction in found.of(image):
+            iou = float(box_iou(prediction.box[None], face.box[None])[0, 0])
+            if abs(prediction.score - row["score"]) < 1e-4 and abs(iou - row["iou"]) < 1e-3:
+                caption = f"{text} · model, {prediction.score:.2f}"
+                tiles.append(face_tile(load, image, face.box, [prediction], image, caption))
                 break
     return tiles
 
 
 class Strip(NamedTuple):
-    """One picture through the versions: the paper's Figure 2."""
+    """One picture in all label versions: Figure 2 of the paper."""
 
     image: str
     tiles: list[Tile]
@@ -152,9 +152,9 @@ class Strip(NamedTuple):
 def strips(
     labels: LabelSet, ledgers: Sequence[Ledger], load: Loader, *, count: int, size: int = 360
 ) -> list[Strip]:
-    """Pictures by label version, human and grown boxes in their colours.
+    """Return pictures by label version, with human and grown boxes in different colours.
 
-    Chosen: the pictures that grew in most versions, then those that grew most, then by name.
+    Pictures that gained labels in most versions come first, then those with most new labels, then by name.
     """
     grew: dict[str, list[int]] = {}
     for ledger in ledgers:
@@ -172,7 +172,9 @@ def strips(
         for ledger in ledgers:
             rows = np.flatnonzero((ledger.image == image) & ledger.kept)
             faces = [
-                _known(now, bare(ledger.boxes[r], int(ledger.origin[r]), float(ledger.confidence[r])))
+                _current_label(
+                    now, box_only_face(ledger.boxes[r], int(ledger.origin[r]), float(ledger.confidence[r]))
+                )
                 for r in rows
             ]
             drawn = drawing.draw_faces(small.image, [small.face(f) for f in faces])
@@ -185,7 +187,7 @@ def strips(
 
 
 def contact_sheet(tiles: Sequence[Tile], *, columns: int = 10) -> drawing.Image:
-    """Tiles on one large picture, each with its title under it."""
+    """Arrange tiles on one image, each with its title below."""
     band, cell = 30, TILE + 8
     rows = max(1, -(-len(tiles) // columns))
     sheet = np.full((rows * (cell + band), columns * cell, 3), 255, dtype=np.uint8)
@@ -200,8 +202,8 @@ def contact_sheet(tiles: Sequence[Tile], *, columns: int = 10) -> drawing.Image:
     return sheet
 
 
-def _known(now: Sequence[Face], face: Face) -> Face:
-    """The label of today with the same box, or the bare box where it is gone."""
+def _current_label(now: Sequence[Face], face: Face) -> Face:
+    """Return the current label with the same box, or the face itself if that label was replaced."""
     for label in now:
         if np.abs(label.box - face.box).max() < 0.5 and label.origin == face.origin:
             return label

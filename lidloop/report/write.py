@@ -75,12 +75,12 @@ def write_report(
     stopped_early: str | None = None,
     options: Options | None = None,
 ) -> dict[str, Any]:
-    """Write ``out/report.html`` and then ``out/summary.json``, each whole or not at all.
+    """Write ``out/report.html``, then ``out/summary.json``, each atomically.
 
     Args:
         dataset_dir: the dataset's folder.
-        labels_dir: the newest label version; its ``ledger/`` holds those of all earlier ones.
-        evaluation_dir: the newest evaluation; its ``evaluation.json`` carries the history.
+        labels_dir: the newest label version; its ``ledger/`` holds the ledgers of all versions.
+        evaluation_dir: the newest evaluation; its ``evaluation.json`` holds the history.
         out: folder to write to. Paths are recorded relative to it.
         run: name of the run, as in the registry.
         registry_uri: the registry's tracking URI; names the model versions and the champion.
@@ -91,16 +91,16 @@ def write_report(
         arguments: the run's settings, ``seed`` among them.
         champion: ``{"iteration", "model_version"}``; without it the registry is asked for this run's
             champion, and without a registry the gold gate is applied to the iterations in order.
-        model_versions: registered version by iteration, where no registry is given.
+        model_versions: registered version by iteration, if no registry is given.
         stopped_early: why the loop ended before its last iteration.
-        options: how much the page shows.
+        options: amount of detail on the page.
 
     Returns:
         The content of ``summary.json``.
 
     Raises:
         DatasetError: for a folder or file that is missing, damaged or of another dataset.
-        LidloopError: where matplotlib or jinja2 is not installed.
+        LidloopError: if matplotlib or jinja2 is not installed.
     """
     given = {"dataset": dataset_dir, "labels": labels_dir, "evaluation": evaluation_dir, "timings": timings}
     paths: dict[str, Any] = {k: None if v is None else _relative(v, out) for k, v in given.items()}
@@ -120,13 +120,13 @@ def write_report(
 
 
 def regenerate(run_dir: Path, *, options: Options | None = None) -> Path:
-    """Write the report of a run folder anew from the folders that its ``summary.json`` names.
+    """Write the report of a run folder again, from the folders that its ``summary.json`` names.
 
     Returns:
         The path of ``report.html``.
 
     Raises:
-        DatasetError: where there is no summary, or a folder it names is gone.
+        DatasetError: if there is no summary, or a folder named in it is missing.
     """
     summary = data.read_summary(run_dir)
     paths = data.run_paths(run_dir, summary)
@@ -163,7 +163,7 @@ def gather(
     model_versions: Mapping[int, str] | None,
     stopped_early: str | None,
 ) -> Run:
-    """Read a run's folders and compute its summary, but for ``paths``. Arguments as ``write_report``."""
+    """Read the folders of a run and compute its summary without ``paths``; arguments as ``write_report``."""
     dataset = Dataset.open(dataset_dir)
     version = LabelVersion.open(labels_dir)
     labels = version.labels(dataset)
@@ -220,7 +220,7 @@ def _guards(
 ) -> dict[str, Any]:
     """Results of the guards for the newest iteration (``lidloop.drift.guards``), by name.
 
-    The labels that it was trained on are those of earlier origins; ones that it replaced by its own are gone.
+    Its training labels are those of earlier origins, except the ones that it replaced by its own.
     """
     before = made.select(made.origin < int(history["iterations"][-1]["iteration"]))
     answers = watch.judge(
@@ -243,27 +243,27 @@ def read_hidden(path: Path, dataset: Dataset) -> dict[str, Floats]:
         dataset: the dataset that was converted from that folder.
 
     Raises:
-        DatasetError: where none of its pictures is in the dataset.
-        SourceError: for a file that is not such a truth.
+        DatasetError: if none of its pictures is in the dataset.
+        SourceError: for a file that is not a valid ``truth.json``.
     """
     truth = read_truth(path.parent)
     known = {record.sha256: record.id for record in dataset.records}
     hidden: dict[str, Floats] = {}
-    strangers = 0
+    unknown = 0
     for image in truth.images:
         boxes = [f.face().box for f, h in zip(image.faces, image.hidden, strict=True) if h]
         files = sorted((path.parent / "images" / image.split).glob(f"{image.name}.*"))
         name = known.get(sha256(files[0])) if files else None
-        strangers += name is None
+        unknown += name is None
         if boxes:
             hidden[name or f"{path.parent}:{image.name}"] = np.array(boxes).reshape(-1, 4)
-    if strangers == len(truth.images):
-        raise DatasetError(f"{path} tells of other pictures than those of {dataset.root}")
+    if unknown == len(truth.images):
+        raise DatasetError(f"{path} does not belong to {dataset.root}: they have no picture in common")
     return hidden
 
 
 def _worst(folder: Path) -> list[dict[str, Any]]:
-    """Rows of the gold faces' table, the missed ones last, otherwise the largest NME first."""
+    """Return the rows of the table of gold faces by descending NME, missed faces last."""
     path = folder / evaluation.POINTS_FILE
     if not path.exists():
         return []
@@ -274,7 +274,7 @@ def _worst(folder: Path) -> list[dict[str, Any]]:
 
 
 def _registered(uri: str | None, run: str) -> tuple[dict[int, str], dict[str, Any] | None]:
-    """Model versions of a run by iteration, and its champion, from the registry."""
+    """Return model versions of a run by iteration, and the champion, from the registry."""
     if uri is None:
         return {}, None
     from lidloop.registry.registry import Registry

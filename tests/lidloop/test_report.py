@@ -36,7 +36,7 @@ ITERATIONS = 3
 
 
 def template() -> np.ndarray:
-    """(51, 2) a schematic face in units of its width, centred on 0."""
+    """Return a (51, 2) schematic face in units of its width, centred on 0."""
     xy = np.zeros((51, 2))
     for group, x in (("left_brow", -0.31), ("right_brow", 0.31)):
         t = np.linspace(-1, 1, 5)
@@ -69,7 +69,7 @@ def row(
 
 @dataclass
 class Made:
-    """A run folder, and what went into it."""
+    """A run folder with its inputs."""
 
     root: Path
     dataset: Dataset
@@ -90,7 +90,7 @@ class Made:
 
 
 def make_run(root: Path, *, pictures_: int = 10) -> Made:
-    """Each picture has a human label and a hidden face at the right; iterations 0 and 1 find most of them."""
+    """Make a run: each picture has a human label and a hidden face; iterations 0 and 1 find most of them."""
     rng = np.random.default_rng(3)
     root.mkdir()
     records, human, hidden, others = [], {}, {}, []
@@ -193,7 +193,7 @@ def html(made: Made, summary: dict[str, Any]) -> str:
 
 
 class Page(HTMLParser):
-    """Checks that tags close in order, and keeps ids, tables by id, and every address."""
+    """HTML parser that checks the nesting of tags, and collects ids, tables and URLs."""
 
     VOID = frozenset({"meta", "img", "br", "source", "link", "hr", "input"})
 
@@ -240,7 +240,7 @@ class Page(HTMLParser):
             self._table[-1][-1] += text
 
 
-def test_the_page_is_whole_and_needs_nothing_else(html: str) -> None:
+def test_the_page_is_well_formed_and_self_contained(html: str) -> None:
     parsed = Page(html)
     sections = ["verdict", "labels", "metrics", "filter", "pictures", "grown", "dropped", "worst", "drift",
                 "settings", "timings"]  # fmt: skip
@@ -262,7 +262,7 @@ def test_the_page_is_whole_and_needs_nothing_else(html: str) -> None:
             assert not re.search(r"(?:href|src)\s*=\s*[\"'](?!#|data:)", svg)
 
 
-def test_table_1_is_the_labels_on_disk(made: Made, html: str) -> None:
+def test_table_1_matches_the_label_files(made: Made, html: str) -> None:
     table = Page(html).tables["table-1"]
     assert table[0][:4] == ["Version", "Train", "Val", "Total"]
     for version, cells in enumerate(table[1:]):
@@ -276,7 +276,7 @@ def test_table_1_is_the_labels_on_disk(made: Made, html: str) -> None:
 
 
 @pytest.mark.parametrize("yardstick", ["gold", "paper"])
-def test_table_2_is_the_evaluation(made: Made, html: str, yardstick: str) -> None:
+def test_table_2_matches_the_evaluation(made: Made, html: str, yardstick: str) -> None:
     table = Page(html).tables[f"table-2-{yardstick}"]
     for k in range(ITERATIONS):
         written = json.loads((made.root / f"evaluation-{k}" / "evaluation.json").read_text())
@@ -292,11 +292,11 @@ def test_table_2_is_the_evaluation(made: Made, html: str, yardstick: str) -> Non
     assert faces == (["2", "2", "2"] if yardstick == "gold" else ["2", "3", "3"])
 
 
-def test_the_sigma_is_named(html: str) -> None:
+def test_the_oks_sigma_is_on_the_page(html: str) -> None:
     assert "sigma 0.05" in html
 
 
-def test_summary_has_the_agreed_shape(made: Made, summary: dict[str, Any]) -> None:
+def test_summary_has_the_documented_fields(made: Made, summary: dict[str, Any]) -> None:
     assert json.loads((made.root / "summary.json").read_text()) == summary
     assert {"seed", "settings", "sources", "iterations", "champion", "stopped_early", "hidden_truth"} <= set(
         summary
@@ -330,7 +330,7 @@ def test_summary_has_the_agreed_shape(made: Made, summary: dict[str, Any]) -> No
     assert summary["stopped_early"] is False
 
 
-def test_truth_is_held_against_the_grown_labels(made: Made, summary: dict[str, Any]) -> None:
+def test_grown_labels_are_compared_with_the_hidden_truth(made: Made, summary: dict[str, Any]) -> None:
     # Eight labels were grown; the one of picture 7 lies in an empty corner.
     assert summary["hidden_truth"] == {"hidden": 10, "recovered": 7, "grown": 8, "grown_correct": 7}
 
@@ -347,7 +347,7 @@ def test_truth_is_held_against_the_grown_labels(made: Made, summary: dict[str, A
     ],
     ids=["same", "iou-0.53", "iou-0.48", "two-on-one-face", "nothing-hidden", "nothing-grown"],
 )
-def test_a_grown_label_and_a_hidden_face_count_once(
+def test_hidden_faces_match_grown_labels_one_to_one(
     boxes: list[list[float]], hidden: list[list[float]], right: int
 ) -> None:
     blank = np.zeros((51, 3))
@@ -358,11 +358,12 @@ def test_a_grown_label_and_a_hidden_face_count_once(
     }  # fmt: skip
 
 
-def test_the_verdict_says_what_got_better_and_worse(summary: dict[str, Any]) -> None:
+def test_the_verdict_names_better_and_worse_metrics(summary: dict[str, Any]) -> None:
     text = " ".join(summary["verdict"])
     assert "from 10 to 18 (+80.0 %)" in text
     assert f"champion is iteration {summary['champion']['iteration']}" in text
-    assert "Of 10 hidden faces 7 (70.0 %) were recovered; 7 of 8 grown labels (87.5 %) are right" in text
+    assert "Of 10 hidden faces 7 (70.0 %)" in text
+    assert "7 of 8 grown labels (87.5 %)" in text
     gold = [r["metrics"]["gold"] for r in summary["iterations"]]
     champion = gold[summary["champion"]["iteration"]]
     for change in summary["comparison"]["better"] + summary["comparison"]["worse"]:
@@ -375,24 +376,24 @@ def test_the_verdict_says_what_got_better_and_worse(summary: dict[str, Any]) -> 
             assert f"{metric.label} {data.shown(metric, change['from'])} → " in text
 
 
-def test_a_loss_is_named_as_one() -> None:
+def test_a_worse_metric_is_in_the_verdict() -> None:
     metrics = {m.key: 0.5 for m in data.METRICS}
     first = {"iteration": 0, "metrics": {"gold": metrics}}
     second = {"iteration": 1, "metrics": {"gold": {**metrics, "recall": 0.4, "nme": 0.4, "lid_error": None}}}
     found = data.compare(first, second)
     assert [c["metric"] for c in found["worse"]] == ["recall"]
     assert [c["metric"] for c in found["better"]] == ["nme"]
-    said = data.verdict(
+    sentences = data.verdict(
         {"run": "r", "growth": {"from": 5, "to": 5, "share": 0.0}, "iterations": [first, second],
          "stopped_early": "no growth", "champion": {"iteration": 1}, "comparison": found,
          "hidden_truth": None}
     )  # fmt: skip
-    assert any("Worse than iteration 0 on gold: Recall 50.0 → 40.0 %." in s for s in said)
-    assert any("did not grow" in s for s in said)
-    assert any("stopped early: no growth" in s for s in said)
+    assert any("Worse than iteration 0 on gold: Recall 50.0 → 40.0 %." in s for s in sentences)
+    assert any("did not grow" in s for s in sentences)
+    assert any("stopped early: no growth" in s for s in sentences)
 
 
-def test_the_champion_is_the_gates(made: Made, summary: dict[str, Any]) -> None:
+def test_the_champion_is_that_of_the_promotion_gate(made: Made, summary: dict[str, Any]) -> None:
     history = json.loads((made.root / f"evaluation-{ITERATIONS - 1}" / "evaluation.json").read_text())
     best, champions = None, []
     for entry in history["iterations"]:
@@ -405,13 +406,13 @@ def test_the_champion_is_the_gates(made: Made, summary: dict[str, Any]) -> None:
     assert summary["champion"]["iteration"] > 0  # the noise falls from iteration to iteration
 
 
-def test_a_champion_of_another_run(summary: dict[str, Any]) -> None:
+def test_the_verdict_names_a_champion_of_another_run(summary: dict[str, Any]) -> None:
     other = {"iteration": None, "model_version": "9", "run": "older"}
-    said = data.verdict({**summary, "champion": other})
-    assert any("stays version 9 of the run older" in s for s in said)
+    sentences = data.verdict({**summary, "champion": other})
+    assert any("stays version 9 of the run older" in s for s in sentences)
 
 
-def test_drawn_figures_hold_the_numbers(summary: dict[str, Any]) -> None:
+def test_figures_plot_the_values_of_the_summary(summary: dict[str, Any]) -> None:
     from matplotlib.figure import Figure
 
     axes = Figure().add_subplot()
@@ -440,7 +441,7 @@ def test_distributions_count_every_face_once(made: Made, summary: dict[str, Any]
     assert found["confidence"]["grown"][int(np.searchsorted(edges, 0.9, side="right")) - 1] == 8
 
 
-def test_drift_knows_two_kinds_of_faces(summary: dict[str, Any]) -> None:
+def test_drift_separates_large_human_and_small_grown_faces(summary: dict[str, Any]) -> None:
     box = summary["drift"]["box_size"]
     assert box["n"] == {"human": 10, "grown": 8}
     assert box["median"]["human"] > box["median"]["grown"]
@@ -450,7 +451,7 @@ def test_drift_knows_two_kinds_of_faces(summary: dict[str, Any]) -> None:
     assert ledger.ks_distance(np.array([]), np.array([1.0])) is None
 
 
-def test_a_tripped_guard_is_told_at_the_top_and_all_are_in_a_table(summary: dict[str, Any]) -> None:
+def test_a_tripped_guard_is_at_the_top_and_all_are_in_a_table(summary: dict[str, Any]) -> None:
     assert set(summary["guards"]) == {
         "grown_share",
         "disagreement",
@@ -466,10 +467,10 @@ def test_a_tripped_guard_is_told_at_the_top_and_all_are_in_a_table(summary: dict
     assert "Guard tripped" not in page.render(summary, page.Pictures([], [], {}, []), faces=False)
     table = html[html.index('id="table-guards"') :]
     assert "<td>0.031</td><td>0.020</td><td><b>yes</b></td>" in table
-    assert "50 are needed" in table, "and why the others have no value"
+    assert "50 are needed" in table, "reason for a guard without a value"
 
 
-def test_the_sample_is_random_and_fixed(made: Made) -> None:
+def test_the_sample_depends_only_on_the_seed(made: Made) -> None:
     labels = made.labels.labels(made.dataset)
     first = ledger.sample_grown(labels, count=5, seed=1)
     assert (labels.origin[first] != HUMAN).all()
@@ -487,7 +488,7 @@ def test_every_grown_label_is_in_the_grid(made: Made, html: str) -> None:
     assert section.count("data:image/jpeg;base64,") == 8
 
 
-def test_near_misses_come_nearest_first(made: Made) -> None:
+def test_near_misses_are_sorted(made: Made) -> None:
     ledgers = ledger.read_ledgers(made.labels)
     chosen = ledger.near_misses(ledgers, per_reason=3)
     assert list(chosen) == ["overlaps-label", "below-confidence"]
@@ -497,7 +498,7 @@ def test_near_misses_come_nearest_first(made: Made) -> None:
     assert weak == pytest.approx([0.66, 0.54, 0.42], abs=1e-6)
 
 
-def test_worst_errors_come_worst_first(made: Made, html: str) -> None:
+def test_worst_errors_are_sorted(made: Made, html: str) -> None:
     section = html[html.index('id="worst"') : html.index('id="drift"')]
     errors = [float(v) for v in re.findall(r"NME ([\d.]+) %[^<]*person", section)]
     assert len(errors) == 2
@@ -505,7 +506,7 @@ def test_worst_errors_come_worst_first(made: Made, html: str) -> None:
     assert len(re.findall(r"model, 0\.8", section)) == 2
 
 
-def test_crops_show_the_face(made: Made) -> None:
+def test_tiles_and_contact_sheet_have_their_size(made: Made) -> None:
     labels = made.labels.labels(made.dataset)
     load = pictures.loader(made.dataset)
     tile = pictures.grown_tiles(labels, load, count=1, seed=0)[0]
@@ -517,7 +518,7 @@ def test_crops_show_the_face(made: Made) -> None:
     assert sheet.shape[0] >= 2 * pictures.TILE
 
 
-def test_without_faces_no_picture_leaves(made: Made, tmp_path: Path) -> None:
+def test_without_faces_the_page_has_no_photograph(made: Made, tmp_path: Path) -> None:
     made.write(tmp_path, options=Options(faces=False))
     text = (tmp_path / "report.html").read_text()
     Page(text)
@@ -533,12 +534,12 @@ def test_regenerate_gives_the_same_bytes(made: Made, summary: dict[str, Any]) ->
     assert after == before
 
 
-def test_a_run_folder_may_be_moved(made: Made, summary: dict[str, Any], tmp_path: Path) -> None:
+def test_a_moved_run_folder_can_be_regenerated(made: Made, summary: dict[str, Any], tmp_path: Path) -> None:
     shutil.copytree(made.root, tmp_path / "elsewhere")
     assert report.regenerate(tmp_path / "elsewhere").exists()
 
 
-def test_a_damaged_picture_is_said_not_hidden(
+def test_an_unreadable_picture_is_shown_as_such_and_logged(
     made: Made, summary: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     labels = made.labels.labels(made.dataset)
@@ -548,7 +549,7 @@ def test_a_damaged_picture_is_said_not_hidden(
 
     tiles = pictures.grown_tiles(labels, load, count=2, seed=0)
     shown = page.Pictures([], tiles, {}, [])
-    assert page.render(summary, shown).count("picture cannot be shown") == 2
+    assert page.render(summary, shown).count("picture cannot be read") == 2
     pictures.loader(replace(made.dataset, root=made.root / "nowhere"))("p00")
     assert "no picture of p00" in caplog.text
 
@@ -561,7 +562,7 @@ def test_a_damaged_picture_is_said_not_hidden(
         (lambda r: (r / "summary.json").write_text("{}"), "does not name its folders"),
         (lambda r: (r / "timings.json").write_text('{"steps": [{"step": 1}]}'), "timings.json: expected"),
         (lambda r: (r / "drawn" / "truth.json").write_text('{"images": [1]}'), "truth.json"),
-        (lambda r: shutil.rmtree(r / "drawn" / "images"), "tells of other pictures"),
+        (lambda r: shutil.rmtree(r / "drawn" / "images"), "truth.json does not belong to"),
         (lambda r: (r / f"evaluation-{ITERATIONS - 1}" / "evaluation.json").unlink(), "evaluation"),
         (
             lambda r: (r / f"labels-v{ITERATIONS - 1}" / "version.json").unlink(),
@@ -574,12 +575,12 @@ def test_a_damaged_picture_is_said_not_hidden(
         "empty-summary",
         "timings",
         "truth",
-        "strange-truth",
+        "truth-of-another-dataset",
         "no-evaluation",
         "no-version",
     ],
 )
-def test_bad_input_is_named(
+def test_invalid_run_folders_are_rejected(
     made: Made, summary: dict[str, Any], tmp_path: Path, damage: Any, message: str
 ) -> None:
     copy = tmp_path / "run"
@@ -597,8 +598,7 @@ def test_text_from_the_data_cannot_become_markup(summary: dict[str, Any]) -> Non
     assert "<img src=x" not in text
 
 
-def test_iou_of_the_made_up_corner_face_is_none(made: Made) -> None:
-    # Guards the fixture: the wrong grown label overlaps no hidden face.
+def test_the_wrong_grown_label_of_the_fixture_overlaps_no_face(made: Made) -> None:
     labels = made.labels.labels(made.dataset)
     wrong = labels.of("p07")[1]
     assert box_iou(wrong.box[None], np.array(made.hidden["p07"]))[0, 0] < 0.1
