@@ -141,7 +141,8 @@ def execute(
                 stderr=subprocess.STDOUT,
                 pass_fds=(writing, lock),
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "100"},
+                # Safe path: a folder `pipelines` in the working directory must not hide this package.
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1", "COLUMNS": "100"},
             )
         finally:
             os.close(writing)

@@ -16,7 +16,7 @@ PLATFORM = {
 
 
 def pod(container: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """A Pod of a compiled container and its ``KubernetesExecutorConfig``."""
+    """Return the Pod of a compiled container and its ``KubernetesExecutorConfig``."""
     given = container["resources"]
     limits = {"cpu": given["resourceCpuLimit"], "memory": given["resourceMemoryLimit"]}
     if accelerator := given.get("accelerator"):

@@ -1,4 +1,4 @@
-"""What a cluster gives to the steps of the pipeline."""
+"""Settings of a cluster, and their effect on the compiled pipeline."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Compiled:
         return pod
 
     def tasks(self, step: str) -> list[dict[str, Any]]:
-        """Every task of the step, whichever iteration it belongs to."""
+        """Tasks of the step in all iterations."""
         name = step.replace("_", "-")
         found = []
         for component in [self.pipeline["root"], *self.pipeline["components"].values()]:
@@ -91,7 +91,7 @@ def test_the_compiled_pipeline_is_the_one_in_the_repository(tmp_path: Path) -> N
     )
 
 
-def test_it_is_what_kfp_reads(golden: Compiled) -> None:
+def test_kfp_can_parse_the_compiled_pipeline(golden: Compiled) -> None:
     """Both documents parse as KFP's own messages, which refuse unknown fields."""
     json_format.ParseDict(golden.pipeline, spec.PipelineSpec())
     json_format.ParseDict(golden.platform, spec.PlatformSpec())
@@ -102,7 +102,7 @@ def test_it_is_what_kfp_reads(golden: Compiled) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_every_step(golden: Compiled, step: str) -> None:
+def test_every_step_gets_its_image_resources_and_retries(golden: Compiled, step: str) -> None:
     settings = read_cluster(SETTINGS)
     container, pod = golden.container(step), golden.pod(step)
     given = settings.resources(step)
@@ -126,7 +126,7 @@ def test_every_step(golden: Compiled, step: str) -> None:
     assert not SECRET_NAMES & set(golden.environment(step))
 
 
-def test_the_champion_is_deployed_where_the_cluster_says(tmp_path: Path, golden: Compiled) -> None:
+def test_the_champion_is_deployed_if_models_is_set(tmp_path: Path, golden: Compiled) -> None:
     assert "exec-deploy" not in golden.pipeline["deploymentSpec"]["executors"], "off by default"
     made = compiled(tmp_path, ClusterSettings(models="s3://hospital/models/lidloop", canary=10), 2)
     tasks = made.tasks("deploy")
@@ -149,7 +149,7 @@ def test_the_champion_is_deployed_where_the_cluster_says(tmp_path: Path, golden:
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_the_pods_that_kfp_makes_of_it_are_pods_and_keep_to_restricted(
+def test_pods_are_valid_and_meet_pod_security_restricted(
     tmp_path: Path, golden: Compiled, version: str
 ) -> None:
     other = compiled(tmp_path, ClusterSettings(gpus=0, pull_secrets=("registry-key",)))
@@ -160,7 +160,7 @@ def test_the_pods_that_kfp_makes_of_it_are_pods_and_keep_to_restricted(
             assert restricted(made) == []
 
 
-def test_gpus(golden: Compiled) -> None:
+def test_gpu_steps_get_gpus_nodes_and_shared_memory(golden: Compiled) -> None:
     assert {step for step in STEPS if "accelerator" in golden.container(step)["resources"]} == set(GPU_STEPS)
     for step, count in (("train", "2"), ("auto_label", "1")):
         accelerator = golden.container(step)["resources"]["accelerator"]
@@ -180,7 +180,7 @@ def test_gpus(golden: Compiled) -> None:
     assert label == "0", "a shard takes the one of its own"
 
 
-def test_without_a_gpu(tmp_path: Path) -> None:
+def test_without_gpus_no_step_asks_for_one(tmp_path: Path) -> None:
     cpu = compiled(tmp_path, ClusterSettings(gpus=0, label_gpus=0))
     for step in GPU_STEPS:
         assert "accelerator" not in cpu.container(step)["resources"]
@@ -229,13 +229,13 @@ def test_checkpoints_in_a_bucket(tmp_path: Path) -> None:
     assert stored.defaults["checkpoints"] == "s3://lidloop/checkpoints"
 
 
-def test_defaults_that_a_cluster_decides(golden: Compiled) -> None:
+def test_parameter_defaults_come_from_the_cluster(golden: Compiled) -> None:
     expected = {"pictures": "s3://lidloop/pictures", "registry": "https://registry.example.org", "workers": 8,
                 "shards": ["0/4", "1/4", "2/4", "3/4"], "run": ""}  # fmt: skip
     assert {name: golden.defaults[name] for name in expected} == expected
 
 
-def test_runs_end_and_are_cleared_away(golden: Compiled) -> None:
+def test_runs_have_a_time_out_and_are_deleted(golden: Compiled) -> None:
     assert golden.kubernetes["pipelineConfig"] == {
         "activeDeadlineSeconds": 336 * 3600, "resourceTtlOnCompletion": 168 * 3600
     }  # fmt: skip
@@ -268,7 +268,7 @@ def test_runs_end_and_are_cleared_away(golden: Compiled) -> None:
         ("a: [", "cannot be read as YAML"),
     ],
 )
-def test_settings_that_cannot_be(tmp_path: Path, text: str, says: str) -> None:
+def test_invalid_settings_are_named_with_the_file(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "cluster.yaml"
     path.write_text(text)
     with pytest.raises(ClusterError, match=says) as caught:
@@ -281,7 +281,7 @@ def test_all_problems_are_named_at_once() -> None:
         ClusterSettings(gpus=-1, user=0)
 
 
-def test_parts_that_are_left_out_are_those_of_the_step(tmp_path: Path) -> None:
+def test_omitted_resources_keep_the_defaults_of_the_step(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     path.write_text("train: {cpu: 32}")
     train = read_cluster(path).train
@@ -289,7 +289,7 @@ def test_parts_that_are_left_out_are_those_of_the_step(tmp_path: Path) -> None:
     assert train != Resources(cpu="32")
 
 
-def test_the_example_is_the_defaults(tmp_path: Path) -> None:
+def test_the_example_contains_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     path.write_text(example())
     assert read_cluster(path) == ClusterSettings()
@@ -297,5 +297,5 @@ def test_the_example_is_the_defaults(tmp_path: Path) -> None:
     assert all(meaning.split(", for ")[0] in text or "." in name for name, _, meaning in describe())
 
 
-def test_what_may_be_cached_changes_nothing_elsewhere() -> None:
+def test_steps_with_side_effects_are_not_cacheable() -> None:
     assert not {"register", "promote", "report"} & set(CACHEABLE)

@@ -1,4 +1,4 @@
-"""The whole loop through the command line on a few drawn faces, killed half-way and started again."""
+"""The whole loop through the command line on a few drawn faces, killed half-way and resumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lidloop.synthetic import write_faces_folder
 
 
 def command(source: Path, out: Path) -> list[str]:
-    # From random numbers: no weights are needed, and none are good after one epoch, which nothing here asks.
+    # Training starts from random weights, so no weights file is needed; the model need not be good.
     return [
         *(sys.executable, "-m", "lidloop.cli", "run", "-s", f"yolo:{source}", "-o", str(out)),
         *(
@@ -50,8 +50,9 @@ def steps_begun(out: Path) -> list[str]:
 
 
 @pytest.mark.timeout(900)  # about 50 s of CPU time; minutes on a busy machine
-def test_a_run_that_is_killed_goes_on_and_ends_with_a_report(tmp_path: Path) -> None:
-    source, out = tmp_path / "faces", tmp_path / "run"
+def test_a_killed_run_is_resumed_and_ends_with_a_report(tmp_path: Path) -> None:
+    # Names with characters that URIs, SQL, shells and rich's markup treat specially.
+    source, out = tmp_path / "faces 'x'?%41", tmp_path / "run 'y'?%20 [v1]"
     write_faces_folder(source, images=24, seed=1)
     env = {**os.environ, "COLUMNS": "120", "LIDLOOP_REGISTRY": ""}
     killed = subprocess.Popen(command(source, out), env=env, stderr=subprocess.DEVNULL)
@@ -70,7 +71,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_a_report(tmp_path: Path) -> 
     again = subprocess.run(command(source, out), env=env, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     begun_again = steps_begun(out)[len(done_before) :]
-    assert begun_again[0] == "train-2", "iteration 0 is not run again"
+    assert begun_again[0] == "train-2", "iteration 0 is not repeated"
     assert "iteration 0 · train: taken from the cache" in again.stderr
 
     summary = json.loads((out / "summary.json").read_text())

@@ -38,7 +38,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def steps_of(component: dict[str, Any], components: dict[str, Any]) -> list[str]:
-    """Every executed step below a component, by the name of its component."""
+    """Return the component names of all steps below a component."""
     found: list[str] = []
     for task in component.get("dag", {}).get("tasks", {}).values():
         name = task["componentRef"]["name"]
@@ -63,8 +63,8 @@ def test_every_iteration_has_every_step(compiled: dict[str, Any]) -> None:
     assert counts == dict.fromkeys(each, 3)
 
 
-def test_whichever_iteration_is_the_last_ends_with_one_report(compiled: dict[str, Any]) -> None:
-    """At every branching, one side is the report alone and the other holds the next iteration."""
+def test_every_possible_last_iteration_ends_with_one_report(compiled: dict[str, Any]) -> None:
+    """At every branch, one side is only the report and the other the next iteration."""
     components = compiled["components"]
     forks = [c for name, c in components.items() if name.startswith("comp-condition-branches")]
     assert len(forks) == 2
@@ -78,7 +78,7 @@ def test_whichever_iteration_is_the_last_ends_with_one_report(compiled: dict[str
         assert ends[0][0].startswith("comp-report")
 
 
-def test_later_iterations_start_from_the_model_before(compiled: dict[str, Any]) -> None:
+def test_later_iterations_start_from_the_previous_model(compiled: dict[str, Any]) -> None:
     tasks = {}
     for component in [compiled["root"], *compiled["components"].values()]:
         tasks.update(component.get("dag", {}).get("tasks", {}))
@@ -157,13 +157,13 @@ def test_the_library_refuses_the_same_training_settings(name: str) -> None:
         assert refused == (known.problem(value) is not None), value
 
 
-def test_the_image_of_all_steps_can_be_another(tmp_path: Path) -> None:
+def test_image_replaces_the_image_of_all_steps(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     compile_pipeline(path, 1, image="registry.example/steps:2")
     executors = yaml.safe_load(path.read_text())["deploymentSpec"]["executors"]
     assert {e["container"]["image"] for e in executors.values()} == {"registry.example/steps:2"}
 
 
-def test_a_loop_without_iterations_is_refused() -> None:
+def test_zero_iterations_are_rejected() -> None:
     with pytest.raises(ValueError, match="at least one iteration"):
         build_pipeline(0)

@@ -51,9 +51,7 @@ def settings(folder: Path, **changes: Any) -> RunSettings:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
-def test_what_cannot_work_is_refused_before_anything_starts(
-    folder: Path, changes: dict[str, Any], says: str
-) -> None:
+def test_invalid_settings_are_named(folder: Path, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(LidloopError) as caught:
         settings(folder, **changes)
     assert says in str(caught.value)
@@ -70,7 +68,7 @@ def test_all_problems_are_named_at_once(folder: Path) -> None:
     [("ibug:faces.xml", "give ibug:DIR"), ("dlib:faces", "give dlib:FILE.xml")],
     ids=["file for a folder", "folder for a file"],
 )
-def test_a_source_of_the_wrong_kind(folder: Path, source: str, says: str) -> None:
+def test_a_file_for_a_folder_or_a_folder_for_a_file_is_rejected(folder: Path, source: str, says: str) -> None:
     kind, name = source.split(":")
     with pytest.raises(LidloopError, match=says):
         settings(folder, sources=(f"{kind}:{folder / name}",))
@@ -82,7 +80,7 @@ def test_a_run_needs_a_source_with_labels(folder: Path) -> None:
     settings(folder, sources=(f"images:{folder}", f"ibug:{folder / 'faces'}"))
 
 
-def test_a_source_given_twice(folder: Path) -> None:
+def test_a_repeated_source_is_rejected(folder: Path) -> None:
     source = f"ibug:{folder / 'faces'}"
     with pytest.raises(LidloopError, match="given twice"):
         settings(folder, sources=(source, source))
@@ -113,7 +111,7 @@ def test_the_fingerprint_follows_the_files(folder: Path, change: str) -> None:
     assert fingerprint(source) != before
 
 
-def test_parameters_are_what_the_machine_needs(folder: Path) -> None:
+def test_parameters_of_a_local_run(folder: Path) -> None:
     out = folder / "out"
     given = settings(folder, shards=3, gpus=2).parameters(out=out, run="r-1")
     assert given["shards"] == ["0/3", "1/3", "2/3"]

@@ -1,4 +1,4 @@
-"""The demo's last lines are commands that work."""
+"""The commands that the demo prints at its end work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``lidloop trigger`` as a person meets it: its help, and what it does not start with."""
+"""Help and checks of the options of ``lidloop trigger``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(*arguments: object) -> object:
     return CliRunner().invoke(app, ["trigger", *map(str, arguments)], env=environment)
 
 
-def test_help_teaches() -> None:
+def test_help_has_examples() -> None:
     text = run("--help").output
     assert "lidloop trigger --state trigger" in text
     assert "lidloop_action" in text

@@ -17,7 +17,7 @@ from tests.servers.mock_kfp import running
 PIPELINE = Path(__file__).parents[3] / "pipelines" / "compiled" / "refinement.yaml"
 
 
-def test_states_and_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_states_and_end_times_of_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import typer
 
     monkeypatch.setattr(kubeflow_access, "TOKEN", tmp_path / "no-token")

@@ -1,4 +1,4 @@
-"""How steps are contained; that they run so is tried with podman (``tests/images/test_run.py``)."""
+"""Configuration of the containers of a local run; ``tests/images/test_run.py`` runs them with podman."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipelines.settings import RunSettings
 
 @pytest.fixture
 def places(tmp_path: Path) -> Path:
-    """A folder of pictures, a file of annotations elsewhere, and weights."""
+    """Return a folder with pictures, a file of annotations in another folder, and weights."""
     (tmp_path / "faces").mkdir()
     (tmp_path / "coco").mkdir()
     (tmp_path / "coco" / "faces.json").write_text("{}")
@@ -26,7 +26,7 @@ def places(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_steps_see_what_the_run_is_about(places: Path) -> None:
+def test_only_paths_of_the_run_are_mounted(places: Path) -> None:
     settings = RunSettings(
         sources=(f"yolo:{places}/faces", f"coco:{places}/coco/faces.json", "ibug:s3://pictures/300w"),
         base_weights=str(places / "base.pt"),
@@ -52,7 +52,7 @@ def test_steps_see_what_the_run_is_about(places: Path) -> None:
     ],
     ids=["in the run's folder", "a server", "named, in the run's folder; a GPU", "a folder elsewhere"],
 )
-def test_what_else_they_see(
+def test_gpus_and_registry_depend_on_the_settings(
     places: Path, monkeypatch: pytest.MonkeyPatch, registry: str, device: str, write: int, gpus: bool
 ) -> None:
     monkeypatch.chdir(places)
@@ -75,14 +75,14 @@ PODMAN, DOCKER = {"Components": [{"Name": "Podman Engine"}]}, {"Components": [{"
     ],
     ids=["Docker", "podman as root", "podman without root", "Docker without root"],
 )
-def test_what_they_write_belongs_to_the_caller(
+def test_files_of_the_steps_belong_to_the_caller(
     options: list[str] | None, version: dict[str, Any], expected: dict[str, str]
 ) -> None:
     assert _user({"SecurityOptions": options}, version) == expected
 
 
 class Container:
-    """Stands in for a container of the Docker API."""
+    """Fake of a container of the Docker API."""
 
     def __init__(self, said: list[bytes], status: int, breaks: bool) -> None:
         self.said, self.status, self.breaks = said, status, breaks
@@ -105,7 +105,7 @@ class Container:
 
 
 class Client:
-    """Stands in for a client of the Docker API."""
+    """Fake of a client of the Docker API."""
 
     def __init__(self, container: Container) -> None:
         self.containers, self._container = self, container
@@ -125,14 +125,14 @@ def test_the_status_is_read_before_a_container_is_removed(capsys: pytest.Capture
     assert capsys.readouterr().out == "one\ntwo €\nend\n"
 
 
-def test_a_container_is_removed_whatever_happens() -> None:
+def test_a_container_is_removed_after_an_error() -> None:
     container = Container([], 0, breaks=True)
     with pytest.raises(ConnectionError):
         run_step(Client(container), "x:1", ["sh"])
     assert container.did == ["start", "remove"]
 
 
-def test_no_docker_api_is_said_with_what_to_do(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_docker_api_is_reported_with_advice(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{places}/none.sock")
     settings = RunSettings(sources=(f"yolo:{places}/faces",), base_weights=str(places / "base.pt"))
     with pytest.raises(ContainerError, match="podman system service"):
@@ -145,7 +145,7 @@ def test_no_docker_api_is_said_with_what_to_do(places: Path, monkeypatch: pytest
     ("options", "words"),
     [({"engine": "kubernetes"}, "process or docker"), ({"image": "x:1"}, "--engine docker")],
 )
-def test_options_that_cannot_be(places: Path, options: dict[str, str], words: str) -> None:
+def test_invalid_options_are_rejected(places: Path, options: dict[str, str], words: str) -> None:
     settings = RunSettings(sources=(f"yolo:{places}/faces",), base_weights=str(places / "base.pt"))
     with pytest.raises(LidloopError, match=words):
         run_local(settings, out=places / "run", **options)

@@ -1,4 +1,4 @@
-"""The runner, on small pipelines of our own: what it re-uses, how it fails, how it dies."""
+"""The local runner on small pipelines: cache, failures, kills and signals."""
 
 import json
 import os
@@ -61,13 +61,13 @@ def work(iteration: int, trace: str, made: dsl.Input[dsl.Dataset], more: dsl.Out
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def broken(trace: str, made: dsl.Input[dsl.Dataset]):
-    """Fail before the step's own frame is there to name the error."""
+    """Fail before ``components.step`` can log the error."""
     import no_such_module  # noqa: F401
 
 
 @dsl.pipeline(name="small")
 def small(trace: str):
-    """Begin, then work three times side by side."""
+    """Run one step, then three independent ones."""
     made = begin(trace=trace).outputs["made"]
     for k in range(3):
         work(iteration=k, trace=trace, made=made)
@@ -75,12 +75,12 @@ def small(trace: str):
 
 @dsl.pipeline(name="unnamed")
 def unnamed(trace: str):
-    """Begin, then break."""
+    """Run one step, then one that fails."""
     broken(trace=trace, made=begin(trace=trace).outputs["made"])
 
 
 class Case(NamedTuple):
-    """A run folder, the trace that its steps leave, and the compiled pipeline."""
+    """A run folder, the file to which its steps write, and the compiled pipeline."""
 
     out: Path
     trace: Path
@@ -92,7 +92,7 @@ class Case(NamedTuple):
             return execute(self.pipeline, {"trace": str(self.trace)}, self.out, lock=lock, view=NoOutput())
 
     def spawn(self) -> subprocess.Popen[str]:
-        """The same in a process of its own, to be killed."""
+        """Start the same in another process, to be killed."""
         code = (
             "import sys; from pathlib import Path\n"
             "from pipelines.local.engine import *; from pipelines.local.view import NoOutput\n"
@@ -128,12 +128,12 @@ def case(tmp_path: Path) -> Case:
 def wait_for(what: Callable[[], bool], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not what():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "time-out"
         time.sleep(0.05)
 
 
 def alive(pid: int) -> bool:
-    """Whether a process works; one that ended and waits to be collected does not."""
+    """Return True if a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -145,7 +145,17 @@ def worker_pid(case: Case) -> int:
     return int(case.marks()[-1].split()[2])
 
 
-def test_a_second_start_runs_nothing_again(case: Case) -> None:
+def test_a_package_of_the_same_name_in_the_working_directory_is_not_imported(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pipelines", "components", "lidloop"):
+        (tmp_path / "project" / name).mkdir(parents=True)
+        (tmp_path / "project" / name / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path / "project")
+    assert [record.status for record in case.run()] == ["done"] * 4
+
+
+def test_a_second_start_takes_everything_from_the_cache(case: Case) -> None:
     first = case.run()
     marks = case.marks()
     times = json.loads((case.out / TIMINGS).read_text())["steps"]
@@ -169,13 +179,13 @@ def test_a_second_start_runs_nothing_again(case: Case) -> None:
 
 
 class Killed(NoOutput):
-    """A runner that ends as soon as the first step is known to be finished."""
+    """View that raises an error when the first step has finished."""
 
     def ended(self, *_: object) -> None:
         raise ConnectionError("killed")
 
 
-def test_a_kill_while_finished_steps_are_looked_up_loses_no_timing(case: Case) -> None:
+def test_a_kill_while_the_cache_is_read_loses_no_timing(case: Case) -> None:
     case.run()
     times = {r["iteration"]: r["seconds"] for r in json.loads((case.out / TIMINGS).read_text())["steps"]}
     with locked(case.out) as lock, pytest.raises(ConnectionError):
@@ -215,7 +225,7 @@ def test_a_failing_step_names_itself_and_its_cause(case: Case, trap: str, cause:
     assert ("Traceback" in (case.out / LOG).read_text()) == (trap == "break")
 
 
-def test_an_error_that_the_step_could_not_name_is_found_in_the_log(tmp_path: Path) -> None:
+def test_an_error_outside_the_step_frame_is_found_in_the_log(tmp_path: Path) -> None:
     compiler.Compiler().compile(unnamed, str(tmp_path / "unnamed.yaml"))
     with pytest.raises(
         RunError, match=r"^step broken, failed: ModuleNotFoundError: No module named 'no_such_module';"
@@ -223,7 +233,7 @@ def test_an_error_that_the_step_could_not_name_is_found_in_the_log(tmp_path: Pat
         Case(tmp_path / "out", tmp_path / "trace", tmp_path / "unnamed.yaml").run()
 
 
-def test_nothing_begins_after_a_failed_step_and_the_next_start_goes_on(case: Case) -> None:
+def test_no_step_starts_after_a_failure_and_the_next_start_resumes(case: Case) -> None:
     failure_of(case, "refuse")
     assert [mark.split()[0] for mark in case.marks()] == ["begin", "work"]
     halves = list((case.out / "steps").rglob("*.half"))
@@ -236,7 +246,7 @@ def test_nothing_begins_after_a_failed_step_and_the_next_start_goes_on(case: Cas
     assert all(Path(place).exists() for r in records for place in r.outputs.values())
 
 
-def test_a_killed_runner_takes_its_steps_along_and_the_next_start_goes_on(case: Case) -> None:
+def test_steps_of_a_killed_runner_end_and_the_next_start_resumes(case: Case) -> None:
     case.set_trap("hang")
     runner = case.spawn()
     step = worker_pid(case)
@@ -249,7 +259,7 @@ def test_a_killed_runner_takes_its_steps_along_and_the_next_start_goes_on(case: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: signal.Signals(n).name)
-def test_a_stopped_run_ends_its_steps_and_says_how_to_go_on(case: Case, number: signal.Signals) -> None:
+def test_a_signal_ends_the_steps_and_names_how_to_resume(case: Case, number: signal.Signals) -> None:
     case.set_trap("hang")
     runner = case.spawn()
     step = worker_pid(case)
@@ -263,7 +273,7 @@ def test_a_stopped_run_ends_its_steps_and_says_how_to_go_on(case: Case, number: 
     )
 
 
-def test_two_runs_do_not_share_a_folder(case: Case) -> None:
+def test_a_second_run_in_the_same_folder_is_rejected(case: Case) -> None:
     case.set_trap("hang")
     runner = case.spawn()
     try:

@@ -11,19 +11,19 @@ from pipelines.local.folder import begin, clear_leftovers, collect
 IDENTITY = {"epochs": 10, "sources": ["ibug:/a"]}
 
 
-def test_a_run_is_begun_once_and_gone_on_with(tmp_path: Path) -> None:
+def test_a_run_is_started_once_and_then_resumed(tmp_path: Path) -> None:
     name = begin(tmp_path, IDENTITY, fresh=False)
     assert name.startswith(tmp_path.name)
     assert begin(tmp_path, IDENTITY, fresh=False) == name
 
 
-def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+def test_changed_settings_are_named(tmp_path: Path) -> None:
     begin(tmp_path, IDENTITY, fresh=False)
     with pytest.raises(RunError, match=r"epochs was 10 and is 20\. .*--fresh"):
         begin(tmp_path, {**IDENTITY, "epochs": 20}, fresh=False)
 
 
-def test_fresh_forgets_the_run_but_not_its_registry(tmp_path: Path) -> None:
+def test_fresh_deletes_the_run_but_not_its_registry(tmp_path: Path) -> None:
     begin(tmp_path, IDENTITY, fresh=False)
     for name in ("steps/x/model", "cache/a.json", "registry/mlflow.db", "notes.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -35,6 +35,13 @@ def test_fresh_forgets_the_run_but_not_its_registry(tmp_path: Path) -> None:
     assert not (tmp_path / "steps").exists()
     assert not (tmp_path / "cache").exists()
     assert (tmp_path / "registry" / "mlflow.db").exists()
+
+
+def test_a_run_of_another_version_is_rejected_with_that_reason(tmp_path: Path) -> None:
+    begin(tmp_path, {**IDENTITY, "lidloop": "0.1.0"}, fresh=False)
+    with pytest.raises(RunError, match=r"a run of lidloop 0\.1\.0.*--fresh"):
+        begin(tmp_path, {**IDENTITY, "lidloop": "0.2.0", "epochs": 20}, fresh=False)
+    begin(tmp_path, {**IDENTITY, "lidloop": "0.2.0"}, fresh=True)
 
 
 def test_fresh_touches_nothing_that_is_no_run(tmp_path: Path) -> None:
@@ -64,7 +71,7 @@ def test_a_lock_file_of_another_program_is_not_emptied(tmp_path: Path) -> None:
         pass
 
 
-def test_leftovers_are_what_the_cache_does_not_know(tmp_path: Path) -> None:
+def test_outputs_that_are_not_in_the_cache_are_removed(tmp_path: Path) -> None:
     finished = tmp_path / "steps" / "run-1" / "for-loop-1-iteration-0" / "auto-label" / "predictions"
     finished.mkdir(parents=True)
     (finished / "faces.parquet").write_text("x")
@@ -81,7 +88,7 @@ def test_leftovers_are_what_the_cache_does_not_know(tmp_path: Path) -> None:
     assert not other.parent.parent.exists()
 
 
-def test_the_report_is_collected_with_paths_from_the_run_folder(tmp_path: Path) -> None:
+def test_the_report_is_copied_with_paths_relative_to_the_run(tmp_path: Path) -> None:
     source = tmp_path / "steps" / "r" / "report" / "folder"
     (tmp_path / "steps" / "r" / "convert" / "dataset").mkdir(parents=True)
     source.mkdir(parents=True)
@@ -97,4 +104,4 @@ def test_the_report_is_collected_with_paths_from_the_run_folder(tmp_path: Path) 
     }
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     assert (tmp_path / "report.html").read_text() == "<html>"
-    assert not (tmp_path / "timings.json").exists(), "the run keeps its own"
+    assert not (tmp_path / "timings.json").exists(), "the run has its own timings"

@@ -37,7 +37,7 @@ def test_title(step: str, iteration: int | None, shard: str | None, text: str) -
     assert title(step, iteration, shard) == text
 
 
-def test_plain_lines() -> None:
+def test_the_plain_view_prints_a_line_for_every_event() -> None:
     stream = io.StringIO()
     view = Plain(Console(file=stream, width=40))
     view.started("convert", None, None, True)
