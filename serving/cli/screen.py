@@ -1,4 +1,4 @@
-"""``lidloop screen``: screens pictures without a server, with the functions that answer over HTTP."""
+"""``lidloop screen``: screen pictures without a server, with the same code as over HTTP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def screen(
             "-m",
             parser=any_place,
             metavar="DIR|champion|VERSION",
-            help="A bundle's folder, the registry's champion, or a version's number.",
+            help="Folder of a bundle, champion of the registry, or number of a version.",
             show_default="champion",
         ),
     ] = None,
@@ -39,34 +39,36 @@ def screen(
             envvar="LIDLOOP_REGISTRY",
             parser=any_place,
             metavar="DIR|URI",
-            help="Registry that champion and versions come from.",
+            help="Registry with champion and versions.",
             show_default="runs/registry",
         ),
     ] = None,
     mirrored: Annotated[
-        bool, typer.Option("--mirrored", help="The picture was mirrored, as by a selfie camera.")
+        bool, typer.Option("--mirrored", help="The picture is mirrored, as by a selfie camera.")
     ] = False,
     mm_per_px: Annotated[
-        float | None, typer.Option(help="Millimetres per pixel at the face, where you know them.")
+        float | None, typer.Option(help="Millimetres per pixel at the face, if known.")
     ] = None,
     pupil: Annotated[
         list[str],
-        typer.Option(metavar="OD=X,Y", help="Centre of a pupil in pixels, where you know it. Repeatable."),
+        typer.Option(metavar="OD=X,Y", help="Centre of a pupil in pixels, if known. Repeatable."),
     ] = [],  # noqa: B006 - typer reads it
-    max_faces: Annotated[int, typer.Option(help="Largest number of faces, by falling score.")] = 10,
+    max_faces: Annotated[
+        int, typer.Option(help="Largest number of faces; those with the highest scores are kept.")
+    ] = 10,
     draw: Annotated[
         Path | None,
         typer.Option(parser=local_path, help="Folder for copies with landmarks, lids and pupils drawn in."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON: a list, an entry per picture.")
+        bool, typer.Option("--json", help="Print JSON: a list with an entry per picture.")
     ] = False,
     as_fhir: Annotated[
-        bool, typer.Option("--fhir", help="Print a FHIR R4B Bundle per picture, one a line.")
+        bool, typer.Option("--fhir", help="Print a FHIR R4B Bundle per picture, one per line.")
     ] = False,
     transaction: Annotated[
         bool,
-        typer.Option("--transaction", help="With --fhir: Bundles that a FHIR server stores as they are."),
+        typer.Option("--transaction", help="With --fhir: transaction Bundles, which a FHIR server stores."),
     ] = False,
     secondary_capture: Annotated[
         bool | None,
@@ -77,10 +79,10 @@ def screen(
         ),
     ] = None,
 ) -> None:
-    """Measure eyelids in photographs and flag what looks like ptosis. A flag is not a diagnosis.
+    """Measure eyelids in photographs and flag signs of ptosis. A flag is not a diagnosis.
 
     Sides are the patient's: OD is the right eye, OS the left. Millimetres come with their error band; they
-    need a scale, which is yours (--mm-per-px), the iris, or, least exact, the distance between the eyes.
+    need a scale: a given one (--mm-per-px), the iris, or, least exact, the distance between the eyes.
 
     [bold]Examples[/bold]
 
@@ -110,7 +112,7 @@ def screen(
     given = {"mirrored": str(mirrored).lower(), "max_faces": str(max_faces)}
     given |= {} if mm_per_px is None else {"mm_per_px": str(mm_per_px)}
     given |= {"pupils": json.dumps(_pupils(pupil))} if pupil else {}
-    with _refusals():
+    with _command_line_errors():
         options = intake.options(given, settings)
     drawings = plan_drawings(draw, photo) if draw else []
     served = load(settings)
@@ -141,7 +143,7 @@ def screen(
 
 
 def _pupils(given: list[str]) -> dict[str, Any]:
-    """Convert ``OD=X,Y`` to the parameter ``pupils``, which is checked when it is read."""
+    """Convert ``OD=X,Y`` to the request parameter ``pupils``, which is validated later."""
     pupils: dict[str, Any] = {}
     for text in given:
         side, _, point = text.partition("=")
@@ -153,8 +155,8 @@ def _pupils(given: list[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """Raise problems of parameters as errors of the command line."""
+def _command_line_errors() -> Iterator[None]:
+    """Convert problems of parameters to errors of the command line."""
     from lidloop.errors import LidloopError
     from lidloop.web.problems import Problem
 

@@ -1,4 +1,4 @@
-"""``lidloop serve``, ``lidloop serve-key`` and, by way of ``serving.cli.screen``, ``lidloop screen``."""
+"""``lidloop serve`` and ``lidloop serve-key``; registers these and ``lidloop screen``."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def serve(
             "-m",
             parser=any_place,
             metavar="DIR|champion|VERSION",
-            help="A bundle's folder, the registry's champion, or a version's number.",
-            show_default="/mnt/models where it holds one, else champion",
+            help="Folder of a bundle, champion of the registry, or number of a version.",
+            show_default="/mnt/models if it has a model, else champion",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -45,7 +45,7 @@ def serve(
             envvar="LIDLOOP_REGISTRY",
             parser=any_place,
             metavar="DIR|URI",
-            help="Registry that champion and versions come from.",
+            help="Registry with champion and versions.",
             show_default="runs/registry",
             rich_help_panel=_MODEL,
         ),
@@ -60,7 +60,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="onnxruntime|openvino",
-            help="What runs the network.",
+            help="Runtime of the network.",
             show_default="onnxruntime",
             rich_help_panel=_MODEL,
         ),
@@ -81,7 +81,7 @@ def serve(
     metrics_port: Annotated[
         int | None,
         typer.Option(
-            help="Port of a second server that has the metrics only.",
+            help="Port of a second server with the metrics only.",
             show_default="--port, with access control for keys of the scope metrics",
         ),
     ] = None,
@@ -113,19 +113,19 @@ def serve(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Processes that answer; one uses all cores already.",
+            help="Server processes; a single one already uses all cores.",
             show_default="1",
             rich_help_panel=_LOAD,
         ),
     ] = None,
     queue: Annotated[
         int | None,
-        typer.Option(help="Requests that may wait in a burst.", show_default="8", rich_help_panel=_LOAD),
+        typer.Option(help="Largest number of waiting requests.", show_default="8", rich_help_panel=_LOAD),
     ] = None,
 ) -> None:
     """Serve the screening endpoint, and a page to try it.
 
-    Without API keys or JWTs it answers this machine only. Every setting is also an environment variable
+    Without API keys or JWTs it listens on loopback only. Every setting is also an environment variable
     LIDLOOP_…; docs/SERVING.md lists those without an option here (JWTs, limits, thresholds).
 
     [bold]Examples[/bold]
@@ -134,7 +134,7 @@ def serve(
 
     $ lidloop serve --registry runs/demo/registry
 
-    A model folder, for others too, with API keys:
+    A model folder, on all addresses, with API keys:
 
     $ lidloop serve-key "ward 3" --file keys.json
     $ lidloop serve --model models/lidloop/7 --host 0.0.0.0 --keys keys.json
@@ -158,7 +158,7 @@ def serve(
         queue=queue,
     )
     check_address(settings)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold faces
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain faces
     os.environ.update(settings.environment())
     from serving.server import serve_many, serve_one
 
@@ -169,42 +169,42 @@ def serve(
 
 
 def check_address(settings: Settings) -> None:
-    """Without access control a server listens on this machine's loopback only.
+    """Check that a server without access control listens on loopback only.
 
     Raises:
-        SettingError: for any other address.
+        SettingError: an address is not loopback.
     """
     from lidloop.web.peers import is_loopback
 
-    strange = [h for h in (settings.host, settings.metrics_host) if h and not is_loopback(h)]
-    if not settings.protected and strange:
+    exposed = [h for h in (settings.host, settings.metrics_host) if h and not is_loopback(h)]
+    if not settings.protected and exposed:
         raise SettingError(
-            f"without API keys or JWTs the server listens on 127.0.0.1 only, not on {strange[0]}: make a "
+            f"without API keys or JWTs the server listens on 127.0.0.1 only, not on {exposed[0]}: make a "
             "key with `lidloop serve-key` and give its file with --keys, or set LIDLOOP_JWT_ISSUER, "
             "LIDLOOP_JWT_AUDIENCE and LIDLOOP_JWKS"
         )
 
 
 def serve_key(
-    name: Annotated[str, typer.Argument(help="Whose key it is: a ward, a program. No patient's name.")] = "",
+    name: Annotated[str, typer.Argument(help="Owner of the key: a ward or a program, never a patient.")] = "",
     file: Annotated[
-        Path, typer.Option(parser=local_path, help="File of API keys; made where it is not there.")
+        Path, typer.Option(parser=local_path, help="File of API keys; created if it does not exist.")
     ] = Path("keys.json"),
     scope: Annotated[
         list[str] | None,
         typer.Option(
             metavar="screen|metrics|runs:start|runs:read|alerts",
-            help="What it is for: pictures, metrics, or `lidloop trigger`. May be repeated.",
+            help="Scope: pictures, metrics, or `lidloop trigger`. Repeatable.",
             show_default="screen",
         ),
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; default: never.")] = None,
-    revoke: Annotated[str, typer.Option(metavar="ID", help="Take this key away instead.")] = "",
+    revoke: Annotated[str, typer.Option(metavar="ID", help="Revoke this key instead.")] = "",
     list_: Annotated[bool, typer.Option("--list", help="List the keys instead.")] = False,
 ) -> None:
-    """Make, list or revoke an API key for `lidloop serve --keys` or `lidloop trigger --keys`.
+    """Create, list or revoke an API key for `lidloop serve --keys` or `lidloop trigger --keys`.
 
-    The key is printed once; the file holds only its hash. A running server sees changes of the file at once.
+    The key is printed once; the file has only its hash. A running server applies changes of the file at once.
 
     Examples: lidloop serve-key "ward 3" --days 365 · lidloop serve-key --list · lidloop serve-key --revoke ID
     """
@@ -220,7 +220,7 @@ def serve_key(
     elif name:
         unknown = sorted(set(scope or ()) - set(SCOPES))
         if unknown:
-            raise SettingError(f"there is no scope {unknown[0]!r}; there are {', '.join(SCOPES)}")
+            raise SettingError(f"unknown scope {unknown[0]!r}; valid scopes: {', '.join(SCOPES)}")
         typer.echo(add_key(file, name, scopes=tuple(scope or (SCREEN,)), days=days))
     else:
-        raise SettingError("say whose key it is: lidloop serve-key NAME")
+        raise SettingError("the name of the owner is missing: lidloop serve-key NAME")

@@ -1,4 +1,4 @@
-"""Prints a screening as a table, and draws it on a copy of the picture."""
+"""Print a screening as a table, and draw it on a copy of the picture."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _SCALES: Final = {
 
 
 def show(console: Console, path: Path, screening: Screening) -> None:
-    """Print what was found in a picture."""
+    """Print the result of a picture: a table per face, flag, scale and problems."""
     console.print(
         f"[bold]{escape(str(path))}[/]  {screening.width} x {screening.height} pixels", highlight=False
     )
@@ -60,7 +60,7 @@ def show(console: Console, path: Path, screening: Screening) -> None:
             highlight=False,
         )
         console.print(_table(face))
-        _print_words(console, face)
+        _print_notes(console, face)
     console.print(f"[dim]{NOTICE}[/]", highlight=False)
 
 
@@ -88,14 +88,14 @@ def _cell(eye: EyeMeasurement, name: str) -> str:
 
 
 def length(value: Length, *, signed: bool = False) -> str:
-    """Format a length for people: millimetres with their error band, or pixels."""
+    """Format a length: millimetres with their error band, or pixels."""
     if value.mm is None:
         return f"{figure(value.px, signed=signed)} px"
     band = "" if value.mm_error is None else f" ± {figure(value.mm_error)}"
     return f"{figure(value.mm, signed=signed)}{band} mm"
 
 
-def _print_words(console: Console, face: FaceMeasurement) -> None:
+def _print_notes(console: Console, face: FaceMeasurement) -> None:
     style = _FLAG_STYLE[face.flag.level]
     sides = f" ({', '.join(face.flag.sides)})" if face.flag.sides else ""
     lines = [f"flag:     [{style}]{face.flag.level}[/]{sides}"]

@@ -1,16 +1,16 @@
-/** A photograph from the camera, in a dialog. */
+/** Dialog that takes a photograph with the camera. */
 
 import { byId } from "./dom.js";
 import { jpeg } from "./picture.js";
 
-/** Whether this browser lets a page use a camera: only over HTTPS, or from the same machine. */
+/** True if the browser allows a page to use a camera: only over HTTPS or from the same machine. */
 export const available = () => Boolean(navigator.mediaDevices?.getUserMedia);
 
 /**
  * Let the person take a photograph.
  *
- * @returns {Promise<?Blob>} an unmirrored JPEG; null where they changed their mind.
- * @throws {DOMException} where there is no camera, or it may not be used.
+ * @returns {Promise<?Blob>} an unmirrored JPEG; null if the dialog was cancelled.
+ * @throws {DOMException} if there is no camera, or its use is not allowed.
  */
 export async function photograph() {
   const stream = await navigator.mediaDevices.getUserMedia({

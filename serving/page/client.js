@@ -1,6 +1,6 @@
-/** Talking to the server: one request, its progress, and what goes wrong with it. */
+/** HTTP client of the screening endpoint: request, upload progress, and errors. */
 
-/** An answer that is a refusal: HTTP status, problem details (RFC 9457), seconds to wait (or null). */
+/** Error response: HTTP status, problem details (RFC 9457), and seconds of Retry-After (or null). */
 export class Refusal extends Error {
   constructor(status, problem, retryAfter) {
     super(problem.detail ?? problem.title ?? `HTTP ${status}`);
@@ -8,10 +8,10 @@ export class Refusal extends Error {
   }
 }
 
-/** No answer at all: the network, or a server that is not there. */
+/** No response: network error, time-out or no server. */
 export class Unreachable extends Error {}
 
-/** Stopped by the person or by the next request. */
+/** The request was aborted by the user or by the next request. */
 export class Stopped extends Error {}
 
 const TIMEOUT_MS = 120_000;
@@ -26,17 +26,17 @@ function address(options) {
 }
 
 /**
- * Send a picture. The file's name is not sent.
+ * Send a picture to the screening endpoint, without its file name.
  *
  * @param {{blob: Blob, type: string}} picture
  * @param {{mirrored: boolean, mmPerPx: ?number, maxFaces: ?number, pupils: Object, key: string}} options
- * @param {{accept?: string, progress?: function(?number), signal?: AbortSignal}} how `progress` gets the share
- *   sent, and null once all is sent and the answer is awaited.
+ * @param {{accept?: string, progress?: function(?number), signal?: AbortSignal}} how `progress` gets the
+ *   share that was sent, and null when all was sent and the response is pending.
  * @returns {Promise<string>} the body of the answer.
  * @throws {Refusal|Unreachable|Stopped}
  */
 export function send(picture, options, { accept = "application/json", progress = () => {}, signal } = {}) {
-  // fetch() does not tell how much of a body has been sent.
+  // XMLHttpRequest, because fetch() reports no upload progress.
   const request = new XMLHttpRequest();
   return new Promise((resolve, reject) => {
     request.open("POST", address(options));
@@ -61,7 +61,7 @@ function refusal(request) {
   try {
     problem = JSON.parse(request.responseText);
   } catch {
-    // A proxy in between answers in HTML; the status says enough.
+    // A proxy responds in HTML; the status is enough.
   }
   const wait = Number.parseInt(request.getResponseHeader("Retry-After") ?? "", 10);
   return new Refusal(request.status, problem, Number.isFinite(wait) ? wait : null);

@@ -1,18 +1,18 @@
-/** Close-ups of both eyes, side by side as in the picture: zoom, moving, and placing pupils by hand. */
+/** Close-ups of both eyes, in their order in the picture: zoom, panning, and setting pupils by hand. */
 
 import { announce, h } from "./dom.js";
 import { cross, drawCloseup, drawPicture, prepared } from "./draw.js";
 import { around, closeupWidth, downOf, eyeOf, pictureSide } from "./geometry.js";
 import { EYE, SIDES, SHORT, fixed } from "./words.js";
 
-const SHAPE = 0.76; // height over width
-const CLICK_PX = 5; // a pointer that moved less has clicked
+const ASPECT = 0.76; // height over width
+const CLICK_PX = 5; // largest movement of a pointer that counts as a click
 const PLACED = "#ff8ad8";
 const MAX_ZOOM = 8;
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** What a close-up shows, for those who cannot see it. */
+/** Text alternative of a close-up for screen readers. */
 function described(face, side) {
   const eye = face.eyes[side];
   const lids = eye.lids.method === "pixels" ? "found in the pixels" : "from the landmarks";
@@ -25,7 +25,7 @@ function described(face, side) {
 
 export class CloseUps {
   /**
-   * @param {HTMLElement} container is filled.
+   * @param {HTMLElement} container parent of the close-ups.
    * @param {{placed: function(Object), zoomed: function(number), ended: function()}} listeners `placed` gets the
    *   pupils placed so far, [x, y] by side; `zoomed` the new zoom; `ended` is called on Escape while placing.
    */
@@ -53,7 +53,7 @@ export class CloseUps {
     return eye;
   }
 
-  /** Show the eyes of a face; `scene` is `{bitmap, answer, face, layers}`. `anew` forgets zoom and place. */
+  /** Show the eyes of a face; `scene` is `{bitmap, answer, face, layers}`. `anew` resets zoom and panning. */
   show(scene, anew) {
     this.scene = scene;
     const mirrored = scene.answer.image.mirrored;
@@ -77,12 +77,12 @@ export class CloseUps {
     this.draw();
   }
 
-  /** Let pupils be placed, or end it. */
+  /** Turn the mode in which pupils are set by hand on or off. */
   place(on) {
     this.placing = on;
     for (const eye of Object.values(this.eyes)) {
       eye.placed = eye.cursor = null;
-      // A screen reader hands arrow keys on only to what calls itself an application.
+      // Screen readers pass arrow keys only to elements of the role application.
       eye.box.setAttribute("role", on ? "application" : "group");
       eye.box.setAttribute("aria-describedby", on ? "pupils-help" : "closeup-keys");
       eye.box.classList.toggle("placing", on);
@@ -96,13 +96,13 @@ export class CloseUps {
 
   draw() {
     if (!this.scene) return;
-    // While a pupil is placed, nothing may cover it.
+    // Nothing may cover a pupil while it is set.
     const covers = { iris: false, lines: false, points: false };
     const layers = { ...this.scene.layers, ...(this.placing && covers) };
     for (const eye of Object.values(this.eyes)) {
       const width = eye.box.clientWidth;
       if (!width) continue;
-      const height = Math.round(width * SHAPE);
+      const height = Math.round(width * ASPECT);
       eye.map = this.#map(eye, width, height);
       const context = prepared(eye.canvas, width, height);
       drawPicture(context, this.scene.bitmap, eye.map, width, height);

@@ -1,10 +1,10 @@
-/** Elements by id and elements made. */
+/** Helpers of the DOM: find and create elements, announce a text to screen readers. */
 
 export const byId = (id) => document.getElementById(id);
 
 /**
- * Make an element: `h("p", {class: "hint"}, "text", child)`. Properties that start with `on` are listeners;
- * lists of children are taken apart, `null` and `false` left out. Text is never parsed as HTML.
+ * Create an element: `h("p", {class: "hint"}, "text", child)`. Properties that start with `on` are listeners;
+ * lists of children are flattened, `null` and `false` left out. Text is never parsed as HTML.
  */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -17,7 +17,7 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Say something to screen readers, also when it is what was said last. */
+/** Announce a text to screen readers, also if it is the same as the last one. */
 export function announce(text) {
   const live = byId("live");
   live.textContent = "";

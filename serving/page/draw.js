@@ -1,4 +1,4 @@
-/** Drawing over the picture. Everything has a dark edge, so that it is seen on any skin. */
+/** Draw landmarks and measurements over the picture, with a dark edge for contrast on any skin. */
 
 import { downOf, eyeOf, lines, middle } from "./geometry.js";
 import { SHORT, SIDES, fixed } from "./words.js";
@@ -6,9 +6,9 @@ import { SHORT, SIDES, fixed } from "./words.js";
 const INK = { edge: "rgb(8 16 22 / 0.72)", lids: "#5fe0f2", iris: "#ffd84d", lines: "#ffffff", points: "#b7f397" };
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
 
-/** Fit a canvas' pixels to its size on the screen; returns its context in CSS pixels, cleared. */
+/** Set a canvas' resolution for its size on the screen; returns its cleared context in CSS pixels. */
 export function prepared(canvas, width, height) {
-  const ratio = Math.max(window.devicePixelRatio || 1, 2); // 2 at least: it may be printed
+  const ratio = Math.max(window.devicePixelRatio || 1, 2); // at least 2, for printing
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(height * ratio);
   const context = canvas.getContext("2d");
@@ -45,7 +45,7 @@ function path(context, points, map) {
   for (const point of points) context.lineTo(...map.toCanvas(point));
 }
 
-/** A short text on a dark ground, centred on a canvas point. `align` moves it to one side of the point. */
+/** Draw a short text on a dark background, centred on a canvas point or, by `align`, beside it. */
 function label(context, text, [x, y], { size = 12, align = "center", bold = false } = {}) {
   const rows = text.split("\n");
   context.font = `${bold ? 700 : 600} ${size}px ${FONT}`;
@@ -80,7 +80,7 @@ function drawIris(context, pupil, map, width) {
   cross(context, [x, y], 3 + width, INK.iris, width);
 }
 
-/** A cross at a canvas point. */
+/** Draw a cross at a canvas point. */
 export function cross(context, [x, y], reach, colour = INK.iris, width = 1.5) {
   context.beginPath();
   context.moveTo(x - reach, y);
@@ -105,7 +105,7 @@ function drawPoints(context, face, map, radius) {
 function drawLine(context, line, map, across) {
   const [from, to] = line.at.map(map.toCanvas);
   if (line.at[0] !== line.from) {
-    // Extension lines lead from what is measured to the line beside it.
+    // Extension lines connect the measured points with the line drawn beside them.
     for (const [a, b] of [[line.from, line.at[0]], [line.to, line.at[1]]]) {
       path(context, [a, b], map);
       context.setLineDash([2, 4]);
@@ -141,7 +141,7 @@ function drawBox(context, [left, top, right, bottom], map, number, selected) {
   label(context, String(number), [x + 12, y - 14], { bold: true });
 }
 
-/** The whole picture with its faces: the selected one in full, and boxes with numbers where there are several. */
+/** Draw the faces of a picture: details of the selected one, and numbered boxes if there are several. */
 export function drawPhoto(context, map, { answer, selected, layers }) {
   const { faces } = answer;
   if (faces.length > 1) faces.forEach(({ box }, k) => drawBox(context, box, map, k + 1, k === selected));
@@ -157,7 +157,7 @@ export function drawPhoto(context, map, { answer, selected, layers }) {
   }
 }
 
-/** A close-up of one eye. `room` (CSS pixels across) decides how much is written into it. */
+/** Draw a close-up of one eye; a small width (`room`, in CSS pixels) has fewer or smaller labels. */
 export function drawCloseup(context, map, { answer, face, side, layers, room }) {
   const mirrored = answer.image.mirrored;
   const eye = face.eyes[side];

@@ -1,6 +1,6 @@
 /**
- * Where things lie, in pixels of the upright picture. A point is [x, y]; whole numbers are centres of pixels,
- * as in the server's answer.
+ * Geometry of eyes and lengths, in pixels of the upright picture. A point is [x, y]; whole numbers are centres of
+ * pixels, as in the server's answer.
  */
 
 const add = (a, b) => [a[0] + b[0], a[1] + b[1]];
@@ -12,14 +12,14 @@ const mean = (points) => times(points.reduce(add), 1 / points.length);
 
 export const middle = (a, b) => mean([a, b]);
 
-/** At which side of the picture an eye lies: "left" for OD in an unmirrored photograph. */
+/** Side of the picture on which an eye is: "left" for OD in an unmirrored photograph. */
 export function pictureSide(side, mirrored) {
   return (side === "OD") === mirrored ? "right" : "left";
 }
 
 /**
- * An eye of a face. Its canthi are the ends of the lid margins where these were found in the pixels, else the
- * landmarks: what its width was measured between.
+ * Position of an eye. Its canthi, between which the width is measured, are the ends of the lid margins if these
+ * were found in the pixels, else the landmarks.
  *
  * @returns {{at, outer, inner, centre, width, outward}} side of the picture; canthi, their middle and distance,
  *   and the direction from the inner to the outer one.
@@ -34,8 +34,8 @@ export function eyeOf(face, side, mirrored) {
 }
 
 /**
- * The direction "down" of a face, which heights are measured along: across the line between the outer canthi,
- * both found in the pixels or both landmarks.
+ * Direction "down" of a face, along which heights are measured: perpendicular to the line between the outer
+ * canthi, which are both from the pixels or both landmarks.
  */
 export function downOf(face, mirrored) {
   const eyes = ["OD", "OS"].map((side) => eyeOf(face, side, mirrored));
@@ -46,9 +46,10 @@ export function downOf(face, mirrored) {
 }
 
 /**
- * The measured lengths of an eye as lines: `from` and `to`, and `at`, where each is drawn: there, or beside it.
+ * Measured lengths of an eye as lines: end points `from` and `to`, and `at`, the end points of the drawn line,
+ * which may be beside the measured one.
  *
- * @returns {{name: string, from, to, at: [from, to]}[]} withheld lengths are not among them.
+ * @returns {{name: string, from, to, at: [from, to]}[]} without withheld lengths.
  */
 export function lines(face, side, mirrored) {
   const eye = eyeOf(face, side, mirrored);
@@ -77,19 +78,19 @@ export function lines(face, side, mirrored) {
   return found;
 }
 
-/** Half-way between the middles of both lid margins. */
+/** Point halfway between the middles of both lid margins. */
 function between({ upper, lower }) {
   return mean([upper, lower].map((lid) => lid[Math.floor(lid.length / 2)]));
 }
 
-/** What a close-up shows at zoom 1: as wide for both eyes, so that they can be compared. */
+/** Width of a close-up at zoom 1, in pixels: the same for both eyes, so that they can be compared. */
 export function closeupWidth(face) {
   return 1.75 * Math.max(...["OD", "OS"].map((side) => eyeOf(face, side, false).width), 8);
 }
 
 /**
- * How picture and canvas relate: `toCanvas([x, y])`, `toPicture([x, y])`, `scale` in canvas units per pixel,
- * and the top left of what is seen, `origin`, in the picture's continuous coordinates (pixel 0 spans 0…1).
+ * Mapping between picture and canvas: `toCanvas([x, y])`, `toPicture([x, y])`, `scale` in canvas units per pixel,
+ * and `origin`, the top left visible point in continuous coordinates of the picture (pixel 0 spans 0…1).
  */
 export function mapping(scale, origin) {
   return {
@@ -100,7 +101,7 @@ export function mapping(scale, origin) {
   };
 }
 
-/** The mapping of a close-up of `width` × `height` canvas units around a point. */
+/** Mapping of a close-up of `width` × `height` canvas units around a point. */
 export function around(point, pixelsAcross, width, height) {
   const scale = width / pixelsAcross;
   return mapping(scale, [point[0] + 0.5 - width / 2 / scale, point[1] + 0.5 - height / 2 / scale]);

@@ -1,16 +1,16 @@
-/** Handing the answer on: FHIR to the clipboard, JSON to a file. */
+/** Export of an answer: FHIR to the clipboard, JSON to a file. */
 
 import { announce, byId, h } from "./dom.js";
 
 const SHOWN_MS = 2000;
 
-/** Put a FHIR Bundle (JSON text) into the clipboard, or show it for the person to copy. */
+/** Copy a FHIR Bundle (JSON text) to the clipboard; if that is not allowed, show it for copying by hand. */
 export async function copyFhir(body) {
   const text = JSON.stringify(JSON.parse(body), null, 2);
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // Without HTTPS, or without leave, a page cannot copy; the person can.
+    // Browsers allow a page to copy only over HTTPS and with permission.
     byId("fhir-text").value = text;
     byId("fhir").showModal();
     byId("fhir-text").focus();

@@ -1,4 +1,4 @@
-/** The ways in: choosing, dropping, pasting, the camera. Every one ends in `take(file)`. */
+/** Input of a photograph by file chooser, drag and drop, paste or camera; all call `take(file)`. */
 
 import * as camera from "./camera.js";
 import { byId } from "./dom.js";
@@ -9,12 +9,12 @@ const phone = () => window.matchMedia("(pointer: coarse)").matches;
 export function listen(take) {
   byId("choose").onclick = () => byId("file").click();
   byId("take").hidden = !phone() && !camera.available();
-  // A phone's own camera program takes better photographs than a page can.
+  // The camera app of a phone takes better photographs than a page can.
   byId("take").onclick = () => (phone() ? byId("capture").click() : useCamera(take));
   for (const id of ["file", "capture"]) {
     byId(id).onchange = (event) => {
       const [file] = event.target.files;
-      event.target.value = ""; // so that the same file can be chosen again
+      event.target.value = ""; // the same file can be chosen again
       if (file) take(file);
     };
   }
@@ -28,7 +28,7 @@ export function listen(take) {
 }
 
 function listenForDrops(take) {
-  let inside = 0; // dragenter and dragleave come for every element on the way
+  let inside = 0; // dragenter and dragleave also fire for every child element
   const over = (change) => {
     inside = Math.max(0, inside + change);
     byId("drop").classList.toggle("over", inside > 0);
@@ -53,7 +53,7 @@ async function useCamera(take) {
   try {
     const blob = await camera.photograph();
     if (!blob) return;
-    byId("mirrored").checked = false; // it is taken unmirrored
+    byId("mirrored").checked = false; // the camera photograph is not mirrored
     take(blob);
   } catch (error) {
     messages.show({

@@ -1,4 +1,4 @@
-/** Messages above the picture: what went wrong, and what can be done about it. */
+/** Error messages above the picture, with actions. */
 
 import { Refusal, Unreachable } from "./client.js";
 import { byId, h } from "./dom.js";
@@ -8,7 +8,7 @@ export function button(text, act, primary = false) {
   return h("button", { type: "button", class: primary ? "primary" : null, onclick: act }, text);
 }
 
-/** Show a message in place of the one before. `detail` is set small; `actions` are buttons. */
+/** Show a message and remove the last one. `detail` is in small print; `actions` are buttons. */
 export function show({ title, text = "", detail = "", actions = [] }) {
   byId("message-title").textContent = title;
   byId("message-text").textContent = text;
@@ -22,12 +22,12 @@ export function clear() {
 }
 
 /**
- * Say why there is no answer.
+ * Show the error of a request.
  *
  * @param {Error} error
- * @param {{retry: function(), smaller: ?function(Object)}} can what to do on the buttons; `smaller` gets the
- *   problem details, and is null where no smaller copy can be made.
- * @throws what is not a failure of network or server: a mistake of this page.
+ * @param {{retry: function(), smaller: ?function(Object)}} can actions of the buttons; `smaller` gets the
+ *   problem details, and is null if no smaller copy can be made.
+ * @throws {Error} any error that is not of the network or server: a bug of this page.
  */
 export function showFailure(error, { retry, smaller }) {
   const again = button("Try again", retry, true);
@@ -39,7 +39,7 @@ export function showFailure(error, { retry, smaller }) {
   } else {
     show({
       title: "This page failed",
-      text: "Load it again. If it stays so, tell who runs the server.",
+      text: "Load it again. If it fails again, tell the operator of the server.",
       detail: String(error.message ?? error),
     });
     throw error;

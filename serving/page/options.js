@@ -1,4 +1,4 @@
-/** The fields about the photograph. */
+/** Form fields about the photograph. */
 
 import { byId } from "./dom.js";
 
@@ -9,7 +9,7 @@ const number = (id) => {
   return text === "" ? null : Number(text);
 };
 
-/** Millimetres per pixel of the file as entered; null for none, NaN for what is no number. */
+/** Entered millimetres per pixel of the file; null if empty, NaN if not a number. */
 export const mmPerPx = () => number("mm-per-px");
 
 function check(id, error, wrong) {
@@ -20,11 +20,11 @@ function check(id, error, wrong) {
 }
 
 /**
- * What was entered, checked; what is wrong is said beside its field.
+ * Validate the entered values; errors are shown beside their fields.
  *
- * @param {number} factor width of what is sent over that of the file.
- * @returns {?{mirrored: boolean, mmPerPx: ?number, maxFaces: ?number, key: string}} `mmPerPx` of what is sent;
- *   null where something is wrong.
+ * @param {number} factor width of the sent picture over that of the file.
+ * @returns {?{mirrored: boolean, mmPerPx: ?number, maxFaces: ?number, key: string}} `mmPerPx` of the sent
+ *   picture; null if a value is not valid.
  */
 export function read(factor) {
   const [mm, faces] = [mmPerPx(), number("max-faces")];
@@ -46,7 +46,7 @@ export function read(factor) {
   };
 }
 
-/** Call back when a field changed; `mirrored` where it is that one. */
+/** Call `mirrored` when that field changes, `changed` when another one does. */
 export function listen({ changed, mirrored }) {
   byId("options").onsubmit = (event) => event.preventDefault();
   byId("mirrored").onchange = mirrored;

@@ -1,4 +1,4 @@
-/** The page: what the person does, what is sent, what is shown. Everything lives in this module's memory. */
+/** Main module of the page: input, request, result. All state is in the memory of this module. */
 
 import { send, Stopped } from "./client.js";
 import { CloseUps } from "./closeups.js";
@@ -13,12 +13,12 @@ import * as stage from "./stage.js";
 import { bytesInWords, fixed } from "./words.js";
 
 /**
- * picture: {blob, type, bitmap, factor}, what is sent; `factor` its width over that of the file.
- * answer: what the server said about it. pupils: set by hand, by side. selected: index of a face.
+ * picture: {blob, type, bitmap, factor}, the sent picture; `factor` is its width over that of the file.
+ * answer: response of the server. pupils: set by hand, by side. selected: index of a face.
  */
 const state = { picture: null, answer: null, pupils: {}, selected: 0, when: "" };
-let running = null; // AbortController of the request under way
-let turn = 0; // of pictures taken in: the last one wins
+let running = null; // AbortController of the pending request
+let generation = 0; // counts opened pictures; results of earlier ones are ignored
 
 const closeups = new CloseUps(byId("closeups"), {
   placed: (placed) => showPlaced(placed),
@@ -26,14 +26,14 @@ const closeups = new CloseUps(byId("closeups"), {
   ended: () => endPlacing(),
 });
 
-// ---- taking in a picture ----
+// ---- input of a picture ----
 
 async function take(blob) {
-  const mine = ++turn;
+  const mine = ++generation;
   forget();
   showWorking("Reading the file…");
   const opened = await open(blob).catch(() => null);
-  if (mine !== turn) {
+  if (mine !== generation) {
     opened?.bitmap?.close();
     return;
   }
@@ -78,25 +78,25 @@ function offerCopy(bitmap, { title, text, action }) {
 
 /** Use a copy of `bitmap` within `limit`; `factor`: width of `bitmap` over that of the file. */
 async function copy(bitmap, limit, factor) {
-  const mine = turn;
+  const mine = generation;
   messages.clear();
   showWorking("Making a smaller copy…");
   try {
     const made = await redraw(bitmap, limit);
     if (bitmap !== state.picture?.bitmap) bitmap.close();
-    if (mine === turn) use({ ...made, factor: made.factor * factor });
+    if (mine === generation) use({ ...made, factor: made.factor * factor });
   } catch (error) {
-    if (mine !== turn) return;
+    if (mine !== generation) return;
     stop();
     messages.show({
       title: "No smaller copy could be made",
-      text: "This browser has no room for it. Scale the photograph down with another program.",
+      text: "This browser does not have enough memory for it. Scale the photograph down with another program.",
       detail: String(error.message),
     });
   }
 }
 
-/** After a 413 in spite of the page's own limits: the server says how much it takes; else half is tried. */
+/** After status 413: send a copy within the limit of the response, or of half the pixels if it has none. */
 function sendSmaller({ limit, unit }) {
   const { bitmap, blob, factor } = state.picture;
   const now = bitmap.width * bitmap.height;
@@ -132,7 +132,7 @@ function clearAnswer() {
   byId("answer").replaceChildren();
 }
 
-/** Say that a copy was sent in place of the file, and what that means for the scale. */
+/** Show that a scaled copy was sent, and the scale of the copy. */
 function showCopied() {
   const { bitmap, blob, factor } = state.picture;
   byId("copied").hidden = factor === 1;
@@ -144,9 +144,9 @@ function showCopied() {
     `${bytesInWords(blob.size)}. Pixels below are those of the copy.${scale}`;
 }
 
-// ---- asking the server ----
+// ---- request ----
 
-/** Say what is under way; `share` of it that is done, null where nobody knows. */
+/** Show progress; `share` is the finished part, null if it is not known. */
 function showWorking(text, share = null) {
   byId("working").hidden = false;
   byId("cancel").hidden = running === null;
@@ -160,14 +160,14 @@ function showProgress(share) {
   else showWorking(`Sending the photograph: ${Math.round(100 * share)} %`, share);
 }
 
-/** What is to be sent beside the picture; null where a field is wrong, which then has the focus. */
+/** Parameters of the request; null if a field is not valid, which then gets the focus. */
 function chosen() {
   const given = options.read(state.picture.factor);
   if (!given) document.querySelector("[aria-invalid=true]").focus();
   return given && { ...given, pupils: state.pupils };
 }
 
-/** Forget the request under way, without a word. */
+/** Abort the pending request without a message. */
 function stop() {
   const before = running;
   running = null;
@@ -176,7 +176,7 @@ function stop() {
   byId("result").removeAttribute("aria-busy");
 }
 
-/** Figures must never stand beside options that they do not come from. */
+/** Remove the result, because it does not belong to the current options. */
 function withoutAnswer() {
   clearAnswer();
   drawStage();
@@ -218,7 +218,7 @@ function showFailure(error) {
   }
 }
 
-// ---- showing the answer ----
+// ---- result ----
 
 function showAnswer(answer) {
   const before = state.answer;
@@ -250,7 +250,7 @@ function showFace(anew) {
   drawStage(anew);
 }
 
-/** How to take a photograph that can be measured; in the way once there is one. */
+/** Show or hide the advice on taking a photograph. */
 function showAdvice(on) {
   byId("advice").classList.toggle("wanted", on);
 }
@@ -293,12 +293,12 @@ function showPlaced(placed) {
   byId("pupils-apply").disabled = where.length === 0;
 }
 
-/** The server takes a pupil only where it lies in an eye of that side. */
+/** Show a note if the server did not use a pupil because it is not inside an eye of its side. */
 function showUnused({ faces }) {
   const given = (side) => faces.some((face) => face.eyes[side].pupil?.method === "given");
   const unused = Object.keys(state.pupils).filter((side) => !given(side));
   byId("pupils-unused").hidden = unused.length === 0;
-  byId("pupils-unused").textContent = `The pupil set for ${unused.join(" and ")} lies in no such eye and was not used.`;
+  byId("pupils-unused").textContent = `The pupil set for ${unused.join(" and ")} is not inside an eye of that side and was not used.`;
 }
 
 function applyPupils() {
@@ -306,7 +306,7 @@ function applyPupils() {
   screen();
 }
 
-// ---- handing on ----
+// ---- export ----
 
 async function copyFhir() {
   const given = chosen();
@@ -320,7 +320,7 @@ async function copyFhir() {
   }
 }
 
-// ---- listening ----
+// ---- events ----
 
 function listen() {
   intake.listen(take);
@@ -330,7 +330,7 @@ function listen() {
       screen();
     },
     mirrored: () => {
-      const { OD, OS } = state.pupils; // a pupil stays where it is; its side changes
+      const { OD, OS } = state.pupils; // pupils keep their positions and change sides
       state.pupils = { ...(OS && { OD: OS }), ...(OD && { OS: OD }) };
       screen();
     },
@@ -352,7 +352,7 @@ function listen() {
   byId("copy-fhir").onclick = copyFhir;
   byId("download-json").onclick = () => handover.downloadJson(state.answer);
   byId("print").onclick = () => window.print();
-  // On paper, what the answer rests on is part of it.
+  // The printed page includes model, request and time.
   window.addEventListener("beforeprint", () => document.querySelector(".about")?.setAttribute("open", ""));
   byId("fhir-close").onclick = () => byId("fhir").close();
   let frame = 0;

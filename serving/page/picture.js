@@ -1,4 +1,4 @@
-/** Files: what they are, their pixels as a person sees them, and smaller copies. Nothing is kept. */
+/** Picture files: media type, upright pixels, and smaller copies. Nothing is stored. */
 
 /**
  * Default limits of the server; above them the page offers to scale down. The server decodes a JPEG above
@@ -33,10 +33,10 @@ export function tooLarge({ blob, type, bitmap }) {
 }
 
 /**
- * Look at a file.
+ * Open a file.
  *
  * @returns {{blob: Blob, type: ?string, bitmap: ?ImageBitmap}} `bitmap` is upright (the EXIF orientation is
- *   applied, as the server does), null for what this browser cannot decode.
+ *   applied, as the server does), null if this browser cannot decode the file.
  */
 export async function open(blob) {
   const type = kindOf(new Uint8Array(await blob.slice(0, 132).arrayBuffer()));
@@ -44,23 +44,23 @@ export async function open(blob) {
   try {
     bitmap = await createImageBitmap(blob); // by default it applies the EXIF orientation
   } catch {
-    // Not a picture, or a damaged one: the caller decides what that means.
+    // The file is damaged or not a picture; the caller handles that.
   }
   return { blob, type, bitmap };
 }
 
-/** Width and height within a number of pixels, and the factor that leads there. */
+/** Width and height scaled to at most a number of pixels. */
 export function fitted(width, height, pixels) {
   const factor = Math.min(1, Math.sqrt(pixels / (width * height)));
   return { width: Math.max(1, Math.floor(width * factor)), height: Math.max(1, Math.floor(height * factor)) };
 }
 
 /**
- * Draw a picture again as an upright JPEG within the limits.
+ * Encode a picture as an upright JPEG within the limits.
  *
  * @returns {{blob: Blob, type: string, bitmap: ImageBitmap, factor: number}} `factor`: its width over the
  *   width before.
- * @throws {Error} where nothing worth measuring would be left, or the browser has no room for it.
+ * @throws {Error} if the copy would be too small to measure, or the browser lacks memory.
  */
 export async function redraw(bitmap, { bytes, pixels }) {
   let size = fitted(bitmap.width, bitmap.height, pixels);
@@ -70,7 +70,7 @@ export async function redraw(bitmap, { bytes, pixels }) {
       const smaller = await createImageBitmap(blob);
       return { blob, type: "image/jpeg", bitmap: smaller, factor: size.width / bitmap.width };
     }
-    if (size.width * size.height < LEAST_PIXELS) throw new Error("The limit leaves no picture.");
+    if (size.width * size.height < LEAST_PIXELS) throw new Error("The limit is too small for a picture.");
     size = fitted(bitmap.width, bitmap.height, size.width * size.height * 0.7);
   }
 }
@@ -80,16 +80,16 @@ async function encoded(bitmap, { width, height }) {
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d", { alpha: false });
-  context.fillStyle = "#fff"; // behind what is transparent
+  context.fillStyle = "#fff"; // background of transparent pixels
   context.fillRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, width, height);
   return jpeg(canvas);
 }
 
-/** A canvas as a JPEG. */
+/** Encode a canvas as a JPEG. */
 export function jpeg(canvas) {
   return new Promise((resolve, reject) => {
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no room for the picture"))), "image/jpeg", JPEG_QUALITY);
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("not enough memory for the picture"))), "image/jpeg", JPEG_QUALITY);
   });
 }

@@ -1,10 +1,10 @@
-/** An answer as words and a table. */
+/** Result as text and a table. */
 
 import { h } from "./dom.js";
 import { ADVICE, EYE, FLAG, ROWS, SCALE, SHORT, SIDES, fixed, sentence } from "./words.js";
 
 const SHAPES = {
-  // Told apart by shape as well as by colour.
+  // Levels differ in shape, not only in colour.
   none: "M10 2a8 8 0 1 1 0 16 8 8 0 0 1 0-16zM6 10l3 3 5-6",
   suspicious: "M10 2 19 18H1zM10 8v5M10 15.2v.3",
   functional: "M6.5 2h7L18 6.5v7L13.5 18h-7L2 13.5v-7zM10 6v5M10 13.7v.3",
@@ -22,12 +22,12 @@ function icon(name) {
   return svg;
 }
 
-/** One line about a face, for the list of faces and for screen readers. */
+/** One-line summary of a face, for the list of faces and for screen readers. */
 export function summary(face) {
   return FLAG[face.flag.level].title(face.flag.sides);
 }
 
-/** A choice between several faces; null for one. */
+/** Radio buttons that select a face; null if there is only one. */
 function faces(answer, selected, choose) {
   if (answer.faces.length < 2) return null;
   const options = answer.faces.map((face, k) =>
@@ -66,7 +66,7 @@ function withAdvice(reason) {
   return [sentence(reason.text), " ", text];
 }
 
-/** Damage of the file, and what was said with the picture and not followed; null for nothing. */
+/** Warnings about the file and about unused parameters; null if there are none. */
 function warnings(answer, face) {
   const said = new Set(face.quality.problems.map(({ text }) => text)); // shown with the quality
   const left = answer.warnings.filter(({ text }) => !said.has(text));
@@ -119,8 +119,7 @@ function lengthCell(length, signed = false) {
   ];
 }
 
-// Roles are given though the elements have them: on a phone the cells are laid out anew, and browsers then
-// forget that they are a table.
+// Explicit roles, because browsers drop the table semantics when CSS changes the layout of the cells on phones.
 const cell = (...children) => h("td", { role: "cell" }, ...children);
 const head = (name, ...children) => h("th", { scope: "row", role: "rowheader" }, h("strong", {}, name), ...children);
 
@@ -173,7 +172,7 @@ function table(face) {
 function scaleText(scale) {
   if (!scale) return "No scale is known, so there are no millimetres. Give millimetres per pixel, or a photograph with both irises in view.";
   const error = scale.relative_error > 0 ? `, ± ${fixed(100 * scale.relative_error)} %` : "";
-  return `Scale: ${scale.mm_per_px.toPrecision(3)} mm per pixel, ${SCALE[scale.method]}${error}. After ±: half the width of the error band. “pixels”: the lid margin was found in the eye’s own pixels; “landmarks”: it comes from the coarser landmarks.`;
+  return `Scale: ${scale.mm_per_px.toPrecision(3)} mm per pixel, ${SCALE[scale.method]}${error}. After ±: half the width of the error band. “pixels”: the lid margin was found in the eye’s own pixels; “landmarks”: it comes from the less exact landmarks.`;
 }
 
 function pupilText(pupil) {
@@ -197,12 +196,12 @@ function details(answer, face, when) {
 }
 
 /**
- * All that is said about a picture, with one face in full.
+ * Elements of the result: everything about the picture and one face.
  *
  * @param {Object} answer of the server, with at least one face.
  * @param {number} selected index of the face.
- * @param {{when: string, select: function(number)}} about when it was screened; what to do when another face is
- *   chosen.
+ * @param {{when: string, select: function(number)}} about time of the screening; callback when another face
+ *   is selected.
  * @returns {HTMLElement[]}
  */
 export function all(answer, selected, { when, select }) {

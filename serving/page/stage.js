@@ -1,24 +1,24 @@
-/** The photograph on its canvas, with its faces, and the close-ups of the one that is chosen. */
+/** Canvas with the photograph and its faces, and the close-ups of the selected face. */
 
 import { byId } from "./dom.js";
 import { drawPhoto, drawPicture, prepared } from "./draw.js";
 import { mapping, pictureSide } from "./geometry.js";
 import { EYE, SIDES } from "./words.js";
 
-/** What can be drawn or not, as the check boxes name it. */
+/** Layers that check boxes show or hide. */
 export const LAYERS = ["lids", "iris", "lines", "points"];
 
-const HEIGHT_SHARE = 0.55; // of the window's height, at most
+const HEIGHT_SHARE = 0.55; // largest height of the photograph over that of the window
 const LEAST_WINDOW = 640;
 
-let map = null; // of the photograph as it was drawn last
+let map = null; // mapping of the photograph as last drawn
 
-/** Whether what this browser shows is what the server saw; else nothing may be drawn over it. */
+/** True if the picture has the same size here as on the server; else nothing is drawn over it. */
 export function drawable({ picture, answer }) {
   return picture?.bitmap?.width === answer.image.width && picture.bitmap.height === answer.image.height;
 }
 
-/** Draw all of it anew; `anew`: close-ups forget zoom and place. Does nothing without a picture. */
+/** Draw photograph and close-ups; `anew` resets zoom and panning. Does nothing without a picture. */
 export function draw(state, closeups, anew) {
   const { picture, answer, selected } = state;
   if (!picture?.bitmap) return;

@@ -51,23 +51,23 @@ export const FLAG = {
   },
   functional: {
     title: (sides) => `Suspicious: ${sidesInWords(sides)}, ${sides.length === 2 ? "at least one " : ""}in the functional range`,
-    text: "In the functional range a lid hangs so low that it may be in the way of seeing.",
+    text: "In the functional range a lid is so low that it may narrow the field of vision.",
   },
   undetermined: {
     title: () => "Cannot be judged from this photograph",
-    text: "What the thresholds ask for could not be measured.",
+    text: "A measurement that the thresholds need is missing.",
   },
 };
 
-/** A sentence of the server, as a sentence. */
+/** Text with a capital first letter and a full stop. */
 export function sentence(text) {
   const first = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 
 /**
- * A number with a fixed number of decimals and a true minus sign. Rounds the decimal number that the answer
- * carries, halves away from zero, as the server does in its sentences (lidloop/screening/figures.py).
+ * Format a number with a fixed number of decimals and the minus sign U+2212. Rounds the decimal number in the
+ * answer, halves away from zero, like the server in its texts (lidloop/screening/figures.py).
  */
 export function fixed(value, digits = 1) {
   const shifted = Math.round(Number(`${Math.abs(Number(value.toFixed(9)))}e${digits}`));
@@ -79,16 +79,16 @@ export function bytesInWords(bytes) {
   return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${fixed(bytes / 1e6)} MB`;
 }
 
-/** Refusals by HTTP status. `wants` says what the page can offer: a smaller copy, a key, another try. */
+/** Texts of error responses by HTTP status. `wants` is the offered action: smaller copy, key or retry. */
 const REFUSALS = {
   400: {
-    title: "The server does not take what was entered",
+    title: "The server does not accept the entered values",
     text: "Check the fields under “About the photograph”.",
     wants: "retry",
   },
   401: {
     title: "This server asks for an API key or token",
-    text: "Enter it under “More” and try again. Who runs the server gives it to you.",
+    text: "Enter it under “More” and try again. The operator of the server gives it to you.",
     wants: "key",
   },
   403: {
@@ -106,7 +106,7 @@ const REFUSALS = {
     text: "A smaller copy can be made here and sent.",
     wants: "smaller",
   },
-  415: { title: "This kind of file is not taken", text: "Use a JPEG, PNG or HEIC photograph." },
+  415: { title: "This kind of file is not accepted", text: "Use a JPEG, PNG or HEIC photograph." },
   422: {
     title: "The photograph is damaged, or of an unusual kind",
     text: "It may be cut short. Export it again as a JPEG, or take a new one.",
@@ -115,17 +115,17 @@ const REFUSALS = {
 const BUSY = { title: "The server has too much to do", wants: "retry" };
 const FAILED = {
   title: "The server failed",
-  text: "Try again. If it stays so, tell who runs the server.",
+  text: "Try again. If it fails again, tell the operator of the server.",
   wants: "retry",
 };
-const STRANGE = { title: "The server gave an unexpected answer", wants: "retry" };
+const UNEXPECTED = { title: "The server gave an unexpected answer", wants: "retry" };
 
-/** A refusal in words: `{title, text, wants}`. */
+/** Text of an error response: `{title, text, wants}`. */
 export function refusalInWords(status, retryAfter) {
   if (status === 429 || status === 503) {
     const when = retryAfter ? `in ${retryAfter} second${retryAfter === 1 ? "" : "s"}` : "in a moment";
     return { ...BUSY, text: `Try again ${when}.` };
   }
   if (status >= 500) return FAILED;
-  return REFUSALS[status] ?? { ...STRANGE, text: `HTTP status ${status}.` };
+  return REFUSALS[status] ?? { ...UNEXPECTED, text: `HTTP status ${status}.` };
 }

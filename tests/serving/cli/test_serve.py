@@ -1,4 +1,4 @@
-"""``lidloop screen`` and ``lidloop serve-key``, as a person meets them."""
+"""Commands ``lidloop screen`` and ``lidloop serve-key``."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def lidloop(*arguments: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=120)
 
 
-def here(*arguments: Any) -> Result:
-    """The same in this process."""
+def invoke(*arguments: Any) -> Result:
+    """Run a command in this process."""
     app = typer.Typer()
     register(app)
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -46,7 +46,9 @@ def files(tmp_path: Path, photo: Photo, blank: bytes) -> Path:
     return tmp_path
 
 
-def test_the_same_as_over_http(client: TestClient, sealed_model: Path, files: Path, photo: Photo) -> None:
+def test_json_is_the_same_as_over_http(
+    client: TestClient, sealed_model: Path, files: Path, photo: Photo
+) -> None:
     pupils = '{"OD": [400, 275], "OS": [240, 275]}'
     params = {"mirrored": "true", "mm_per_px": "0.4", "pupils": pupils}
     served = client.post("/v1/screen", content=photo.png, headers=PNG, params=params).json()
@@ -58,7 +60,7 @@ def test_the_same_as_over_http(client: TestClient, sealed_model: Path, files: Pa
     assert answer == {key: value for key, value in served.items() if key != "request_id"}
 
 
-def test_for_people(sealed_model: Path, files: Path) -> None:
+def test_table_and_drawings(sealed_model: Path, files: Path) -> None:
     out = files / "drawn"
     done = lidloop("screen", files / "photo.png", files / "blank.png", "--model", sealed_model, "--draw", out)
     assert done.returncode == 0, done.stderr
@@ -73,7 +75,7 @@ def test_for_people(sealed_model: Path, files: Path) -> None:
     np.testing.assert_array_equal(blank, cv2.imread(str(files / "blank.png")))
 
 
-def test_fhir_is_a_bundle_a_line(sealed_model: Path, files: Path) -> None:
+def test_fhir_prints_one_bundle_per_line(sealed_model: Path, files: Path) -> None:
     done = lidloop("screen", files / "photo.png", files / "blank.png", "--model", sealed_model, "--fhir")
     assert done.returncode == 0, done.stderr
     bundles = [FhirBundle.model_validate_json(line) for line in done.stdout.splitlines()]
@@ -108,27 +110,27 @@ def test_a_broken_picture_does_not_stop_the_others(sealed_model: Path, files: Pa
         (("--registry", "nowhere"), "no registry"),
     ],
 )
-def test_what_is_wrong_is_one_line(
+def test_invalid_options_are_errors_of_the_command_line(
     sealed_model: Path, files: Path, arguments: tuple[str, str], words: str
 ) -> None:
     model = () if arguments[0] in ("--model", "--registry") else ("--model", sealed_model)
-    result = here("screen", files / "blank.png", *model, *arguments)
-    assert isinstance(result.exception, LidloopError)  # of which the command line makes one line
+    result = invoke("screen", files / "blank.png", *model, *arguments)
+    assert isinstance(result.exception, LidloopError)  # printed as one line
     assert words in str(result.exception)
 
 
 def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
-    key = here("serve-key", "ward 3", "--file", file, "--days", 30).stdout.strip()
+    key = invoke("serve-key", "ward 3", "--file", file, "--days", 30).stdout.strip()
     assert key.startswith("lidloop_")
-    listed = here("serve-key", "--list", "--file", file).stdout
+    listed = invoke("serve-key", "--list", "--file", file).stdout
     identity = key.split("_")[1]
     assert identity in listed
     assert "ward 3" in listed
     assert key not in listed
-    assert here("serve-key", "--revoke", identity, "--file", file).exit_code == 0
-    assert identity not in here("serve-key", "--list", "--file", file).stdout
-    here("serve-key", "alertmanager", "--scope", "alerts", "--scope", "runs:read", "--file", file)
+    assert invoke("serve-key", "--revoke", identity, "--file", file).exit_code == 0
+    assert identity not in invoke("serve-key", "--list", "--file", file).stdout
+    invoke("serve-key", "alertmanager", "--scope", "alerts", "--scope", "runs:read", "--file", file)
     assert [entry["scopes"] for entry in read_keys(file)] == [["alerts", "runs:read"]]
     for wrong in (
         (),
@@ -136,11 +138,4 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
         ("--list", "--file", tmp_path / "none"),
         ("me", "--scope", "root"),
     ):
-        assert isinstance(here("serve-key", "--file", file, *wrong).exception, LidloopError), wrong
-
-
-def test_help_teaches() -> None:
-    for command in ("serve", "screen", "serve-key"):
-        text = here(command, "--help").stdout
-        assert "xample" in text, command
-        assert f"lidloop {command}" in text
+        assert isinstance(invoke("serve-key", "--file", file, *wrong).exception, LidloopError), wrong

@@ -1,5 +1,8 @@
-"""A real Chromium before the real app. After every test: no request left the app, nothing was stored, nothing
-was said on the console but the browser's own line about a refusal."""
+"""Fixtures of a real Chromium with the real app.
+
+After every test they check that no request went to another server, nothing was stored, and the console has
+only the line of the browser about an error response.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ REFUSED = "Failed to load resource"
 
 
 class App(NamedTuple):
-    """The app behind a socket, in a thread of this process."""
+    """The app on a socket, in a thread of this process."""
 
     url: str
     starlette: Starlette
@@ -74,7 +77,7 @@ def running(settings: Settings, served: Served) -> Iterator[App]:
 
 @pytest.fixture(scope="session")
 def two_pictures() -> list[Picture]:
-    """Two people, who are put side by side; the second one's OS hangs."""
+    """Two people; OS of the second one has a low lid."""
     return [
         draw_face(seed=seed, size=(460, 480), canthal_px=170.0, ptosis=(0.0, ptosis))
         for seed, ptosis in ((3, 0.0), (9, 0.8))
@@ -83,7 +86,7 @@ def two_pictures() -> list[Picture]:
 
 @pytest.fixture(scope="session")
 def two_faces(two_pictures: list[Picture]) -> bytes:
-    """Both as one JPEG."""
+    """Both people side by side in one JPEG."""
     image = np.hstack([picture.image for picture in two_pictures])
     return encode(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, 95)
 
@@ -107,7 +110,7 @@ def dotted(dotted_picture: Picture) -> tuple[bytes, dict[str, tuple[float, float
 
 @pytest.fixture(scope="session")
 def drawn_model(photo: Photo, two_pictures: list[Picture], dotted_picture: Picture) -> Served:
-    """A model that finds the faces of these pictures, and no others, where they truly are."""
+    """Model that returns the true faces of these pictures, and none for others."""
     left, right = (picture.faces[0].points for picture in two_pictures)
     both = np.hstack([picture.image for picture in two_pictures])
     known = [
@@ -127,7 +130,7 @@ def app(drawn_model: Served) -> Iterator[App]:
 
 @pytest.fixture
 def make_app(drawn_model: Served) -> Iterator[Callable[..., App]]:
-    """Makes an app with other settings: ``make_app(pixels=1000)``."""
+    """Factory of an app with other settings: ``make_app(pixels=1000)``."""
     with ExitStack() as stack:
         yield lambda **changes: stack.enter_context(
             running(Settings(**({"audit": os.devnull} | changes)), drawn_model)
@@ -136,7 +139,7 @@ def make_app(drawn_model: Served) -> Iterator[Callable[..., App]]:
 
 @pytest.fixture(scope="module")
 def browser(photo: Photo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium, whose camera sees ``photo``; of a module, as its event loop runs in this thread."""
+    """Chromium whose camera shows ``photo``; module scope, because its event loop runs in this thread."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip(
@@ -152,29 +155,29 @@ def browser(photo: Photo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 class Visit(NamedTuple):
-    """A page opened on an app, and what it did."""
+    """An open page and the requests that it sent."""
 
     page: Page
     app: App
     sent: list[Any]
-    """Requests to screen, in order."""
+    """Requests to ``/v1/screen``, in order."""
 
     def choose(self, file: bytes, name: str = "photo.jpg") -> None:
-        """Give a file to the page by its file chooser, and wait until it has answered."""
+        """Choose a file and wait for the result or a message."""
         with self.page.expect_file_chooser() as chooser:
             self.page.click("#choose")
         chooser.value.set_files({"name": name, "mimeType": "", "buffer": file})
         self.settled()
 
     def settled(self) -> None:
-        """Wait until there is a result or a message, and nothing under way."""
+        """Wait until there is a result or a message and no pending request."""
         self.page.wait_for_function(
             "() => document.querySelector('#working').hidden && "
             "['result', 'message'].some((id) => !document.getElementById(id).hidden)"
         )
 
     def again(self, act: Callable[[], Any]) -> None:
-        """Do what makes the page ask anew, and wait for the answer."""
+        """Do an action that sends a request, and wait for the response."""
         with self.page.expect_response("**/v1/screen*"):
             act()
         self.settled()
@@ -187,7 +190,7 @@ class Visit(NamedTuple):
         }
 
     def text(self, selector: str) -> str:
-        """What a person reads there."""
+        """Visible text of an element."""
         return self.page.locator(selector).inner_text()
 
     def pixels(self, selector: str) -> np.ndarray:
@@ -209,7 +212,7 @@ _NOTHING = {"local": 0, "session": 0, "cookies": "", "databases": 0, "caches": 0
 
 @pytest.fixture
 def visit(browser: Browser, app: App) -> Iterator[VisitFactory]:
-    """Opens the page: ``visit()``, ``visit(other_app, viewport=…, color_scheme="dark")``."""
+    """Factory that opens the page: ``visit()``, ``visit(other_app, viewport=…, color_scheme="dark")``."""
     opened: list[tuple[BrowserContext, Page, App]] = []
     asked: list[str] = []
     said: list[str] = []
@@ -226,7 +229,7 @@ def visit(browser: Browser, app: App) -> Iterator[VisitFactory]:
         page.on("request", lambda request: asked.append(request.url))
         page.on("request", lambda request: sent.append(request) if "/v1/screen" in request.url else None)
         page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-        # Heard from the start: Chromium is told to hand file choosers on only once somebody listens.
+        # Chromium reports file choosers only if a listener was added before.
         page.on("filechooser", lambda _: None)
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         page.goto(on.url)
@@ -248,7 +251,7 @@ def visit(browser: Browser, app: App) -> Iterator[VisitFactory]:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Callable[[bytes], Path]:
-    """Puts bytes into a file."""
+    """Factory of files: writes bytes and returns the path."""
 
     def save(data: bytes, name: str = "photo.jpg") -> Path:
         path = tmp_path / name

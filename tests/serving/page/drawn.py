@@ -1,5 +1,7 @@
-"""A detector that knows drawn pictures by sight and answers with their true landmarks: what is tested is the
-page, not a model, and nothing needs to be trained or exported."""
+"""Fake detector that recognises drawn pictures and returns their true landmarks.
+
+Tests of the page then need no trained or exported model.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from lidloop.labels import Face, Floats, box_of
 from lidloop.landmarks import FLIP
 
 _THUMB = (48, 40)
-_ALIKE = 10.0  # mean difference of grey levels
+_ALIKE = 10.0  # largest mean difference of grey levels
 
 
 class DrawnDetector(Detector):

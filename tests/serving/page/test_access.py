@@ -1,4 +1,4 @@
-"""The page for everybody: keyboard alone, screen readers, phones, dark rooms, paper."""
+"""Accessibility of the page: keyboard, screen readers, phones, colour schemes, print."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def accessible(page: Page) -> list[tuple[str, str]]:
 
 
 def tab_to(page: Page, what: str, *, back: bool = False) -> None:
-    """Press Tab until ``what`` has the focus; at every stop it must be seen where that is."""
+    """Press Tab until ``what`` has the focus; the focus must be visible at every stop."""
     for _ in range(60):
         page.keyboard.press("Shift+Tab" if back else "Tab")
         stop = page.evaluate(FOCUSED)
@@ -85,7 +85,7 @@ def tab_to(page: Page, what: str, *, back: bool = False) -> None:
 
 
 def wide(page: Page) -> list[str]:
-    """Elements that stick out of a page that scrolls sideways; empty for one that does not."""
+    """Elements wider than the window; empty for a page that does not scroll sideways."""
     found: list[str] = page.evaluate(
         """() => document.documentElement.scrollWidth <= innerWidth ? [] :
           [...document.querySelectorAll("body *")]
@@ -96,7 +96,7 @@ def wide(page: Page) -> list[str]:
 
 
 def with_everything(on: Visit, photo: Photo) -> None:
-    """A result with all that can be open, open."""
+    """Open the page with a result and all details expanded."""
     on.choose(photo.jpeg)
     for summary in on.page.locator("summary:visible").all():
         if summary.evaluate("(e) => !e.parentElement.open"):
@@ -104,7 +104,7 @@ def with_everything(on: Visit, photo: Photo) -> None:
     on.page.click("#pupils-set")
 
 
-def test_by_keyboard_alone(visit: VisitFactory, photo: Photo) -> None:
+def test_all_steps_work_by_keyboard(visit: VisitFactory, photo: Photo) -> None:
     on = visit()
     page = on.page
     page.keyboard.press("Tab")
@@ -152,7 +152,7 @@ def placed(on: Visit) -> list[float]:
     return [float(match[1]), float(match[2])]
 
 
-def test_what_a_screen_reader_is_told(visit: VisitFactory, photo: Photo) -> None:
+def test_names_and_announcements_for_screen_readers(visit: VisitFactory, photo: Photo) -> None:
     on = visit()
     with_everything(on, photo)
     tree = accessible(on.page)
@@ -174,7 +174,7 @@ def test_what_a_screen_reader_is_told(visit: VisitFactory, photo: Photo) -> None
     assert set(named) <= set(ids)
 
 
-def test_headings_go_down_step_by_step(visit: VisitFactory, photo: Photo) -> None:
+def test_heading_levels_are_not_skipped(visit: VisitFactory, photo: Photo) -> None:
     on = visit()
     for prepare in (lambda: None, lambda: with_everything(on, photo)):
         prepare()
@@ -188,7 +188,7 @@ def test_headings_go_down_step_by_step(visit: VisitFactory, photo: Photo) -> Non
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(visit: VisitFactory, photo: Photo, scheme: str) -> None:
+def test_text_has_enough_contrast(visit: VisitFactory, photo: Photo, scheme: str) -> None:
     """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
     on = visit(color_scheme=scheme)
     texts: list[tuple[str, float]] = on.page.evaluate(CONTRASTS)
@@ -222,7 +222,7 @@ def test_a_phone_never_scrolls_sideways(visit: VisitFactory, photo: Photo, two_f
     assert small == []  # WCAG 2.2, 2.5.8
     on.page.locator("[data-side=OS]").tap()
     assert "OS at" in on.text("#pupils-placed")
-    # The buttons open the phone's own camera program, not the page's.
+    # The button opens the camera app of the phone, not the dialog of the page.
     with on.page.expect_file_chooser() as chooser:
         on.page.locator("#take").tap()
     assert chooser.value.element.get_attribute("capture") == "environment"
@@ -252,7 +252,7 @@ def test_not_a_diagnosis_is_always_in_view(visit: VisitFactory, photo: Photo) ->
         assert "Not a diagnosis." in on.text("#notice")
 
 
-def test_the_flag_is_told_by_words_and_shape(visit: VisitFactory) -> None:
+def test_the_flag_differs_by_words_and_shape(visit: VisitFactory) -> None:
     on = visit()
     shown: dict[str, Any] = on.page.evaluate(
         """async () => {
@@ -264,7 +264,7 @@ def test_the_flag_is_told_by_words_and_shape(visit: VisitFactory) -> None:
     assert len(set(shown.values())) == 4
 
 
-def test_nothing_moves_where_that_is_asked(visit: VisitFactory, photo: Photo) -> None:
+def test_reduced_motion_is_respected(visit: VisitFactory, photo: Photo) -> None:
     on = visit(reduced_motion="reduce")
     on.choose(photo.jpeg)
     moving = on.page.evaluate(

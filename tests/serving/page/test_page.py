@@ -1,4 +1,4 @@
-"""The page in a browser: pictures in, what is shown, what is handed on."""
+"""The page in a browser: input, result, drawing, pupils by hand, and export."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LENGTHS = {"mrd1": "MRD1", "mrd2": "MRD2", "pfh": "PFH", "width": "Width", "brow
 
 
 def said(value: float, *, signed: bool = False) -> str:
-    """A number as the page writes it: one decimal, halves away from zero."""
+    """Format a number as the page does: one decimal, halves away from zero."""
     rounded = Decimal(repr(value)).quantize(Decimal("0.1"), ROUND_HALF_UP)
     return f"{rounded:{'+' if signed else ''}}".replace("-", "−") if rounded else "0.0"
 
@@ -68,7 +68,7 @@ def put(page: Page, event: str, file: bytes, kind: str) -> None:
     )
 
 
-def test_what_is_shown_is_what_the_api_answers(app: App, visit: VisitFactory, photo: Photo) -> None:
+def test_the_result_shows_the_answer_of_the_api(app: App, visit: VisitFactory, photo: Photo) -> None:
     face = app.post(photo.jpeg).json()["faces"][0]
     on = visit()
     on.choose(photo.jpeg)
@@ -86,11 +86,11 @@ def test_what_is_shown_is_what_the_api_answers(app: App, visit: VisitFactory, ph
     assert f"{face['scale']['mm_per_px']:#.3g} mm per pixel" in on.text(".scale")
 
 
-def test_sides_are_right(visit: VisitFactory, photo: Photo) -> None:
+def test_right_and_left_are_those_of_the_patient(visit: VisitFactory, photo: Photo) -> None:
     on = visit()
     on.choose(photo.jpeg)
     pfh = [float(cell.split(" mm")[0]) for cell in on.rows()["pfh"][:2]]
-    assert pfh[0] < pfh[1]  # the lid at the picture's left was drawn hanging: the patient's right eye
+    assert pfh[0] < pfh[1]  # the low lid was drawn at the left of the picture: the right eye of the patient
     captions = on.page.locator("figcaption").all_inner_texts()
     assert [" ".join(c.split()) for c in captions] == [
         "Right eye · OD at the picture’s left", "Left eye · OS at the picture’s right",
@@ -102,7 +102,7 @@ def test_sides_are_right(visit: VisitFactory, photo: Photo) -> None:
 
 
 def found_in(closeup: np.ndarray, photo: Photo, at: str) -> float:
-    """How well the surroundings of an eye, cut from the photo, are found in a close-up: correlation."""
+    """Best correlation of the surroundings of an eye in the photo with a close-up."""
     x, y = (round(v) for v in photo.truth.pupils[at])  # type: ignore[index]
     patch = photo.image[y - 15 : y + 16, x - 25 : x + 26]
     best = 0.0
@@ -121,7 +121,9 @@ def test_a_mirrored_picture_names_the_same_eyes(visit: VisitFactory, photo: Phot
     on.choose(encode(np.ascontiguousarray(photo.image[:, ::-1]), ".jpg"))
     pfh = [float(cell.split(" mm")[0]) for cell in on.rows()["pfh"][:2]]
     assert pfh[0] < pfh[1]
-    assert "OS" in on.page.locator("figcaption").first.inner_text()  # close-ups lie as in the picture
+    assert (
+        "OS" in on.page.locator("figcaption").first.inner_text()
+    )  # close-ups are in the order of the picture
     assert "at the picture’s right" in on.page.locator("figcaption", has_text="OD").inner_text()
     on.again(lambda: on.page.uncheck("#mirrored"))
     pfh = [float(cell.split(" mm")[0]) for cell in on.rows()["pfh"][:2]]
@@ -152,8 +154,8 @@ def turned(image: np.ndarray, orientation: int) -> bytes:
     return file.getvalue()
 
 
-def test_what_is_drawn_over_is_what_the_server_measured(visit: VisitFactory, photo: Photo) -> None:
-    """The browser and the server turn a picture by its EXIF orientation alike."""
+def test_exif_orientation_is_applied_as_on_the_server(visit: VisitFactory, photo: Photo) -> None:
+    """Browser and server apply the EXIF orientation in the same way."""
     on = visit()
     on.choose(photo.jpeg)
     for layer in ("lids", "iris", "lines", "points"):
@@ -168,7 +170,7 @@ def test_what_is_drawn_over_is_what_the_server_measured(visit: VisitFactory, pho
         assert on.page.locator("#eyes").is_visible(), orientation
         drawn = cv2.resize(on.pixels("#photo"), photo.image.shape[1::-1], interpolation=cv2.INTER_AREA)
         assert np.abs(drawn.astype(float) - photo.image).mean() < 3, orientation
-        # A JPEG loses other details on its side, and lids are read from the pixels.
+        # JPEG compression of a rotated image differs slightly, and lids are found in the pixels.
         assert widths() == pytest.approx(upright, abs=0.2), orientation
 
 
@@ -198,7 +200,7 @@ def test_pupils_are_given_by_clicking(
     assert on.rows()["mrd1"][0].count(" mm") == 1
     on.page.click("text=About this answer")
     assert on.text(".about").count("set by hand") == 2
-    # A pupil stays where it is when the sides are swapped.
+    # A pupil keeps its position when the sides are swapped.
     on.again(lambda: on.page.check("#mirrored"))
     swapped = json.loads(httpx.URL(on.sent[-1].url).params["pupils"])
     assert swapped == {"OD": sent["OS"], "OS": sent["OD"]}
@@ -206,22 +208,22 @@ def test_pupils_are_given_by_clicking(
     assert "pupils" not in httpx.URL(on.sent[-1].url).params
 
 
-def test_a_pupil_beside_the_eye_is_said_not_to_be_used(visit: VisitFactory, photo: Photo) -> None:
+def test_an_unused_pupil_gives_a_note(visit: VisitFactory, photo: Photo) -> None:
     on = visit()
     on.choose(photo.jpeg)
     on.page.click("#pupils-set")
     on.page.locator("[data-side=OS]").click(position={"x": 5, "y": 5})
     on.again(lambda: on.page.click("#pupils-apply"))
-    assert on.text("#pupils-unused") == "The pupil set for OS lies in no such eye and was not used."
+    assert on.text("#pupils-unused").startswith("The pupil set for OS is not")
     on.again(lambda: on.page.click("#pupils-forget"))
     assert on.page.locator("#pupils-unused").is_hidden()
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_lines_are_drawn_where_was_measured(
+def test_lines_are_drawn_at_the_measured_positions(
     app: App, visit: VisitFactory, photo: Photo, two_faces: bytes, mirrored: bool
 ) -> None:
-    """Every line is as long as its figure, and heights end on the lid margins."""
+    """Every line has the length of its figure, and heights end on the lid margins."""
     on = visit()
     checked = set()
     for picture in (photo.jpeg, two_faces):
@@ -245,7 +247,7 @@ def test_lines_are_drawn_where_was_measured(
 
 
 def distance(point: np.ndarray, line: np.ndarray) -> float:
-    """From a point to a polyline."""
+    """Distance from a point to a polyline."""
     start, along = line[:-1], np.diff(line, axis=0)
     share = ((point - start) * along).sum(axis=1) / (along**2).sum(axis=1)
     nearest = start + np.clip(share, 0, 1)[:, None] * along
@@ -277,11 +279,11 @@ def test_one_of_several_faces_is_chosen(app: App, visit: VisitFactory, two_faces
 def test_a_scale_is_given(visit: VisitFactory, photo: Photo) -> None:
     on = visit()
     on.choose(photo.jpeg)
-    on.page.fill("#mm-per-px", "0,4")  # a comma, as half of Europe types it
+    on.page.fill("#mm-per-px", "0,4")  # decimal comma
     on.again(lambda: on.page.press("#mm-per-px", "Enter"))
     assert httpx.URL(on.sent[-1].url).params["mm_per_px"] == "0.4"
     assert "0.400 mm per pixel, as given" in on.text(".scale")
-    # A wrong number is said beside its field, and figures of another scale are taken away.
+    # An invalid number gives an error beside its field, and the old result is removed.
     requests = len(on.sent)
     on.page.fill("#mm-per-px", "twelve")
     on.page.press("#mm-per-px", "Enter")
@@ -308,7 +310,9 @@ def test_a_closeup_zooms_and_moves(visit: VisitFactory, photo: Photo) -> None:
     ratio = near.shape[1] / size["width"]
     shift = round(40 * ratio)
     moved = on.pixels("[data-side=OD] canvas")
-    assert np.abs(moved[:, shift:].astype(float) - near[:, :-shift]).mean() < 6  # it follows the hand
+    assert (
+        np.abs(moved[:, shift:].astype(float) - near[:, :-shift]).mean() < 6
+    )  # the picture follows the pointer
     box.press("0")
     assert np.abs(on.pixels("[data-side=OD] canvas").astype(float) - whole).mean() < 0.5
     assert on.page.input_value("#zoom") == "1"
@@ -326,7 +330,7 @@ def test_fhir_is_copied(app: App, visit: VisitFactory, photo: Photo) -> None:
     assert kinds[0] == kinds[1]
 
 
-def test_fhir_is_shown_where_a_page_may_not_copy(visit: VisitFactory, photo: Photo) -> None:
+def test_fhir_is_shown_if_copying_is_not_allowed(visit: VisitFactory, photo: Photo) -> None:
     on = visit()
     on.choose(photo.jpeg)
     on.page.evaluate(
@@ -368,7 +372,7 @@ def test_a_photograph_is_taken_with_the_camera(visit: VisitFactory) -> None:
 
 
 @pytest.mark.parametrize("ending", ["#camera-close", "Escape"])
-def test_the_camera_is_left(visit: VisitFactory, ending: str) -> None:
+def test_the_camera_dialog_is_cancelled(visit: VisitFactory, ending: str) -> None:
     on = visit()
     on.page.evaluate(
         """() => {
@@ -390,7 +394,7 @@ def test_the_camera_is_left(visit: VisitFactory, ending: str) -> None:
 
 
 def test_a_large_picture_is_scaled_down_on_request(visit: VisitFactory, photo: Photo) -> None:
-    """With limits that a small picture passes; the default ones are the server's own."""
+    """The limits are lowered below a small picture; the default ones are those of the server."""
     on = visit()
     taken = on.page.evaluate(
         """async () => {
@@ -426,7 +430,7 @@ def test_another_kind_of_picture_is_copied_as_jpeg(visit: VisitFactory, photo: P
     assert len(on.rows()["pfh"]) == 3
 
 
-def test_the_page_rounds_as_the_server_does(visit: VisitFactory) -> None:
+def test_the_page_rounds_like_the_server(visit: VisitFactory) -> None:
     values = [k / 200 - 3 for k in range(1200)] + [0.125, 0.375, 2.675]
     on = visit()
     shown = on.page.evaluate(
@@ -438,7 +442,9 @@ def test_the_page_rounds_as_the_server_does(visit: VisitFactory) -> None:
         assert [one.replace("−", "-"), two.replace("−", "-")] == [figure(value), figure(value, 2)]
 
 
-def test_the_last_picture_wins(visit: VisitFactory, photo: Photo, saved: Callable[..., Path]) -> None:
+def test_only_the_last_of_two_pictures_is_shown(
+    visit: VisitFactory, photo: Photo, saved: Callable[..., Path]
+) -> None:
     on = visit()
     mirrored = encode(np.ascontiguousarray(photo.image[:, ::-1]), ".jpg")
     on.page.set_input_files("#file", saved(mirrored, "a.jpg"))

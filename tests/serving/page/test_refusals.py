@@ -1,4 +1,4 @@
-"""What the page says when there is no answer, and what it offers then."""
+"""Error messages of the page and their actions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ AppFactory = Callable[..., App]
         pytest.param(b"\xff\xd8\xff\xe0 not a JPEG after all", "damaged", 1, id="only-a-signature"),
     ],
 )
-def test_what_is_no_photograph(visit: VisitFactory, file: bytes, says: str, sends: int) -> None:
+def test_files_that_are_not_photographs_are_rejected(
+    visit: VisitFactory, file: bytes, says: str, sends: int
+) -> None:
     on = visit()
     on.choose(file, "letter.jpg")
     assert says in on.text("#message")
@@ -34,13 +36,13 @@ def test_what_is_no_photograph(visit: VisitFactory, file: bytes, says: str, send
     assert on.page.locator("#result").is_hidden()
 
 
-def test_a_jpeg_cut_short(visit: VisitFactory, photo: Photo) -> None:
+def test_a_truncated_jpeg(visit: VisitFactory, photo: Photo) -> None:
     on = visit()
     on.choose(photo.jpeg)
     on.choose(photo.jpeg[: len(photo.jpeg) // 2])
     assert "The photograph is damaged" in on.text("#message h2")
     assert "The server said: " in on.text("#message-detail")
-    assert on.page.locator("#result").is_hidden()  # nothing of the picture before remains
+    assert on.page.locator("#result").is_hidden()  # the old result is removed
     on.choose(photo.jpeg)
     assert on.page.locator("#message").is_hidden()
     assert on.page.locator("#result").is_visible()
@@ -55,7 +57,7 @@ def test_no_face(app: App, visit: VisitFactory, blank: bytes) -> None:
     assert on.page.locator("#photo").is_visible()
 
 
-def test_the_server_is_gone(make_app: AppFactory, visit: VisitFactory, photo: Photo) -> None:
+def test_a_stopped_server(make_app: AppFactory, visit: VisitFactory, photo: Photo) -> None:
     gone = make_app()
     on = visit(gone)
     on.choose(photo.jpeg)
@@ -63,11 +65,11 @@ def test_the_server_is_gone(make_app: AppFactory, visit: VisitFactory, photo: Ph
     on.page.check("#mirrored")
     on.settled()
     assert on.text("#message h2") == "The server does not answer"
-    assert on.page.locator("#result").is_hidden()  # figures of the other side must not remain
+    assert on.page.locator("#result").is_hidden()  # the old result is removed
     assert on.page.locator("#message-actions button").inner_text() == "Try again"
 
 
-def test_offline_and_back(visit: VisitFactory, photo: Photo) -> None:
+def test_retry_after_being_offline(visit: VisitFactory, photo: Photo) -> None:
     on = visit()
     on.page.context.set_offline(True)
     on.choose(photo.jpeg)
@@ -77,7 +79,9 @@ def test_offline_and_back(visit: VisitFactory, photo: Photo) -> None:
     assert on.page.locator("#result").is_visible()
 
 
-def test_a_key_is_asked_for(make_app: AppFactory, visit: VisitFactory, photo: Photo, tmp_path: Path) -> None:
+def test_a_server_with_keys_asks_for_one(
+    make_app: AppFactory, visit: VisitFactory, photo: Photo, tmp_path: Path
+) -> None:
     keys = tmp_path / "keys.json"
     secret = add_key(keys, "page")
     on = visit(make_app(keys=str(keys)))
@@ -98,7 +102,7 @@ def test_a_key_is_asked_for(make_app: AppFactory, visit: VisitFactory, photo: Ph
 @pytest.mark.parametrize(
     "changes", [{"pixels": 200_000, "reduced_pixels": 200_000}, {"body_bytes": 40_000}], ids=str
 )
-def test_a_server_that_takes_less_gets_a_smaller_copy(
+def test_a_smaller_copy_is_sent_to_a_server_with_lower_limits(
     make_app: AppFactory, visit: VisitFactory, photo: Photo, changes: dict[str, int]
 ) -> None:
     on = visit(make_app(**changes))
@@ -109,7 +113,9 @@ def test_a_server_that_takes_less_gets_a_smaller_copy(
     assert "A copy scaled down to " in on.text("#copied")
 
 
-def test_a_limit_that_leaves_no_picture(make_app: AppFactory, visit: VisitFactory, photo: Photo) -> None:
+def test_a_limit_that_is_too_small_for_a_picture(
+    make_app: AppFactory, visit: VisitFactory, photo: Photo
+) -> None:
     on = visit(make_app(body_bytes=300))
     on.choose(photo.jpeg)
     on.page.click("text=Make a smaller copy and send it")
@@ -134,8 +140,8 @@ def test_a_busy_server(app: App, visit: VisitFactory, photo: Photo, monkeypatch:
 @pytest.mark.parametrize(
     ("status", "says"), [(429, "too much to do"), (502, "The server failed"), (451, "unexpected")]
 )
-def test_a_proxy_that_refuses_in_html(visit: VisitFactory, photo: Photo, status: int, says: str) -> None:
-    """No server of ours answers so: the answer is made up here."""
+def test_an_html_error_of_a_proxy(visit: VisitFactory, photo: Photo, status: int, says: str) -> None:
+    """The response is fulfilled by the test, because the server never sends one in HTML."""
     on = visit()
     on.page.route(
         "**/v1/screen*",
@@ -163,7 +169,7 @@ def test_progress_and_cancel(visit: VisitFactory, photo: Photo) -> None:
 @pytest.mark.parametrize(
     ("names", "says"), [(["a", "b"], "One photograph at a time"), ([], "This is not a file")]
 )
-def test_a_drop_that_is_not_one_file(visit: VisitFactory, names: list[str], says: str) -> None:
+def test_drops_of_several_or_no_files_are_rejected(visit: VisitFactory, names: list[str], says: str) -> None:
     on = visit()
     on.page.evaluate(
         """(names) => {
@@ -179,7 +185,7 @@ def test_a_drop_that_is_not_one_file(visit: VisitFactory, names: list[str], says
     assert on.sent == []
 
 
-def test_no_camera(visit: VisitFactory) -> None:
+def test_a_missing_camera_gives_a_message(visit: VisitFactory) -> None:
     on = visit()
     on.page.evaluate(
         "() => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('none'); }; }"
@@ -189,7 +195,7 @@ def test_no_camera(visit: VisitFactory) -> None:
     assert on.text("#message h2") == "The camera cannot be used"
 
 
-def test_a_picture_that_cannot_be_measured_says_what_to_do(visit: VisitFactory, photo: Photo) -> None:
+def test_a_picture_that_cannot_be_measured_gives_advice(visit: VisitFactory, photo: Photo) -> None:
     small = cv2.resize(photo.image, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
     on = visit()
     on.choose(encode(small, ".png"))
