@@ -258,7 +258,7 @@ class _Progress:
         self.view.said(said.step, said.iteration, said.level, said.text)
 
     def position(self) -> str:
-        """Where the run is, in words."""
+        """Position of the run, in words."""
         running = [r.label for r in self.records if r.status == "running"]
         return f"in step {running[0]}" if running else "between two steps"
 
