@@ -1,7 +1,4 @@
-"""Who may ask: API keys, JSON Web Tokens, or, without either, this machine alone.
-
-How API keys look and are kept: ``lidloop.web.api_keys``.
-"""
+"""Authentication by API key or JSON Web Token; with neither, local callers only."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ log: Final = logging.getLogger("lidloop.serving")
 ALGORITHMS: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 )  # fmt: skip
-"""Signatures that are accepted: public-key ones, so that nobody who can check a token can make one."""
+"""Accepted signature algorithms: public-key ones, so that who can verify a token cannot forge one."""
 
 _MAX_TOKEN: Final = 8192
 _JWKS_SECONDS: Final = 300.0
@@ -38,13 +35,13 @@ _LEEWAY: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks.
+    """An authenticated caller.
 
     Attributes:
         kind: ``key``, ``jwt`` or ``local``.
         name: id of the key, or subject of the token; empty for ``local``.
         issuer: of the token, else empty.
-        scopes: what the caller may do.
+        scopes: scopes of the caller.
     """
 
     kind: str
@@ -57,7 +54,7 @@ LOCAL: Final = Caller("local", "", "", frozenset({SCREEN}))
 
 
 class Access:
-    """The check of one server."""
+    """Authentication of one server."""
 
     def __init__(self, settings: Settings) -> None:
         self._open = not settings.protected
@@ -66,20 +63,20 @@ class Access:
 
     @property
     def open(self) -> bool:
-        """Whether there is no access control: then only this machine is answered."""
+        """True without access control; then only this machine is answered."""
         return self._open
 
     @property
     def may_block(self) -> bool:
-        """Whether ``check`` may ask a key set's server."""
+        """True if ``check`` may fetch a key set over the network."""
         return self._tokens is not None
 
     def check(self, request: Request, scope: str) -> Caller:
-        """Who asks, where they may use ``scope``. May block on a key set's server: call it in a thread.
+        """Return the caller, if it has the scope. May block on the network: call it in a thread if
+        ``may_block``.
 
         Raises:
-            Problem: 401 without valid credentials, 403 where they do not allow this, 503 where a key set is
-                out of reach.
+            Problem: ``credentials``, ``forbidden``, or ``not-ready`` if a key set cannot be fetched.
         """
         if self._open:
             return LOCAL
@@ -102,7 +99,7 @@ class Access:
                 key = self._keys.find(token) if self._keys else None
             except AccessError as error:
                 log.error("%s", error)
-                raise Problem("not-ready", "API keys cannot be checked now") from None
+                raise Problem("not-ready", "the file of API keys cannot be read now") from None
             if key is not None:
                 caller = Caller("key", key.id, "", key.scopes)
         else:
@@ -113,7 +110,7 @@ class Access:
 
 
 def _token(request: Request) -> str | None:
-    """The credentials of a request: ``Authorization: Bearer`` or ``X-API-Key``."""
+    """Return the credentials of a request: ``Authorization: Bearer`` or ``X-API-Key``."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()
@@ -126,7 +123,7 @@ def _unauthorized(detail: str, error: str = "") -> Problem:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect could lead to another host, or from https to http."""
+    """Follows no redirects: they could lead to another host, or from https to http."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -136,7 +133,7 @@ _DIRECT: Final = urllib.request.build_opener(_NoRedirect)
 
 
 class Tokens:
-    """JSON Web Tokens of one issuer for one audience (RFC 7519, and RFC 8725 on what to check)."""
+    """Verification of JSON Web Tokens of one issuer for one audience (RFC 7519, RFC 8725)."""
 
     def __init__(self, settings: Settings) -> None:
         self._issuer, self._audience, self._source = settings.jwt_issuer, settings.jwt_audience, settings.jwks
@@ -155,10 +152,10 @@ class Tokens:
             self._refresh()
 
     def verify(self, token: str) -> Caller | None:
-        """Who a token speaks for; None for one that is not valid.
+        """Return the caller of a token; None if it is not valid.
 
         Raises:
-            Problem: 503 where the key set is out of reach.
+            Problem: ``not-ready`` if the key set cannot be fetched.
         """
         import jwt
 
@@ -183,8 +180,10 @@ class Tokens:
         return Caller("jwt", str(claims["sub"]), self._issuer, _scopes(claims))
 
     def _key(self, kid: Any) -> Any:
-        """The key of this id. An unknown id reads the set again, but not more often than the server of the
-        keys can bear, whoever sends such tokens."""
+        """Return the key of this id.
+
+        An unknown id fetches the key set again, at a limited rate: anybody can send such tokens.
+        """
         with self._lock:
             if self._remote:
                 old = self._set is None or time.monotonic() - self._read_at > _JWKS_SECONDS
@@ -195,16 +194,16 @@ class Tokens:
             return self._find(kid)
 
     def _reread(self) -> None:
-        """A file that changed: a key that was taken out of it is refused from now on."""
+        """Read a changed file; keys that were removed are rejected from now on."""
         try:
             self._refresh()
         except AccessError as error:
-            self._set = None  # which keys are good is not known
+            self._set = None  # the valid keys are unknown
             log.error("%s", error)
 
     def _find(self, kid: Any) -> Any:
         if self._set is None:
-            raise Problem("not-ready", "the keys that tokens are checked with are out of reach")
+            raise Problem("not-ready", "the key set for tokens cannot be fetched")
         keys = [k for k in self._set.keys if k.public_key_use in (None, "sig") and k.key_type != "oct"]
         if kid is None:
             return keys[0] if len(keys) == 1 else None
@@ -218,7 +217,7 @@ class Tokens:
         try:
             self._refresh()
         except AccessError as error:
-            # Old keys are better than none; without any, _find refuses.
+            # The old keys stay in use; without any, _find raises.
             log.error("%s", error)
 
     def _refresh(self) -> None:
@@ -238,7 +237,7 @@ class Tokens:
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
-    """Scopes of a token: ``scope``, words in a string (RFC 8693), or ``scp``, which is often a list."""
+    """Return the scopes of a token: ``scope``, words in a string (RFC 8693), or ``scp``, often a list."""
     value = claims.get("scope") or claims.get("scp")
     if isinstance(value, str):
         return frozenset(value.split())

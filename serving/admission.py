@@ -1,11 +1,9 @@
-"""How many requests are inside at a time. Nothing waits without limit: what cannot be answered in time is
-refused at once, with 503 and ``Retry-After``.
+"""Admission control: limits of requests that run, wait, or send their bodies; beyond them 503 at once.
 
-A burst may queue: eight people who press a button at once all get their answers. A queue that *stands* is
-another matter: it makes every answer late and none sooner. So where requests have been waiting without a
-pause for ``PATIENCE`` seconds, the gate counts as overloaded and lets in only as many as keep the network
-busy, until nobody has been refused for ``PATIENCE`` seconds (the distinction of Nichols and Jacobson,
-Controlling Queue Delay, 2012).
+A short burst may queue. A standing queue only delays every answer: once requests have waited without a pause
+for ``OVERLOAD_SECONDS``, the server counts as overloaded, and admits only as many requests as keep the
+network busy, until none was rejected for ``OVERLOAD_SECONDS`` (Nichols and Jacobson, Controlling Queue Delay,
+2012, on good and bad queues).
 """
 
 from __future__ import annotations
@@ -18,38 +16,40 @@ from typing import Any, Final
 
 from lidloop.web.problems import Problem
 
-PATIENCE: Final = 2.0
+OVERLOAD_SECONDS: Final = 2.0
 RETRY_AFTER: Final = 1
 
 
-class Turn:
-    """A place at work. It is held until it is left *and* what was begun in it is over: a thread cannot be
-    stopped, so whoever goes away from its work leaves the place taken."""
+class Slot:
+    """A concurrency slot, released only when the caller has left and its worker thread has finished.
+
+    A thread cannot be stopped, so a caller that goes away leaves the slot taken.
+    """
 
     def __init__(self) -> None:
         self._work: asyncio.Future[Any] | None = None
 
     def holds(self, work: asyncio.Future[Any]) -> None:
-        """Keep the place until ``work`` is done, whatever becomes of the request."""
+        """Keep the slot until ``work`` is done, whatever happens to the request."""
         self._work = work
 
     def end(self, leave: Callable[[], None]) -> None:
-        """Call ``leave`` when nothing is at work here any more."""
+        """Call ``leave`` once the work is done, or at once if there is none."""
         if self._work is None or self._work.done():
             leave()
         else:
             self._work.add_done_callback(lambda _: leave())
 
 
-class Gate:
-    """Admission of one process's requests; for use in one event loop.
+class Admission:
+    """Admission control of one process, for use in one event loop.
 
     Args:
-        running: requests worked on at a time.
+        running: concurrency slots.
         queue: requests that may wait in a burst.
-        steady: requests inside, running or waiting, while overloaded.
-        readers: bodies being received at a time.
-        on_change: called with 1 for a request that goes in and -1 for one that goes out.
+        steady: limit of running and waiting requests while overloaded.
+        readers: limit of bodies that are being received.
+        on_change: called with 1 for a request that is admitted and -1 for one that leaves.
     """
 
     def __init__(
@@ -69,34 +69,34 @@ class Gate:
         self._slots = asyncio.Semaphore(running)
         self._reading = 0
         self._inside = 0
-        self._calm = clock()  # when nobody was waiting last
-        self._refused = -PATIENCE
+        self._calm = clock()  # last time without a waiting request
+        self._refused = -OVERLOAD_SECONDS
         self._overloaded = False
 
     @property
     def inside(self) -> int:
-        """Requests that run or wait."""
+        """Number of running and waiting requests."""
         return self._inside
 
     @property
     def limit(self) -> int:
-        """How many may be inside now."""
+        """Current limit of running and waiting requests."""
         now = self._clock()
         if self._inside <= self._running:
             self._calm = now
         if self._overloaded:
-            self._overloaded = now - self._refused < PATIENCE
+            self._overloaded = now - self._refused < OVERLOAD_SECONDS
             if not self._overloaded:
                 self._calm = now
-        elif now - self._calm > PATIENCE:
+        elif now - self._calm > OVERLOAD_SECONDS:
             self._overloaded, self._refused = True, now
         return self._steady if self._overloaded else self._burst
 
     def check(self) -> None:
-        """Refuse a request that could not be let in, before its body is received.
+        """Reject a request that would not be admitted, before its body is received.
 
         Raises:
-            Problem: 503.
+            Problem: ``busy``.
         """
         if self._inside >= self.limit:
             self._refused = self._clock()
@@ -104,10 +104,10 @@ class Gate:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
-        """Hold one of the places for bodies that are being received.
+        """Count a body that is being received.
 
         Raises:
-            Problem: 503 where all are taken.
+            Problem: ``busy`` at the limit.
         """
         if self._reading >= self._readers:
             raise _busy()
@@ -118,11 +118,11 @@ class Gate:
             self._reading -= 1
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[Turn]:
-        """Wait for a turn and hold it.
+    async def working(self) -> AsyncIterator[Slot]:
+        """Wait for a slot and hold it.
 
         Raises:
-            Problem: 503 where too many wait already.
+            Problem: ``busy`` if too many requests wait already.
         """
         self.check()
         self._count(1)
@@ -131,11 +131,11 @@ class Gate:
         except BaseException:
             self._count(-1)
             raise
-        turn = Turn()
+        slot = Slot()
         try:
-            yield turn
+            yield slot
         finally:
-            turn.end(self._leave)
+            slot.end(self._leave)
 
     def _leave(self) -> None:
         self._slots.release()

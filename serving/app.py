@@ -1,4 +1,4 @@
-"""The app: its routes, and what happens when it starts and stops."""
+"""ASGI app of the screening endpoint: routes, start-up and shutdown."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ AUDITED: Final = frozenset({"/v1/screen", "/v2/models/{name}/infer"})
 
 
 def create_app(settings: Settings, served: Served | None = None) -> Starlette:
-    """Make the app.
+    """Create the app.
 
     Args:
         settings: limits, access, and which model.
-        served: the model where it is loaded already; otherwise it is loaded when the app starts.
+        served: a model that is loaded already; otherwise it is loaded at start-up.
 
     Raises:
         LidloopError: for a key file, key set or audit file that cannot be used.
@@ -63,7 +63,7 @@ def create_app(settings: Settings, served: Served | None = None) -> Starlette:
         await asyncio.to_thread(preload.stop)
 
     routes = _routes()
-    # A model's version may be named, which makes no other resource of it.
+    # The version may be part of the path; it is the same resource.
     paths = {route.endpoint: route.path.replace("/versions/{version}", "") for route in reversed(routes)}
     app = Starlette(
         routes=[*routes, Mount("/static", StaticFiles(directory=PAGE, check_dir=False))],
@@ -71,14 +71,14 @@ def create_app(settings: Settings, served: Served | None = None) -> Starlette:
         exception_handlers={HTTPException: raise_as_problem},
         lifespan=lifespan,
     )
-    app.router.redirect_slashes = False  # the redirect would repeat whatever Host says
+    app.router.redirect_slashes = False  # a redirect would repeat the Host header
     app.state.runtime = runtime
     return app
 
 
 @functools.cache
 def shared_app() -> Starlette:
-    """The one app of this process, with settings from its environment.
+    """Return the app of this process, with settings from the environment.
 
     Raises:
         LidloopError: for a wrong setting, or see ``create_app``.
@@ -111,7 +111,7 @@ def _routes() -> list[Route]:
 
 
 async def _watch(runtime: Runtime) -> None:
-    """Look for another model now and then; requests go on meanwhile."""
+    """Check for another model at an interval."""
     while True:
         await asyncio.sleep(runtime.settings.watch)
         await asyncio.to_thread(runtime.model.refresh)
@@ -120,7 +120,7 @@ async def _watch(runtime: Runtime) -> None:
 async def _index(_: Request) -> Response:
     page = PAGE / "index.html"
     if not page.is_file():
-        raise Problem("not-found", "this server was installed without its page")
+        raise Problem("not-found", "this server is installed without its web page")
     return FileResponse(page, headers={"Cache-Control": "no-cache"})
 
 
@@ -137,7 +137,7 @@ async def _ready(request: Request) -> Response:
 async def _metrics(request: Request) -> Response:
     runtime = runtime_of(request)
     if not runtime.settings.metrics_port:
-        # Counters before and after a single request say what was found in its picture.
+        # Counters before and after a request reveal the result of its picture.
         await runtime.authorize(request, METRICS_SCOPE)
     content = await asyncio.to_thread(runtime.metrics.exposition)
     return Response(content, headers={"Content-Type": CONTENT_TYPE})

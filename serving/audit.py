@@ -1,5 +1,6 @@
-"""One line per request that asks about a picture: who, when, which model, and how it ended. A FHIR R4B
-AuditEvent as JSON; never pixels, file names, landmarks or patient data.
+"""Audit log: one FHIR R4B AuditEvent, as a JSON line, for every request with a picture.
+
+It says who, when, which model and the outcome; never pixels, file names, landmarks or patient data.
 
 Paths are those of the routes, not as they were sent, and query strings are left out: both may hold anything.
 """
@@ -23,14 +24,14 @@ from serving.access import Caller
 log: Final = logging.getLogger("lidloop.serving")
 
 SECONDS: Final = 5.0
-"""Longest that an answer waits for its line."""
+"""Longest time that an answer waits for its audit line."""
 
 _STDOUT: Final = 1
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
 
 
 class AuditError(LidloopError):
-    """A place for audit lines that cannot be written to."""
+    """An audit log that cannot be opened."""
 
 
 def event(
@@ -44,14 +45,14 @@ def event(
     address: str,
     model: ModelInfo | None,
 ) -> dict[str, Any]:
-    """An AuditEvent.
+    """Return an AuditEvent.
 
     Args:
         request_id: UUID of the request. recorded: when it ended, with a time zone.
         operation: method and route, as ``POST /v1/screen``.
         status: of the answer. outcome: ``ok``, or the kind of problem.
-        caller: None where nobody was recognised. address: of the peer.
-        model: that answered, None where none did.
+        caller: None if not authenticated. address: of the caller.
+        model: the model that answered, None if none did.
     """
     entities: list[dict[str, Any]] = [
         {
@@ -106,7 +107,7 @@ def _who(caller: Caller | None) -> dict[str, Any]:
 
 
 class AuditLog:
-    """Where the lines go.
+    """Writer of audit lines.
 
     One write to a file that is open for appending, so lines of several processes do not mix. A file that was
     moved away (rotation) is opened anew, and one that was cut off is written on from its new end.
@@ -123,7 +124,7 @@ class AuditLog:
         self._path = None if target == "-" else target
         self._on_failure = on_failure
         self._torn = False
-        # One thread: a reader of standard output that reads no more holds up lines, not the server.
+        # One thread: if the reader of standard output blocks, lines wait, not the event loop.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
         try:
             self._file = _STDOUT if self._path is None else _open(self._path)
@@ -131,20 +132,20 @@ class AuditLog:
             raise AuditError(f"audit lines cannot be written to {target}: {error.strerror}") from None
 
     async def write(self, entry: dict[str, Any]) -> bool:
-        """Write a line; True where all of it has been handed to the operating system."""
+        """Write a line; return True if the operating system has all of it."""
         line = self._thread.submit(self._append, entry)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(line), SECONDS)
         except TimeoutError:
-            self._failed(f"nothing took it within {SECONDS:g} seconds")
+            self._failed(f"it was not written within {SECONDS:g} seconds")
             return False
 
     def write_later(self, entry: dict[str, Any]) -> None:
-        """Write a line that nobody waits for."""
+        """Write a line without waiting for it."""
         self._thread.submit(self._append, entry)
 
     def close(self) -> None:
-        """Write what is waiting, and close the file."""
+        """Write the waiting lines and close the file."""
         self._thread.shutdown(wait=True)
         if self._path is not None:
             os.close(self._file)
@@ -160,7 +161,7 @@ class AuditLog:
         return True
 
     def _follow(self) -> None:
-        """Open the file anew where another stands under its name, or none."""
+        """Reopen the file if it was moved, replaced or removed (log rotation)."""
         if self._path is None:
             return
         try:
@@ -173,7 +174,7 @@ class AuditLog:
         self._file, self._torn = new, False
 
     def _write(self, line: bytes) -> None:
-        # What was cut short stays a line of its own; the next one can be read.
+        # A truncated line is ended, so that the next one can be parsed.
         left = memoryview(b"\n" + line if self._torn else line)
         while left:
             written = os.write(self._file, left)

@@ -1,4 +1,4 @@
-"""From a request to a picture and what the caller says about it; everything unfit is refused on the way.
+"""Parameters and pictures of requests: parsed, checked and decoded.
 
 Nothing is written to disk: bodies and forms stay in memory, and the size of both is known before either is
 looked at.
@@ -63,12 +63,12 @@ def _latin(text: bytes | str) -> str:
 
 
 def body_limit(kind: str, settings: Settings) -> int:
-    """Largest body of a media type: a form may say a little more than the picture in it."""
+    """Return the largest body of a media type; a form has some bytes beside the picture."""
     return settings.body_bytes + (_FORM_OVERHEAD if kind == FORM else 0)
 
 
 def options(given: Mapping[str, str], settings: Settings) -> Options:
-    """What a caller says about a picture.
+    """Return the options of a screening from its parameters.
 
     Args:
         given: parameters of the address and of the form, each once.
@@ -93,7 +93,7 @@ def options(given: Mapping[str, str], settings: Settings) -> Options:
 
 
 def bundle_kind(given: Mapping[str, str]) -> BundleKind:
-    """Type of the FHIR bundle that is asked for; other answers do not depend on it.
+    """Return the type of the FHIR bundle that is requested; other answers do not depend on it.
 
     Raises:
         Problem: 400 for an unknown one.
@@ -105,7 +105,7 @@ def bundle_kind(given: Mapping[str, str]) -> BundleKind:
 
 
 def merged(pairs: Sequence[tuple[str, str]], fields: Mapping[str, str]) -> dict[str, str]:
-    """Parameters of the address and of a form in one.
+    """Merge the parameters of the query string and of a form.
 
     Raises:
         Problem: 400 for one that is given twice.
@@ -160,7 +160,7 @@ def _point(value: Any, wrong: Problem) -> tuple[float, float]:
 
 
 def check_sides(screening: Screening, options: Options) -> None:
-    """Refuse pupils that lie in the eye of the other side: then every side of the answer may be wrong.
+    """Reject pupils that lie in the eye of the other side: then all sides of the answer may be wrong.
 
     Raises:
         Problem: 400.
@@ -174,7 +174,7 @@ def check_sides(screening: Screening, options: Options) -> None:
 
 
 def check_pupils(given: Options, width: int, height: int) -> None:
-    """Pupils must lie in the picture.
+    """Reject pupils outside the picture.
 
     Raises:
         Problem: 400 that names ``pupils``.

@@ -1,4 +1,4 @@
-"""What the server tells Prometheus, for one process or several.
+"""Prometheus metrics of the server, for one process or several.
 
 With ``PROMETHEUS_MULTIPROC_DIR`` set (BentoML sets it for its workers) every process writes its figures into
 files there, and whichever is scraped adds them up. Labels come from small fixed sets; nothing that is
@@ -48,11 +48,11 @@ _DISTANCES: Final[dict[str, tuple[str, Callable[[Sequence[int], Sequence[int]], 
 }
 
 
-disable_created_metrics()  # a series more for each, which PromQL has no use for
+disable_created_metrics()  # they double the number of series
 
 
 class Window:
-    """The last values of each feature, counted by the bins of a reference profile.
+    """Sliding window of the last values of each feature, counted by the bins of a reference profile.
 
     Args:
         reference: ``reference_profile.json``.
@@ -161,9 +161,9 @@ class Metrics:
         self._shown: tuple[str, ...] | None = None
 
     def serve(self, model: ModelInfo, reference: Mapping[str, Any]) -> None:
-        """A model begins to answer: say so, and start a new window against its reference."""
+        """Set the model that answers, and start a new window against its reference profile."""
         labels = (model.name, model.version or "", str(model.iteration), model.digest[:12])
-        window = Window(reference, self._size)  # refuses a profile that is none before anything changes
+        window = Window(reference, self._size)  # raises for a malformed profile before anything changes
         with self._lock:
             if self._shown is not None:
                 self._model.labels(*self._shown).set(0)
@@ -178,25 +178,25 @@ class Metrics:
                     self._window_counts.labels(feature, str(k)).set(0)
 
     def request(self, route: str, outcome: str, seconds: float) -> None:
-        """A request has ended."""
+        """Count a request that has ended."""
         self._requests.labels(route, outcome).inc()
         self._seconds.labels(route).observe(seconds)
 
     def audit_failed(self) -> None:
-        """An audit line could not be written."""
+        """Count an audit line that could not be written."""
         self._audit_failures.inc()
 
     def inside(self, change: int) -> None:
-        """A request went in (1) or out (-1)."""
+        """Count a request that was admitted (1) or has left (-1)."""
         self._inside.inc(change)
 
     def stages(self, seconds: Mapping[str, float]) -> None:
-        """Time of stages: ``wait``, ``decode``, ``detect``, ``measure``, ``answer``."""
+        """Observe the time of stages: ``wait``, ``decode``, ``detect``, ``measure``, ``answer``."""
         for stage, value in seconds.items():
             self._stages.labels(stage).observe(value)
 
     def screening(self, screening: Screening) -> None:
-        """What was measured in a picture."""
+        """Observe the measurements of a picture."""
         self.faces([item.face for item in screening.faces], screening.width, screening.height)
         for item in screening.faces:
             self._flags.labels(item.flag.level).inc()
@@ -207,7 +207,7 @@ class Metrics:
                     self._withheld.labels(measurement, reason.code).inc()
 
     def faces(self, faces: Sequence[Face], width: int, height: int) -> None:
-        """What was found in a picture of so many pixels."""
+        """Observe the faces of a picture of ``width`` x ``height`` pixels."""
         self._faces.observe(len(faces))
         for face in faces:
             self._confidence.observe(face.score)
@@ -216,17 +216,17 @@ class Metrics:
         if not faces:
             values = {PER_IMAGE: values[PER_IMAGE]}
         with self._lock:
-            if window is not self._window:  # another model answers by now: these values are not by its shape
+            if window is not self._window:  # the model was exchanged meanwhile
                 return
             for feature, k, change in window.push(values):
                 self._window_counts.labels(feature, str(k)).inc(change)
 
     def exposition(self) -> bytes:
-        """All of it in Prometheus' text format, of all processes."""
+        """Return the metrics of all processes in Prometheus' text format."""
         registry = self._own
         if path := os.environ.get(_MULTIPROCESS):
             registry = CollectorRegistry()
-            _bury_the_dead(Path(path))
+            _remove_ended_processes(Path(path))
             MultiProcessCollector(registry)
         families = list(registry.collect())
         with self._lock:
@@ -235,7 +235,7 @@ class Metrics:
 
 
 class _Snapshot:
-    """Families that have been collected, in the shape that ``generate_latest`` takes."""
+    """Collected families as a registry for ``generate_latest``."""
 
     def __init__(self, families: list[Metric]) -> None:
         self._families = families
@@ -245,7 +245,7 @@ class _Snapshot:
 
 
 def _drift(families: Iterable[Metric], reference: Mapping[str, list[int]]) -> list[Metric]:
-    """Distances by feature of the windows of all processes together from the reference profile."""
+    """Return distances by feature between the windows of all processes and the reference profile."""
     counts = {feature: [0] * len(expected) for feature, expected in reference.items()}
     for family in families:
         for sample in family.samples if family.name == _WINDOW else ():
@@ -275,8 +275,8 @@ def _drift(families: Iterable[Metric], reference: Mapping[str, list[int]]) -> li
     return [shares, *distances.values()]
 
 
-def _bury_the_dead(folder: Path) -> None:
-    """Take processes that are gone out of the sums of live ones; nobody else does under BentoML."""
+def _remove_ended_processes(folder: Path) -> None:
+    """Remove ended processes from the sums of live ones; BentoML does not."""
     pids = {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*_*.db")}
     for pid in pids:
         try:

@@ -1,4 +1,4 @@
-"""The model that is served: found, verified, loaded, warmed up; and exchanged while requests go on.
+"""Loading, verification and exchange of the served model.
 
 Only sealed bundles are served, and only their ONNX file is opened: no pickle, ever.
 """
@@ -35,7 +35,7 @@ class Served:
     Attributes:
         detector: ready to use. info: what answers say of it.
         reference: its ``reference_profile.json``.
-        identity: changes when what ``Settings.model`` names becomes another model.
+        identity: changes when ``Settings.model`` resolves to another model.
     """
 
     detector: Detector
@@ -45,7 +45,7 @@ class Served:
 
 
 def load(settings: Settings) -> Served:
-    """Find, verify and load the model that the settings name, and let it answer once.
+    """Find, verify and load the model of the settings, and run it once to warm it up.
 
     Raises:
         LidloopError: for a model that is missing or not, byte for byte, what was sealed or registered, or a
@@ -65,17 +65,17 @@ def load(settings: Settings) -> Served:
 
 
 def resolve(settings: Settings) -> str:
-    """What ``Settings.model`` stands for: a folder's path, ``champion`` or a version's number."""
+    """Resolve ``Settings.model`` to the path of a folder, ``champion`` or the number of a version."""
     if settings.model:
         return settings.model
     return str(MOUNTED) if (MOUNTED / MANIFEST).exists() else CHAMPION
 
 
 def identity(settings: Settings) -> str:
-    """``Served.identity`` of the model that would be loaded now, without loading it.
+    """Return ``Served.identity`` of the model that would be loaded now, without loading it.
 
     Raises:
-        LidloopError: where there is none.
+        LidloopError: if there is none.
     """
     name = resolve(settings)
     if _is_folder(name):
@@ -110,12 +110,12 @@ def _load_bundle(path: Path, settings: Settings, version: str | None, identity: 
     side = detector.imgsz
     grey = np.full((side * 3 // 4, side, 3), 128, dtype=np.uint8)
     screen(grey, detector, info)
-    warm_up()  # a grey picture has no face, whose eyes are looked at by another network
+    warm_up()  # the eye network; a grey picture has no face
     return Served(detector, info, bundle.read("reference_profile.json"), identity)
 
 
 class Model:
-    """The place that holds the model; safe to read from any thread.
+    """Holder of the current model; may be read from any thread.
 
     A request takes ``current`` once and keeps to it, so that an exchange never mixes two models in an answer.
 
@@ -137,16 +137,16 @@ class Model:
 
     @property
     def current(self) -> Served | None:
-        """The loaded model, None before the first."""
+        """The loaded model; None before the first."""
         return self._current
 
     @property
     def ready(self) -> bool:
-        """Whether requests can be answered: a model has answered its warm-up, and no stop is under way."""
+        """True if a model is loaded and warmed up, and the server is not stopping."""
         return self._current is not None and not self.stopping
 
     def load(self) -> Served:
-        """Load the model if there is none.
+        """Load the model if none is loaded.
 
         Raises:
             LidloopError: see ``load``.
@@ -158,11 +158,11 @@ class Model:
             return self._current
 
     def _set(self, served: Served) -> None:
-        self._on_change(served)  # first: what it refuses does not answer
+        self._on_change(served)  # first: it may raise, and then the old model stays
         self._current = served
 
     def refresh(self) -> bool:
-        """Exchange the model where its name stands for another one now; True where it was exchanged.
+        """Exchange the model if its name now means another one; return True if it was exchanged.
 
         A failure is logged, and the old model goes on answering.
         """
@@ -176,7 +176,7 @@ class Model:
                 log.error("the model stays as it is: %s", error)
                 return False
             except Exception:
-                # Nothing that goes wrong with a new model may end the watch for the next one.
+                # No error of a new model may end the watch for the next one.
                 log.exception("the model stays as it is")
                 return False
         log.info(

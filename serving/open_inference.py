@@ -56,7 +56,7 @@ _JSON_OVERHEAD: Final = 64 * 1024
 
 
 class Inference(NamedTuple):
-    """An ``infer`` request, understood: a file or pixels, and what is wanted.
+    """A parsed ``infer`` request.
 
     Attributes:
         file: bytes of a JPEG or PNG, else None. pixels: (h, w, 3) RGB, else None.
@@ -141,7 +141,7 @@ def _header_length(text: str | None) -> int | None:
 
 
 def _answer(body: bytes, length: int | None, served: Served, runtime: Runtime) -> Response:
-    """The blocking part, in a thread."""
+    """Decode, detect and render; blocks, so it runs in a worker thread."""
     start = time.perf_counter()
     asked = parse(body, length, runtime.settings)
     if asked.pixels is not None:
@@ -159,10 +159,10 @@ def _answer(body: bytes, length: int | None, served: Served, runtime: Runtime) -
 
 
 def parse(body: bytes, length: int | None, settings: Settings) -> Inference:
-    """Understand the body of an ``infer`` request.
+    """Parse the body of an ``infer`` request.
 
     Args:
-        body: as it came. length: of its JSON part, None where all of it is JSON.
+        body: the body. length: of its JSON part, None if all of it is JSON.
         settings: limits of the picture.
 
     Raises:
@@ -217,7 +217,7 @@ def _picture(
 
 def _file(tensor: BytesInput, raw: bytes | None, settings: Settings) -> bytes:
     if any(n != 1 for n in tensor.shape):
-        raise Problem("body", "one picture a request: the shape of BYTES must be [1]")
+        raise Problem("body", "the shape of BYTES must be [1]: one picture per request")
     if raw is not None:
         if int.from_bytes(raw[:4], "little") != len(raw) - 4:
             raise Problem("body", "BYTES in binary are a length of 4 bytes, little endian, and as many bytes")
@@ -249,14 +249,14 @@ def _pixels(tensor: PixelsInput, raw: bytes | None, settings: Settings) -> Image
             raise Problem("body", f"{height} x {width} x 3 pixels are not {len(raw)} bytes")
         return np.frombuffer(raw, dtype=np.uint8).reshape(height, width, 3)
     values = _flat(tensor.data, height * width * 3)
-    # Checked one by one: NumPy would make room for the longest string at every value.
+    # Checked one by one: NumPy would reserve the length of the longest string for every value.
     if not all(type(value) is int and 0 <= value <= 255 for value in values):
         raise Problem("body", "data of UINT8 must be whole numbers from 0 to 255")
     return np.frombuffer(bytes(values), dtype=np.uint8).reshape(height, width, 3)
 
 
 def _flat(data: Any, size: int) -> list[Any]:
-    """Tensor data that may be nested, as a flat list of ``size`` values."""
+    """Flatten tensor data that may be nested to a list of ``size`` values."""
     for _ in range(MAX_RANK):
         if not isinstance(data, list) or len(data) > size or not all(isinstance(row, list) for row in data):
             break
@@ -267,7 +267,7 @@ def _flat(data: Any, size: int) -> list[Any]:
 
 
 def render(faces: Sequence[Face], asked: Inference, served: Served) -> Response:
-    """Faces as the answer of ``infer``."""
+    """Render the answer of ``infer``."""
     values: dict[str, NDArray[np.float32]] = {
         "boxes": np.array([face.box for face in faces], dtype=np.float32).reshape(-1, 4),
         "scores": np.array([face.score for face in faces], dtype=np.float32),

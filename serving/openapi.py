@@ -1,4 +1,4 @@
-"""The OpenAPI document of this server. It says what is true, and schemathesis holds the server to it."""
+"""OpenAPI document of this server; a test checks the server against it with schemathesis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TITLES: Final = {400: "A wrong parameter or body", 503: "Busy, or not ready"}
 
 
 def document(settings: Settings) -> dict[str, Any]:
-    """The document of a server with these settings."""
+    """Return the OpenAPI 3.1 document of a server with these settings."""
     protected = settings.protected
     secured: dict[str, Any] = {"security": [{"bearer": []}]} if protected else {}
     schemes = {"bearer": {"type": "http", "scheme": "bearer", "description": "An API key or a JWT."}}
@@ -71,7 +71,7 @@ def document(settings: Settings) -> dict[str, Any]:
 
 
 def _metrics(settings: Settings, secured: dict[str, Any]) -> dict[str, Any]:
-    if settings.metrics_port:  # another server, as far as programs see
+    if settings.metrics_port:  # metrics are on another port
         return {}
     statuses = (401, 503) if secured else ()
     get = _get("metrics", "Metrics for Prometheus", {"type": "string"}, *statuses, media_type="text/plain")
@@ -86,7 +86,7 @@ def _flag(name: str) -> Schema:
 
 
 def _problems(*statuses: int) -> dict[str, Any]:
-    """Answers for refusals; any of them may also come from what every request passes."""
+    """Return the error answers of an operation, and those of the middleware."""
     answers: dict[str, Any] = {}
     for status in sorted({*statuses, 403, 500}):
         title = _TITLES.get(status) or next(

@@ -1,4 +1,4 @@
-"""What the requests of one process share: settings, model, gate, threads, metrics, access and audit."""
+"""State that the requests of one process share: settings, model, admission, threads, metrics, audit log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lidloop.machine import cpus
 from lidloop.web.body import read_body
 from lidloop.web.problems import Problem
 from serving.access import Access
-from serving.admission import Gate
+from serving.admission import Admission
 from serving.audit import AuditLog
 from serving.metrics import Metrics
 from serving.model import Model, Served
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Runtime:
-    """Shared state; lives as ``app.state.runtime``.
+    """Shared state, at ``app.state.runtime``.
 
     Raises:
         LidloopError: for a key file, key set or audit file that cannot be used.
@@ -35,7 +35,7 @@ class Runtime:
         running = settings.concurrency or max(2, cpus())
         steady = settings.steady or cpus() // 2 + 1
         self.metrics: Final = Metrics(window=settings.window, limit=running + settings.queue)
-        self.gate: Final = Gate(
+        self.admission: Final = Admission(
             running, settings.queue, steady, settings.readers, on_change=self.metrics.inside
         )
         self.access: Final = Access(settings)
@@ -47,10 +47,10 @@ class Runtime:
         self.metrics.serve(served.info, served.reference)
 
     def served(self, request: Request) -> Served:
-        """The model to answer a request with.
+        """Return the model for a request, which keeps it until its end.
 
         Raises:
-            Problem: 503 before there is one.
+            Problem: ``not-ready`` before a model is loaded.
         """
         served = self.model.current
         if served is None:
@@ -59,10 +59,10 @@ class Runtime:
         return served
 
     async def authorize(self, request: Request, scope: str) -> None:
-        """Let in who may use ``scope``.
+        """Authenticate the caller and check its scope.
 
         Raises:
-            Problem: 401, 403, or 503 where credentials cannot be checked.
+            Problem: as ``Access.check``.
         """
         if self.access.may_block:
             request.state.caller = await asyncio.to_thread(self.access.check, request, scope)
@@ -78,28 +78,28 @@ class Runtime:
         Raises:
             Problem: 408, 413, 415 or 503.
         """
-        self.gate.check()
-        async with self.gate.reading():
+        self.admission.check()
+        async with self.admission.reading():
             return await read_body(request, limit, self.settings.body_seconds, codings=codings)
 
     async def work(self, request: Request, work: Callable[[], T]) -> T:
-        """Do the blocking part of a request in a thread, when its turn comes.
+        """Do the blocking part of a request in a worker thread, once a concurrency slot is free.
 
-        Where the answer is late, or the request is cancelled, the thread goes on, for it cannot be stopped,
-        and keeps its place at the gate until it is done.
+        If the answer is late or the request is cancelled, the thread goes on, since it cannot be stopped,
+        and keeps its slot until it is done.
 
         Raises:
-            Problem: 503 where too many wait, or the answer is not there in time.
-            ClientDisconnect: where the caller went away meanwhile.
+            Problem: ``busy`` if too many requests wait, ``late`` if the answer is not ready in time.
+            ClientDisconnect: if the caller went away meanwhile.
         """
         start, limit = time.perf_counter(), self.settings.work_seconds
         try:
-            async with asyncio.timeout(limit), self.gate.working() as turn:
+            async with asyncio.timeout(limit), self.admission.working() as slot:
                 self.metrics.stages({"wait": time.perf_counter() - start})
                 if await request.is_disconnected():
                     raise ClientDisconnect
                 task = asyncio.get_running_loop().run_in_executor(self._pool, work)
-                turn.holds(task)
+                slot.holds(task)
                 result = await asyncio.shield(task)
         except TimeoutError:
             raise Problem(
@@ -110,12 +110,12 @@ class Runtime:
         return result
 
     def close(self) -> None:
-        """Finish what the threads are at."""
+        """Wait for the worker threads and close the audit log."""
         self._pool.shutdown(wait=True)
         self.audit.close()
 
 
 def runtime_of(request: Request) -> Runtime:
-    """The runtime of the app that a request came to."""
+    """Return the runtime of the app of a request."""
     runtime: Runtime = request.app.state.runtime
     return runtime

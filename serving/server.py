@@ -1,5 +1,4 @@
-"""The server behind ``lidloop serve``: the BentoML service under uvicorn, in one process or in several, with
-the same limits in both.
+"""``lidloop serve``: the BentoML service under uvicorn, in one process or several, with the same limits.
 
 BentoML's own worker would leave uvicorn's settings as they are: no limit for the size of heads and the time
 they take, and a log of addresses with their query strings.
@@ -34,7 +33,7 @@ _MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def serve_one(settings: Settings) -> None:
-    """Serve from this process.
+    """Serve from this process until a signal stops it.
 
     Raises:
         LidloopError: for an address that is taken, a model that cannot be loaded, or see ``create_app``.
@@ -55,8 +54,10 @@ def serve_one(settings: Settings) -> None:
 
 
 def serve_many(settings: Settings) -> None:
-    """Serve from several processes, each with its share of the cores. They share the listening sockets, a
-    supervisor starts one anew that ends or hangs, and any of them tells the metrics of all.
+    """Serve from several processes, each with its share of the cores.
+
+    They share the listening sockets. A supervisor restarts a process that ends or hangs. Each process exposes
+    the metrics of all.
 
     Raises:
         LidloopError: as ``serve_one``, or where a worker does not start.
@@ -69,7 +70,7 @@ def serve_many(settings: Settings) -> None:
     from serving.audit import AuditLog
     from serving.model import identity
 
-    # What is not there is said here, not by every worker.
+    # Errors of the settings are reported here once, not by every worker.
     identity(settings)
     Access(settings)
     AuditLog(settings.audit).close()
@@ -86,7 +87,7 @@ def serve_many(settings: Settings) -> None:
 
 
 def worker() -> ASGIApp:
-    """What one of several workers runs: called by uvicorn, in the worker."""
+    """Create the app of one of several workers; called by uvicorn in the worker process."""
     from uvicorn.config import STARTUP_FAILURE
 
     threading.Thread(target=_end_with_the_supervisor, name="supervisor", daemon=True).start()

@@ -1,4 +1,4 @@
-"""The BentoML service: of ``lidloop serve``, ``bentoml serve serving.service:Screening``, or of a Bento.
+"""BentoML service for ``lidloop serve``, ``bentoml serve serving.service:Screening``, or a Bento.
 
 BentoML brings the life cycle, its build tools, its configuration and, under ``bentoml serve``, the
 supervision of workers. All HTTP is the app's own: ``Bypass`` stands before BentoML's routes, so that none of
@@ -19,7 +19,7 @@ from uvicorn.config import HTTP_PROTOCOLS
 
 from serving.app import shared_app
 
-# BentoML's worker takes uvicorn's default protocol, which has no limits for heads; there is no option for it.
+# BentoML's worker takes uvicorn's default protocol, without limits for headers, and has no option for it.
 HTTP_PROTOCOLS["auto"] = "lidloop.web.h11_limits:Connection"
 
 app = shared_app()
@@ -30,7 +30,7 @@ TIMEOUT: Final = 120
 
 
 class Bypass:
-    """Hands every request to the app. An ASGI middleware: of BentoML's app, or around all of it.
+    """ASGI middleware that hands every request to our app, around BentoML's routes.
 
     Args:
         inner: BentoML's own app, which keeps the life cycle.
@@ -52,7 +52,7 @@ class Bypass:
     tracing={"excluded_urls": [".*"]},  # so would its spans
 )
 class Screening:
-    """The screening endpoint. BentoML runs the life cycle of an app that is mounted."""
+    """The screening endpoint, a mounted app whose start-up and shutdown BentoML runs."""
 
 
 Screening.add_asgi_middleware(Bypass)  # type: ignore[attr-defined]

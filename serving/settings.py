@@ -1,4 +1,4 @@
-"""What a server is told: model, address, limits, access. From the environment or the command line.
+"""Settings of a server, from the environment or the command line: model, address, limits, access.
 
 Every setting is the environment variable ``LIDLOOP_`` and its name in capitals: ``LIDLOOP_QUEUE=4``.
 """
@@ -26,7 +26,7 @@ _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": F
 
 
 class SettingError(LidloopError):
-    """A setting that is not what it should be."""
+    """An invalid setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str], **given: Any) -> Settings:
-        """Settings of an environment; ``given`` (None where not) goes before it.
+        """Read the settings of an environment; ``given`` values that are not None replace them.
 
         Raises:
             SettingError: for a value that is not what its setting takes; names the variable.
@@ -172,12 +172,12 @@ class Settings:
         return cls(**values)
 
     def environment(self) -> dict[str, str]:
-        """The same as environment variables, for processes of BentoML."""
+        """Return the settings as environment variables, for worker processes."""
         return {PREFIX + field.name.upper(): str(getattr(self, field.name)) for field in fields(self)}
 
     @property
     def protected(self) -> bool:
-        """Whether callers need credentials."""
+        """True if callers need credentials."""
         return bool(self.keys or self.jwks)
 
     @property
@@ -187,12 +187,12 @@ class Settings:
 
     @property
     def audit_closed(self) -> bool:
-        """Whether an answer that cannot be written down is not given."""
+        """True if an answer without an audit line is replaced by an error."""
         return self.audit_failure == "closed" or (not self.audit_failure and self.protected)
 
     @property
     def thresholds(self) -> Thresholds:
-        """When an eye is flagged."""
+        """Thresholds of the screening flag."""
         return Thresholds(self.mrd1_suspicious, self.mrd1_functional, self.asymmetry)
 
 

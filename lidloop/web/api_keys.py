@@ -1,9 +1,9 @@
-"""API keys: made, revoked, looked up; shared by every service that answers over HTTP.
+"""API keys: creation, look-up and revocation, for every HTTP service.
 
-A key is ``lidloop_ID_SECRET`` with 256 random bits of secret, so a plain SHA-256 of it cannot be turned
-back and no slow hash is needed (NIST SP 800-63B, 5.1.2.2: look-up secrets of 112 bits and more). The key file
-holds ids, names, hashes, scopes and expiry, never a secret, and is read again when it changes: a revoked key
-is refused at the next request.
+A key is ``lidloop_ID_SECRET`` with 256 random bits of secret, so a plain SHA-256 of it cannot be inverted and
+no slow hash is needed (NIST SP 800-63B, 5.1.2.2: look-up secrets of 112 bits and more). The key file holds
+ids, names, hashes, scopes and expiry, never a secret. It is read again when it changes: a revoked key is
+rejected at the next request.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from lidloop.errors import LidloopError
 from lidloop.files import write_atomic
 
 PREFIX: Final = "lidloop_"
-"""What every key begins with."""
+"""Prefix of every key."""
 SCREEN: Final = "screen"
 METRICS: Final = "metrics"
 START: Final = "runs:start"
 READ: Final = "runs:read"
 ALERTS: Final = "alerts"
 SCOPES: Final = {
-    SCREEN: "everything of `lidloop serve` that takes a picture",
-    METRICS: "see the metrics of `lidloop serve`",
+    SCREEN: "send pictures to `lidloop serve`",
+    METRICS: "read the metrics of `lidloop serve`",
     START: "start runs through `lidloop trigger`",
-    READ: "see its runs and alerts",
+    READ: "read its runs and alerts",
     ALERTS: "send it alerts, which may start a run",
 }
-"""What keys may be for."""
+"""Scopes of keys, with their meaning."""
 
 _KEY: Final = re.compile(PREFIX + r"([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 
@@ -47,7 +47,7 @@ class AccessError(LidloopError):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that is good now: its id, whose it is, and what it may be used for."""
+    """A valid key: id, name of its owner, and scopes."""
 
     id: str
     name: str
@@ -65,12 +65,16 @@ class KeyFile:
         self._refresh()
 
     def find(self, key: str) -> Key | None:
-        """Who a key belongs to; None for one that is unknown, revoked or expired."""
+        """Look up a key; None if it is unknown, revoked or expired.
+
+        Raises:
+            AccessError: if the file can no longer be read.
+        """
         match = _KEY.fullmatch(key)
         if match is None:
             return None
         entry = self._refresh().get(match[1])
-        # Compared also where there is no such id, so that the time does not tell.
+        # Compared also for an unknown id, so that timing does not reveal which ids exist.
         known = entry["sha256"] if entry else "0" * 64
         if not hmac.compare_digest(_hash(key), known) or entry is None:
             return None
@@ -90,7 +94,7 @@ class KeyFile:
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:
-    """Changes when a file does; None where it cannot be looked at."""
+    """Return a value that changes when the file changes; None if the file cannot be read."""
     try:
         stat = path.stat()
     except OSError:
@@ -99,10 +103,10 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def read_keys(path: Path) -> list[dict[str, Any]]:
-    """Entries of a key file.
+    """Read the entries of a key file.
 
     Raises:
-        AccessError: for a file that cannot be read or is not one.
+        AccessError: if it cannot be read or is not a key file.
     """
     try:
         entries = json.loads(path.read_text())["keys"]
@@ -121,10 +125,10 @@ def read_keys(path: Path) -> list[dict[str, Any]]:
 
 
 def add_key(path: Path, name: str, *, scopes: tuple[str, ...] = (SCREEN,), days: int | None = None) -> str:
-    """Make a key, write its hash into the file, and return it: it cannot be shown again.
+    """Create a key, add its hash to the file, and return the key, which cannot be shown again.
 
     Raises:
-        AccessError: where the file is not a key file.
+        AccessError: if the file is not a key file.
     """
     entries = read_keys(path) if path.exists() else []
     identity = secrets.token_hex(6)
@@ -145,10 +149,10 @@ def add_key(path: Path, name: str, *, scopes: tuple[str, ...] = (SCREEN,), days:
 
 
 def revoke_key(path: Path, identity: str) -> None:
-    """Take a key out of the file.
+    """Remove a key from the file.
 
     Raises:
-        AccessError: where it is not in there.
+        AccessError: if the file does not contain it.
     """
     entries = read_keys(path)
     left = [entry for entry in entries if entry["id"] != identity]

@@ -1,1 +1,1 @@
-"""Runs that are started over HTTP, by people's programs or by Alertmanager; ``lidloop trigger``."""
+"""``lidloop trigger``: an HTTP service that starts runs for programs and for Alertmanager."""

@@ -1,8 +1,8 @@
-"""Who may ask: API keys by ``Authorization``, as a bearer or as the password of Basic; or this machine alone.
+"""Authentication by API key, in ``Authorization`` as Bearer or as the password of Basic.
 
-Keys have 256 random bits, so nobody finds one by trying. That failed attempts are limited keeps them from
-costing time and filling logs. A valid key is let in even where its address is limited: behind one gateway all
-callers have one address, and nobody shall lock out the others by sending nonsense.
+Without a key file only this machine is answered. Keys have 256 random bits and cannot be guessed; failed
+attempts are limited so that they neither cost time nor fill the log. A valid key works even where its address
+is limited: behind one gateway all callers have one address, and nobody can lock out the others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ADDRESSES: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the key's id, or ``local``."""
+    """An authenticated caller: id of its key, or ``local``, and its scopes."""
 
     id: str
     scopes: frozenset[str]
@@ -41,10 +41,14 @@ LOCAL: Final = Caller("local", frozenset({ALERTS, READ, START}))
 
 
 class Failures:
-    """Failed attempts by address: ``most`` in ``seconds``, then they are refused without a word.
+    """Rate limit of failed attempts: a token bucket for each address.
 
-    Each address has a bucket of attempts that fills again in ``seconds``. The addresses that were seen least
-    lately are forgotten.
+    Args:
+        most: attempts of an address before it is limited.
+        seconds: time in which a bucket fills again.
+        clock: a monotonic clock, in seconds.
+
+    The least recently seen addresses are dropped beyond a fixed number.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class Failures:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def failed(self, address: str) -> float:
-        """Count a failed attempt; return after how many seconds another is answered, 0 where this one is."""
+        """Count a failed attempt; return 0, or the seconds until the next one is allowed."""
         with self._lock:
             now = self._clock()
             left, seen = self._left.pop(address, (float(self._most), now))
@@ -68,10 +72,10 @@ class Failures:
 
 
 class Access:
-    """The check of one service.
+    """Authentication of one service.
 
     Args:
-        keys: file of hashed keys; None lets in this machine's callers without one.
+        keys: file of hashed keys; None: local callers need no key.
 
     Raises:
         AccessError: for a file that cannot be used.
@@ -81,18 +85,19 @@ class Access:
         self._keys = KeyFile(keys) if keys else None
         self._failures = Failures()
         self.failures = 0
-        """Failed attempts so far."""
+        """Number of failed attempts."""
 
     @property
     def open(self) -> bool:
-        """Whether callers need no keys: then only this machine is answered."""
+        """True if callers need no keys; then only this machine is answered."""
         return self._keys is None
 
     def check(self, request: Request, *scopes: str) -> Caller:
-        """Who asks, where they may use one of ``scopes``.
+        """Return the caller, if one of ``scopes`` is among its scopes.
 
         Raises:
-            Problem: 401, 403, 429; 503 where keys cannot be checked.
+            Problem: ``credentials``, ``forbidden``, ``too-many``, or ``not-ready`` if the key file cannot be
+                read.
         """
         if self._keys is None:
             return LOCAL
@@ -101,11 +106,11 @@ class Access:
             found = self._keys.find(key) if key else None
         except AccessError as error:
             log.error("%s", error)
-            raise Problem("not-ready", "keys cannot be checked now") from None
+            raise Problem("not-ready", "the key file cannot be read now") from None
         if found is None:
             raise self._refuse(request.state.address, given=bool(key))
         if not found.scopes & set(scopes):
-            raise Problem("forbidden", f"the key is not for this; it would need {' or '.join(scopes)}")
+            raise Problem("forbidden", f"the key does not have the scope {' or '.join(scopes)}")
         return Caller(found.id, found.scopes)
 
     def _refuse(self, address: str, *, given: bool) -> Problem:
@@ -113,7 +118,9 @@ class Access:
         wait = self._failures.failed(address)
         if wait:
             return Problem(
-                "too-many", "wait before you try again", headers={"Retry-After": str(int(wait) + 1)}
+                "too-many",
+                "too many failed attempts from this address; see Retry-After",
+                headers={"Retry-After": str(int(wait) + 1)},
             )
         log.warning("refused %s: %s", address, "a key that is not valid" if given else "no key")
         invalid = ', error="invalid_token"' if given else ""
@@ -125,7 +132,7 @@ class Access:
 
 
 def read_key(header: str) -> str | None:
-    """The key in an ``Authorization`` header: of Bearer (RFC 6750), or the password of Basic (RFC 7617)."""
+    """Return the key of an ``Authorization`` header: Bearer (RFC 6750), or password of Basic (RFC 7617)."""
     scheme, _, value = header[:_HEADER].partition(" ")
     value = value.strip()
     if scheme.lower() == "bearer":

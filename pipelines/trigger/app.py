@@ -1,4 +1,4 @@
-"""The app: its routes, and what happens when it starts and stops."""
+"""ASGI app of the trigger service: routes, request handlers, start-up and shutdown."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ log: Final = logging.getLogger("lidloop.trigger")
 
 REQUEST_BYTES: Final = 64 * 1024
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
-"""Alertmanager does not send a message again that is refused as too large; ``max_alerts`` keeps it small."""
+"""Alertmanager does not resend a message that was too large; its ``max_alerts`` keeps messages small."""
 BODY_SECONDS: Final = 10.0
 """Longest time that a body may take to arrive."""
 PROBES: Final = frozenset({"/livez", "/readyz"})
@@ -54,7 +54,7 @@ _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 @dataclass(frozen=True)
 class Service:
-    """What the requests of one process share."""
+    """State that the requests of one process share."""
 
     rules: Rules
     store: Store
@@ -75,16 +75,16 @@ def create_app(
     every: float = 2.0,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
-    """Make the app. It looks after runs while it lives, and closes the store at its end.
+    """Make the app. It supervises runs between start-up and shutdown, and then closes the store.
 
     Args:
-        rules: what runs may be started.
-        store: where they are written down.
-        launcher: what starts them.
-        access: who may ask.
+        rules: rules for the parameters of runs.
+        store: database of runs and alerts.
+        launcher: starts runs.
+        access: authentication.
         proxies: reverse proxies that may name the caller's address.
-        every: seconds between two looks at the runs.
-        clock: seconds since 1970.
+        every: seconds between two checks of the runs.
+        clock: Unix time.
     """
     supervisor = Supervisor(store, launcher, every=every, clock=clock)
     service = Service(rules, store, launcher, supervisor, access, Metrics(store, supervisor, access), clock)
@@ -102,7 +102,7 @@ def create_app(
             Route("/v1/runs", _start, methods=["POST"]),
             Route("/v1/runs/{id}", _run),
             Route("/v1/alerts", _alerts, methods=["GET"]),
-            Route("/v1/alerts", _hear, methods=["POST"]),
+            Route("/v1/alerts", _receive_alerts, methods=["POST"]),
             Route("/livez", _live),
             Route("/readyz", _ready),
             Route("/metrics", _metrics),
@@ -113,7 +113,7 @@ def create_app(
         exception_handlers={HTTPException: raise_as_problem},
         lifespan=lifespan,
     )
-    app.router.redirect_slashes = False  # the redirect would repeat whatever Host says
+    app.router.redirect_slashes = False  # a redirect would repeat the Host header
     app.state.service = service
     return app
 
@@ -134,14 +134,14 @@ async def _start(request: Request) -> Response:
     caller = service.access.check(request, START)
     key = single_header(request.headers, "idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
-        raise Problem("body", "Idempotency-Key: 1 to 255 visible ASCII characters are taken")
+        raise Problem("body", "Idempotency-Key must be 1 to 255 visible ASCII characters")
     given, body = await read_json(request, REQUEST_BYTES, BODY_SECONDS)
     if not isinstance(given, dict):
-        raise Problem("body", "the body must be an object of parameters")
+        raise Problem("body", "the body must be a JSON object of parameters")
     digest = hashlib.sha256(body).hexdigest()
 
     def work() -> tuple[Run, bool]:
-        return service.store.ask(
+        return service.store.add_request(
             service.rules.merge(given), by=caller.id, now=service.clock(), key=key, request=digest
         )
 
@@ -150,9 +150,9 @@ async def _start(request: Request) -> Response:
     except SettingsError as error:
         raise wrong_parameters(error.problems) from None
     except KeyReused:
-        raise Problem("key-reused", "this Idempotency-Key came with another body before") from None
+        raise Problem("key-reused", "this Idempotency-Key was sent before with another body") from None
     except Busy as busy:
-        detail = "as many runs are running as may at a time"
+        detail = "the largest number of active runs is reached"
         raise Problem("busy", detail, runs=busy.runs) from None
     service.supervisor.wake()
     headers = {"Location": f"/v1/runs/{run.id}"} | ({"Idempotency-Replayed": "true"} if repeated else {})
@@ -178,7 +178,7 @@ async def _run(request: Request) -> Response:
     return JSONResponse((await asyncio.to_thread(_shown, service, run)).document())
 
 
-async def _hear(request: Request) -> Response:
+async def _receive_alerts(request: Request) -> Response:
     service = _service(request)
     caller = service.access.check(request, ALERTS)
     if not service.rules.complete:
@@ -186,7 +186,7 @@ async def _hear(request: Request) -> Response:
     message, _ = await read_json(request, MESSAGE_BYTES, BODY_SECONDS)
     alerts = read_alerts(message)
     answers = await asyncio.to_thread(
-        service.store.hear, alerts, service.rules.defaults, by=caller.id, now=service.clock()
+        service.store.record_alerts, alerts, service.rules.defaults, by=caller.id, now=service.clock()
     )
     if any(outcome is Outcome.STARTED for _, outcome, _ in answers):
         service.supervisor.wake()
@@ -226,7 +226,7 @@ async def _live(_: Request) -> Response:
 async def _ready(request: Request) -> Response:
     service = _service(request)
     if not service.supervisor.alive:
-        raise Problem("not-ready", "nobody looks after runs; the service starts or stops")
+        raise Problem("not-ready", "the run supervisor is not running; the service is starting or stopping")
     await asyncio.to_thread(service.store.newest)
     return JSONResponse({"ready": True})
 
@@ -250,23 +250,25 @@ def _service(request: Request) -> Service:
 
 
 def _page(request: Request) -> tuple[int, int | None]:
-    """How many, and before which number.
+    """Return the query parameters ``limit`` and ``before``.
 
     Raises:
-        Problem: 400.
+        Problem: ``query``.
     """
     given: Mapping[str, str] = request.query_params
     for name, value in request.query_params.multi_items():
         most = {"limit": MOST_PER_PAGE, "before": 2**53}.get(name)
         if most is None or len(request.query_params.getlist(name)) > 1:
-            raise Problem("query", f"{name[:50]}: there are limit and before, each once", parameter=name[:50])
+            raise Problem(
+                "query", f"{name[:50]}: the parameters are limit and before, each once", parameter=name[:50]
+            )
         if not re.fullmatch(r"[0-9]{1,16}", value) or not 1 <= int(value) <= most:
             raise Problem("query", f"{name}: must be a whole number from 1 to {most}", parameter=name)
     return int(given.get("limit", PAGE)), int(given["before"]) if "before" in given else None
 
 
 def _next(request: Request, limit: int, last: int | None) -> str | None:
-    """Address of the next page."""
+    """Return the path of the next page; None after the last one."""
     return None if last is None else f"{request.url.path}?{urlencode({'limit': limit, 'before': last})}"
 
 

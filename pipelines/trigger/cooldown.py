@@ -1,4 +1,4 @@
-"""Whether an alert starts a run: a storm of them starts one."""
+"""Cool-down: decides which alerts start a run, so that a storm of alerts starts one run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ITERATE: Final = "iterate"
 
 
 class Outcome(StrEnum):
-    """What came of an alert."""
+    """Outcome of an alert."""
 
     STARTED = "started"
     COOLING_DOWN = "cooling-down"
@@ -24,18 +24,18 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The newest run of a model: when it was started and when it ended, in seconds since 1970; None for one
-    that has not ended."""
+    """The newest run of a model: Unix times of its start and its end; the end is None while it is active."""
 
     started: float
     ended: float | None
 
 
 def until(last: LastRun | None, cooldown: float) -> float | None:
-    """When the cool-down after a run is over, in seconds since 1970; None where no run was started.
+    """Return the Unix time at which the cool-down ends; None if no run was started.
 
-    It counts from the run's end, so that a run longer than the cool-down is not followed by another at once:
-    what the new model changes must have time to be seen. While the run lasts, from its start.
+    It counts from the end of the run, so that a run longer than the cool-down is not followed by another at
+    once: the effect of the new model must have time to show. While the run is active, it counts from its
+    start.
     """
     return None if last is None else (last.started if last.ended is None else last.ended) + cooldown
 
@@ -50,15 +50,15 @@ def decide(
     now: float,
     cooldown: float,
 ) -> Outcome:
-    """What comes of one alert.
+    """Return the outcome of one alert.
 
     Args:
-        firing: whether it fires; else it is resolved.
-        labels: of the alert. Without the label ``model`` it is about the model whose runs are started here.
+        firing: True if it fires, False if it is resolved.
+        labels: labels of the alert. Without the label ``model`` it concerns the model of this service.
         model: registered name of that model.
-        running: whether as many runs are running as may.
-        last: newest run of the model, whoever started it.
-        now: seconds since 1970.
+        running: True if the largest number of active runs is reached.
+        last: newest run of the model, also one that a caller started.
+        now: Unix time.
         cooldown: in seconds.
     """
     if labels.get(ACTION) != ITERATE or labels.get("model", model) != model:

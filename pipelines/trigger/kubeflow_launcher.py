@@ -1,4 +1,4 @@
-"""Runs on a Kubeflow Pipelines host."""
+"""Launcher for a Kubeflow Pipelines host."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ FIXED: Final = {
     "iterations": "is fixed where the pipeline is compiled",
     "gpus": "is fixed where the pipeline is compiled",
 }
-"""Parameters that a run on a host cannot be given."""
+"""Parameters that a run on a host cannot have, with the reason."""
 
 _FAILED: Final = frozenset({"FAILED", "CANCELED", "SKIPPED"})
 
 
 class KubeflowLauncher:
-    """Runs of the pipeline on a host, which keeps them; each is known there by its name.
+    """Starts the pipeline on a host and finds its runs there by their names.
 
     Args:
         host: the host.
-        experiment: where it shows the runs.
+        experiment: the experiment of the runs.
     """
 
     def __init__(self, host: KubeflowHost, *, experiment: str) -> None:
@@ -46,7 +46,7 @@ class KubeflowLauncher:
         try:
             run = self._host.run(id)
         except RunUnknown:
-            return RunState("failed", time.time(), "the host does not know the run any more")
+            return RunState("failed", time.time(), "the host no longer has the run")
         ended = run.ended.timestamp() if run.ended else time.time()
         if run.state == "SUCCEEDED":
             return RunState("succeeded", ended)
@@ -59,7 +59,7 @@ class KubeflowLauncher:
 
 
 def pipeline_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The pipeline's parameters of a run's: shards have their names there."""
+    """Convert the parameters of a run to those of the pipeline, where shards are a list of names."""
     made = {name: value for name, value in parameters.items() if name not in FIXED}
     if "shards" in made:
         made["shards"] = list(shard_names(made["shards"]))

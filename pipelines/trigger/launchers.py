@@ -1,8 +1,7 @@
-"""Where runs are started: as processes on this machine, or on a Kubeflow Pipelines host.
+"""Launchers: start runs as processes on this machine, or on a Kubeflow Pipelines host.
 
-A launcher keeps nothing in memory that matters: whoever has the id of a run finds it again, and starting a
-run of the same name twice starts it once. So a service that was killed between starting a run and writing
-that down starts it again and has the one run.
+Starting is idempotent: a run of the same name is started once, and its id finds it again in a new process. So
+a service that was killed between starting a run and recording it starts it again and gets the same run.
 """
 
 from __future__ import annotations
@@ -26,25 +25,25 @@ from pipelines.trigger.parameters import arguments
 from pipelines.trigger.runner import EXIT, JOB, LOCK, LOG, PROCESS
 
 COMMAND: Final = (sys.executable, "-P", "-m", "lidloop.cli", "run")
-"""``lidloop run`` of this very installation; ``-P``: no module is imported from the folder it runs in."""
+"""``lidloop run`` of this installation; ``-P``: no module is imported from the folder it runs in."""
 
-_CONFIRM: Final = 20.0  # seconds until a new process has said that it is there
+_CONFIRM: Final = 20.0  # seconds in which a new process must write its process file
 
 
 class LaunchError(LidloopError):
-    """A run that could not be started, or looked after, now."""
+    """A run that cannot be started, or whose state cannot be read, at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """How a run is.
+    """State of a run.
 
     Attributes:
-        state: ``starting``: not begun yet. ``lost``: it was begun and its process is gone, but not how it
-            ended; starting it again goes on with it.
-        ended: seconds since 1970; None while it runs.
-        detail: why it failed; where to look.
-        registered: name of the run in the registry; None where it is not known.
+        state: ``starting``: has not begun. ``lost``: its process is gone without an exit status; starting it
+            again resumes it.
+        ended: Unix time; None while it is active.
+        detail: reason of a failure and path of the log.
+        registered: name of the run in the registry; None if unknown.
     """
 
     state: Literal["starting", "running", "succeeded", "failed", "lost"]
@@ -54,43 +53,43 @@ class RunState:
 
 
 class Launcher(Protocol):
-    """Starts runs and finds them again."""
+    """Interface of launchers."""
 
     def start(self, parameters: Mapping[str, Any], *, run: str) -> str:
-        """Start a run, if none of this name is there, and return its id.
+        """Start a run unless one of this name exists, and return its id.
 
         Args:
             parameters: as JSON values, by the names of ``RunSettings``.
-            run: name of the run; one of a kind, good as a file's name.
+            run: unique name of the run, valid as a file name.
 
         Raises:
-            LidloopError: where that is not possible now; it may be tried again.
+            LidloopError: if it is not possible at the moment; it can be retried.
         """
         ...
 
     def state(self, id: str) -> RunState:
-        """How a run is.
+        """Return the state of a run.
 
         Raises:
-            LidloopError: where that cannot be found out now.
+            LidloopError: if it cannot be read at the moment.
         """
         ...
 
     def link(self, id: str) -> str | None:
-        """Where people look at a run; None where there is nothing to be looked at yet."""
+        """Return the URL of a run's report or page; None if there is none yet."""
         ...
 
 
 class LocalLauncher:
-    """Runs on this machine, each ``lidloop run`` in a session of its own.
+    """Starts runs on this machine, each ``lidloop run`` in its own session.
 
-    ``ROOT/runs/NAME`` is a run's folder as ``lidloop run`` knows it, ``ROOT/control/NAME`` what is described
-    in ``pipelines.trigger.runner``. Whether a run lives is told by the lock that its processes hold, not by a
-    process id, which may belong to another process by now.
+    ``ROOT/runs/NAME`` is the run folder of ``lidloop run``, ``ROOT/control/NAME`` the folder that
+    ``pipelines.trigger.runner`` describes. A run is active while its processes hold a lock file; a process id
+    could belong to another process by now.
 
     Args:
         root: the folder.
-        command: what is started instead of ``lidloop run``; it gets the same options.
+        command: started instead of ``lidloop run``, with the same options.
     """
 
     def __init__(self, root: Path, *, command: Sequence[str] = COMMAND) -> None:
@@ -114,7 +113,7 @@ class LocalLauncher:
                     stdout=log,
                     stderr=log,
                     cwd=control,
-                    start_new_session=True,  # what stops the service does not stop the run
+                    start_new_session=True,  # signals to the service do not stop the run
                 )
             except OSError as error:
                 raise LaunchError(f"no process can be started: {error.strerror}") from error
@@ -122,9 +121,11 @@ class LocalLauncher:
         deadline = time.monotonic() + _CONFIRM
         while _stamp(control / PROCESS) == before:
             if child.poll() is not None and _stamp(control / PROCESS) == before:
-                raise LaunchError(f"the process of the run ended at once; see {control / LOG}")
+                raise LaunchError(f"the process of the run ended immediately; see {control / LOG}")
             if time.monotonic() > deadline:
-                raise LaunchError("the process of the run does not begin; is the machine overloaded?")
+                raise LaunchError(
+                    f"the run did not start within {_CONFIRM:g} seconds; is the machine overloaded?"
+                )
             time.sleep(0.02)
         return run
 
@@ -132,7 +133,7 @@ class LocalLauncher:
         self._reap()
         control, out = self._control(id), self.folder(id)
         registered = _read(out / BEGUN).get("run")
-        # The lock first: a run that ends between two looks must not seem lost.
+        # The lock first: a run that ends in between must not look lost.
         held = _is_held(control / LOCK)
         end = _read(control / EXIT)
         if end:
@@ -141,7 +142,7 @@ class LocalLauncher:
             return RunState(state, end["ended"], "" if status == 0 else self._why(id, status), registered)
         if held:
             return RunState("running", registered=registered)
-        if (out / "summary.json").exists():  # its parent was killed, it was not
+        if (out / "summary.json").exists():  # its parent process was killed
             return RunState("succeeded", (out / "summary.json").stat().st_mtime, "", registered)
         return RunState("lost" if (control / PROCESS).exists() else "starting", registered=registered)
 
@@ -150,7 +151,7 @@ class LocalLauncher:
         return report.as_uri() if report.exists() else None
 
     def folder(self, run: str) -> Path:
-        """The folder of a run."""
+        """Return the folder of a run."""
         return self._root / "runs" / run
 
     def _control(self, run: str) -> Path:
@@ -161,7 +162,7 @@ class LocalLauncher:
         return f"`lidloop run` {ended}; see {self._control(run) / LOG}"
 
     def _reap(self) -> None:
-        """Take note of ended children, which would be zombies otherwise."""
+        """Collect exit statuses of ended children, which would be zombies otherwise."""
         self._children = [child for child in self._children if child.poll() is None]
 
 
@@ -170,7 +171,7 @@ def _status(status: int) -> str:
 
 
 def _is_held(lock: Path) -> bool:
-    """Whether a process holds the lock."""
+    """True if a process holds the lock."""
     try:
         descriptor = os.open(lock, os.O_RDONLY)
     except FileNotFoundError:
@@ -192,7 +193,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A JSON file that is written atomically; empty where there is none."""
+    """Read a JSON file that is written atomically; ``{}`` if there is none."""
     try:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:

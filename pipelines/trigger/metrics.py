@@ -1,4 +1,4 @@
-"""What Prometheus sees of the service, read from its state when it asks: no number is lost in a restart."""
+"""Prometheus metrics, computed from the database at each scrape, so that counters survive a restart."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PREFIX: Final = "lidloop_trigger_"
 
 
 class Metrics:
-    """The collector of one service."""
+    """Collector of one service."""
 
     def __init__(self, store: Store, supervisor: Supervisor, access: Access) -> None:
         self._store, self._supervisor, self._access = store, supervisor, access
@@ -27,11 +27,11 @@ class Metrics:
         self._registry.register(self)
 
     def exposition(self) -> bytes:
-        """The metrics as Prometheus reads them."""
+        """Return the metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """All families."""
+        """Yield all metric families."""
         by_state, by_outcome = self._store.counts()
         runs = CounterMetricFamily(
             f"{_PREFIX}runs",
@@ -44,7 +44,7 @@ class Metrics:
             for state in ("succeeded", "failed"):
                 runs.add_metric([reason, state], mine.get(state, 0))
         yield runs
-        alerts = CounterMetricFamily(f"{_PREFIX}alerts", "Alerts by what came of them.", labels=["outcome"])
+        alerts = CounterMetricFamily(f"{_PREFIX}alerts", "Alerts by outcome.", labels=["outcome"])
         for outcome in Outcome:
             alerts.add_metric([outcome.value], by_outcome.get(outcome.value, 0))
         yield alerts
@@ -61,7 +61,7 @@ class Metrics:
         yield over
         yield CounterMetricFamily(
             f"{_PREFIX}launcher_errors",
-            "Failures to start or look after runs since the service was started.",
+            "Failures to start or check runs since the service was started.",
             value=self._supervisor.errors,
         )
         yield CounterMetricFamily(

@@ -1,9 +1,8 @@
-"""The parameters of a run that is started over HTTP: those of ``RunSettings``, and nothing that lets a caller
-out of the folders that the operator set aside.
+"""Rules for the parameters of runs that are started over HTTP.
 
-The operator's file of defaults may name anything. A caller may name sources in the operator's folders or
-stores only; never weights by their path, for a ``.pt`` is a pickle, and with it a program; and never where
-models are registered.
+The operator's file of defaults may set any parameter of ``RunSettings``. A caller may name sources in the
+operator's folders and stores only, no weights by their path (a ``.pt`` is a pickle, which can run code), and
+no registry.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ OPERATORS: Final = {
     "registry": "where models are registered",
     "truth": "what was hidden of generated faces",
 }
-"""Parameters that only the operator's file gives, and what they say."""
+"""Parameters that only the operator's file may set, and their meaning."""
 
 _TEXT: Final = 1000
 _FORMS: Final = (
     (
         "base_weights",
         re.compile(r"yolo[a-z0-9-]{1,40}\.(pt|yaml)"),
-        "weights are a program: a caller may give a published name such as yolov8n-pose.pt, but no path",
+        "weights can run code: a caller may name published ones such as yolov8n-pose.pt, but no path",
     ),
     ("device", re.compile(r"(cpu|mps|\d{1,4}(,\d{1,4})*)?"), "must be cpu, or numbers of GPUs such as 0,1"),
 )
@@ -40,13 +39,13 @@ _SOURCES: Final = _RUN["sources"].declaration.most_entries
 
 
 class Rules:
-    """What runs may be started here.
+    """Checks of the parameters of runs.
 
     Args:
-        defaults: parameters of every run where none are given, which the operator wrote.
+        defaults: parameters of every run that the caller does not set, from the operator's file.
         places: folders, and ``s3://BUCKET[/PREFIX]``, in which callers may name sources.
         settings: ``RunSettings``, or ``RemoteSettings`` for runs elsewhere.
-        fixed: parameters that cannot be given at all, with the reason.
+        fixed: parameters that cannot be set at all, with the reason.
 
     Raises:
         SettingsError: where the defaults are wrong. They may lack sources, which callers can give.
@@ -70,18 +69,18 @@ class Rules:
 
     @property
     def complete(self) -> bool:
-        """Whether a run can be started with the defaults alone, as an alert does."""
+        """True if a run can be started with the defaults alone, as an alert does."""
         return bool(self.defaults.get("sources"))
 
     def merge(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters of a run that a caller asks for: what was given, and the defaults. JSON values.
+        """Return the parameters of a run as JSON values: those given, and the defaults.
 
         Raises:
             SettingsError: for every parameter that is unknown, of a wrong type or value, or not a caller's.
         """
         problems = [*type_problems(RunSettings, given), *self._fixed(given)]
         wrong = dict(problems)
-        problems += self._theirs({name: value for name, value in given.items() if name not in wrong})
+        problems += self._not_for_callers({name: value for name, value in given.items() if name not in wrong})
         if problems:
             raise SettingsError(problems)
         merged = {"sources": [], **self.defaults, **given}
@@ -91,10 +90,10 @@ class Rules:
     def _fixed(self, given: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(name, reason) for name, reason in self.fixed.items() if name in given]
 
-    def _theirs(self, given: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """What callers may not give, of what has the right type."""
+    def _not_for_callers(self, given: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return problems of parameters that have the right type but are not for callers."""
         problems = [
-            (name, f"{what} is the operator's to say")
+            (name, f"{what} can be set by the operator only")
             for name, what in OPERATORS.items()
             if name in given and given[name] != self.defaults.get(name)
         ]
@@ -107,7 +106,7 @@ class Rules:
                 problems.append((name, said))
         sources = given.get("sources", [])
         problems += [
-            ("sources", f"{source[:_TEXT]!r} is in no place that the operator set aside for sources")
+            ("sources", f"{source[:_TEXT]!r} is not inside a folder or store that the operator allows")
             for source in sources[:_SOURCES]
             if source not in self.defaults.get("sources", ()) and not self._is_inside(source)
         ]
@@ -121,13 +120,13 @@ class Rules:
 
 
 def is_inside(place: str, allowed: str) -> bool:
-    """Whether a path or ``s3://`` address lies in another, whatever links and dots it has."""
+    """True if a path or ``s3://`` address lies inside another, after links and dots are resolved."""
     if "://" in place or "://" in allowed:
         parts = place.split("://", 1)[-1].split("/")
         strange = any(part in ("", ".", "..") for part in parts[:-1]) or parts[-1] in (".", "..")
         return not strange and f"{place}/".startswith(allowed.rstrip("/") + "/")
     if not place.startswith("/"):
-        return False  # from where would it be told?
+        return False  # relative to an unknown folder
     try:
         return Path(place).resolve().is_relative_to(Path(allowed).resolve())
     except (OSError, RuntimeError, ValueError):  # a loop of links, a name with a null byte
@@ -135,7 +134,7 @@ def is_inside(place: str, allowed: str) -> bool:
 
 
 def read_defaults(path: Path) -> dict[str, Any]:
-    """Parameters of a file of run defaults, YAML or JSON; paths in it may be relative to its folder.
+    """Read a file of run defaults, YAML or JSON; paths in it may be relative to its folder.
 
     Raises:
         LidloopError: where it cannot be read or holds something else.
@@ -150,7 +149,7 @@ def read_defaults(path: Path) -> dict[str, Any]:
 
 
 def absolute(defaults: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The same with local paths made absolute; relative ones are relative to ``folder``."""
+    """Return the defaults with absolute local paths; relative ones are relative to ``folder``."""
     made = dict(defaults)
 
     def path(text: str) -> str:
@@ -172,8 +171,10 @@ def absolute(defaults: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def arguments(parameters: Mapping[str, Any]) -> list[str]:
-    """Options of ``lidloop run`` that say the same. Every value is bound to its option by ``=``, so that none
-    can pass for another option."""
+    """Return the options of ``lidloop run`` for the parameters.
+
+    Every value is bound to its option by ``=``, so that none can act as another option.
+    """
     options: list[str] = []
     for name, value in parameters.items():
         known = _RUN[name]
@@ -187,5 +188,5 @@ def arguments(parameters: Mapping[str, Any]) -> list[str]:
 
 
 def schema() -> dict[str, Any]:
-    """The parameters as a JSON Schema."""
+    """Return the JSON Schema of the parameters."""
     return json_schema(RunSettings)

@@ -1,15 +1,15 @@
-"""The parent of one run on this machine: ``python -m pipelines.trigger.runner FOLDER``.
+"""Parent process of one run on this machine: ``python -m pipelines.trigger.runner FOLDER``.
 
-It outlives the service that started it, and writes down what the service wants to know when it comes back.
-``FOLDER`` is the run's control folder::
+It outlives the service that started it, and records the exit status for the service's next start.
+``FOLDER`` is the control folder of the run::
 
     job.json       the command, and the folder to run it in; written by the service
-    lock           held for as long as this process or the command lives
+    lock           lock file, held while this process or the command lives
     process.json   process id and start time of this process; for people, since an id may be reused
     exit.json      exit status of the command, and when it ended
-    log            what both say
+    log            output of both
 
-Starting it twice is harmless: the second finds the lock held, or ``exit.json``, and ends.
+Starting it twice is harmless: the second process finds the lock held, or ``exit.json``, and ends.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ LOCK: Final = "lock"
 PROCESS: Final = "process.json"
 EXIT: Final = "exit.json"
 LOG: Final = "log"
-_PATIENCE: Final = 2.0  # the service looks at the lock now and then, and holds it for that moment
+_LOCK_SECONDS: Final = 2.0  # the service holds the lock for a moment whenever it checks it
 
 
 def main(folder: Path) -> None:
-    """Run the command of ``FOLDER/job.json`` and write down how it ended."""
+    """Run the command of ``FOLDER/job.json`` and record its exit status."""
     with (folder / LOCK).open("a") as lock:
         if not _hold(lock.fileno()) or (folder / EXIT).exists():
             return
         signals: list[int] = []
-        # Until there is a command to hand them on to, signals wait.
+        # Signals are kept until there is a command to forward them to.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: signals.append(number))
         job = json.loads((folder / JOB).read_text())
@@ -66,7 +66,7 @@ def _run(job: dict[str, Any], lock: int, signals: list[int]) -> int:
 
 
 def _hold(lock: int) -> bool:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,8 +78,11 @@ def _hold(lock: int) -> bool:
 
 
 def _start_time() -> str:
-    """When this process was started, in clock ticks since boot, with the boot's id: with the process id it is
-    one process for ever (proc(5), field 22 of ``stat``). Empty where there is no ``/proc``."""
+    """Return the start time of this process in clock ticks since boot, with the id of the boot.
+
+    With the process id it identifies the process uniquely (proc(5), field 22 of ``stat``). Empty without
+    ``/proc``.
+    """
     try:
         ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{ticks}"

@@ -1,8 +1,8 @@
-"""What the service must not forget: its runs, and what came of every alert. One SQLite file.
+"""Database of the service: runs and alerts, in one SQLite file.
 
-Whether an alert starts a run is decided in the very transaction that writes the run down, so that of many
-alerts at once, in however many threads, one starts it; and a service that is killed at any moment has either
-the run, in state ``starting``, or nothing.
+The decision that an alert starts a run, and the row of that run, are one transaction: of many alerts at once,
+in any number of threads, one starts it, and a service that is killed at any moment has either the run, in
+state ``starting``, or nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACTIVE: Final = ("starting", "running")
 """States of a run that has not ended."""
 REASONS: Final = ("request", "alert")
 KEPT: Final = 10_000
-"""Alerts that are remembered; of older ones only their number is."""
+"""Number of alerts that are kept; older ones are only counted."""
 
 _FORMAT: Final = 1
 _TABLES: Final = """
@@ -66,7 +66,7 @@ CREATE TABLE outcomes (outcome TEXT PRIMARY KEY, alerts INTEGER NOT NULL);
 
 
 class Busy(Exception):
-    """As many runs are running as may; ``runs`` has their ids."""
+    """The largest number of active runs is reached; ``runs`` has their ids."""
 
     def __init__(self, runs: Sequence[str]) -> None:
         super().__init__(", ".join(runs))
@@ -79,21 +79,21 @@ class KeyReused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that was asked for.
+    """A requested run.
 
     Attributes:
-        number: in the order in which they were asked for.
+        number: in the order of the requests.
         id: its name.
         model: registered name of the model that it is for.
         reason: ``request`` or ``alert``.
         started_by: id of the key, or ``local``.
         parameters: as JSON values.
-        created, ended: seconds since 1970; ``ended`` is None while it runs.
+        created, ended: Unix times; ``ended`` is None while it is active.
         state: ``starting``, ``running``, ``succeeded`` or ``failed``.
-        handle: the launcher's id of it; None until it was started.
-        detail: why it failed, or why it is not started yet.
-        registered: its name in the registry, where that is known.
-        attempts: how often its start was tried in vain, or it was lost. due: when the next is due.
+        handle: id of the launcher; None before it was started.
+        detail: reason of a failure or of a delayed start.
+        registered: name in the registry; None if unknown.
+        attempts: number of failed starts and losses. due: Unix time of the next attempt.
     """
 
     number: int
@@ -116,16 +116,16 @@ _RUN: Final = ", ".join(Run.__slots__)
 
 
 class Store:
-    """The file. Every method may be called from any thread.
+    """The database. Methods may be called from any thread.
 
     Args:
-        path: made where it is not there.
-        model: registered name of the model whose runs are started here.
+        path: the file; created if it does not exist.
+        model: registered name of the model of this service.
         cooldown: in seconds.
-        most: runs that may run at a time.
+        most: largest number of active runs.
 
     Raises:
-        LidloopError: for a file of another format, or one that cannot be used.
+        LidloopError: for a file of another format, or one that cannot be opened.
     """
 
     def __init__(self, path: Path, *, model: str, cooldown: float, most: int = 1) -> None:
@@ -148,25 +148,25 @@ class Store:
             raise LidloopError(f"{path} has format {found}; this lidloop knows {_FORMAT}")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._db.close()
 
-    def ask(
+    def add_request(
         self, parameters: Mapping[str, Any], *, by: str, now: float, key: str | None = None, request: str = ""
     ) -> tuple[Run, bool]:
-        """Write down a run that a caller asks for, and return it, and whether it was there already.
+        """Add a run that a caller requests; return it, and True if it existed already.
 
         Args:
-            parameters: checked.
-            by: who asks.
-            now: seconds since 1970.
+            parameters: parameters of the run, checked.
+            by: id of the caller.
+            now: Unix time.
             key: the caller's Idempotency-Key.
-            request: digest of what is asked for.
+            request: digest of the request.
 
         Raises:
-            KeyReused: where ``key`` came with another request.
-            Busy: where as many runs are running as may.
+            KeyReused: if ``key`` was used for another request.
+            Busy: if the largest number of active runs is reached.
         """
         with self._writing():
             if key is not None:
@@ -183,19 +183,19 @@ class Store:
                 raise Busy(active)
             return self._add(parameters, reason="request", by=by, now=now, key=key, request=request), False
 
-    def hear(
+    def record_alerts(
         self, alerts: Iterable[Alert], parameters: Mapping[str, Any], *, by: str, now: float
     ) -> list[tuple[Alert, Outcome, str | None]]:
-        """Decide what comes of alerts and write it down.
+        """Decide the outcomes of alerts and store them.
 
         Args:
-            alerts: of one message.
-            parameters: of a run that an alert starts.
-            by: who sent them.
-            now: seconds since 1970.
+            alerts: alerts of one message.
+            parameters: parameters of a run that an alert starts.
+            by: id of the sender.
+            now: Unix time.
 
         Returns:
-            Each alert, its outcome, and the run that it started, or that runs or cools down already.
+            Each alert, its outcome, and the run that it started or that prevents a start.
         """
         answers = []
         with self._writing():
@@ -214,7 +214,7 @@ class Store:
                 if outcome is Outcome.STARTED:
                     newest = self._add(parameters, reason="alert", by=by, now=now)
                     running = [*running, newest]
-                run = _about(outcome, newest, running)
+                run = _run_of(outcome, newest, running)
                 self._note(alert, outcome, run, now)
                 answers.append((alert, outcome, run))
             self._db.execute(
@@ -223,25 +223,25 @@ class Store:
         return answers
 
     def active(self) -> list[Run]:
-        """Runs that have not ended, the oldest first."""
+        """Return the active runs, the oldest first."""
         return self._select("WHERE state IN ('starting', 'running') ORDER BY number")
 
     def newest(self) -> Run | None:
-        """The newest run of the model."""
+        """Return the newest run of the model."""
         found = self._select("WHERE model = ? ORDER BY number DESC LIMIT 1", self.model)
         return found[0] if found else None
 
     def run(self, id: str) -> Run | None:
-        """A run; None where there is none of this id."""
+        """Return a run; None for an unknown id."""
         found = self._select("WHERE id = ?", id)
         return found[0] if found else None
 
     def runs(self, *, limit: int, before: int | None = None) -> list[Run]:
-        """Runs, the newest first, before the one with the number ``before``."""
+        """Return runs, the newest first, before the one with the number ``before``."""
         return self._select("WHERE number < ? ORDER BY number DESC LIMIT ?", before or 2**62, limit)
 
     def alerts(self, *, limit: int, before: int | None = None) -> list[dict[str, Any]]:
-        """What came of alerts, the newest first."""
+        """Return alerts and their outcomes, the newest first."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT * FROM alerts WHERE number < ? ORDER BY number DESC LIMIT ?",
@@ -250,15 +250,15 @@ class Store:
             return [dict(row) for row in rows]
 
     def started(self, run: Run, handle: str) -> None:
-        """The launcher has the run."""
+        """Record that the launcher has started a run."""
         self._update(run, "state = 'running', handle = ?, detail = ''", handle)
 
-    def put_off(self, run: Run, *, detail: str, due: float) -> None:
-        """A run is to be started, again, when it is ``due``."""
+    def postpone(self, run: Run, *, detail: str, due: float) -> None:
+        """Schedule the next attempt to start a run."""
         self._update(run, "state = 'starting', attempts = attempts + 1, detail = ?, due = ?", detail, due)
 
-    def seen(self, run: Run, state: RunState) -> None:
-        """A run is in this state; ``lost`` and ``starting`` are for the caller to act on."""
+    def set_state(self, run: Run, state: RunState) -> None:
+        """Store the state of a run; ``lost`` and ``starting`` are for the caller to handle."""
         self._update(
             run,
             "state = ?, ended = ?, detail = ?, registered = coalesce(?, registered)",
@@ -266,7 +266,7 @@ class Store:
         )  # fmt: skip
 
     def counts(self) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
-        """How many runs there are by reason and state, and how many alerts had each outcome."""
+        """Return the number of runs by reason and state, and of alerts by outcome."""
         with self._lock:
             runs = self._db.execute("SELECT reason, state, count(*) FROM runs GROUP BY reason, state")
             by_state = {(reason, state): number for reason, state, number in runs}
@@ -315,7 +315,7 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """A transaction that no other process or thread writes beside."""
+        """Exclusive write transaction."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -335,8 +335,8 @@ def _last(run: Run | None) -> LastRun | None:
     return None if run is None else LastRun(run.created, run.ended)
 
 
-def _about(outcome: Outcome, newest: Run | None, running: Sequence[Run]) -> str | None:
-    """The run that an outcome is about."""
+def _run_of(outcome: Outcome, newest: Run | None, running: Sequence[Run]) -> str | None:
+    """Return the id of the run that an outcome refers to."""
     if outcome is Outcome.ALREADY_RUNNING:
         return running[-1].id
     if outcome in (Outcome.STARTED, Outcome.COOLING_DOWN) and newest is not None:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from lidloop.web.problems import Problem
-from serving.admission import PATIENCE, Gate
+from serving.admission import OVERLOAD_SECONDS, Admission
 
 
 class Clock:
@@ -19,15 +19,15 @@ class Clock:
         return self.now
 
 
-def run(test: Callable[[Gate, Clock], Awaitable[None]]) -> None:
+def run(test: Callable[[Admission, Clock], Awaitable[None]]) -> None:
     async def body() -> None:
         clock = Clock()
-        await test(Gate(2, 4, 3, 2, clock=clock), clock)
+        await test(Admission(2, 4, 3, 2, clock=clock), clock)
 
     asyncio.run(body())
 
 
-async def fill(gate: Gate, stack: AsyncExitStack, number: int) -> list[asyncio.Task[None]]:
+async def fill(gate: Admission, stack: AsyncExitStack, number: int) -> list[asyncio.Task[None]]:
     """So many requests inside, each holding its place until cancelled."""
 
     async def hold() -> None:
@@ -42,7 +42,7 @@ async def fill(gate: Gate, stack: AsyncExitStack, number: int) -> list[asyncio.T
 
 
 def test_a_burst_queues_up_to_its_limit() -> None:
-    async def test(gate: Gate, _: Clock) -> None:
+    async def test(gate: Admission, _: Clock) -> None:
         async with AsyncExitStack() as stack:
             await fill(gate, stack, 6)
             assert gate.inside == gate.limit == 6
@@ -55,10 +55,10 @@ def test_a_burst_queues_up_to_its_limit() -> None:
 
 
 def test_a_queue_that_stands_is_shortened_and_comes_back() -> None:
-    async def test(gate: Gate, clock: Clock) -> None:
+    async def test(gate: Admission, clock: Clock) -> None:
         async with AsyncExitStack() as stack:
             tasks = await fill(gate, stack, 5)
-            clock.now += PATIENCE - 0.1
+            clock.now += OVERLOAD_SECONDS - 0.1
             assert gate.limit == 6
             clock.now += 0.2
             assert gate.limit == 3  # overloaded
@@ -69,20 +69,20 @@ def test_a_queue_that_stands_is_shortened_and_comes_back() -> None:
             await asyncio.sleep(0)
             assert gate.inside == 2
             gate.check()  # one more may come in
-            clock.now += PATIENCE / 2
+            clock.now += OVERLOAD_SECONDS / 2
             assert gate.limit == 3  # somebody was refused a moment ago
-            clock.now += PATIENCE
+            clock.now += OVERLOAD_SECONDS
             assert gate.limit == 6
 
     run(test)
 
 
 def test_pauses_keep_a_queue_from_counting_as_standing() -> None:
-    async def test(gate: Gate, clock: Clock) -> None:
+    async def test(gate: Admission, clock: Clock) -> None:
         for _ in range(10):
             async with AsyncExitStack() as stack:
                 await fill(gate, stack, 6)
-                clock.now += PATIENCE - 0.1
+                clock.now += OVERLOAD_SECONDS - 0.1
                 assert gate.limit == 6
             await asyncio.sleep(0)
             assert gate.inside == 0
@@ -92,7 +92,7 @@ def test_pauses_keep_a_queue_from_counting_as_standing() -> None:
 
 
 def test_bodies_being_received_are_bounded() -> None:
-    async def test(gate: Gate, _: Clock) -> None:
+    async def test(gate: Admission, _: Clock) -> None:
         async with gate.reading(), gate.reading():
             with pytest.raises(Problem, match="more pictures"):
                 async with gate.reading():
@@ -104,7 +104,7 @@ def test_bodies_being_received_are_bounded() -> None:
 
 
 def test_a_place_is_given_back_when_work_fails() -> None:
-    async def test(gate: Gate, _: Clock) -> None:
+    async def test(gate: Admission, _: Clock) -> None:
         for _ in range(20):
             with pytest.raises(ValueError, match="x"):
                 async with gate.working():
@@ -115,7 +115,7 @@ def test_a_place_is_given_back_when_work_fails() -> None:
 
 
 def test_whoever_goes_away_leaves_the_place_to_the_work_that_goes_on() -> None:
-    async def test(gate: Gate, _: Clock) -> None:
+    async def test(gate: Admission, _: Clock) -> None:
         work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def ask() -> None:
@@ -145,7 +145,7 @@ def test_whoever_goes_away_while_waiting_was_never_there() -> None:
     changes: list[int] = []
 
     async def test() -> None:
-        gate = Gate(1, 4, 3, 2, on_change=changes.append)
+        gate = Admission(1, 4, 3, 2, on_change=changes.append)
         async with AsyncExitStack() as stack:
             tasks = await fill(gate, stack, 3)
             assert gate.inside == 3

@@ -94,7 +94,7 @@ async def begun(slow: Slow) -> None:
 
 async def until_empty(app: Starlette) -> None:
     async with asyncio.timeout(20):
-        while app.state.runtime.gate.inside:
+        while app.state.runtime.admission.inside:
             await asyncio.sleep(0.01)
 
 
@@ -108,10 +108,10 @@ def test_an_answer_that_is_late_is_given_up_and_its_place_stays_taken(
         assert start["status"] == 503
         assert json.loads(body["body"])["type"] == "/problems/late"
         assert dict(start["headers"])[b"retry-after"] == b"1"
-        assert app.state.runtime.gate.inside == 1  # the thread goes on
+        assert app.state.runtime.admission.inside == 1  # the thread goes on
         (waiting, _) = await ask(app, photo.png)
         assert waiting["status"] == 503
-        assert app.state.runtime.gate.inside == 1
+        assert app.state.runtime.admission.inside == 1
         slow.go_on.set()
         await until_empty(app)
         assert (await ask(app, photo.png))[0]["status"] == 200
@@ -132,7 +132,7 @@ def test_a_cancelled_request_is_no_success(
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert app.state.runtime.gate.inside == 1
+        assert app.state.runtime.admission.inside == 1
         slow.go_on.set()
         await until_empty(app)
 

@@ -48,16 +48,16 @@ def test_started_twice_it_runs_once(tmp_path: Path) -> None:
 
 def test_a_service_killed_between_the_start_and_the_note_of_it(tmp_path: Path) -> None:
     store = Store(tmp_path / "db", model="lidloop", cooldown=60)
-    run, _ = store.ask({"epochs": 3}, by="me", now=0)
+    run, _ = store.add_request({"epochs": 3}, by="me", now=0)
     LocalLauncher(tmp_path, command=COMMAND).start(run.parameters, run=run.id)
     # Here it is killed: the store knows nothing of the start.
     store.close()
     store = Store(tmp_path / "db", model="lidloop", cooldown=60)
     launcher = LocalLauncher(tmp_path, command=COMMAND)
     supervisor = Supervisor(store, launcher)
-    supervisor.look()
+    supervisor.check_runs()
     ended(launcher, run.id)
-    supervisor.look()
+    supervisor.check_runs()
     assert [r.state for r in store.runs(limit=9)] == ["succeeded"]
     assert starts(tmp_path) == [run.id]
 
@@ -144,11 +144,11 @@ def test_a_start_that_fails_is_tried_again_ever_more_rarely(
     store = Store(tmp_path / "db", model="lidloop", cooldown=60)
     launcher = Failing(failures)
     supervisor = Supervisor(store, launcher, clock=lambda: now[0])
-    run, _ = store.ask({}, by="me", now=0)
+    run, _ = store.add_request({}, by="me", now=0)
     tried = 0
     while store.active() and not launcher.started:
         before = launcher.times
-        supervisor.look()
+        supervisor.check_runs()
         tried += before - launcher.times
         now[0] += 1
     after = store.run(run.id)

@@ -129,7 +129,7 @@ def test_a_busy_server(app: App, visit: VisitFactory, photo: Photo, monkeypatch:
 
     on = visit()
     with monkeypatch.context() as patch:
-        patch.setattr(app.starlette.state.runtime.gate, "check", full)
+        patch.setattr(app.starlette.state.runtime.admission, "check", full)
         on.choose(photo.jpeg)
     assert on.text("#message h2") == "The server has too much to do"
     assert on.text("#message-text") == "Try again in 2 seconds."
