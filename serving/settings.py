@@ -18,7 +18,7 @@ from lidloop.web.peers import TrustedProxies
 
 PREFIX: Final = "LIDLOOP_"
 MOUNTED: Final = Path("/mnt/models")
-"""Where KServe's storage initialiser puts a model."""
+"""Folder into which KServe's storage initialiser downloads a model."""
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 

@@ -111,6 +111,7 @@ def _command(arguments: list[str]) -> str:
 
 
 def add_other_commands() -> None:
+    """Add the commands of the installed packages of the entry-point group ``lidloop.commands``."""
     for entry in entry_points(group="lidloop.commands"):
         try:
             register = entry.load()

@@ -37,7 +37,7 @@ class Dockerfile:
     stages: dict[str, Stage]
 
     def image(self, target: str) -> list[Instruction]:
-        """What makes a target's image: its stage's instructions, after those of the stages it is from."""
+        """Instructions that make a target's image: those of its parent stages, then its own."""
         stage = self.stages[target]
         before = self.image(stage.parent) if stage.parent in self.stages else []
         return [*before, *stage.body]
@@ -72,7 +72,7 @@ def read(text: str) -> Dockerfile:
 
 
 def problems(dockerfile: Dockerfile, targets: tuple[str, ...]) -> list[str]:
-    """What breaks a rule, one sentence each."""
+    """Violations of the rules, one sentence each."""
     found = [sentence for stage in dockerfile.stages.values() for sentence in _of_stage(dockerfile, stage)]
     for target in targets:
         found += [f"{target}: {sentence}" for sentence in _of_image(dockerfile.image(target))]

@@ -9,7 +9,7 @@ from tests.manifests.render import Object
 
 
 def arguments(pod: Object, container: Object, image: str, mounts: Mapping[str, Path]) -> list[str]:
-    """What starts a container as a pod's spec says.
+    """Arguments of podman that start a container as a pod's spec says.
 
     Args:
         pod: the pod's spec.

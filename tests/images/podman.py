@@ -39,7 +39,7 @@ runroot = "{folder}/run"
 
 
 def missing() -> str:
-    """What keeps images from being built here, and what to do; empty where nothing does."""
+    """Reason why images cannot be built here, and what to do; empty if they can."""
     if os.geteuid() != 0:
         return "building and running images needs root here: sudo make image-test"
     if absent := [name for name in PROGRAMS if shutil.which(name) is None]:
@@ -103,7 +103,7 @@ class Podman:
         return found
 
     def python(self, tag: str, code: str, *options: str) -> str:
-        """What Python code prints in a container that nothing can be written in."""
+        """Output of Python code in a container with a read-only file system."""
         return self("run", "--rm", *HARDENED, *options, "--entrypoint", "python3", tag, "-c", code).stdout
 
     @contextmanager

@@ -37,7 +37,7 @@ def gpu(build: Callable[[str, str, str], str], engine: Podman) -> str:
 
 @pytest.fixture
 def work(tmp_path: Path, drawn: tuple[Dataset, LabelVersion], exported: Path) -> Path:
-    """What steps start from: drawn faces and a model of iteration 0."""
+    """Input of the steps: drawn faces and a model of iteration 0."""
     shutil.copytree(drawn[0].root.parent / "faces", tmp_path / "faces")
     shutil.copytree(exported, tmp_path / "model")
     (tmp_path / "model" / "training.json").write_text(json.dumps({"format": 1, "imgsz": 256, "iteration": 0}))

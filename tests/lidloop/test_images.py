@@ -43,7 +43,7 @@ UPRIGHT = {
     7: lambda a: a.transpose(1, 0, 2)[::-1, ::-1],
     8: lambda a: a.transpose(1, 0, 2)[::-1],
 }
-"""What each EXIF orientation asks for, from its definition (EXIF 2.32, tag 274)."""
+"""Rotation and mirroring of each EXIF orientation (EXIF 2.32, tag 274)."""
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)

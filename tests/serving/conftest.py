@@ -167,7 +167,7 @@ class Server(NamedTuple):
     url: str
     process: subprocess.Popen[str]
     log: Path
-    """What it wrote to standard output and error."""
+    """Standard output and error of the server so far."""
 
     def stop(self, seconds: float = 20) -> int:
         """Ask it to stop, and return its exit status."""

@@ -1,4 +1,4 @@
-"""Who is let in: keys, tokens, and without either this machine alone."""
+"""Access control: API keys, JWTs, and without either only callers on this machine."""
 
 from __future__ import annotations
 

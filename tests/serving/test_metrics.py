@@ -1,4 +1,4 @@
-"""What Prometheus is told, of one process and of several."""
+"""Prometheus metrics of one process and of several."""
 
 from __future__ import annotations
 

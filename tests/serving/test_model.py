@@ -1,4 +1,4 @@
-"""Where the model comes from, that it is what was sealed, and its exchange while requests go on."""
+"""Loading a model: its source, verification of its digests, exchange while requests are answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused, and how: a problem document of a stable type, never a trace and never a 500."""
+"""Rejected requests: a problem document of a stable type, never a stack trace and never a 500."""
 
 from __future__ import annotations
 

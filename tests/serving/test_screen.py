@@ -27,7 +27,7 @@ def screened(client: TestClient, data: bytes, **params: Any) -> dict[str, Any]:
 
 
 def across(face: dict[str, Any], side: str) -> float:
-    """Where in the picture an eye lies, from left to right."""
+    """Horizontal position of an eye in the picture."""
     lids = face["eyes"][side]["lids"]
     return float(np.mean([x for x, _ in lids["upper"] + lids["lower"]]))
 

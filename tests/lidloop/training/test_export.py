@@ -1,4 +1,4 @@
-"""What a model tells of the machine that trained it: nothing."""
+"""An exported model holds no path or name of the machine that trained it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused, and how: in this process, over a launcher that starts nothing."""
+"""Requests that the trigger rejects, with a launcher that starts nothing."""
 
 from __future__ import annotations
 
