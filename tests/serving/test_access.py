@@ -38,7 +38,7 @@ def ask(client: TestClient, blank: bytes, **headers: str) -> Any:
     return client.post("/v1/screen", content=blank, headers=PNG | headers)
 
 
-def test_a_key_opens_until_it_is_revoked(make_client: ClientFactory, keys: Path, blank: bytes) -> None:
+def test_a_key_is_accepted_until_it_is_revoked(make_client: ClientFactory, keys: Path, blank: bytes) -> None:
     key = add_key(keys, "ward 3")
     client = make_client(keys=str(keys))
     assert ask(client, blank, Authorization=f"Bearer {key}").status_code == 200
@@ -88,7 +88,7 @@ def test_an_expired_key_and_one_without_the_scope_are_refused(
     assert "insufficient_scope" in refused.headers["www-authenticate"]
 
 
-def test_what_needs_credentials_and_what_does_not(make_client: ClientFactory, keys: Path) -> None:
+def test_routes_with_and_without_credentials(make_client: ClientFactory, keys: Path) -> None:
     add_key(keys, "ward 3")
     client = make_client(keys=str(keys))
     for path in (
@@ -107,7 +107,7 @@ def test_what_needs_credentials_and_what_does_not(make_client: ClientFactory, ke
     assert document["paths"]["/v1/screen"]["post"]["security"] == [{"bearer": []}]
 
 
-def test_metrics_have_a_scope_of_their_own(make_client: ClientFactory, keys: Path) -> None:
+def test_metrics_need_the_scope_metrics(make_client: ClientFactory, keys: Path) -> None:
     screening = add_key(keys, "ward 3")
     watching = add_key(keys, "Prometheus", scopes=("metrics",))
     client = make_client(keys=str(keys))
@@ -119,7 +119,7 @@ def test_metrics_have_a_scope_of_their_own(make_client: ClientFactory, keys: Pat
     assert document["paths"]["/metrics"]["get"]["security"] == [{"bearer": []}]
 
 
-def test_metrics_may_have_a_port_of_their_own(make_client: ClientFactory, keys: Path) -> None:
+def test_metrics_on_a_separate_port(make_client: ClientFactory, keys: Path) -> None:
     add_key(keys, "ward 3")
     app = make_client(keys=str(keys), metrics_port=9109).app
     here, there = (TestClient(app, base_url=f"http://127.0.0.1:{port}") for port in (8000, 9109))
@@ -141,7 +141,7 @@ def test_metrics_may_have_a_port_of_their_own(make_client: ClientFactory, keys: 
         ('{"keys": [{"id": "a", "name": "b", "sha256": "plain", "scopes": []}]}', "a hash that is none"),
     ],
 )
-def test_a_broken_key_file_is_an_error_at_the_start(
+def test_a_damaged_key_file_is_an_error_at_start_up(
     make_client: ClientFactory, keys: Path, content: str, reason: str
 ) -> None:
     keys.write_text(content)
@@ -192,7 +192,7 @@ def jwt_settings(jwks: Path | str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("name", "kid", "algorithm"), [("rsa", "one", "RS256"), ("ec", "two", "ES256")])
-def test_a_token_opens(
+def test_a_valid_token_is_accepted(
     make_client: ClientFactory,
     signing: dict[str, Any],
     jwks: Path,
@@ -232,7 +232,7 @@ BAD_TOKENS = [
 @pytest.mark.parametrize(
     ("reason", "changes", "name", "algorithm", "kid", "status"), BAD_TOKENS, ids=[b[0] for b in BAD_TOKENS]
 )
-def test_a_token_is_refused(
+def test_invalid_tokens_are_rejected(
     make_client: ClientFactory, signing: dict[str, Any], jwks: Path, blank: bytes, reason: str,
     changes: dict[str, Any], name: str, algorithm: str, kid: str | None, status: int,
 ) -> None:  # fmt: skip
@@ -243,7 +243,7 @@ def test_a_token_is_refused(
     assert ask(client, blank, Authorization=f"Bearer {token}").status_code == status
 
 
-def test_a_key_taken_out_of_the_file_is_refused_at_once(
+def test_a_key_removed_from_the_key_set_is_rejected(
     make_client: ClientFactory, signing: dict[str, Any], jwks: Path, blank: bytes
 ) -> None:
     client = make_client(**jwt_settings(jwks))
@@ -257,7 +257,7 @@ def test_a_key_taken_out_of_the_file_is_refused_at_once(
     assert ask(client, blank, **headers).status_code == 200
 
 
-def test_an_unsigned_token_is_refused(make_client: ClientFactory, jwks: Path, blank: bytes) -> None:
+def test_an_unsigned_token_is_rejected(make_client: ClientFactory, jwks: Path, blank: bytes) -> None:
     token = jwt.encode(claims(), None, algorithm="none", headers={"kid": "one"})
     client = make_client(**jwt_settings(jwks))
     assert ask(client, blank, Authorization=f"Bearer {token}").status_code == 401
@@ -266,7 +266,7 @@ def test_an_unsigned_token_is_refused(make_client: ClientFactory, jwks: Path, bl
 
 @given(st.text(max_size=200) | st.lists(st.binary(max_size=60), min_size=3, max_size=3))
 @examples(200)
-def test_any_text_is_no_token(tokens: Tokens, content: str | list[bytes]) -> None:
+def test_arbitrary_text_is_not_a_token(tokens: Tokens, content: str | list[bytes]) -> None:
     text = (
         content
         if isinstance(content, str)
@@ -317,7 +317,7 @@ def key_server() -> Iterator[KeyServer]:
     server.stop()
 
 
-def test_keys_from_a_server_are_kept_and_new_ones_found(
+def test_a_key_set_from_a_server_is_cached_and_refreshed(
     signing: dict[str, Any], key_server: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
@@ -373,7 +373,7 @@ def test_a_key_set_over_plain_http_is_an_error() -> None:
         ("127.0.0.1", "", 403, "no name at all"),
     ],
 )
-def test_without_keys_only_this_machine_is_answered(
+def test_without_keys_only_local_requests_are_answered(
     make_client: ClientFactory, client_host: str, host: str, status: int, reason: str
 ) -> None:
     app = make_client().app
@@ -418,7 +418,7 @@ FORWARDED = {"X-Forwarded-For": "198.51.100.9, 203.0.113.5"}
         {"X-Forwarded-Proto": "https"},
     ],
 )
-def test_behind_a_proxy_a_server_without_keys_answers_nobody(
+def test_without_keys_forwarded_requests_are_rejected(
     make_client: ClientFactory, blank: bytes, headers: dict[str, str]
 ) -> None:
     for changes in ({}, {"trusted_proxies": "127.0.0.1"}):
@@ -455,7 +455,7 @@ def test_the_audit_log_has_the_callers_address_from_trusted_proxies_only(
     assert json.loads(line)["agent"][0]["network"]["address"] == address
 
 
-def test_wrong_proxies_are_an_error_at_the_start() -> None:
+def test_malformed_proxies_are_an_error() -> None:
     for changes in ({"trusted_proxies": "gateway.example"}, {"proxy_header": "X-Custom"}):
         with pytest.raises(SettingError, match="trusted_proxies or proxy_header"):
             Settings(**changes)

@@ -54,7 +54,7 @@ def test_a_burst_queues_up_to_its_limit() -> None:
     run(test)
 
 
-def test_a_queue_that_stands_is_shortened_and_comes_back() -> None:
+def test_a_standing_queue_lowers_the_limit_until_it_is_gone() -> None:
     async def test(gate: Admission, clock: Clock) -> None:
         async with AsyncExitStack() as stack:
             tasks = await fill(gate, stack, 5)
@@ -77,7 +77,7 @@ def test_a_queue_that_stands_is_shortened_and_comes_back() -> None:
     run(test)
 
 
-def test_pauses_keep_a_queue_from_counting_as_standing() -> None:
+def test_pauses_reset_the_overload_timer() -> None:
     async def test(gate: Admission, clock: Clock) -> None:
         for _ in range(10):
             async with AsyncExitStack() as stack:
@@ -91,7 +91,7 @@ def test_pauses_keep_a_queue_from_counting_as_standing() -> None:
     run(test)
 
 
-def test_bodies_being_received_are_bounded() -> None:
+def test_bodies_being_received_are_limited() -> None:
     async def test(gate: Admission, _: Clock) -> None:
         async with gate.reading(), gate.reading():
             with pytest.raises(Problem, match="more pictures"):
@@ -103,7 +103,7 @@ def test_bodies_being_received_are_bounded() -> None:
     run(test)
 
 
-def test_a_place_is_given_back_when_work_fails() -> None:
+def test_a_slot_is_released_when_work_fails() -> None:
     async def test(gate: Admission, _: Clock) -> None:
         for _ in range(20):
             with pytest.raises(ValueError, match="x"):
@@ -114,7 +114,7 @@ def test_a_place_is_given_back_when_work_fails() -> None:
     run(test)
 
 
-def test_whoever_goes_away_leaves_the_place_to_the_work_that_goes_on() -> None:
+def test_a_slot_is_kept_until_the_thread_has_finished() -> None:
     async def test(gate: Admission, _: Clock) -> None:
         work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -141,7 +141,7 @@ def test_whoever_goes_away_leaves_the_place_to_the_work_that_goes_on() -> None:
     run(test)
 
 
-def test_whoever_goes_away_while_waiting_was_never_there() -> None:
+def test_a_cancelled_wait_does_not_take_a_slot() -> None:
     changes: list[int] = []
 
     async def test() -> None:

@@ -47,7 +47,7 @@ def test_an_event_is_valid_fhir(
     assert parsed.agent[0].network.address == "192.0.2.1"
 
 
-def test_every_request_about_a_picture_leaves_a_line(
+def test_every_request_with_a_picture_is_audited(
     make_client: ClientFactory, tmp_path: Path, photo: Photo
 ) -> None:
     target, keys = tmp_path / "audit.log", tmp_path / "keys.json"
@@ -86,7 +86,7 @@ def test_every_request_about_a_picture_leaves_a_line(
     assert target.stat().st_mode & 0o077 == 0
 
 
-def test_a_place_that_cannot_be_written_is_an_error_at_the_start(tmp_path: Path) -> None:
+def test_an_unwritable_audit_log_is_an_error_at_start_up(tmp_path: Path) -> None:
     with pytest.raises(AuditError, match="cannot be written"):
         AuditLog(str(tmp_path / "none" / "audit.log"))
 
@@ -98,7 +98,7 @@ def write(log: AuditLog, *entries: dict[str, Any]) -> list[bool]:
     return asyncio.run(all_of_them())
 
 
-def test_a_lost_line_is_said_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lost_line_is_logged_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     failures: list[None] = []
     log = AuditLog("/dev/full", on_failure=lambda: failures.append(None))
     assert write(log, {"a": 1}) == [False]
@@ -107,7 +107,7 @@ def test_a_lost_line_is_said_and_counted(caplog: pytest.LogCaptureFixture) -> No
     assert len(failures) == 1
 
 
-def test_a_line_that_is_taken_in_pieces_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partial_writes_make_a_whole_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = os.write
     monkeypatch.setattr("serving.audit.os.write", lambda file, data: whole(file, bytes(data[:5])))
     log = AuditLog(str(tmp_path / "audit"))
@@ -119,9 +119,7 @@ def test_a_line_that_is_taken_in_pieces_is_whole(tmp_path: Path, monkeypatch: py
     ]
 
 
-def test_what_was_cut_short_does_not_spoil_the_next_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_truncated_line_does_not_damage_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a disk that is full for a while."""
     whole, calls = os.write, iter([5, 0])
 
@@ -141,7 +139,7 @@ def test_what_was_cut_short_does_not_spoil_the_next_line(
 
 
 @pytest.mark.parametrize("how", ["moved", "removed", "cut off"])
-def test_a_file_that_is_rotated_is_written_on(tmp_path: Path, how: str) -> None:
+def test_a_rotated_file_is_reopened(tmp_path: Path, how: str) -> None:
     target = tmp_path / "audit"
     log = AuditLog(str(target))
     write(log, {"a": 1})
@@ -157,7 +155,7 @@ def test_a_file_that_is_rotated_is_written_on(tmp_path: Path, how: str) -> None:
     assert target.stat().st_mode & 0o077 == 0
 
 
-def test_a_reader_that_reads_no_more_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blocked_reader_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard output may be a pipe that nobody empties."""
     monkeypatch.setattr("serving.audit.SECONDS", 0.2)
     reader, writer = os.pipe()
@@ -174,7 +172,7 @@ def test_a_reader_that_reads_no_more_is_a_failure(monkeypatch: pytest.MonkeyPatc
     [(True, "", 503), (True, "open", 200), (False, "", 200), (False, "closed", 503)],
     ids=["keys: closed", "keys, but open", "no keys: open", "no keys, but closed"],
 )
-def test_what_cannot_be_written_down_is_not_answered(
+def test_without_an_audit_line_there_is_no_answer(
     make_client: ClientFactory, tmp_path: Path, photo: Photo, protected: bool, failure: str, status: int
 ) -> None:
     keys = tmp_path / "keys.json"

@@ -6,6 +6,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from serving.intake import PARAMETERS, SUBJECT
 from serving.metrics import Metrics
 from serving.problems import PROBLEM_TYPES
 from serving.settings import PREFIX, Settings
@@ -44,3 +45,8 @@ def test_metrics_that_are_documented_exist() -> None:
     )
     listed = re.findall(r"`(\w+)`", "\n".join(first_cells(section("Metrics"))))
     assert {f"lidloop_serving_{name}" for name in listed} == exposed
+
+
+def test_every_parameter_is_documented() -> None:
+    listed = re.findall(r"`(\w+)`", "\n".join(first_cells(section("Request and answer"))))
+    assert sorted(listed) == sorted((*PARAMETERS, SUBJECT))

@@ -74,7 +74,7 @@ def test_a_screening_is_counted(make_client: ClientFactory, photo: Photo, blank:
     assert not any("Mustermann" in str(k) for k in found)
 
 
-def test_drift_is_that_of_the_window(make_client: ClientFactory, served: Served, photo: Photo) -> None:
+def test_drift_is_computed_over_the_window(make_client: ClientFactory, served: Served, photo: Photo) -> None:
     client = make_client(window=MIN_VALUES)
     reference = served.reference["features"]
     assert not any(name == "drift_psi" for name, _ in samples(client))
@@ -104,7 +104,7 @@ def test_the_window_slides() -> None:
     assert window.push({"b": np.array([0.0])}) == []
 
 
-def test_another_model_begins_a_new_window() -> None:
+def test_another_model_starts_a_new_window() -> None:
     metrics = Metrics(window=10, limit=1)
     one = {"features": {"faces_per_image": {"n": 2, "edges": [1.0, 2.0], "counts": [1, 1, 0]}}}
     two = {"features": {"faces_per_image": {"n": 2, "edges": [1.0], "counts": [1, 1]}}}
@@ -135,7 +135,7 @@ if wait:
 """
 
 
-def test_processes_are_added_up(tmp_path: Path) -> None:
+def test_metrics_of_several_processes_are_summed(tmp_path: Path) -> None:
     reference = {"features": {"faces_per_image": {"n": 100, "edges": [1.0], "counts": [50, 50]}}}
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
 

@@ -27,7 +27,7 @@ def ignore(_: Served) -> None:
     """Nobody listens."""
 
 
-def test_a_folder_is_served_with_what_it_says(sealed_model: Path, served: Served) -> None:
+def test_a_bundle_folder_is_served_with_its_name_and_version(sealed_model: Path, served: Served) -> None:
     bundle = Bundle.open(sealed_model)
     assert served.info == model.ModelInfo("lidloop", None, 2, bundle.model_digest)
     assert served.reference == bundle.read("reference_profile.json")
@@ -36,7 +36,7 @@ def test_a_folder_is_served_with_what_it_says(sealed_model: Path, served: Served
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "reference_profile.json", "weights.pt"])
-def test_a_bundle_that_was_changed_is_not_loaded(
+def test_a_changed_bundle_is_not_loaded(
     sealed_model: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = shutil.copytree(sealed_model, tmp_path / "bundle")
@@ -47,7 +47,7 @@ def test_a_bundle_that_was_changed_is_not_loaded(
         load(Settings(model=str(bundle)))
 
 
-def test_what_is_no_bundle_is_not_served(exported: Path, tmp_path: Path) -> None:
+def test_a_folder_without_a_manifest_is_rejected(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="only sealed models"):
         load(Settings(model=str(exported)))
     with pytest.raises(ModelError, match="not a bundle"):
@@ -56,7 +56,7 @@ def test_what_is_no_bundle_is_not_served(exported: Path, tmp_path: Path) -> None
         load(Settings(model="champion", registry=str(tmp_path)))
 
 
-def test_without_a_name_the_mounted_model_goes_first(
+def test_the_mounted_model_is_the_default(
     sealed_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model, "MOUNTED", tmp_path)
@@ -108,7 +108,7 @@ def test_a_new_champion_is_picked_up(
     assert held.current.info.version == "1"
 
 
-def test_a_changed_folder_is_picked_up_and_a_broken_one_is_not(
+def test_a_changed_folder_is_loaded_and_a_damaged_one_is_not(
     seal_iteration: Callable[[int], Bundle], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = tmp_path / "bundle"
@@ -129,7 +129,7 @@ def test_a_changed_folder_is_picked_up_and_a_broken_one_is_not(
     assert held.current.info.iteration == 5
 
 
-def test_whatever_a_new_model_breaks_the_old_one_answers(
+def test_the_old_model_stays_if_the_new_one_fails(
     seal_iteration: Callable[[int], Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "bundle"

@@ -45,7 +45,7 @@ def test_health_and_metadata(client: TestClient) -> None:
         assert client.get(path).status_code == 404, path
 
 
-def test_a_file_and_its_pixels_give_what_the_detector_gives(
+def test_a_file_and_its_pixels_give_the_detectors_result(
     client: TestClient, served: Served, photo: Photo
 ) -> None:
     faces = served.detector.detect([photo.image], conf=0.5)[0]
@@ -64,7 +64,9 @@ def test_a_file_and_its_pixels_give_what_the_detector_gives(
     assert found["landmarks"].shape == (1, 51, 3)
 
 
-def test_outputs_and_faces_are_chosen(client: TestClient, photo: Photo, blank: bytes) -> None:
+def test_outputs_and_the_number_of_faces_can_be_chosen(
+    client: TestClient, photo: Photo, blank: bytes
+) -> None:
     asked = of_file(photo.png) | {"outputs": [{"name": "scores"}], "parameters": {"max_faces": 1}}
     assert list(values(client.post(INFER, json=asked).json())) == ["scores"]
     nothing = values(client.post(INFER, json=of_file(blank)).json())
@@ -136,7 +138,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("reason", "body", "status", "kind"), BAD, ids=[b[0] for b in BAD])
-def test_what_is_refused(client: TestClient, reason: str, body: Any, status: int, kind: str) -> None:
+def test_wrong_requests_are_problems(
+    client: TestClient, reason: str, body: Any, status: int, kind: str
+) -> None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     response = client.post(INFER, content=content, headers={"Content-Type": "application/json"})
     assert response.status_code == status, response.text
@@ -229,7 +233,7 @@ def test_kserves_own_client(server: Server, photo: Photo) -> None:
     assert outputs[0]["landmarks"].shape == (1, 51, 3)
 
 
-def test_without_a_content_type_the_length_of_the_header_tells(client: TestClient, photo: Photo) -> None:
+def test_a_missing_content_type_is_inferred_from_the_header_length(client: TestClient, photo: Photo) -> None:
     tail = struct.pack("<I", len(photo.png)) + photo.png
     header = {"inputs": [tensor(None, parameters={"binary_data_size": len(tail)})]}
     content, headers = binary(header, tail)

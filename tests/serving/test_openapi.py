@@ -28,7 +28,7 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> jsonschema.Dr
     return jsonschema.Draft202012Validator(schema | {"components": document["components"]})
 
 
-def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
+def test_schemathesis_finds_no_error(server: Server, tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("schemathesis")
     found = subprocess.run(
         [program, "--config-file", CONFIG, "run", f"{server.url}/openapi.json", "--checks=all", "--no-color",
@@ -45,7 +45,7 @@ def test_every_route_is_described(client: TestClient, document: dict[str, Any]) 
     assert routes - {"/"} == set(document["paths"])
 
 
-def test_answers_fit_their_schemas(
+def test_answers_match_their_schemas(
     client: TestClient, document: dict[str, Any], photo: Photo, blank: bytes
 ) -> None:
     post = document["paths"]["/v1/screen"]["post"]
@@ -67,7 +67,7 @@ def test_answers_fit_their_schemas(
         problem.validate(response.json())
 
 
-def test_every_refusal_of_a_screening_is_described(document: dict[str, Any]) -> None:
+def test_every_problem_status_of_a_screening_is_described(document: dict[str, Any]) -> None:
     responses = document["paths"]["/v1/screen"]["post"]["responses"]
     statuses = {kind.status for name, kind in PROBLEM_TYPES.items() if name not in ("not-found", "method")}
     assert {int(status) for status in responses} == statuses | {200}

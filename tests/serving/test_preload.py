@@ -105,7 +105,9 @@ def serve(tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_no_library_is_met_half_imported(serve: Callable[..., Server], registry: Path, workers: int) -> None:
+def test_bentoml_never_meets_a_half_imported_fastapi(
+    serve: Callable[..., Server], registry: Path, workers: int
+) -> None:
     server = serve(RACE, "--model=champion", f"--registry={registry}", f"--workers={workers}")
     assert server.stop(60) == 0
     assert "Traceback" not in server.log.read_text()

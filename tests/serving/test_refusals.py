@@ -109,7 +109,7 @@ def check(response: Any, status: int, kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("reason", "body", "headers", "status", "kind"), BODIES, ids=[b[0] for b in BODIES])
-def test_a_body_is_refused(
+def test_wrong_bodies_are_problems(
     client: TestClient, reason: str, body: bytes, headers: dict[str, str], status: int, kind: str
 ) -> None:
     document = check(client.post("/v1/screen", content=body, headers=headers), status, kind)
@@ -121,7 +121,7 @@ def test_a_body_is_refused(
 @pytest.mark.parametrize(
     ("reason", "body", "headers", "status", "kind"), BODIES[9:], ids=[b[0] for b in BODIES[9:]]
 )
-def test_a_form_does_not_help(
+def test_wrong_pictures_in_a_form_are_problems(
     client: TestClient, reason: str, body: bytes, headers: dict[str, str], status: int, kind: str
 ) -> None:
     check(client.post("/v1/screen", files={"image": ("x", body)}), status, kind)
@@ -191,7 +191,7 @@ def test_a_parameter_is_given_once(client: TestClient, query: str, fields: dict,
     assert check(response, 400, "parameter")["parameter"] == "mirrored"
 
 
-def test_a_field_beside_the_picture_is_small(client: TestClient) -> None:
+def test_the_size_of_form_fields_is_limited(client: TestClient) -> None:
     pupils = "[" + "[]," * 400 + "[]]"
     response = client.post("/v1/screen", files={"image": small()}, data={"pupils": pupils})
     refused = check(response, 400, "parameter")
@@ -209,14 +209,14 @@ def test_a_field_beside_the_picture_is_small(client: TestClient) -> None:
     ],
     ids=["a parameter in parts", "a boundary in parts", "a boundary without end", "a boundary of no ASCII"],
 )
-def test_headers_that_no_library_expects(client: TestClient, content_type: str) -> None:
+def test_malformed_content_types_are_client_errors(client: TestClient, content_type: str) -> None:
     headers = {"Content-Type": content_type.encode("latin-1")}
     response = client.post("/v1/screen", content=b"\xff\xd8\xff broken", headers=headers)
     assert 400 <= response.status_code < 500, response.text
     assert response.json()["type"].startswith("/problems/")
 
 
-def test_a_name_in_parts_is_none(client: TestClient) -> None:
+def test_a_field_name_in_parts_is_rejected(client: TestClient) -> None:
     part = PART.replace(b'name="image"', b"name*=a; name*0=b")
     headers = {"Content-Type": B}
     check(client.post("/v1/screen", content=part + small() + b"\r\n--x--\r\n", headers=headers), 400, "body")
@@ -240,7 +240,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("reason", "content_type", "body", "kind"), FORMS, ids=[f[0] for f in FORMS])
-def test_a_broken_form_is_refused(
+def test_malformed_forms_are_problems(
     client: TestClient, reason: str, content_type: str, body: bytes, kind: str
 ) -> None:
     check(client.post("/v1/screen", content=body, headers={"Content-Type": content_type}), 400, kind)
@@ -264,7 +264,7 @@ def test_a_broken_form_is_refused(
         ("POST", "/v1/screen", PNG | {"Accept": "application/json;q=0"}, 406, "not-acceptable"),
     ],
 )
-def test_other_refusals_are_problems_too(
+def test_other_client_errors_are_problems(
     client: TestClient, method: str, path: str, headers: dict[str, str], status: int, kind: str
 ) -> None:
     response = client.request(method, path, headers=headers, content=small() if method == "POST" else None)
@@ -273,13 +273,13 @@ def test_other_refusals_are_problems_too(
         assert response.headers["allow"]
 
 
-def test_every_type_is_described_where_it_points(client: TestClient) -> None:
+def test_every_problem_type_is_described_at_its_address(client: TestClient) -> None:
     for kind, known in PROBLEM_TYPES.items():
         answer = client.get(f"/problems/{kind}").json()
         assert answer == {"type": f"/problems/{kind}", **known._asdict()}
 
 
-def test_several_faces_are_no_dicom_report(client: TestClient, photo: Photo) -> None:
+def test_several_faces_are_rejected_for_a_dicom_report(client: TestClient, photo: Photo) -> None:
     two = encode(np.hstack([photo.image, draw_face(seed=4, size=(640, 560), canthal_px=220.0).image]), ".png")
     headers = PNG | {"Accept": "application/dicom"}
     check(client.post("/v1/screen", content=two, headers=headers), 422, "several-faces")
@@ -299,7 +299,7 @@ def test_several_faces_are_no_dicom_report(client: TestClient, photo: Photo) -> 
     assert report["conclusion"].startswith("Face 1 of 2")
 
 
-def test_a_subject_belongs_to_fhir(client: TestClient, photo: Photo) -> None:
+def test_a_subject_is_accepted_for_fhir_only(client: TestClient, photo: Photo) -> None:
     def ask(subject: str, accept: str) -> Any:
         return client.post(
             "/v1/screen", files={"image": photo.png}, data={"subject": subject}, headers={"Accept": accept}
@@ -313,14 +313,14 @@ def test_a_subject_belongs_to_fhir(client: TestClient, photo: Photo) -> None:
     assert "Somebody" not in wrong["detail"]
 
 
-def test_no_face_is_an_answer(client: TestClient, blank: bytes) -> None:
+def test_a_picture_without_a_face_is_answered(client: TestClient, blank: bytes) -> None:
     response = client.post("/v1/screen", content=blank, headers=PNG)
     assert response.status_code == 200
     assert response.json()["faces"] == []
     assert "No face was found" in response.json()["empty"]
 
 
-def test_an_unforeseen_error_says_nothing_of_the_picture(
+def test_an_internal_error_reveals_nothing_of_the_picture(
     make_client: ClientFactory,
     photo: Photo,
     caplog: pytest.LogCaptureFixture,

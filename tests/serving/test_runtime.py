@@ -98,7 +98,7 @@ async def until_empty(app: Starlette) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_an_answer_that_is_late_is_given_up_and_its_place_stays_taken(
+def test_a_late_answer_is_given_up_and_its_slot_stays_taken(
     make_app: Callable[..., Starlette], slow: Slow, photo: Photo, tmp_path: Path
 ) -> None:
     app = make_app(work_seconds=0.8, concurrency=1)
@@ -121,7 +121,7 @@ def test_an_answer_that_is_late_is_given_up_and_its_place_stays_taken(
     assert audited(app, tmp_path) == ["503 late", "503 late", "200 ok"]
 
 
-def test_a_cancelled_request_is_no_success(
+def test_a_cancelled_request_is_recorded(
     make_app: Callable[..., Starlette], slow: Slow, photo: Photo, tmp_path: Path
 ) -> None:
     app = make_app()
@@ -141,7 +141,7 @@ def test_a_cancelled_request_is_no_success(
     assert audited(app, tmp_path) == ["499 cancelled"]
 
 
-def test_who_goes_away_meanwhile_was_not_answered(
+def test_a_disconnected_caller_is_recorded(
     make_app: Callable[..., Starlette], slow: Slow, photo: Photo, tmp_path: Path
 ) -> None:
     app = make_app()

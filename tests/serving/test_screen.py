@@ -47,7 +47,7 @@ def test_a_photograph_is_screened(client: TestClient, photo: Photo) -> None:
 
 
 @pytest.mark.parametrize("how", ["as a form", "under the other picture's type"])
-def test_every_way_in_gives_the_same(client: TestClient, photo: Photo, how: str) -> None:
+def test_a_form_and_a_plain_body_give_the_same(client: TestClient, photo: Photo, how: str) -> None:
     plain = screened(client, photo.png)
     if how == "as a form":
         other = client.post("/v1/screen", files={"image": ("a.png", photo.png, "image/png")}).json()
@@ -56,7 +56,7 @@ def test_every_way_in_gives_the_same(client: TestClient, photo: Photo, how: str)
     assert other["faces"] == plain["faces"]
 
 
-def test_options_may_stand_in_the_address_or_in_the_form(client: TestClient, photo: Photo) -> None:
+def test_options_in_the_query_string_and_in_the_form_are_equal(client: TestClient, photo: Photo) -> None:
     options = {"mirrored": "true", "mm_per_px": "0.4", "max_faces": "1", "pupils": '{"OS": [230, 270.5]}'}
     form = client.post("/v1/screen", files={"image": photo.png}, data=options)
     assert form.status_code == 200, form.text
@@ -146,7 +146,7 @@ def test_pupils_in_the_eyes_of_the_other_side_are_refused(client: TestClient, ph
         assert "mirrored" in exchanged.json()["detail"]
 
 
-def test_a_pupil_in_no_eye_is_not_passed_over(client: TestClient, photo: Photo, blank: bytes) -> None:
+def test_a_pupil_in_no_eye_is_a_warning(client: TestClient, photo: Photo, blank: bytes) -> None:
     def ask(picture: bytes, pupils: str, accept: str = "application/json") -> Any:
         headers = PNG | {"Accept": accept}
         return client.post("/v1/screen", content=picture, headers=headers, params={"pupils": pupils})

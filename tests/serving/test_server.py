@@ -29,7 +29,7 @@ PNG = {"Content-Type": "image/png"}
 PROGRAM = Path(sys.executable).with_name("lidloop")
 
 
-def test_a_stop_finishes_what_it_has(start_server: ServerFactory, photo: Photo) -> None:
+def test_a_stop_finishes_current_requests(start_server: ServerFactory, photo: Photo) -> None:
     server = start_server()
     host, port = server.url.removeprefix("http://").split(":")
     head = (
@@ -52,7 +52,7 @@ def test_a_stop_finishes_what_it_has(start_server: ServerFactory, photo: Photo) 
     assert "Traceback" not in server.log.read_text()
 
 
-def test_overload_is_refused_at_once_and_passes(start_server: ServerFactory, photo: Photo) -> None:
+def test_overload_is_rejected_and_passes(start_server: ServerFactory, photo: Photo) -> None:
     server = start_server(LIDLOOP_CONCURRENCY="1", LIDLOOP_QUEUE="1")
     with httpx.Client(base_url=server.url, timeout=60) as client, ThreadPoolExecutor(24) as pool:
 
@@ -72,7 +72,7 @@ def test_overload_is_refused_at_once_and_passes(start_server: ServerFactory, pho
     assert server.stop() == 0
 
 
-def test_nothing_is_written_anywhere(
+def test_no_file_is_written(
     sealed_model: Path, tmp_path: Path, photo: Photo, request: pytest.FixtureRequest
 ) -> None:
     """From its start on the process may not write a byte into any file, and what it could use stays empty."""
@@ -125,7 +125,7 @@ def test_nothing_is_written_anywhere(
         assert secret not in text, text
 
 
-def test_a_new_champion_takes_over_without_a_lost_request(
+def test_a_new_champion_is_loaded_without_a_lost_request(
     start_server: ServerFactory, registry: Path, photo: Photo
 ) -> None:
     store = Registry(registry)
@@ -147,7 +147,7 @@ def test_a_new_champion_takes_over_without_a_lost_request(
     assert server.stop() == 0
 
 
-def test_bentoml_does_not_show(server: Server) -> None:
+def test_bentomls_routes_and_headers_are_hidden(server: Server) -> None:
     with httpx.Client(base_url=server.url) as client:
         for path in (
             "/docs.json",
@@ -168,7 +168,7 @@ def test_bentoml_does_not_show(server: Server) -> None:
         )
 
 
-def test_headers_without_end_are_cut_off(server: Server) -> None:
+def test_endless_headers_are_cut_off(server: Server) -> None:
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
@@ -184,7 +184,7 @@ def test_headers_without_end_are_cut_off(server: Server) -> None:
     assert sent < 5_000_000 or answer
 
 
-def test_a_body_that_does_not_come_is_given_up(start_server: ServerFactory) -> None:
+def test_a_body_that_does_not_arrive_times_out(start_server: ServerFactory) -> None:
     server = start_server(LIDLOOP_BODY_SECONDS="0.5")
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
@@ -200,7 +200,7 @@ def test_a_body_that_does_not_come_is_given_up(start_server: ServerFactory) -> N
     assert server.stop() == 0
 
 
-def test_who_sends_and_closes_still_reads_why(server: Server) -> None:
+def test_a_client_that_sends_all_before_reading_gets_the_refusal(server: Server) -> None:
     """A refusal that does not wait for the body must not reset the connection under it."""
     host, port = server.url.removeprefix("http://").split(":")
     head = (
@@ -222,13 +222,15 @@ def test_an_oversized_body_is_refused_before_it_is_sent(server: Server) -> None:
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(
             b"POST /v1/screen HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-            b"Content-Length: 20000000\r\nExpect: 100-continue\r\n\r\n"
+            b"Content-Length: 60000000\r\nExpect: 100-continue\r\n\r\n"
         )
         answer = connection.recv(4000)
     assert answer.startswith(b"HTTP/1.1 413")
 
 
-def test_several_workers_are_one_server(start_server: ServerFactory, photo: Photo, tmp_path: Path) -> None:
+def test_several_workers_share_metrics_and_keys(
+    start_server: ServerFactory, photo: Photo, tmp_path: Path
+) -> None:
     keys, audit, port = tmp_path / "keys.json", tmp_path / "audit.log", free_port()
     key = add_key(keys, "test")
     server = start_server("--workers=2", f"--keys={keys}", f"--audit={audit}", f"--metrics-port={port}")
@@ -269,7 +271,7 @@ def test_several_workers_are_one_server(start_server: ServerFactory, photo: Phot
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_what_cannot_start_says_why_in_one_line(
+def test_start_up_errors_are_one_line(
     sealed_model: Path, tmp_path: Path, arguments: list[str], environment: dict[str, str], words: str
 ) -> None:
     model = [] if "--model" in arguments else ["--model", str(sealed_model)]
@@ -282,7 +284,7 @@ def test_what_cannot_start_says_why_in_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_a_port_that_is_taken_is_said(server: Server, sealed_model: Path) -> None:
+def test_a_port_in_use_is_an_error(server: Server, sealed_model: Path) -> None:
     port = server.url.rpartition(":")[2]
     done = subprocess.run(
         [PROGRAM, "serve", "--model", str(sealed_model), "--port", port],

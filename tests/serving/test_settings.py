@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import fields
-from pathlib import Path
-
 import pytest
 
-from lidloop.screening.screen import ModelInfo
-from serving.intake import PARAMETERS, SUBJECT
-from serving.metrics import Metrics
-from serving.problems import PROBLEM_TYPES
 from serving.settings import SettingError, Settings
 
 
-def test_the_command_line_goes_before_the_environment() -> None:
+def test_the_command_line_overrides_the_environment() -> None:
     environment = {
         "LIDLOOP_PORT": "9000",
         "LIDLOOP_QUEUE": "3",
@@ -57,19 +49,3 @@ def test_settings_survive_the_environment() -> None:
 def test_a_wrong_setting_is_named(environment: dict[str, str], words: str) -> None:
     with pytest.raises(SettingError, match=words):
         Settings.read(environment)
-
-
-def test_the_documentation_names_every_setting_refusal_and_metric() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "SERVING.md").read_text()
-    for field in fields(Settings):
-        assert f"`LIDLOOP_{field.name.upper()}`" in text, field.name
-    for kind in PROBLEM_TYPES:
-        assert f"`/problems/{kind}`" in text, kind
-    for parameter in (*PARAMETERS, SUBJECT):
-        assert f"| `{parameter}` |" in text, parameter
-    metrics = Metrics(window=1, limit=1)
-    metrics.serve(ModelInfo("m", None, 0, "a" * 64), {})
-    names = re.findall(r"^# TYPE lidloop_serving_(\w+) ", metrics.exposition().decode(), re.MULTILINE)
-    assert len(names) > 12
-    for name in names:
-        assert f"`{name}`" in text, name

@@ -29,7 +29,7 @@ DAY = 86400.0
         ({"last": LastRun(200, 300)}, "cooling-down", "the clock was put back"),
     ],
 )  # fmt: skip
-def test_what_comes_of_an_alert(change: dict, expected: str, why: str) -> None:
+def test_outcomes_of_alerts(change: dict, expected: str, why: str) -> None:
     usual = {"firing": True, "labels": OURS, "running": False, "last": None}
     assert decide(**{**usual, **change}, model="lidloop", now=100, cooldown=60) == expected, why
 
@@ -47,7 +47,7 @@ def test_the_cool_down_counts_from_the_end() -> None:
     lasts=st.lists(st.floats(1, 20_000), min_size=60, max_size=60),
     cooldown=st.floats(1, DAY),
 )
-def test_runs_keep_their_distance_and_none_is_forgotten(
+def test_runs_are_at_least_a_cool_down_apart(
     alerts: list[tuple[float, bool, bool]], lasts: list[float], cooldown: float
 ) -> None:
     now, runs = 0.0, []  # (started, ended)

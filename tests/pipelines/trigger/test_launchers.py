@@ -33,7 +33,7 @@ def ended(launcher: LocalLauncher, run: str) -> RunState:
     return launcher.state(run)
 
 
-def test_started_twice_it_runs_once(tmp_path: Path) -> None:
+def test_starting_a_run_twice_runs_it_once(tmp_path: Path) -> None:
     launcher = LocalLauncher(tmp_path, command=COMMAND)
     assert launcher.state("a").state == "starting"
     assert launcher.link("a") is None
@@ -46,7 +46,7 @@ def test_started_twice_it_runs_once(tmp_path: Path) -> None:
     assert starts(tmp_path) == ["a"], "one that has ended is not started again either"
 
 
-def test_a_service_killed_between_the_start_and_the_note_of_it(tmp_path: Path) -> None:
+def test_a_run_started_before_the_service_recorded_it_is_found(tmp_path: Path) -> None:
     store = Store(tmp_path / "db", model="lidloop", cooldown=60)
     run, _ = store.add_request({"epochs": 3}, by="me", now=0)
     LocalLauncher(tmp_path, command=COMMAND).start(run.parameters, run=run.id)
@@ -75,7 +75,7 @@ def test_a_run_that_outlives_its_parent_is_running_until_it_ends(tmp_path: Path)
     assert not (tmp_path / "control/a/exit.json").exists()
 
 
-def test_a_run_that_is_gone_is_lost(tmp_path: Path) -> None:
+def test_a_run_without_process_and_exit_status_is_lost(tmp_path: Path) -> None:
     launcher = LocalLauncher(tmp_path, command=COMMAND)
     launcher.start({"epochs": 600}, run="a")
     until(lambda: starts(tmp_path))
@@ -87,7 +87,7 @@ def test_a_run_that_is_gone_is_lost(tmp_path: Path) -> None:
     assert launcher.state("a").state == "lost", "the id is another process's now"
 
 
-def test_a_command_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_command_is_a_failed_run(tmp_path: Path) -> None:
     launcher = LocalLauncher(tmp_path, command=["/nowhere/lidloop"])
     launcher.start({}, run="a")
     state = ended(launcher, "a")
@@ -95,7 +95,7 @@ def test_a_command_that_is_not_there(tmp_path: Path) -> None:
     assert "cannot be started" in (tmp_path / "control/a/log").read_text()
 
 
-def test_a_real_run(tmp_path: Path) -> None:
+def test_lidloop_run_is_started_and_ends(tmp_path: Path) -> None:
     """``lidloop run`` itself, which finds nothing to train on: a run that trains takes too long here."""
     for needed in ("kfp", "pyarrow"):
         pytest.importorskip(needed)
@@ -137,9 +137,7 @@ class Failing:
 
 
 @pytest.mark.parametrize(("failures", "state"), [(5, "running"), (ATTEMPTS, "failed")])
-def test_a_start_that_fails_is_tried_again_ever_more_rarely(
-    tmp_path: Path, failures: int, state: str
-) -> None:
+def test_failed_starts_are_retried_with_back_off(tmp_path: Path, failures: int, state: str) -> None:
     now = [0.0]
     store = Store(tmp_path / "db", model="lidloop", cooldown=60)
     launcher = Failing(failures)
@@ -182,7 +180,7 @@ class Host:
         return f"https://kfp.example/#/runs/details/{id}"
 
 
-def test_a_run_on_a_host() -> None:
+def test_runs_on_a_kubeflow_host() -> None:
     pytest.importorskip("kfp_server_api")
     from pipelines.kubeflow.errors import HostError, RunUnknown
     from pipelines.kubeflow.runs import Run

@@ -34,7 +34,7 @@ SETTINGS = st.fixed_dictionaries(
 
 @examples(30)
 @given(parameters=SETTINGS)
-def test_the_command_line_says_the_same(parameters: dict[str, Any]) -> None:
+def test_the_command_line_gets_the_same_settings(parameters: dict[str, Any]) -> None:
     told: list[RunSettings] = []
     app = typer.Typer()
     app.command("run")(run)
@@ -75,7 +75,7 @@ class _Enough(Exception):
         ("file:///data/a", "/data", False),
     ],
 )
-def test_what_lies_inside(place: str, allowed: str, inside: bool) -> None:
+def test_paths_and_addresses_inside_a_place(place: str, allowed: str, inside: bool) -> None:
     assert is_inside(place, allowed) is inside
 
 
@@ -94,7 +94,7 @@ def test_paths_of_a_file_are_relative_to_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["- a", "a: [", "1: 2", "\x00"])
-def test_a_file_that_is_none(tmp_path: Path, content: str) -> None:
+def test_malformed_run_defaults_are_errors(tmp_path: Path, content: str) -> None:
     file = tmp_path / "defaults.yaml"
     file.write_text(content)
     with pytest.raises(LidloopError, match=r"defaults\.yaml"):
@@ -111,7 +111,7 @@ def test_a_file_that_is_none(tmp_path: Path, content: str) -> None:
         ({"iterations": 3}, "iterations"),
     ],
 )
-def test_wrong_defaults_are_said_at_the_start(defaults: dict[str, Any], name: str) -> None:
+def test_wrong_defaults_are_named_at_start_up(defaults: dict[str, Any], name: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Rules(defaults, settings=RemoteSettings, fixed={"iterations": "is fixed"})
     assert [problem for problem, _ in caught.value.problems] == [name]

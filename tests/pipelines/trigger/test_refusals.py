@@ -141,7 +141,7 @@ JSON = {"Content-Type": "application/json"}
         ("POST", "/v1/alerts", ALERTS, {"json": message({**alert(), "startsAt": 5})}, 422, "alerts"),
     ],
 )  # fmt: skip
-def test_refusals(
+def test_wrong_requests_are_problems(
     app: App, method: str, path: str, key: str | None, more: dict[str, Any], status: int, kind: str
 ) -> None:
     refused(app.ask(method, path, key=key, **more), status, kind)
@@ -187,7 +187,7 @@ def test_wrong_parameters_are_named(app: App, given: dict[str, Any], names: list
     assert app.ask("GET", "/v1/runs", key=READ).json()["runs"] == []
 
 
-def test_basic_is_as_good_as_bearer_and_a_revoked_key_is_none(app: App) -> None:
+def test_basic_and_bearer_are_accepted_and_revoked_keys_are_not(app: App) -> None:
     basic = base64.b64encode(f"anyone:{app.keys[READ]}".encode()).decode()
     assert app.ask("GET", "/v1/runs", headers={"Authorization": f"Basic {basic}"}).status_code == 200
     for nonsense in ("Basic", "Basic ?", "Basic /w==", "Digest x", "Bearer "):
@@ -196,7 +196,9 @@ def test_basic_is_as_good_as_bearer_and_a_revoked_key_is_none(app: App) -> None:
     refused(app.ask("GET", "/v1/runs", key=READ), 401, "credentials")
 
 
-def test_failed_attempts_are_limited_but_lock_nobody_out(app: App, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_attempts_are_limited_and_valid_keys_still_work(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
     guess = {"Authorization": "Bearer " + app.keys[READ][:-1] + "~"}
     with caplog.at_level(logging.DEBUG):
         answers = [app.ask("GET", "/v1/runs", headers=guess) for _ in range(15)]
@@ -207,7 +209,7 @@ def test_failed_attempts_are_limited_but_lock_nobody_out(app: App, caplog: pytes
     assert app.ask("GET", "/v1/runs", key=READ).status_code == 200
 
 
-def test_failed_attempts_are_forgiven_with_time() -> None:
+def test_the_limit_of_failed_attempts_recovers() -> None:
     now = [0.0]
     failures = Failures(most=2, seconds=60, clock=lambda: now[0])
     assert [failures.failed("a"), failures.failed("a")] == [0, 0]
@@ -218,7 +220,7 @@ def test_failed_attempts_are_forgiven_with_time() -> None:
     assert failures.failed("a") > 0
 
 
-def test_without_keys_only_this_machine_is_answered(tmp_path: Path) -> None:
+def test_without_keys_only_local_requests_are_answered(tmp_path: Path) -> None:
     app = App(tmp_path, keyed=False)
     here = TestClient(app.app, base_url="http://localhost", client=("127.0.0.1", 5))
     with here:
@@ -238,9 +240,7 @@ def test_without_keys_only_this_machine_is_answered(tmp_path: Path) -> None:
         {"X-Real-IP": "203.0.113.5"},
     ],
 )
-def test_behind_a_proxy_a_service_without_keys_answers_nobody(
-    tmp_path: Path, headers: dict[str, str]
-) -> None:
+def test_without_keys_forwarded_requests_are_rejected(tmp_path: Path, headers: dict[str, str]) -> None:
     app = App(tmp_path, keyed=False, peer="127.0.0.1")
     with app.client:
         assert app.ask("GET", "/v1/runs").status_code == 200
@@ -262,13 +262,13 @@ def test_failed_attempts_count_for_the_caller_behind_a_trusted_proxy(
     assert (other.status_code == 429) is limited
 
 
-def test_alerts_need_defaults_that_can_run(tmp_path: Path) -> None:
+def test_alerts_need_defaults_with_sources(tmp_path: Path) -> None:
     app = App(tmp_path, epochs=3)
     with app.client:
         refused(app.ask("POST", "/v1/alerts", key=ALERTS, json=message(alert())), 409, "no-defaults")
 
 
-def test_a_fault_shows_no_trace(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_reveals_nothing(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: Any) -> None:
         raise RuntimeError("a secret path")
 
@@ -278,7 +278,7 @@ def test_a_fault_shows_no_trace(app: App, monkeypatch: pytest.MonkeyPatch) -> No
     assert "secret" not in answer.text
 
 
-def test_every_kind_of_problem_is_described_and_so_is_the_service(app: App) -> None:
+def test_problem_types_and_routes_are_described(app: App) -> None:
     for kind, entry in PROBLEM_TYPES.items():
         assert app.ask("GET", f"/problems/{kind}").json()["meaning"] == entry.meaning
     document = app.ask("GET", "/openapi.json").json()
@@ -291,7 +291,7 @@ def test_every_kind_of_problem_is_described_and_so_is_the_service(app: App) -> N
     assert "registry" not in given
 
 
-def test_the_answers_are_as_the_document_says(app: App) -> None:
+def test_answers_match_the_openapi_document(app: App) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     document = app.ask("GET", "/openapi.json").json()
 

@@ -23,7 +23,7 @@ from tests.pipelines.trigger.conftest import Service, alert, message, until
 Make = Callable[..., Service]
 
 
-def test_a_run_is_started_once_and_seen(make: Make) -> None:
+def test_a_run_is_started_once_and_listed(make: Make) -> None:
     service = make().start()
     key = {"Idempotency-Key": "night-1"}
     first = service.ask("POST", "/v1/runs", json={"epochs": 3, "seed": 7}, headers=key)
@@ -73,7 +73,7 @@ def test_a_run_is_started_once_and_seen(make: Make) -> None:
     assert not any(key in service.log for key in service.keys.values())
 
 
-def test_a_storm_of_alerts_starts_one_run_and_restarts_start_none(make: Make) -> None:
+def test_many_alerts_start_one_run_and_restarts_start_none(make: Make) -> None:
     service = make("--cooldown", "1h").start()
 
     def send(number: int) -> list[str]:
@@ -108,9 +108,7 @@ def test_a_storm_of_alerts_starts_one_run_and_restarts_start_none(make: Make) ->
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl, which makes a certificate")
-def test_after_the_cool_down_an_alert_starts_another_and_tls_covers_the_key(
-    make: Make, tmp_path: Path
-) -> None:
+def test_an_alert_after_the_cool_down_starts_a_run_over_tls(make: Make, tmp_path: Path) -> None:
     files = {"-keyout": str(tmp_path / "tls.key"), "-out": str(tmp_path / "tls.crt")}
     subprocess.run(
         [
@@ -133,7 +131,7 @@ def test_after_the_cool_down_an_alert_starts_another_and_tls_covers_the_key(
         service.ended(count)
 
 
-def test_runs_go_on_without_the_service_and_are_found_again(make: Make) -> None:
+def test_runs_outlive_the_service_and_are_found_again(make: Make) -> None:
     service = make().start()
     ends_meanwhile = service.ask("POST", "/v1/runs", json={"epochs": 5}).json()["id"]
     until(lambda: service.runs()[0]["state"] == "running")
@@ -156,7 +154,7 @@ def test_runs_go_on_without_the_service_and_are_found_again(make: Make) -> None:
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1])
-def test_killed_in_the_middle_of_a_start_it_starts_one(make: Make, delay: float) -> None:
+def test_a_service_killed_during_a_start_starts_one_run(make: Make, delay: float) -> None:
     service = make("--cooldown", "1h").start()
     service.ask("POST", "/v1/alerts", key="alertmanager", json=message(alert()))
     time.sleep(delay)
@@ -167,7 +165,7 @@ def test_killed_in_the_middle_of_a_start_it_starts_one(make: Make, delay: float)
     assert service.starts == [run["id"]], "once, and no other"
 
 
-def test_a_run_whose_machine_lost_its_power_goes_on(make: Make) -> None:
+def test_a_killed_run_is_resumed(make: Make) -> None:
     service = make().start()
     id = service.ask("POST", "/v1/runs", json={"epochs": 10}).json()["id"]
     until(lambda: service.starts)
@@ -183,7 +181,7 @@ def test_a_run_whose_machine_lost_its_power_goes_on(make: Make) -> None:
     assert service.starts == [id, id], "the same run, which goes on where it was"
 
 
-def test_a_second_service_does_not_work_with_the_same_state(make: Make) -> None:
+def test_the_state_folder_is_locked(make: Make) -> None:
     service = make().start()
     first, service.process = service.process, None
     service.start(ready=False)
