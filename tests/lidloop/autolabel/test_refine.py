@@ -274,9 +274,11 @@ def oracle(loop: Loop, faces: dict[str, list[Face]], iou: float, *, among: bool 
             clipped = np.clip(one.box, 0, [*SIZE, *SIZE])
             seen = np.where(inside[:, None], one.points, 0)
             bounds = box_of(seen) if among else clipped
-            decimals = [round(v, 6) for v in (bounds / [*SIZE, *SIZE]).tolist()]
-            cx, cy = round((decimals[0] + decimals[2]) / 2, 6), round((decimals[1] + decimals[3]) / 2, 6)
-            w, h = round(decimals[2] - decimals[0], 6), round(decimals[3] - decimals[1], 6)
+            grid = [
+                round(v * 1e6) for v in (bounds / [*SIZE, *SIZE]).tolist()
+            ]  # six decimals; halves to even
+            cx, cy = round((grid[0] + grid[2]) / 2) / 1e6, round((grid[1] + grid[3]) / 2) / 1e6
+            w, h = (grid[2] - grid[0]) / 1e6, (grid[3] - grid[1]) / 1e6
             if w <= 0 or h <= 0:
                 continue
             box = np.array([(cx - w / 2) * 1000, (cy - h / 2) * 800, (cx + w / 2) * 1000, (cy + h / 2) * 800])
