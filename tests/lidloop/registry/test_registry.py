@@ -88,7 +88,7 @@ def bundle(
 
 
 def train(model: Path, iteration: int, onnx: bytes = b"") -> None:
-    model.mkdir()
+    model.mkdir(parents=True)
     (model / "model.onnx").write_bytes(onnx or f"onnx {iteration}".encode())
     (model / "weights.pt").write_bytes(b"weights")
     (model / "training.json").write_text(json.dumps({"iteration": iteration, "imgsz": 320}))
@@ -126,7 +126,7 @@ def test_metrics_are_on_the_mlflow_run(place: Path, tmp_path: Path) -> None:
 def test_registering_twice_gives_one_version(place: Path, tmp_path: Path) -> None:
     registry = fill(place, tmp_path, 0.04)
     # Sealed again, so that its time and with it bundle.json may differ; the model is the same.
-    again = bundle(tmp_path, created="2031-01-01T00:00:00+00:00")
+    again = bundle(tmp_path / "again", created="2031-01-01T00:00:00+00:00")
     assert registry.register(again, run="r", iteration=0).version == "1"
     assert len(registry.versions()) == 1
 
@@ -220,7 +220,7 @@ def test_download_is_verified(place: Path, tmp_path: Path) -> None:
     assert got.onnx.read_bytes() == b"onnx 0"
     kept = next((place / "artifacts").rglob("model.onnx"))
     kept.write_bytes(b"onnx 1")
-    with pytest.raises(ModelError, match="not the file"):
+    with pytest.raises(ModelError, match=r"model\.onnx does not match its digest"):
         registry.download("1", tmp_path / "again")
     assert not (tmp_path / "again").exists()
 
@@ -229,7 +229,7 @@ def test_a_whole_other_bundle_in_its_place_is_refused(place: Path, tmp_path: Pat
     registry = fill(place, tmp_path, 0.04)
     kept = next((place / "artifacts").rglob("model.onnx")).parent
     shutil.rmtree(kept)
-    shutil.copytree(bundle(tmp_path, nme=0.01).root, kept)
+    shutil.copytree(bundle(tmp_path / "other", nme=0.01).root, kept)
     with pytest.raises(ModelError, match="not the one that was registered"):
         registry.download("1", tmp_path / "got")
 
@@ -240,7 +240,7 @@ def test_a_moved_registry_works(place: Path, tmp_path: Path) -> None:
     registry = Registry(moved)
     assert registry.download("1", tmp_path / "got").digest == made
     registry.register(bundle(tmp_path, iteration=1), run="r", iteration=1)
-    assert registry.download("2", tmp_path / "got").info["iteration"] == 1
+    assert registry.download("2", tmp_path / "got again").info["iteration"] == 1
     assert not place.exists()
 
 

@@ -105,7 +105,7 @@ def test_a_worse_variant_is_refused_and_on_record(bundle: Bundle, drawn: Drawn, 
     assert record["reasons"]
     assert record["gold"] != record["gold_fp32"]
     assert SCORES_INT8 not in made.info["files"]
-    assert "Tried and refused" in (made.root / "MODEL_CARD.md").read_text()
+    assert "Tried and rejected" in (made.root / "MODEL_CARD.md").read_text()
     assert load_detector(made.root).digest == bundle.model_digest
     with pytest.raises(ModelError, match="has no INT8 variant"):
         load_detector(made.root, variant="int8")
@@ -145,10 +145,15 @@ def test_the_command(bundle: Bundle, drawn: Drawn, tmp_path: Path, monkeypatch: 
     dataset, gold = drawn
     run = tmp_path / "run"
     run.mkdir()
-    paths = {"dataset": os.path.relpath(dataset.root, run), "labels": os.path.relpath(gold.root, run)}
+    paths = {
+        "dataset": os.path.relpath(dataset.root, run),
+        "labels": os.path.relpath(gold.root, run),
+        "evaluation": "evaluation",
+    }
     (run / "summary.json").write_text(json.dumps({"paths": paths}))
     arguments = ["quantise", str(run), "-m", str(bundle.root)]
     made = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / "a"), "--json"])
+    assert made.stdout, made.exception
     record = json.loads(made.stdout)
     assert made.exit_code == (0 if record["accepted"] else 1)
     assert Bundle.open(tmp_path / "a").info["variants"]["int8"] == record
@@ -156,7 +161,7 @@ def test_the_command(bundle: Bundle, drawn: Drawn, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(module, "_calibration", lambda *_: iter([black]))
     refused = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / "b")])
     assert refused.exit_code == 1
-    assert refused.stdout.startswith("INT8 was refused")
+    assert refused.stdout.startswith("INT8 was rejected")
 
 
 def test_quantised_scores_stay_bound_to_their_model(accepted: Bundle) -> None:
