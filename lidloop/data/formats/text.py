@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from lidloop.errors import SourceError
+from lidloop.errors import SourceError, printable
 
 _BYTE_ORDER_MARKS: Final = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -35,13 +34,7 @@ def shown(text: object, limit: int = 200) -> str:
     if len(whole) > limit:
         half = max((limit - 1) // 2, 1)
         whole = f"{whole[:half]}…{whole[-half:]}"
-    return "".join(
-        c if unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp") else _escaped(c) for c in whole
-    )
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+    return printable(whole)
 
 
 def _safe_repr(value: object) -> str:
