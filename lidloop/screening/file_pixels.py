@@ -8,7 +8,8 @@ import numpy as np
 
 from lidloop.images import Decoded
 from lidloop.labels import Face
-from lidloop.screening.measurements import EyeMeasurement, FaceMeasurement, Length, Pupil
+from lidloop.screening.bands import subtract
+from lidloop.screening.measurements import SIDES, EyeMeasurement, FaceMeasurement, Length, Pupil
 
 
 def in_file_pixels(measured: FaceMeasurement, decoded: Decoded) -> FaceMeasurement:
@@ -21,11 +22,15 @@ def in_file_pixels(measured: FaceMeasurement, decoded: Decoded) -> FaceMeasureme
     if decoded.factor == 1:
         return measured
     scale = measured.scale
+    eyes = {side: _eye(eye, decoded) for side, eye in measured.eyes.items()}
     return replace(
         measured,
         face=face_in_file_pixels(measured.face, decoded),
-        eyes={side: _eye(eye, decoded) for side, eye in measured.eyes.items()},
-        differences={name: _length(value, decoded.factor) for name, value in measured.differences.items()},
+        eyes=eyes,
+        differences={
+            name: replace(value, px=subtract(*(eyes[side].lengths[name] for side in SIDES)).px)
+            for name, value in measured.differences.items()
+        },
         scale=None if scale is None else replace(scale, mm_per_px=scale.mm_per_px / decoded.factor),
     )
 

@@ -6,8 +6,8 @@ estimated.
 
 ====================  ==========================================================================
 ``pfh``               palpebral fissure height: upper to lower lid margin, through the pupil centre
-                      if the pupil is known, else the mean of two openings beside it, at the lid
-                      landmarks
+                      if the pupils of all measured eyes are known, else the mean of two openings
+                      beside it, at the lid landmarks
 ``width``             inner to outer canthus
 ``mrd1``, ``mrd2``    pupil centre (corneal light reflex) to upper, to lower lid margin, along the
                       perpendicular to the line between the outer canthi; ``mrd1`` is negative where
@@ -157,7 +157,8 @@ class FaceMeasurement:
     Attributes:
         face: box, score and 51 landmarks, as detected.
         eyes: by patient's side.
-        differences: OD minus OS by name (``DIFFERENCES``); missing if a side is withheld.
+        differences: OD minus OS by name (``DIFFERENCES``), of the values in ``eyes``; missing if a side is
+            withheld.
         roll: degrees from the picture's horizontal to the line between the outer canthi, positive where
             the picture's right one is lower.
         yaw: -1…1, where the nose tip falls on the line between the outer canthi; a proxy, not an angle.

@@ -25,7 +25,8 @@ from lidloop.landmarks import (
     roll_degrees,
     yaw_proxy,
 )
-from lidloop.screening.eye_reading import EyeReading, Method, read_eyes
+from lidloop.screening.bands import differences_of, length_of
+from lidloop.screening.eye_reading import EyeReading, read_eyes
 from lidloop.screening.flags import flag_of
 from lidloop.screening.measurements import (
     CANTHAL_MM,
@@ -80,9 +81,6 @@ __all__ = [
     "measure_face",
 ]
 
-METHOD_ERROR: Final[Mapping[Method, float]] = {"pixels": 0.007, "landmarks": 0.023}
-"""Standard error of a length as a share of the outer-canthal distance, by method; measured in
-docs/reports/MEASUREMENTS.md."""
 _LIDS: Final = ("pfh", "mrd1", "mrd2")
 _WITHHELD_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "too-small": LENGTHS,
@@ -97,7 +95,11 @@ _HIDDEN: Final = Reason("eye-hidden", "the eye is not visible: glasses, hair or 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _FaceContext:
-    """Values that both eyes of a face share: landmarks, visibility, scale and picture problems."""
+    """Values that both eyes of a face share: landmarks, visibility, scale and picture problems.
+
+    ``through_pupil`` is False if PFH is measured beside the pupil although the pupil is known: the other eye
+    has no pupil, and its PFH is to be compared.
+    """
 
     points: Floats
     visible: NDArray[np.bool_]
@@ -105,6 +107,7 @@ class _FaceContext:
     down: Floats
     scale: Scale | None
     problems: tuple[Reason, ...]
+    through_pupil: bool
 
 
 def measure_face(
@@ -145,9 +148,11 @@ def measure_face(
     problems = tuple(reason for reason in checks if reason is not None)
     span, down = _canthal_line(read, sides, points)
     scale = scale_of(mm_per_px, [r.pupil for r in read.values() if r.pupil is not None], span, yaw)
-    context = _FaceContext(points, visible, canthal, down, scale, problems)
+    both = all(reading.heights(reading.method, down) is not None for reading in read.values())
+    alone = any(not whole[side] or read[side].hidden for side in SIDES)
+    context = _FaceContext(points, visible, canthal, down, scale, problems, both or alone)
     eyes = {side: _measure_eye(side, sides[side], read[side], context) for side in SIDES}
-    differences = _differences(eyes, read, context)
+    differences = differences_of(eyes, scale, canthal)
     flag = flag_of(eyes, differences, thresholds or Thresholds(), damaged=damage is not None)
     return FaceMeasurement(face, eyes, differences, roll, yaw, scale, problems, flag)
 
@@ -214,7 +219,9 @@ def _measure_eye(side: Side, eye: Eye, reading: EyeReading, context: _FaceContex
         for name in _WITHHELD_BY.get(reason.code, ()):
             withheld.setdefault(name, reason)
     lengths = {
-        name: _length(px[name], "landmarks" if name == "brow_lid" else method, context)
+        name: length_of(
+            px[name], "landmarks" if name == "brow_lid" else method, context.scale, context.canthal
+        )
         for name in LENGTHS
         if name not in withheld
     }
@@ -238,7 +245,7 @@ def _lengths_px(
 ) -> tuple[dict[str, float], dict[str, Reason]]:
     method = reading.method
     px = {
-        "pfh": reading.pfh(method, context.down),
+        "pfh": reading.pfh(method, context.down) if context.through_pupil else reading.beside_pupil(method),
         "width": reading.canthi_px(method),
         "brow_lid": float(brow_lid_distance(context.points, eye)),
     }
@@ -251,42 +258,3 @@ def _lengths_px(
 
 def _outside(part: str) -> Reason:
     return Reason("cut-off", f"{part} is not entirely in the picture")
-
-
-def _length(px: float, method: Method, context: _FaceContext, times: float = 1.0) -> Length:
-    """Convert pixels to a ``Length`` with millimetres and error; ``times`` multiplies the method's error.
-
-    Rounded to two decimals only here, so that all responses and the flag use the same numbers.
-    """
-    scale = context.scale
-    if scale is None:
-        return Length(round(px, 2), method=method)
-    method_error = times * METHOD_ERROR[method] * context.canthal * scale.mm_per_px
-    mm = px * scale.mm_per_px
-    error = math.hypot(mm * scale.relative_error, method_error)
-    return Length(round(px, 2), round(mm, 2), round(error, 2), method)
-
-
-def _differences(
-    eyes: Mapping[Side, EyeMeasurement], read: Mapping[Side, EyeReading], context: _FaceContext
-) -> dict[str, Length]:
-    """OD minus OS. Both sides use the same method: ``pixels`` if both have it, else ``landmarks``."""
-    both = {name for name in DIFFERENCES if all(name in eye.lengths for eye in eyes.values())}
-    pixels = all(reading.method == "pixels" for reading in read.values())
-    method: Method = "pixels" if pixels else "landmarks"
-    od, os_ = (read[side] for side in SIDES)
-    down = context.down
-    values: dict[str, float] = {}
-    heights = [reading.heights(method, down) for reading in (od, os_)]
-    if "pfh" in both and None in heights:
-        values["pfh"] = od.beside_pupil(method) - os_.beside_pupil(method)
-    elif "pfh" in both:
-        values["pfh"] = od.pfh(method, down) - os_.pfh(method, down)
-    if "mrd1" in both and heights[0] is not None and heights[1] is not None:
-        values["mrd1"] = heights[0][0] - heights[1][0]
-    if "brow_lid" in both:
-        values["brow_lid"] = eyes["OD"].lengths["brow_lid"].px - eyes["OS"].lengths["brow_lid"].px
-    return {
-        name: _length(px, "landmarks" if name == "brow_lid" else method, context, math.sqrt(2))
-        for name, px in values.items()
-    }

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lidloop.errors import LidloopError
+from lidloop.eyes.look import look_at
 from lidloop.eyes_training.face_samples import perturb
 from lidloop.images import decode_rgb
 from lidloop.labels import Face, box_of
@@ -103,18 +104,61 @@ def test_every_length_is_measured_or_withheld_with_a_reason() -> None:
             assert all(reason.code and reason.text for reason in eye.withheld.values())
 
 
-def test_differences_use_the_same_method_on_both_sides() -> None:
-    """OD minus OS; the drooping right eye is lower. If one eye has no pupil, neither uses a pupil."""
+def test_differences_are_those_of_the_two_values_shown_beside_them() -> None:
+    """OD minus OS; the drooping right eye is lower."""
     found = measured()
-    for name in DIFFERENCES:
-        sides = [found.eyes[side].lengths[name].px for side in SIDES]
-        assert found.differences[name].px == pytest.approx(sides[0] - sides[1])
+    assert set(found.differences) == set(DIFFERENCES)
+    check_differences(found)
     assert found.differences["mrd1"].px < 0
-    points = TRUTH.points.copy()
-    one = measure_face(
-        np.full_like(PICTURE.image, 128), Face(box_of(points), points), pupils={"OD": TRUTH.pupils["left"]}
-    )
-    assert one.eyes["OD"].lengths == {} or "mrd1" not in one.differences
+
+
+def check_differences(found: FaceMeasurement) -> None:
+    """Millimetres and pixels of each difference are those of the lengths shown, to two decimals."""
+    for name, difference in found.differences.items():
+        od, os_ = (found.eyes[side].lengths[name] for side in SIDES)
+        assert difference.px == round(od.px - os_.px, 2)
+        assert difference.mm == (None if od.mm is None else round(od.mm - os_.mm, 2))
+        worse = "pixels" if od.method == os_.method == "pixels" else "landmarks"
+        assert difference.method == worse
+
+
+@pytest.fixture
+def unclear_left_eye(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pixels of the patient's left eye give neither margins nor pupil of sufficient quality."""
+
+    def look(*args):
+        od, os_ = look_at(*args)
+        return [od, replace(os_, lid_quality=0.3, pupil_quality=0.3)]
+
+    monkeypatch.setattr("lidloop.screening.eye_reading.look_at", look)
+
+
+@pytest.mark.usefixtures("unclear_left_eye")
+def test_sides_measured_by_different_methods_have_the_difference_of_the_values_shown() -> None:
+    """As in a report of OD 4.70 and OS 6.96 mm with a difference of +0.49: both re-measured by landmarks."""
+    points = FACE.points.copy()
+    points[[26, 27], 1] -= 6
+    pupils = {"OD": TRUTH.pupils["left"], "OS": TRUTH.pupils["right"]}
+    found = measure_face(PICTURE.image, Face(box_of(points), points), pupils=pupils)
+    assert [found.eyes[side].lid_method for side in SIDES] == ["pixels", "landmarks"]
+    assert found.differences["mrd1"].mm < -2
+    assert found.differences["mrd1"].mm_error > found.eyes["OS"].lengths["mrd1"].mm_error
+    check_differences(found)
+
+
+@pytest.mark.usefixtures("unclear_left_eye")
+def test_pfh_is_measured_beside_the_pupil_on_both_sides_if_one_has_no_pupil() -> None:
+    found = measured()
+    assert [eye.pupil is None for eye in found.eyes.values()] == [False, True]
+    od = found.eyes["OD"].lengths
+    assert od["pfh"].px < od["mrd1"].px + od["mrd2"].px - 0.2
+    check_differences(found)
+
+
+def test_pfh_goes_through_the_pupils_if_both_are_known() -> None:
+    for eye in measured().eyes.values():
+        heights = eye.lengths["mrd1"].px + eye.lengths["mrd2"].px
+        assert eye.lengths["pfh"].px == pytest.approx(heights, abs=0.02)
 
 
 # Sides, scale, pupils
@@ -152,6 +196,7 @@ def test_millimetres_are_linear_in_the_scale(scale: float, times: float) -> None
             assert other.mm == pytest.approx(value.mm * times, abs=0.005 + 0.005 * times)
             assert other.mm_error == pytest.approx(value.mm_error * times, abs=0.005 + 0.005 * times)
             assert value.mm_error > 0
+    check_differences(more)
 
 
 def test_a_given_pupil_is_used_as_it_is() -> None:
@@ -306,6 +351,7 @@ def test_arbitrary_landmarks_give_finite_figures(
         400, 400, False, (replace(found, face=replace(found.face, box=np.zeros(4))),), MODEL, {}
     )
     json.dumps(to_json(screening), allow_nan=False)
+    check_differences(found)
     for eye in found.eyes.values():
         assert set(eye.lengths) | set(eye.withheld) == set(LENGTHS)
 
