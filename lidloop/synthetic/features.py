@@ -44,8 +44,8 @@ def paint_skin(canvas: Bytes, model: FaceModel, pose: Pose, look: Look, rng: np.
         fill(canvas, pose.project(side), skin * 0.72, opacity=0.3, feather=2.5 * s)
         n = model.identity.nose_width
         fold = np.array([[15 * n * sign, 40, 6], [22 * sign, 50, 4], [27 * sign, 60, 2], [29 * sign, 68, 0]])
-        stroke(canvas, curve(pose.project(fold)), skin * 0.55, 1.6 * s, opacity=0.12 + 0.5 * look.wrinkles,
-               feather=1.2 * s)  # fmt: skip
+        deep = min(0.12 + 0.5 * look.wrinkles + look.folds, 0.95)
+        stroke(canvas, curve(pose.project(fold)), skin * 0.55, 1.6 * s, opacity=deep, feather=1.2 * s)
         dy = p[16, 1] - 48.5
         wing = np.array([[10.5 * n * sign, 34 + dy, 14], [14.2 * n * sign, 38 + dy, 10],
                          [13.6 * n * sign, 43.5 + dy, 10], [11 * n * sign, 45 + dy, 12]])  # fmt: skip
@@ -85,7 +85,9 @@ def _mouth(canvas: Bytes, model: FaceModel, pose: Pose, look: Look) -> None:
     shine = pose.project((p[39:42] + p[[48, 49, 50]]) / 2 + np.array([0, 0.8, 0]))
     stroke(canvas, shine, np.minimum(lips * 1.25 + 12, 255), 2.2 * s, opacity=0.4, feather=1.2 * s)
     gap = np.concatenate([seam_top, seam_low])
-    if model.expression.mouth_open > 1.5:
+    if model.expression.teeth > 1.0:
+        _grin(canvas, model, pose, gap, seam_top)
+    elif model.expression.mouth_open > 1.5:
         fill(canvas, gap, (44, 16, 18))
         teeth = seam_top[4:-4]
         height = min(0.55 * model.expression.mouth_open, 7.0) * s
@@ -97,6 +99,29 @@ def _mouth(canvas: Bytes, model: FaceModel, pose: Pose, look: Look) -> None:
         stroke(canvas, seam_top, lips * 0.32, 0.9 * s, opacity=0.85, feather=0.3 * s)
     under = pose.project(p[39:42] + np.array([0, 5, -3]))
     stroke(canvas, curve(under), np.array(look.skin) * 0.6, 4 * s, opacity=0.3, feather=2.5 * s)
+
+
+def _grin(canvas: Bytes, model: FaceModel, pose: Pose, gap: Floats, seam: Floats) -> None:
+    """Paint a mouth whose raised upper lip shows the teeth; ``seam`` is the inner edge of that lip."""
+    s, how = pose.scale, model.expression
+    fill(canvas, gap, (52, 20, 22))
+    mask = mask_of(gap, canvas.shape[:2])
+    box = window(gap, canvas.shape, 1)
+    if box is None:
+        return
+    y1, y2, x1, x2 = box
+    height = min(how.teeth + 0.45 * how.mouth_open + 1.5, 10.5) * s
+    down = pose.rotation[:2, 1] / np.linalg.norm(pose.rotation[:2, 1])
+    bow = np.sin(np.linspace(0.15, np.pi - 0.15, len(seam)))[:, None] ** 0.5
+    row = np.concatenate([seam - down * s, (seam + down * height * bow)[::-1]])
+    layer = canvas[y1:y2, x1:x2].copy()
+    fill(layer, row - (x1, y1), (232, 226, 212), opacity=0.95, feather=0.35 * s)
+    if s > 0.9:
+        for k in range(-4, 5):
+            top = seam[len(seam) // 2] + pose.rotation[:2, 0] * (k + 0.0) * 7.5 * s
+            line = np.stack([top - down * s, top + down * height * 0.9]) - (x1, y1)
+            stroke(layer, line, (150, 136, 124), 0.6 * s, opacity=0.4)
+    blend(canvas[y1:y2, x1:x2], mask[y1:y2, x1:x2], layer)
 
 
 def paint_brows(
@@ -142,6 +167,15 @@ def _beard(canvas: Bytes, model: FaceModel, pose: Pose, look: Look, rng: np.rand
                      [0, mouth[1] - 15, 16], [14, mouth[1] - 14, 12], [28, 62, 2], [42, 58, -14],
                      [58, 40, -36], [66, 20, -60], [58, 84 + drop, -50], [34, 112 + drop, -20],
                      [0, 124 + drop, 0], [-34, 112 + drop, -20], [-58, 84 + drop, -50]])  # fmt: skip
+    if look.beard_kind == "goatee":
+        area = np.array([[-27, mouth[1] - 4, 2], [-17, mouth[1] - 12, 10], [0, mouth[1] - 14, 16],
+                         [17, mouth[1] - 12, 10], [27, mouth[1] - 4, 2], [26, 96 + drop, -6],
+                         [16, 114 + drop, -4], [0, 120 + drop, 0], [-16, 114 + drop, -4],
+                         [-26, 96 + drop, -6]])  # fmt: skip
+    elif look.beard_kind == "moustache":
+        area = np.array([[-28, mouth[1] + 3, 2], [-22, mouth[1] - 9, 8], [-7, mouth[1] - 17, 15],
+                         [7, mouth[1] - 17, 15], [22, mouth[1] - 9, 8], [28, mouth[1] + 3, 2],
+                         [12, mouth[1] - 3, 14], [-12, mouth[1] - 3, 14]])  # fmt: skip
     points = pose.project(area)
     box = window(points, canvas.shape, 10 * s)
     if box is None:

@@ -97,6 +97,15 @@ class Identity:
     chin: float = 0.0
     asymmetry: float = 0.0
     """Height in mm of the right half of brow and mouth above the left half."""
+    brow_inner: float = 0.0
+    """Shift of a brow's inner end towards the midline; ``brow_outer`` of its outer end towards the temple."""
+    brow_outer: float = 0.0
+    brow_slope: float = 0.0
+    """Height of a brow's outer end above its inner end."""
+    canthi: tuple[float, float] = (0.0, 0.0)
+    """Distance of the inner and the outer canthus' point from the corner, towards the middle of the eye."""
+    corner_gap: float = 0.0
+    """Distance by which the mouth's outer corners lie farther out than in the average face."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,8 @@ class Expression:
     Attributes:
         gaze: (right, down) in degrees relative to the head.
         opening: factor on the opening of the lids.
+        teeth: height in mm by which the raised upper lip shows the upper teeth.
+        skew: difference in height of the two corners of the mouth in mm.
     """
 
     mouth_open: float = 0.0
@@ -113,6 +124,8 @@ class Expression:
     brow_raise: tuple[float, float] = (0.0, 0.0)
     opening: float = 1.0
     gaze: tuple[float, float] = (0.0, 0.0)
+    teeth: float = 0.0
+    skew: float = 0.0
 
 
 @lru_cache(maxsize=64)
@@ -299,9 +312,11 @@ def build(identity: Identity, expression: Expression, ptosis: tuple[float, float
     spread = (who.inner_half + who.fissure) / 45.0
     for k, rows in enumerate((range(0, 5), range(5, 10))):
         brow = p[rows]
+        share = (np.abs(brow[:, 0]) - 14.5) / 40.5  # 0 at the inner end, 1 at the outer
         brow[:, 0] *= spread
+        brow[:, 0] += np.sign(brow[:, 0]) * (who.brow_outer * share - who.brow_inner * (1 - share))
         middle = -19.5 + (brow[:, 1] + 19.5) * who.brow_arch
-        brow[:, 1] = middle - who.brow_height - how.brow_raise[k]
+        brow[:, 1] = middle - who.brow_height - how.brow_raise[k] - who.brow_slope * (share - 0.5)
         p[rows] = brow
     nose = p[10:19]
     nose[:, 1] *= who.nose_length
@@ -320,9 +335,13 @@ def build(identity: Identity, expression: Expression, ptosis: tuple[float, float
     lips[inner_upper, 1] -= 0.12 * how.mouth_open
     lips[is_upper, 1] -= 0.12 * how.mouth_open
     lips[[0, 6, 12, 16], 1] += 0.35 * how.mouth_open
+    lips[1:6, 1] -= 0.8 * how.teeth
+    lips[13:16, 1] -= how.teeth
+    lips[[7, 8, 9, 10, 11, 17, 18, 19], 1] += 0.15 * how.teeth
+    lips[[0, 6], 0] += np.array([-1.0, 1.0]) * who.corner_gap
     lips[:, 0] *= who.mouth_width * (1 + 0.13 * how.smile - 0.012 * how.mouth_open)
     lips[:, 1] -= how.smile * 4.0 * (np.abs(lips[:, 0]) / 25.0) ** 2
-    lips[:, 1] += shift
+    lips[:, 1] += shift + how.skew * np.clip(lips[:, 0] / 50.0, -0.6, 0.6)
     p[10:19], p[31:51] = nose, lips
     lean = np.clip(p[:, 0] / 45.0, -1.2, 1.2) * who.asymmetry
     lean[10:31] = 0.0
@@ -334,6 +353,10 @@ def build(identity: Identity, expression: Expression, ptosis: tuple[float, float
         model = eyes[side]  # type: ignore[index]
         p[eye.inner] = model.corner
         p[eye.outer] = model.at(np.array(model.length), np.array(-model.tilt))
+        if any(who.canthi):
+            a = np.array([who.canthi[0], model.length - who.canthi[1]])
+            middle = (model.margin(a, upper=True)[0] + model.margin(a, upper=False)[0]) / 2
+            p[[eye.inner, eye.outer]] = model.at(a, middle)
         inner_pair = sorted(eye.lid_pairs, key=lambda pair: abs(pair[0] - eye.inner))
         for (upper, lower), above, below in zip(
             inner_pair, model.thirds(upper=True), model.thirds(upper=False), strict=True

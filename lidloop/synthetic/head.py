@@ -26,7 +26,8 @@ from lidloop.synthetic.paint import (
     stroke,
     window,
 )
-from lidloop.synthetic.wear import paint_glasses, paint_hair
+from lidloop.synthetic.photo import cast_shadows
+from lidloop.synthetic.wear import paint_glasses, paint_hair, paint_locks
 
 _GRID_MM = 3.5
 
@@ -232,6 +233,8 @@ def _head(
     if box is not None and look.grain > 0:
         y1, y2, x1, x2 = box
         shade[y1:y2, x1:x2] *= 1 + look.grain * crop_tile(noise_tile(), rng, y2 - y1, x2 - x1)
+    if light.shadows:
+        cast_shadows(shade, rng, light.shadows, s)
     lit = cv2.multiply(canvas, cv2.merge([shade] * 3), dtype=cv2.CV_32F)
     lit += cv2.merge([gloss * (0.35 * float(skin.mean()) + 70)] * 3)
     canvas = cv2.convertScaleAbs(lit)
@@ -244,6 +247,8 @@ def _head(
     paint_brows(canvas, model, pose, look, rng, eye_light)
     if look.cut != "bald":
         paint_hair(canvas, cover, model, pose, look, rng, cap, skull, shade)
+    if look.locks:
+        paint_locks(canvas, pose, look, rng, eye_light)
     if look.glasses != "none":
         paint_glasses(canvas, model, pose, look)
     return canvas, cover

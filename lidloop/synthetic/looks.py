@@ -36,6 +36,12 @@ class Look:
     lens_power: float = 3.0
     lens_tint: float = 0.05
     grain: float = 0.04
+    beard_kind: str = "full"
+    """``full``, ``goatee`` or ``moustache``."""
+    locks: int = 0
+    """Number of locks of hair that fall over the forehead."""
+    folds: float = 0.0
+    """Strength of the folds from nose to mouth beyond that of ``wrinkles``."""
     eye: EyeLook = field(default_factory=EyeLook)
 
 
@@ -52,3 +58,5 @@ class Light:
     direction: tuple[float, float, float] = (-0.35, -0.5, 0.8)
     contrast: float = 0.45
     gloss: float = 0.25
+    shadows: int = 0
+    """Number of shadows with an edge that objects outside the picture cast on each face."""

@@ -12,8 +12,10 @@ from lidloop.synthetic.backdrop import background, distractor, occluder
 from lidloop.synthetic.geometry import Expression, FaceModel, Floats, Identity, Pose, build
 from lidloop.synthetic.head import body_outline, draw_person, outline
 from lidloop.synthetic.looks import Light, Look
+from lidloop.synthetic.negatives import bystanders
 from lidloop.synthetic.paint import Bytes, grain_tile, mask_of, motion_kernel, one_thread
 from lidloop.synthetic.people import sample_expression, sample_identity, sample_look
+from lidloop.synthetic.photo import develop, photo_expression, photo_identity, photo_light, photo_look
 from lidloop.synthetic.truth import FaceTruth, Picture, SceneOptions, truth_of
 from lidloop.synthetic.wear import lenses
 
@@ -59,8 +61,13 @@ def _place(
     identity = sample_identity(rng)
     ptosis = _ptosis(rng, options)
     expression = sample_expression(rng, options, ptosis)
+    if options.style == "photo":
+        expression = photo_expression(rng, expression)
+        identity = photo_identity(rng, expression)
     model = build(identity, expression, ptosis)
     look = sample_look(rng, options)
+    if options.style == "photo":
+        look = photo_look(rng, look, expression)
     lowest, highest = options.face_px
     highest = min(highest, 0.85 * min(size))
     lowest = min(lowest, highest)
@@ -215,6 +222,8 @@ def draw_picture(
     options = options or SceneOptions()
     rng = np.random.default_rng([20240405, seed])
     image = background(rng, size, options.background)
+    if options.style == "photo":
+        bystanders(image, rng)
     for _ in range(int(rng.integers(0, options.distractors + 1))):
         r = math.exp(rng.uniform(math.log(10), math.log(0.22 * min(size) + 11)))
         distractor(image, rng, rng.uniform((0, 0), size), r)
@@ -225,20 +234,22 @@ def draw_picture(
             casts.append(cast)
     casts.sort(key=lambda cast: cast.pose.scale)
     light = _light(rng, options)
+    photo = options.style == "photo"
     kinds = ("mask", "hand", "object", "scarf", "none")
     chances = np.array([options.mask, options.hand, options.clutter / 2, options.clutter / 2])
     chances = np.append(chances, max(0.0, 1 - chances.sum())) / max(1.0, chances.sum())
     faces: list[FaceTruth] = []
     for cast in casts:
         kind = str(rng.choice(kinds, p=chances))
-        truth, cover = _draw_cast(image, cast, light, rng, kind, faces)
+        lit = photo_light(rng, light) if photo else light
+        truth, cover = _draw_cast(image, cast, lit, rng, kind, faces)
         for k, behind in enumerate(faces):
             points = _hide(behind.points, cover)
             if not np.array_equal(points, behind.points):
                 name = "face" if behind.occluder == "none" else behind.occluder
                 faces[k] = replace(behind, points=points, occluder=name)
         faces.append(truth)
-    image = _finish(image, rng, options)
+    image = _finish(develop(image, rng) if photo else image, rng, options)
     quality = int(rng.integers(options.jpeg[0], options.jpeg[1] + 1))
     return Picture(image, faces, quality)
 

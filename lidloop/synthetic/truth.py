@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +129,8 @@ class SceneOptions:
         blur: sigma in pixels; ``motion`` the chance of motion blur; ``noise`` sigma in grey levels.
         jpeg: quality range.
         grey: chance of a picture without colour.
+        style: ``photo`` varies faces, expressions, hair, light, backgrounds and cameras as snapshots do, and
+            places the points as annotators of photographs place them (``lidloop.synthetic.photo``).
     """
 
     faces: tuple[int, int] = (1, 5)
@@ -160,6 +162,7 @@ class SceneOptions:
     grey: float = 0.06
     beard: float = 0.22
     hat: float = 0.1
+    style: Literal["plain", "photo"] = "plain"
 
     def __post_init__(self) -> None:
         for item in fields(self):

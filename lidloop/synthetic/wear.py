@@ -19,6 +19,7 @@ from lidloop.synthetic.paint import (
     noise_tile,
     ring,
     stroke,
+    strokes,
     superellipse,
     window,
 )
@@ -80,6 +81,35 @@ def paint_hair(
         brim = np.array([[-48, -44, 6], [-30, -40, 30], [0, -38, 44], [30, -40, 30], [48, -44, 6],
                          [28, -50, 14], [0, -52, 18], [-28, -50, 14]])  # fmt: skip
         fill(canvas, curve(pose.project(brim), closed=True), colour * 0.7)
+
+
+def paint_locks(canvas: Bytes, pose: Pose, look: Look, rng: np.random.Generator, light: float) -> None:
+    """Paint locks of hair that fall from the hairline over the forehead, some as far as the eyes."""
+    side = rng.choice([-1.0, 1.0])
+    base = np.array(look.hair) * np.clip(light, 0.3, 1.2)
+    spread = rng.uniform(8, 60)
+    for _ in range(look.locks):
+        x = side * rng.uniform(-15, 55)
+        top = -74 - look.hairline
+        end = np.array([x + side * rng.normal(14, 14), rng.uniform(-52, -8) if rng.random() < 0.8 else 20.0])
+        end[0] = np.clip(end[0], -62, 62)
+        middle = (np.array([x, top]) + end) / 2 + rng.normal(0, 6, 2)
+        flat = curve(np.array([[x, top], middle, end]))
+        depth = 10 - 0.012 * flat[:, 0] ** 2
+        line = np.concatenate([flat, depth[:, None]], axis=1)
+        half = rng.uniform(1.5, 7) * np.linspace(1, 0.15, len(line))[:, None]
+        across = np.array([1.0, 0, 0])
+        shape = pose.project(np.concatenate([line + across * half, (line - across * half)[::-1]]))
+        fill(canvas, shape, base * rng.uniform(0.7, 1.2), opacity=float(rng.uniform(0.75, 1.0)),
+             feather=0.5 * pose.scale)  # fmt: skip
+    if pose.scale > 0.7:
+        count = 4 * look.locks
+        roots = np.stack(
+            [side * rng.uniform(-20, 60, count), np.full(count, -74.0), np.full(count, 4.0)], axis=1
+        )
+        tips = roots + np.stack([rng.normal(0, spread / 2, count), rng.uniform(15, 60, count),
+                                 np.zeros(count)], axis=1)  # fmt: skip
+        strokes(canvas, pose.project(np.stack([roots, tips], axis=1)), base, 0.5 * pose.scale, opacity=0.7)
 
 
 def lenses(model: FaceModel, pose: Pose, look: Look) -> list[Floats]:

@@ -58,6 +58,8 @@ class TrainSettings:
         device: ``cpu``, ``0``, ``0,1`` … or empty for what there is.
         seed: of everything random.
         lr: first learning rate of AdamW; it falls by a cosine to ``lr × lr_final``.
+        scale, shear, perspective: of Ultralytics' augmentation: share of size, degrees, share per pixel.
+        freeze: number of the network's first layers that keep their weights.
     """
 
     epochs: int = 10
@@ -71,6 +73,10 @@ class TrainSettings:
     lr_final: float = 0.02
     mosaic: float = 0.5
     rotate: float = 10.0
+    scale: float = 0.4
+    shear: float = 0.0
+    perspective: float = 0.0
+    freeze: int = 0
     sigma: Mapping[str, Any] | None = None
     ignore: Mapping[str, float] | None = field(default_factory=lambda: dict(IGNORE_UNLABELLED))
 
@@ -278,8 +284,9 @@ def _fit(
         "optimizer": "AdamW", "lr0": settings.lr, "lrf": settings.lr_final, "cos_lr": True,
         "nbs": settings.batch, "warmup_epochs": min(1.0, settings.epochs / 5), "warmup_bias_lr": settings.lr,
         "momentum": 0.9, "mosaic": settings.mosaic, "close_mosaic": max(1, settings.epochs // 3),
-        "degrees": settings.rotate, "scale": 0.4, "translate": 0.1, "plots": False, "verbose": False,
-        "amp": settings.device != "cpu", "cache": False,
+        "degrees": settings.rotate, "scale": settings.scale, "translate": 0.1, "shear": settings.shear,
+        "perspective": settings.perspective, "freeze": settings.freeze or None,
+        "plots": False, "verbose": False, "amp": settings.device != "cpu", "cache": False,
     }  # fmt: skip
     epochs = checkpoint.restore() if resume else 0
     if epochs:
