@@ -20,6 +20,7 @@ from benchmarks.pages.markdown import render
 from benchmarks.pages.metrics import metrics_page
 from benchmarks.pages.protocols import protocols_page
 from benchmarks.results import write_results
+from benchmarks.starter.page import starter_page
 from lidloop.files import write_atomic
 
 ENTRIES: Final = {"measurements": "MEASUREMENTS.md", "scale": "SCALE.md"}
@@ -57,6 +58,7 @@ PAGES: Final[tuple[Callable[[Path], Path | list[Path] | None], ...]] = (
     drift_page,
     write_benchmark_pages,
     results_page,
+    starter_page,
     images_page,
     protocols_page,
     metrics_page,

@@ -13,22 +13,32 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import typer
 
 from lidloop.autolabel.predict import VAL_FLOOR, predict
 from lidloop.data.convert import convert
 from lidloop.detection.detector import load_detector
 from lidloop.evaluation.evaluate import evaluate
 from lidloop.files import sha256, write_atomic
+from lidloop.starter.half import store_half
 from lidloop.synthetic import write_faces_folder
 from lidloop.synthetic.photo import photo_options
-from lidloop.training.fine_tune import TrainSettings, train
+from lidloop.training.fine_tune import DEFAULT_WEIGHTS, TrainSettings, resolve_weights, train
 
+log = logging.getLogger("lidloop")
+
+LICENCE: Final = (
+    "AGPL-3.0 (lidloop, and Ultralytics' YOLOv8n-pose weights for COCO that training starts from)"
+)
+SCORE: Final = 0.25
+"""Smallest score of a face that is shown."""
 TEST_SEED: Final = 7900
-"""Of the drawn pictures that only measure."""
-
-_SIZE: Final = (320, 320)
+TEST_SIZE: Final = (320, 320)
+"""Seed of the drawn pictures that only measure, and the size of all drawn pictures."""
 _VAL_PICTURES: Final = 120
+_HERE: Final = Path(__file__).parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,67 +56,114 @@ class Stage:
     lr: float
     sigma: dict[str, Any]
     imgsz: int = 320
-    freeze: int = 0
+    mosaic: float = 0.3
+    freeze: int = 5
+    """The layers up to a stride of 8, which saw photographs, keep their weights."""
 
     def settings(self) -> TrainSettings:
         return TrainSettings(
             epochs=self.epochs, imgsz=self.imgsz, batch=16, device="cpu", seed=self.seed, workers=2,
             lr=self.lr, rotate=15.0, scale=0.5, shear=3.0, perspective=0.0002, sigma=self.sigma,
-            freeze=self.freeze,
+            mosaic=self.mosaic, freeze=self.freeze, ignore=None,
         )  # fmt: skip
 
 
 STAGES: Final = (
     Stage(
-        pictures=3500, seed=7100, epochs=4, lr=0.0015,
-        sigma={"kind": "anneal", "start": 0.1, "end": 0.025, "hold": 0.2},
+        pictures=4500, seed=7100, epochs=6, lr=0.002,
+        sigma={"kind": "anneal", "start": 0.12, "end": 0.025, "hold": 0.15},
     ),
 )  # fmt: skip
 
 
-def make(base: str, out: Path, *, stages: tuple[Stage, ...] = STAGES, test_pictures: int = 200) -> Path:
-    """Train the starter weights and write a model folder with ``starter.json``, all or nothing.
+def make(
+    base: str, out: Path, *, stages: tuple[Stage, ...] = STAGES, test_pictures: int = 200
+) -> dict[str, Any]:
+    """Train the starter weights and write ``weights.pt``, ``model.onnx`` and ``weights.json`` into ``out``.
 
     Args:
-        base: the weights to start from, as in ``lidloop.training.fine_tune.train``.
-        out: the folder to write: a new one, or an empty one.
+        base: path of the weights to start from.
+        out: an existing folder; files of these names are replaced when all is done.
         test_pictures: drawn pictures of another seed that measure the result.
+
+    Returns:
+        The content of ``weights.json``.
     """
-    log = logging.getLogger("lidloop")
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         weights: str | Path = base
         for number, stage in enumerate(stages, start=1):
             log.info("stage %d of %d: %d pictures", number, len(stages), stage.pictures)
-            here = place / f"stage{number}"
-            folder = write_faces_folder(
-                here / "faces", images=stage.pictures, seed=stage.seed, size=_SIZE, options=photo_options(),
-                val_fraction=min(_VAL_PICTURES / stage.pictures, 0.5),
-            )  # fmt: skip
-            dataset, labels = convert([f"yolo:{folder}"], here / "dataset", here / "labels", keep_splits=True)
-            shutil.rmtree(folder)
-            last = number == len(stages)
-            model = out if last else place / f"model{number}"
-            train(dataset, labels, model, iteration=0, weights=weights, settings=stage.settings())
-            weights = model
-        unseen = write_faces_folder(
-            place / "unseen", images=test_pictures, seed=TEST_SEED, size=_SIZE, options=photo_options()
-        )
-        test, truth = convert([f"yolo:{unseen}"], place / "test", place / "truth", split=0.0)
-        found, _ = predict(test, load_detector(out), test.records, floor=VAL_FLOOR)
-        drawn = evaluate(found, truth.labels(test)).overall.to_dict()
-    trained = json.loads((out / "training.json").read_text(encoding="utf-8"))
-    info = {
-        "command": f"python -m lidloop.starter.make --base-weights {Path(base).name}",
-        "sha256": sha256(out / "weights.pt"),
-        "base_weights": {
-            "name": Path(base).name,
-            "sha256": sha256(Path(base)) if Path(base).exists() else "",
-        },
+            weights = run_stage(stage, weights, place / f"stage{number}")
+        model = Path(weights)
+        card = {
+            "command": f"python -m lidloop.starter.make --base-weights {Path(base).name}",
+            "licence": LICENCE,
+            "base_weights": {"name": Path(base).name, "sha256": sha256(Path(base))},
+            "data": "drawn faces only (lidloop.synthetic, style photo); no photograph with landmarks",
+            "score": SCORE,
+            **describe(model, stages),
+            "drawn": measure_drawn(model, place / "unseen", pictures=test_pictures),
+        }
+        publish(model, out, card)
+    return card
+
+
+def run_stage(stage: Stage, weights: str | Path, place: Path) -> Path:
+    """Draw the pictures of a stage and train on them; return the model folder."""
+    folder = write_faces_folder(
+        place / "faces", images=stage.pictures, seed=stage.seed, size=TEST_SIZE, options=photo_options(),
+        val_fraction=min(_VAL_PICTURES / stage.pictures, 0.5),
+    )  # fmt: skip
+    dataset, labels = convert([f"yolo:{folder}"], place / "dataset", place / "labels", keep_splits=True)
+    shutil.rmtree(folder)
+    return train(dataset, labels, place / "model", iteration=0, weights=weights, settings=stage.settings())
+
+
+def describe(model: Path, stages: tuple[Stage, ...]) -> dict[str, Any]:
+    """What the card says about the training of a model folder."""
+    trained = json.loads((model / "training.json").read_text(encoding="utf-8"))
+    return {
+        "imgsz": trained["imgsz"],
         "stages": [asdict(stage) for stage in stages],
         "options": asdict(photo_options()),
         "versions": trained["versions"],
-        "drawn": {"pictures": test_pictures, "seed": TEST_SEED, "overall": drawn},
     }
-    write_atomic(out / "starter.json", json.dumps(info, indent=1) + "\n")
-    return out
+
+
+def measure_drawn(model: Path, work: Path, *, pictures: int) -> dict[str, Any]:
+    """Figures of a model on drawn pictures of a seed that none was trained on."""
+    options = photo_options()
+    folder = write_faces_folder(
+        work / "faces", images=pictures, seed=TEST_SEED, size=TEST_SIZE, options=options
+    )
+    test, truth = convert([f"yolo:{folder}"], work / "dataset", work / "labels", split=0.0)
+    found, _ = predict(test, load_detector(model), test.records, floor=VAL_FLOOR)
+    result = evaluate(found, truth.labels(test), score=SCORE).overall
+    return {"pictures": pictures, "seed": TEST_SEED, "overall": result.to_dict()}
+
+
+def publish(model: Path, out: Path, card: dict[str, Any]) -> None:
+    """Write the three files of the starter from a model folder; the card gets their digests."""
+    onnx = store_half(model / "model.onnx", out / "model.onnx")
+    write_atomic(out / "weights.pt", (model / "weights.pt").read_bytes())
+    files = {
+        path.name: {"sha256": sha256(path), "bytes": path.stat().st_size}
+        for path in (out / "weights.pt", onnx)
+    }
+    write_atomic(out / "weights.json", json.dumps({**card, "files": files}, indent=1) + "\n")
+
+
+def main(
+    base_weights: Annotated[
+        str, typer.Option(help="YOLOv8n-pose weights to start from: a name of Ultralytics, or a path.")
+    ] = DEFAULT_WEIGHTS,
+    out: Annotated[Path, typer.Option(help="Folder whose files are replaced.")] = _HERE,
+) -> None:
+    """Train the starter weights on drawn faces and replace the committed ones."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    typer.echo(json.dumps(make(resolve_weights(base_weights), out), indent=1))
+
+
+if __name__ == "__main__":
+    typer.run(main)
