@@ -1,0 +1,1 @@
+"""Operating point of the screening flag on photographs and drawn faces."""
