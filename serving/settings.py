@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from lidloop.errors import LidloopError
-from lidloop.screening.ptosis import Thresholds
 from lidloop.screening.screen import CONF
+from lidloop.screening.thresholds import THRESHOLDS, Thresholds
 from lidloop.web.peers import TrustedProxies
 
 PREFIX: Final = "LIDLOOP_"
@@ -30,8 +30,8 @@ class SettingError(LidloopError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Settings of one server.
+class Settings(Thresholds):
+    """Settings of one server; the thresholds of the flag are those of ``Thresholds``.
 
     Attributes:
         model: a bundle's folder, ``champion``, or a version's number; empty: ``/mnt/models`` where it holds
@@ -60,7 +60,6 @@ class Settings:
             half the cores, which is what keeps them busy.
         grace: seconds that a stop waits for what is being worked on.
         conf: smallest score of a face.
-        mrd1_suspicious, mrd1_functional, asymmetry: thresholds of the flag in millimetres.
         keys: file of hashed API keys (``lidloop serve-key`` writes it).
         jwt_issuer, jwt_audience, jwks: who issues tokens, for whom, and a file or https URL of its keys.
         trusted_proxies: addresses and networks of reverse proxies, separated by commas, that may say which
@@ -96,9 +95,6 @@ class Settings:
     steady: int = 0
     grace: float = 20.0
     conf: float = CONF
-    mrd1_suspicious: float = Thresholds().mrd1_suspicious
-    mrd1_functional: float = Thresholds().mrd1_functional
-    asymmetry: float = Thresholds().asymmetry
     keys: str = ""
     jwt_issuer: str = ""
     jwt_audience: str = ""
@@ -121,9 +117,6 @@ class Settings:
             "queue",
             "grace",
             "window",
-            "mrd1_suspicious",
-            "mrd1_functional",
-            "asymmetry",
         )
         for name in positive:
             # Written so that NaN fails, too.
@@ -132,11 +125,10 @@ class Settings:
         for name in ("watch", "threads", "concurrency", "steady"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise SettingError(f"{name} must be 0 or more and finite, got {getattr(self, name)}")
-        if self.mrd1_functional > self.mrd1_suspicious:
-            raise SettingError(
-                f"mrd1_functional ({self.mrd1_functional}) must not be above mrd1_suspicious "
-                f"({self.mrd1_suspicious})"
-            )
+        try:
+            _ = self.thresholds
+        except LidloopError as error:
+            raise SettingError(str(error)) from None
         for name in ("port", "metrics_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 raise SettingError(f"{name} must be 0 to 65535, got {getattr(self, name)}")
@@ -193,7 +185,7 @@ class Settings:
     @property
     def thresholds(self) -> Thresholds:
         """Thresholds of the screening flag."""
-        return Thresholds(self.mrd1_suspicious, self.mrd1_functional, self.asymmetry)
+        return Thresholds(**{name: getattr(self, name) for name in THRESHOLDS})
 
 
 def _convert(text: str, kind: type, name: str) -> Any:

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks.pages import alerts, chart, pipeline
+from benchmarks.pages import alerts, chart, flags, pipeline
 from lidloop.files import write_atomic
 
 SECTIONS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/WATCHING.md", "alerts"): alerts.section,
     ("docs/PIPELINE.md", "settings"): pipeline.settings,
     ("docs/PIPELINE.md", "parameters"): pipeline.parameters,
+    ("docs/SERVING.md", "thresholds"): flags.thresholds,
+    ("docs/SERVING.md", "reasons"): flags.reasons,
     ("charts/lidloop/README.md", "values"): chart.section,
 }
 """Sections by page and name."""

@@ -64,7 +64,8 @@ class Length:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Reason of a withheld measurement, a flag or a warning: a stable code, and a sentence to show."""
+    """Reason of a withheld measurement, a flag or a warning: a stable code (``reasons.KINDS``), and a
+    sentence to show."""
 
     code: str
     text: str
@@ -125,24 +126,14 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Thresholds of the flag in millimetres. The defaults follow the clinical convention: MRD1 under 4 mm is
-    suspicious, up to 2 mm functional; a difference of 2 mm between the sides is suspicious."""
-
-    mrd1_suspicious: float = 4.0
-    mrd1_functional: float = 2.0
-    asymmetry: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
 class Flag:
     """A screening flag, never a diagnosis.
 
     Attributes:
-        level: ``none``, ``suspicious``, ``functional``, or ``undetermined`` if nothing is flagged but the
-            MRD1 of a side is not known in millimetres or the file may be damaged.
+        level: ``none``, ``suspicious``, ``functional``, or ``undetermined`` if the picture or the error bands
+            of the lengths carry no judgement.
         sides: flagged sides.
-        reasons: the findings with their figures, or the reason of ``undetermined``.
+        reasons: the findings with their figures, or the reasons of ``undetermined`` with what to do.
     """
 
     level: Literal["none", "suspicious", "functional", "undetermined"]
@@ -163,8 +154,8 @@ class FaceMeasurement:
             the picture's right one is lower.
         yaw: -1…1, where the nose tip falls on the line between the outer canthi; a proxy, not an angle.
         scale: None if no scale is known.
-        problems: quality problems of the picture of this face: ``too-small``, ``blurred``, ``turned``,
-            ``tilted``, ``eyes-closed``, ``cut-off``, ``damaged``. Empty for a usable picture.
+        problems: problems of the picture of this face, by the codes of ``lidloop.screening.reasons``. Empty
+            for a usable picture.
         flag: see ``Flag``.
     """
 

@@ -45,7 +45,6 @@ from lidloop.screening.measurements import (
     Reason,
     Scale,
     Side,
-    Thresholds,
 )
 from lidloop.screening.quality import (
     blurred,
@@ -58,7 +57,10 @@ from lidloop.screening.quality import (
     too_small,
     turned,
 )
+from lidloop.screening.reasons import WITHHOLD_JUDGEMENT
+from lidloop.screening.rest import face_problems, gaze_problem, nod_problem, squint_problem
 from lidloop.screening.scale import scale_of
+from lidloop.screening.thresholds import Thresholds
 
 __all__ = [
     "CANTHAL_MM",
@@ -153,7 +155,13 @@ def measure_face(
     context = _FaceContext(points, visible, canthal, down, scale, problems, both or alone)
     eyes = {side: _measure_eye(side, sides[side], read[side], context) for side in SIDES}
     differences = differences_of(eyes, scale, canthal)
-    flag = flag_of(eyes, differences, thresholds or Thresholds(), damaged=damage is not None)
+    posture = (gaze_problem(eyes), squint_problem(eyes, canthal), nod_problem(points))
+    rest = [reason for reason in posture if reason is not None] + face_problems(points, sides, canthal)
+    if not any(eye.lengths for eye in eyes.values()):
+        rest = []  # too small or turned: nothing more can be said about the picture
+    problems = (*problems, *rest)
+    doubts = [reason for reason in problems if reason.code in WITHHOLD_JUDGEMENT]
+    flag = flag_of(eyes, differences, thresholds or Thresholds(), doubts=doubts, damage=damage)
     return FaceMeasurement(face, eyes, differences, roll, yaw, scale, problems, flag)
 
 

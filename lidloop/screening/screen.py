@@ -14,7 +14,9 @@ from lidloop.images import Decoded
 from lidloop.landmarks import patient_eyes
 from lidloop.screening.eye_reading import lies_in
 from lidloop.screening.file_pixels import in_file_pixels
-from lidloop.screening.ptosis import FaceMeasurement, Reason, Side, Thresholds, measure_face
+from lidloop.screening.measurements import FaceMeasurement, Reason, Side
+from lidloop.screening.ptosis import measure_face
+from lidloop.screening.thresholds import Thresholds
 
 MAX_FACES: Final = 50
 CONF: Final = 0.5

@@ -11,6 +11,7 @@ import uuid
 from typing import Final, NamedTuple
 
 from lidloop.screening.measurements import Side
+from lidloop.screening.reasons import KINDS
 
 
 class Code(NamedTuple):
@@ -87,19 +88,6 @@ because a screening cannot find that an eye is normal."""
 MIRRORED: Final = "The picture was declared as mirrored; right and left are those of the patient."
 """Note in answers about a mirrored picture."""
 
-_REASONS: Final[dict[str, tuple[str, str]]] = {
-    "eye-hidden": ("Eye hidden", "No eye is visible: glasses, hair or a hand may hide it."),
-    "no-pupil": ("Pupil unknown", "The pupil centre is neither given nor found."),
-    "pupil-unused": ("Pupil not used", "A given pupil centre is not inside the eye of its side."),
-    "too-small": ("Too small", "The face has too few pixels."),
-    "blurred": ("Blurred", "The eyes are not sharp."),
-    "turned": ("Turned", "The head is turned to the side."),
-    "tilted": ("Tilted", "The head is tilted to a shoulder."),
-    "eyes-closed": ("Eyes closed", "Both eyes are closed, or nearly so."),
-    "cut-off": ("Cut off", "A part that has to be measured is outside the picture."),
-    "damaged": ("Damaged file", "The image file is or may be damaged, so that measurements may be wrong."),
-    "no-scale": ("No scale", "The number of millimetres per pixel is not known."),
-}
 _CONCEPTS: Final[dict[str, tuple[str, str]]] = {
     "ptosis-screening": ("Ptosis screening", "Measurement of the eyelids in a photograph of the face."),
     "ptosis-flag": (
@@ -109,7 +97,7 @@ _CONCEPTS: Final[dict[str, tuple[str, str]]] = {
     "none": ("No flag", "MRD1 of both eyes and their difference are within the thresholds."),
     "suspicious": ("Suspicious", "A measurement is past a threshold for a suspicion of ptosis."),
     "functional": ("Functional", "MRD1 is so small that the lid is likely to narrow the visual field."),
-    "undetermined": ("Undetermined", "A measurement that the thresholds need is missing."),
+    "undetermined": ("Undetermined", "The picture or the error bands of its lengths carry no judgement."),
     "pfh": (
         "Palpebral fissure height (PFH)",
         "Upper to lower lid margin, through the pupil centre if it is known, else the mean at two positions.",
@@ -146,7 +134,7 @@ _CONCEPTS: Final[dict[str, tuple[str, str]]] = {
         "Turn of the head",
         "Position of the nose tip along the line between the outer canthi, -1 to 1. A proxy, not an angle.",
     ),
-    **_REASONS,
+    **{code: (kind.display, kind.definition) for code, kind in KINDS.items()},
 }
 
 DEFINITIONS: Final[dict[str, str]] = {value: text for value, (_, text) in _CONCEPTS.items()}
@@ -181,5 +169,5 @@ def of_scale(method: str) -> Code:
 
 
 def of_reason(code: str) -> Code | None:
-    """Code of a reason for withholding a length; None for a reason without a code."""
-    return local(code) if code in _REASONS else None
+    """Code of a reason; None for a reason without a code."""
+    return local(code) if code in KINDS else None

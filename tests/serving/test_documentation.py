@@ -6,6 +6,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from lidloop.screening.reasons import KINDS
+from lidloop.screening.thresholds import THRESHOLDS
 from serving.intake import PARAMETERS, SUBJECT
 from serving.metrics import Metrics
 from serving.problems import PROBLEM_TYPES
@@ -50,3 +52,12 @@ def test_metrics_that_are_documented_exist() -> None:
 def test_every_parameter_is_documented() -> None:
     listed = re.findall(r"`(\w+)`", "\n".join(first_cells(section("Request and answer"))))
     assert sorted(listed) == sorted((*PARAMETERS, SUBJECT))
+
+
+def test_every_threshold_and_reason_is_documented() -> None:
+    text = section("The flag")
+    for name, threshold in THRESHOLDS.items():
+        assert f"| `{PREFIX}{name.upper()}` | {threshold.default:g} | {threshold.text} |" in text
+        [defaults] = re.findall(rf"`{PREFIX}{name.upper()}`.*? \| ([\d., ]+) \| thresholds in mm", TEXT)
+        assert defaults.split(", ") == [f"{entry.default:g}" for entry in THRESHOLDS.values()]
+    assert set(KINDS) <= set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE))

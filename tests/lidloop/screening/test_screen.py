@@ -9,8 +9,9 @@ import pytest
 
 from lidloop.labels import Face, box_of
 from lidloop.landmarks import NAMES
-from lidloop.screening.ptosis import LENGTHS, NOTICE, Thresholds
+from lidloop.screening.measurements import LENGTHS, NOTICE
 from lidloop.screening.screen import ModelInfo, Options, Screening, screen
+from lidloop.screening.thresholds import Thresholds
 from lidloop.synthetic import draw_face
 from serving.screening_answer import to_json
 
@@ -53,7 +54,7 @@ def test_options_reach_detection_and_measurement() -> None:
     assert (
         screened(pupils={"OD": PICTURE.faces[0].pupils["left"]}).faces[0].eyes["OD"].pupil.method == "given"
     )
-    strict = Thresholds(mrd1_suspicious=-9, mrd1_functional=-9, asymmetry=99)
+    strict = Thresholds(mrd1_suspicious=0.1, mrd1_functional=0.1, asymmetry=20)
     assert screened().faces[0].flag.level != screened(thresholds=strict).faces[0].flag.level == "none"
 
 
