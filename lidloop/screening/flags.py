@@ -18,7 +18,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from lidloop.screening.figures import figure
-from lidloop.screening.measurements import SIDES, EyeMeasurement, Flag, Length, Reason, Side
+from lidloop.screening.measurements import (
+    SIDES,
+    EyeMeasurement,
+    FaceMeasurement,
+    Flag,
+    Length,
+    Reason,
+    Side,
+)
+from lidloop.screening.reasons import WITHHOLD_JUDGEMENT
 from lidloop.screening.thresholds import Thresholds
 
 LARGEST_BAND: Final = 1.2
@@ -77,6 +86,20 @@ def flag_of(
     if damage is not None:
         reasons.append(damage)
     return Flag("undetermined" if reasons else "none", (), tuple(reasons))
+
+
+def judged_again(measured: FaceMeasurement, thresholds: Thresholds | None = None) -> Flag:
+    """Flag of stored measurements under other thresholds; with those of the measurement its own flag.
+
+    Args:
+        measured: measurements with the problems of their picture.
+        thresholds: thresholds of the flag; the defaults if not given.
+    """
+    problems = measured.problems
+    damage = next((reason for reason in problems if reason.code == "damaged"), None)
+    doubts = [reason for reason in problems if reason.code in WITHHOLD_JUDGEMENT]
+    limits = thresholds or Thresholds()
+    return flag_of(measured.eyes, measured.differences, limits, doubts=doubts, damage=damage)
 
 
 def _difference_of(differences: Mapping[str, Length]) -> _Difference | None:

@@ -19,6 +19,7 @@ from lidloop.eyes_training.face_samples import perturb
 from lidloop.images import decode_rgb
 from lidloop.labels import Face, box_of
 from lidloop.landmarks import FLIP, LEFT_EYE, N_POINTS, lid_opening, outer_canthal_distance
+from lidloop.screening.flags import judged_again
 from lidloop.screening.ptosis import DIFFERENCES, LENGTHS, SIDES, FaceMeasurement, measure_face
 from lidloop.screening.screen import ModelInfo, Screening
 from lidloop.synthetic import draw_face
@@ -352,6 +353,7 @@ def test_arbitrary_landmarks_give_finite_figures(
     )
     json.dumps(to_json(screening), allow_nan=False)
     check_differences(found)
+    assert judged_again(found) == found.flag
     for eye in found.eyes.values():
         assert set(eye.lengths) | set(eye.withheld) == set(LENGTHS)
 

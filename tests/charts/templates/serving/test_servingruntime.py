@@ -110,8 +110,9 @@ def test_access_by_tokens(jwt: dict[str, str], jwks: str) -> None:
 GIVEN: dict[str, Any] = {
     "backend": "openvino", "threads": 2, "body_bytes": 20_000_000, "pixels": 50_000_000, "body_seconds": 7.5,
     "concurrency": 4, "readers": 16, "queue": 5, "steady": 2, "conf": 0.25, "mrd1_suspicious": 3.5,
-    "mrd1_functional": 1.5, "asymmetry": 1.75, "asymmetry_margin": 0.5, "window": 500, "trusted_proxies": "10.0.0.0/8,fd00::1",
-    "proxy_header": "Forwarded", "reduced_pixels": 80_000_000, "secondary_capture": True,
+    "mrd1_functional": 1.5, "asymmetry": 1.75, "asymmetry_margin": 0.5, "window": 500,
+    "trusted_proxies": "10.0.0.0/8,fd00::1", "proxy_header": "Forwarded",
+    "reduced_pixels": 80_000_000, "secondary_capture": True,
 }  # fmt: skip
 FIXED = {
     "model", "model_name", "model_version", "registry", "watch", "device", "host", "port", "metrics_host",
