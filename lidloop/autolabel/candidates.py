@@ -19,10 +19,10 @@ label is such a face: all 2,012 faces checked in AFW, HELEN and LFPW have 50 or 
 
 REASONS: Final = (
     "grown", "overlaps-label", "overlaps-prediction", "below-confidence", "degenerate", "outside-picture",
-    "human", "existing", "relabelled",
+    "human", "existing", "relabelled", "declined",
 )  # fmt: skip
 """Reasons in the ledger; the first three in the order of the codes of ``lidloop.autolabel.priority_nms``."""
-BELOW, DEGENERATE, OUTSIDE, HUMAN_LABEL, EXISTING_LABEL, RELABELLED = range(3, 9)
+BELOW, DEGENERATE, OUTSIDE, HUMAN_LABEL, EXISTING_LABEL, RELABELLED, DECLINED = range(3, 10)
 
 _GRID: Final = 1e6  # the text format writes six decimals
 _ROWS: Final = 1 << 14  # faces per chunk: their points take 20 MB

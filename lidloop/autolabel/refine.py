@@ -12,6 +12,7 @@ outside-picture     has fewer than ``min_points_inside`` points inside the pictu
 overlaps-label      has IoU above ``iou`` with an existing label
 overlaps-prediction has IoU above ``iou`` with a more confident prediction that was kept
 relabelled          was grown by an earlier iteration and is replaced by this one's (``relabel`` only)
+declined            has IoU above ``iou`` with a place where a person said that there is no face
 =================== ===================================================================================
 
 IoU is computed for boxes as they are written, rounded to six decimals, so that the files meet the limits
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 
 from lidloop.autolabel import priority_nms
 from lidloop.autolabel.candidates import (
+    DECLINED,
     EXISTING_LABEL,
     HUMAN_LABEL,
     MIN_POINTS_INSIDE,
@@ -44,6 +46,7 @@ from lidloop.autolabel.candidates import (
 from lidloop.autolabel.priority_nms import Bools, Ints
 from lidloop.data.dataset import LEDGER_SCHEMA, Dataset, LabelVersion, Retention, write_next
 from lidloop.data.formats import yolo
+from lidloop.data.reviews import declined_boxes, read_reviews
 from lidloop.data.tables import read_faces
 from lidloop.errors import DatasetError, LidloopError
 from lidloop.files import folder_atomic
@@ -228,6 +231,7 @@ def refine(
     )
     order = priority_nms.priority_order(raw.image, raw.score, found.boxes, raw.points)
     raw, boxes, reason = raw.select(order), found.boxes[order], found.reason[order]
+    reason[_on_declined(dataset, labels, raw.image, boxes, raw.score, reason == 0, iou)] = DECLINED
     result = priority_nms.priority_nms(
         base.image, base.boxes, raw.image, boxes, raw.score,
         iou=iou, takes_part=reason == 0, among_predictions=not paper_exact,
@@ -268,6 +272,27 @@ def _check(conf: float, iou: float, retention: str, min_points_inside: int) -> N
         raise LidloopError(f"retention must be accumulate or relabel, not {retention!r}")
     if not 1 <= min_points_inside <= N_POINTS:
         raise LidloopError(f"min_points_inside must be from 1 to {N_POINTS}, not {min_points_inside}")
+
+
+def _on_declined(
+    dataset: Dataset, labels: LabelVersion, image: Ints, boxes: Floats, score: Floats, candidate: Bools,
+    iou: float,
+) -> Bools:  # fmt: skip
+    """(n,) True for candidates at a place where a person said that there is no face.
+
+    Such a place drops what an existing label there would drop, but is no label.
+    """
+    places = declined_boxes(read_reviews(labels))
+    if not places:
+        return np.zeros(len(image), dtype=bool)
+    index = {record.id: k for k, record in enumerate(dataset.records)}
+    declined = np.repeat([index[name] for name in places], [len(group) for group in places.values()])
+    found = priority_nms.priority_nms(
+        declined.astype(np.int64), np.concatenate(list(places.values())), image, boxes, score, iou=iou,
+        takes_part=candidate, among_predictions=False,
+    )  # fmt: skip
+    on_declined: Bools = candidate & (found.decision == priority_nms.OVERLAPS_LABEL)
+    return on_declined
 
 
 def _sizes(dataset: Dataset) -> Floats:

@@ -22,6 +22,7 @@ from lidloop.cli.exporter import exporter
 from lidloop.cli.quantise import quantise
 from lidloop.cli.registry import registry_app
 from lidloop.cli.report import report
+from lidloop.cli.review import review_app
 from lidloop.cli.store import store_app
 from lidloop.cli.synthesize import synthesize
 from lidloop.errors import LidloopError, doing
@@ -40,6 +41,7 @@ for command in (convert, evaluate, detect, quantise, report, synthesize):
     app.command()(command)
 app.add_typer(registry_app)
 app.add_typer(store_app)
+app.add_typer(review_app)
 app.command()(exporter)
 
 _OPTIONAL = ("kfp", "bentoml", "pyarrow", "pipelines", "serving")

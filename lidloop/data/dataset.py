@@ -12,9 +12,12 @@
       version.json               version, parent, dataset digest, counts, parameters
       text/<id>.txt              YOLO pose lines; a picture without a face has an empty file or none
       ledger/v0.parquet …        one row per face and version, the dropped ones too
+      ledger/review-v<k>.parquet decisions of people that made version k (``lidloop.data.reviews``)
 
-A text file of version k+1 begins with the bytes of version 0 (``relabel``) or of version k
-(``accumulate``), so human labels survive byte for byte. Unchanged files are hard links.
+A text file of version k+1 begins with the human lines of version k (``relabel``) or with all of them
+(``accumulate``), so human labels survive byte for byte. In a version that people reviewed, faces that they
+confirmed, corrected or added are human labels behind the earlier ones, before the grown ones; the line of a
+corrected or declined label is kept in the table of decisions. Unchanged files are hard links.
 """
 
 from __future__ import annotations
@@ -287,7 +290,7 @@ def write_next(
     text = root / "text"
     text.mkdir(parents=True, exist_ok=True)
     by_image = _faces_by_image(grown)
-    humans = Counter(previous.ledger(0)["image"].to_pylist())
+    humans = _human_counts(previous)
     written = 0
     for record in dataset.records:
         faces = by_image.get(record.id, [])
@@ -304,9 +307,7 @@ def write_next(
         added = yolo.format_lines(faces, record.width, record.height)
         _write_new(text / f"{record.id}.txt", base + added.encode())
     version = previous.version + 1
-    (root / "ledger").mkdir(exist_ok=True)
-    for k in range(version):
-        link_or_copy(previous.root / "ledger" / f"v{k}.parquet", root / "ledger" / f"v{k}.parquet")
+    carry_ledgers(previous, root)
     table = ledger.cast(LEDGER_SCHEMA)
     kept = pa.compute.sum(pa.compute.greater_equal(table["line"], 0)).as_py() or 0
     if kept != written:
@@ -314,6 +315,68 @@ def write_next(
     write_table(root / "ledger" / f"v{version}.parquet", table)
     info = {"parent": previous.version, "retention": retention, "parameters": dict(parameters or {})}
     return _finish(root, version, dataset, ledger_counts(table), info)
+
+
+def write_reviewed(
+    root: Path,
+    previous: LabelVersion,
+    dataset: Dataset,
+    changed: Mapping[str, Sequence[bytes]],
+    ledger: pa.Table,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+) -> LabelVersion:
+    """Write the version after ``previous`` in which people decided on faces.
+
+    Args:
+        root: an empty folder.
+        previous: the version before; the files of pictures that are not in ``changed`` stay as they are.
+        dataset: the pictures of both.
+        changed: label lines, without line ends, of the pictures with a decision: human ones first.
+        ledger: the complete ledger of the new version (``LEDGER_SCHEMA``).
+        parameters: recorded in ``version.json``.
+
+    Raises:
+        DatasetError: where the ledger's kept lines are not the lines written.
+    """
+    text = root / "text"
+    text.mkdir(parents=True, exist_ok=True)
+    written = 0
+    for record in dataset.records:
+        lines = changed.get(record.id)
+        old = previous.root / "text" / f"{record.id}.txt"
+        if lines is None:
+            written += previous.text(record.id).count(b"\n")
+            if old.exists():
+                link_or_copy(old, text / old.name)
+        else:
+            written += len(lines)
+            _write_new(text / old.name, b"".join(line + b"\n" for line in lines))
+    version = previous.version + 1
+    carry_ledgers(previous, root)
+    table = ledger.cast(LEDGER_SCHEMA)
+    kept = pa.compute.sum(pa.compute.greater_equal(table["line"], 0)).as_py() or 0
+    if kept != written:
+        raise DatasetError(f"{root}: {written} label lines were written but the ledger keeps {kept}")
+    write_table(root / "ledger" / f"v{version}.parquet", table)
+    info = {"parent": previous.version, "retention": "review", "parameters": dict(parameters or {})}
+    return _finish(root, version, dataset, ledger_counts(table), info)
+
+
+def carry_ledgers(previous: LabelVersion, root: Path) -> None:
+    """Give the folder of a new version the ledgers of all earlier versions, and the decisions of people."""
+    (root / "ledger").mkdir(exist_ok=True)
+    for file in sorted((previous.root / "ledger").glob("*.parquet")):
+        link_or_copy(file, root / "ledger" / file.name)
+
+
+def _human_counts(labels: LabelVersion) -> Counter[str]:
+    """Number of human labels by picture; they are the first lines of its file."""
+    ledger = labels.ledger()
+    human = pa.compute.and_(
+        pa.compute.greater_equal(ledger["line"], 0), pa.compute.equal(ledger["origin"], HUMAN)
+    )
+    return Counter(ledger.filter(human)["image"].to_pylist())
 
 
 def _faces_by_image(labels: LabelSet) -> dict[str, list[Face]]:

@@ -16,7 +16,8 @@ LABELS: Final[dict[str, str]] = {
     "split": "`train`, `val`",
     "origin": "`human`, `grown`",
     "outcome": "`grown` (became a label), or the reason why not: `below-confidence`, `degenerate`, "
-    "`outside-picture`, `overlaps-label`, `overlaps-prediction`, `relabelled`",
+    "`outside-picture`, `overlaps-label`, `overlaps-prediction`, `relabelled`, "
+    "`declined`",
     "pair": "`reference_current` (human labels of version 0, all labels that the iteration made), "
     "`previous_current` (labels that its model was trained on, all that it made), `human_grown` (human and "
     "grown labels that it made)",

@@ -1,0 +1,173 @@
+"""``lidloop review``: the order in which to look at labels, and the decisions of people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from lidloop.cli.console import add_row, console, new_table, progress, say
+from lidloop.cli.options import DEFAULT_REGISTRY, AsJson, RegistryPlace, model_folder
+from lidloop.cli.paths import optional_place, path
+from lidloop.errors import DatasetError, LidloopError, doing
+
+if TYPE_CHECKING:
+    from lidloop.data.dataset import Dataset, LabelVersion
+    from lidloop.labels import LabelSet
+
+REVIEWED: Final = "reviewed"
+"""Folder below a run's that holds the label versions made by people."""
+QUEUE_FORMAT: Final = 1
+
+review_app = typer.Typer(
+    name="review",
+    no_args_is_help=True,
+    help="Look at the labels of a run, correct and decline them. `queue` says where a look is worth it, "
+    "`import` makes the next label version of the decisions. Nothing leaves this machine. More: "
+    "docs/REVIEW.md.",
+)
+
+RunFolder = Annotated[
+    Path, typer.Argument(parser=path, metavar="RUN", help="Folder of a finished run: its --out.")
+]
+
+
+@review_app.command("queue")
+def queue_command(
+    run: RunFolder,
+    human: Annotated[bool, typer.Option("--human", help="Order the human labels, too.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Print so many faces; 0 prints all.")] = 20,
+    model: Annotated[
+        str,
+        typer.Option(
+            parser=optional_place,
+            metavar="DIR|FILE.onnx|champion|VERSION",
+            help="Also compare with this model's predictions on mirrored and smaller pictures; takes as long "
+            "as two predictions of every picture.",
+        ),
+    ] = "",
+    registry: RegistryPlace = DEFAULT_REGISTRY,
+    as_json: AsJson = False,
+) -> None:
+    """List grown and dropped faces, those first that are most likely wrong or wrongly dropped.
+
+    The order comes from the model's confidence, the overlap with other labels, the disagreement between
+    iterations, and the distance of the shape from human labels. The number is an order, not a probability.
+
+    Example: lidloop review queue runs/mine --limit 50
+    """
+    from lidloop.review.faces import read_faces_to_review, read_ledgers
+    from lidloop.review.queue import Evidence, make_queue
+
+    with doing(f"read the run in {run}"):
+        dataset, labels, predictions = _open(run)
+        ledgers = read_ledgers(labels)
+        faces = read_faces_to_review(dataset, labels, predictions, ledgers)
+        evidence = Evidence(
+            {r.id: (r.width, r.height) for r in dataset.records}, ledgers,
+            [] if predictions is None else [predictions], _views(dataset, model, registry) if model else [],
+        )  # fmt: skip
+        entries = make_queue(faces, evidence, human=human)
+    shown = entries[:limit] if limit else entries
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "format": QUEUE_FORMAT, "dataset": dataset.digest, "labels": labels.version,
+                    "faces": len(entries), "queue": [asdict(entry) for entry in shown],
+                },
+                indent=1,
+            )
+        )  # fmt: skip
+        return
+    table = new_table("face", "kind", "suspicion", "mostly for", right=("suspicion",))
+    for entry in shown:
+        add_row(table, entry.face, entry.kind, f"{entry.suspicion:.2f}", entry.why)
+    console().print(table)
+    say(f"{len(shown)} of {len(entries)} faces of label version {labels.version}")
+
+
+@review_app.command("import")
+def import_command(
+    run: RunFolder,
+    files: Annotated[
+        list[Path], typer.Argument(parser=path, metavar="FILE", help="Files of decisions; one or several.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=path,
+            help="Folder of the new label version.",
+            show_default="RUN/reviewed/labels-vK",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the next label version of the decisions in files.
+
+    All decisions are checked first; if one cannot be taken over, nothing is written. A confirmed or corrected
+    face becomes a human label, a declined one is not grown again. The same file twice changes nothing.
+
+    Where people disagree on a face, all opinions are kept and the label stays as it is.
+
+    Example: lidloop review import runs/mine decisions.json
+    """
+    from lidloop.review.apply import import_decisions
+    from lidloop.review.decisions import read_decisions
+
+    with doing(f"import decisions into {run}"):
+        dataset, labels, predictions = _open(run)
+        read = {str(file): read_decisions(file) for file in files}
+        place = out or run / REVIEWED / f"labels-v{labels.version + 1}"
+        version, report = import_decisions(dataset, labels, read, place, predictions=predictions)
+    if as_json:
+        content = {"version": version.version, "folder": str(version.root), **report.to_json()}
+        typer.echo(json.dumps(content, indent=1))
+        return
+    if version is labels:
+        say(f"nothing new: label version {labels.version} carries all {report.already} decisions already")
+        return
+    done = ", ".join(f"{n} {verdict}" for verdict, n in sorted(report.counts.items())) or "no change"
+    say(f"label version {version.version}: {done}: {version.root}")
+    if report.already:
+        say(f"{report.already} decisions were there already")
+    if report.disputes:
+        say(f"people disagree on {len(report.disputes)} faces, which stay as they were:")
+        for face in report.disputes:
+            say(f"  {face}")
+
+
+def _open(run: Path) -> tuple[Dataset, LabelVersion, LabelSet | None]:
+    """Dataset, newest label version (a reviewed one, if there is one) and newest predictions of a run."""
+    from lidloop.data.dataset import Dataset, LabelVersion
+    from lidloop.data.tables import read_faces
+    from lidloop.labels import concat
+    from lidloop.report.data import read_summary, run_paths
+
+    paths = run_paths(run, read_summary(run))
+    labels = LabelVersion.open(paths.labels)
+    for folder in sorted((run / REVIEWED).glob("labels-v*/version.json")):
+        other = LabelVersion.open(folder.parent)
+        if other.version > labels.version:
+            labels = other
+    dataset = Dataset.open(paths.dataset)
+    if labels.dataset_digest != dataset.digest:
+        raise DatasetError(f"{labels.root} holds labels of another dataset than {dataset.root}")
+    shards = [p / "faces.parquet" for p in paths.predictions if (p / "faces.parquet").exists()]
+    return dataset, labels, concat([read_faces(p)[0] for p in shards]) if shards else None
+
+
+def _views(dataset: Dataset, model: str, registry: str) -> list[Any]:
+    from lidloop.detection.detector import load_detector
+    from lidloop.review.views import predict_views
+
+    try:
+        with model_folder(model, registry) as folder, progress("images") as update:
+            return list(predict_views(dataset, load_detector(folder), dataset.records, progress=update))
+    except ImportError as error:
+        raise LidloopError(f"--model needs a runtime for networks ({error})") from error
