@@ -126,6 +126,9 @@ class Metrics:
             name + "quality_problems", "Faces by what is wrong with their picture.", ["problem"], registry=own
         )
         self._flags = Counter(name + "flags", "Faces by level of the flag.", ["level"], registry=own)
+        self._reasons = Counter(
+            name + "flag_reasons", "Faces by reason of the flag.", ["reason", "level"], registry=own
+        )
         self._model = Gauge(
             name + "model_info",
             "1 for the model that answers.",
@@ -200,6 +203,8 @@ class Metrics:
         self.faces([item.face for item in screening.faces], screening.width, screening.height)
         for item in screening.faces:
             self._flags.labels(item.flag.level).inc()
+            for code in {reason.code for reason in item.flag.reasons}:
+                self._reasons.labels(code, item.flag.level).inc()
             for problem in item.problems:
                 self._problems.labels(problem.code).inc()
             for eye in item.eyes.values():

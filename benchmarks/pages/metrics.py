@@ -15,7 +15,7 @@ SERVING_LABELS: Final[dict[str, str]] = {
     "outcome": "`ok`, a kind of problem (`GET /problems/{kind}`), `disconnected`",
     "stage": "`wait`, `decode`, `detect`, `measure`, `answer`",
     "measurement": "a length of an eye: `pfh`, `mrd1`, …",
-    "reason": "code of why it was withheld",
+    "reason": "code of why it was withheld, or of the flag",
     "problem": "code of what is wrong with a face's picture",
     "level": "of the flag: `none`, `suspicious`, …",
     "name": "of the model",

@@ -44,8 +44,10 @@ function faces(answer, selected, choose) {
 
 function flag(face, notice) {
   const { level, sides, reasons } = face.flag;
-  const uncertain = reasons.filter(({ code }) => code === "near-threshold");
-  const clear = reasons.filter(({ code }) => code !== "near-threshold");
+  const { problems } = face.quality; // shown with the photograph, except where they leave no judgement
+  const shown = level === "undetermined" ? reasons : reasons.filter(({ text }) => !problems.some((one) => one.text === text));
+  const uncertain = shown.filter(({ code }) => code === "near-threshold");
+  const clear = shown.filter(({ code }) => code !== "near-threshold");
   const list = (some) => h("ul", {}, some.map(({ text }) => h("li", {}, sentence(text))));
   return h(
     "div",
@@ -84,7 +86,7 @@ function quality(face) {
   return h(
     "div",
     { class: "quality unusable" },
-    h("h3", {}, "The photograph is not good enough"),
+    h("h3", {}, face.flag.level === "undetermined" ? "The photograph is not good enough" : "The photograph could be better"),
     h("ul", {}, problems.map((reason) => h("li", {}, withAdvice(reason)))),
   );
 }

@@ -43,11 +43,11 @@ export function sidesInWords(sides) {
 export const FLAG = {
   none: {
     title: () => "Nothing flagged",
-    text: "No measurement is past a threshold. That does not rule out ptosis.",
+    text: "No sign of ptosis is past a threshold, with the error bands. That does not rule out ptosis.",
   },
   suspicious: {
     title: (sides) => `Suspicious: ${sidesInWords(sides)}`,
-    text: "A lid height, or the difference between the sides, is past a threshold.",
+    text: "A lid is lower than the other one, or both are low, by more than the error bands explain.",
   },
   functional: {
     title: (sides) => `Suspicious: ${sidesInWords(sides)}, ${sides.length === 2 ? "at least one " : ""}in the functional range`,
@@ -55,7 +55,7 @@ export const FLAG = {
   },
   undetermined: {
     title: () => "Cannot be judged from this photograph",
-    text: "A measurement that the thresholds need is missing.",
+    text: "The photograph, or the error bands of what was measured, allow no judgement. What to do:",
   },
 };
 

@@ -8,9 +8,10 @@ codes may be added.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from lidloop.screening.measurements import Side
+from lidloop.screening.measurements import Reason, Side
 from lidloop.screening.reasons import KINDS
 
 
@@ -94,6 +95,8 @@ _CONCEPTS: Final[dict[str, tuple[str, str]]] = {
         "Ptosis screening flag",
         "Result of comparing measurements with thresholds of a screening for ptosis. Not a diagnosis.",
     ),
+    "flag-reason": ("Reason of the flag", "A finding, or what leaves no judgement."),
+    "picture-problem": ("Problem of the picture", "What is wrong with the picture of a face."),
     "none": ("No flag", "MRD1 of both eyes and their difference are within the thresholds."),
     "suspicious": ("Suspicious", "A measurement is past a threshold for a suspicion of ptosis."),
     "functional": ("Functional", "MRD1 is so small that the lid is likely to narrow the visual field."),
@@ -171,3 +174,9 @@ def of_scale(method: str) -> Code:
 def of_reason(code: str) -> Code | None:
     """Code of a reason; None for a reason without a code."""
     return local(code) if code in KINDS else None
+
+
+def of_reasons(reasons: Iterable[Reason]) -> list[Code]:
+    """Codes of reasons, each once."""
+    found = (of_reason(code) for code in dict.fromkeys(reason.code for reason in reasons))
+    return [code for code in found if code is not None]

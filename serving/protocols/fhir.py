@@ -278,9 +278,18 @@ def _quality(face: FaceMeasurement, context: _Context) -> Json:
     notes = [reason.text for reason in face.problems]
     if context.screening.mirrored:
         notes.append(codes.MIRRORED)
+    body["component"] += _coded("picture-problem", face.problems)
     if notes:
         body["note"] = [{"text": text} for text in notes]
     return _observation(context, body)
+
+
+def _coded(name: str, reasons: Sequence[Reason]) -> list[Json]:
+    """A component with the code of each reason; its sentence is a note."""
+    return [
+        {"code": concept(codes.local(name)), "valueCodeableConcept": concept(code)}
+        for code in codes.of_reasons(reasons)
+    ]
 
 
 def _flag(flag: Flag, used: list[Json], context: _Context) -> Json:
@@ -290,6 +299,8 @@ def _flag(flag: Flag, used: list[Json], context: _Context) -> Json:
         "interpretation": [concept(codes.INTERPRETATION[flag.level])],
         "note": [{"text": text} for text in (*(reason.text for reason in flag.reasons), NOTICE)],
     }
+    if flag.reasons:
+        body["component"] = _coded("flag-reason", flag.reasons)
     if flag.sides:
         site = codes.EYES[flag.sides[0]] if len(flag.sides) == 1 else codes.BOTH_EYES
         body["bodySite"] = concept(site)

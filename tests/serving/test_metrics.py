@@ -62,7 +62,11 @@ def test_a_screening_is_counted(make_client: ClientFactory, photo: Photo, blank:
     assert found[key("faces_count")] == 2
     assert found[key("confidence_count")] == 1
     (face,) = answer["faces"]
-    assert found[key("flags_total", level=face["flag"]["level"])] == 1
+    level = face["flag"]["level"]
+    assert found[key("flags_total", level=level)] == 1
+    assert face["flag"]["reasons"]
+    for reason in face["flag"]["reasons"]:
+        assert found[key("flag_reasons_total", level=level, reason=reason["code"])] == 1
     for eye in face["eyes"].values():
         for name, reason in eye["withheld"].items():
             assert found[key("withheld_total", measurement=name, reason=reason["code"])] >= 1

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -29,6 +30,7 @@ from lidloop.screening.measurements import (
     EyeMeasurement,
     FaceMeasurement,
     Length,
+    Reason,
     Scale,
     Side,
 )
@@ -240,12 +242,19 @@ def _face_group(context: _Context, face: FaceMeasurement) -> Group:
     evaluations = [
         _evaluation(codes.local("ptosis-flag"), codes.local(face.flag.level)),
         _evaluation(codes.local("picture-quality"), quality),
+        *_coded("flag-reason", face.flag.reasons),
+        *_coded("picture-problem", face.problems),
     ]
     reasons = (*face.flag.reasons, *face.problems, *context.screening.warnings)
     comments = list(dict.fromkeys(reason.text for reason in reasons))
     if context.screening.mirrored:
         comments.append(codes.MIRRORED)
     return _group(context, "face", codes.BILATERAL, differences, evaluations, [*comments, NOTICE])
+
+
+def _coded(name: str, reasons: Sequence[Reason]) -> list[QualitativeEvaluation]:
+    """An evaluation with the code of each reason; its sentence is a comment."""
+    return [_evaluation(codes.local(name), code) for code in codes.of_reasons(reasons)]
 
 
 def _empty_group(context: _Context) -> Group:

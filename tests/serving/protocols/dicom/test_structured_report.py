@@ -122,7 +122,12 @@ def test_differences_and_flag_are_in_the_group_of_both_eyes() -> None:
     assert found == {
         codes.of_difference(name).value: round(FACE.differences[name].mm, 2) for name in DIFFERENCES
     }
-    assert evaluations(group) == {"ptosis-flag": FACE.flag.level, "picture-quality": "usable"}
+    coded = [(e.name.value, e.value.value) for e in group.get_qualitative_evaluations()]
+    assert coded == [
+        ("ptosis-flag", FACE.flag.level),
+        ("picture-quality", "usable"),
+        *(("flag-reason", reason.code) for reason in FACE.flag.reasons),
+    ]
     assert comments(group)[-1] == NOTICE
 
 
