@@ -37,7 +37,7 @@ SCORE: Final = 0.25
 TEST_SEED: Final = 7900
 TEST_SIZE: Final = (320, 320)
 """Seed of the drawn pictures that only measure, and the size of all drawn pictures."""
-_VAL_PICTURES: Final = 120
+_VAL_PICTURES: Final = 150
 _HERE: Final = Path(__file__).parent
 
 
@@ -55,14 +55,15 @@ class Stage:
     epochs: int
     lr: float
     sigma: dict[str, Any]
-    imgsz: int = 320
-    mosaic: float = 0.3
+    batch: int = 32
+    imgsz: int = 256
+    mosaic: float = 0.25
     freeze: int = 5
     """The layers up to a stride of 8, which saw photographs, keep their weights."""
 
     def settings(self) -> TrainSettings:
         return TrainSettings(
-            epochs=self.epochs, imgsz=self.imgsz, batch=16, device="cpu", seed=self.seed, workers=2,
+            epochs=self.epochs, imgsz=self.imgsz, batch=self.batch, device="cpu", seed=self.seed, workers=2,
             lr=self.lr, rotate=15.0, scale=0.5, shear=3.0, perspective=0.0002, sigma=self.sigma,
             mosaic=self.mosaic, freeze=self.freeze, ignore=None,
         )  # fmt: skip
@@ -70,8 +71,8 @@ class Stage:
 
 STAGES: Final = (
     Stage(
-        pictures=4500, seed=7100, epochs=6, lr=0.002,
-        sigma={"kind": "anneal", "start": 0.12, "end": 0.025, "hold": 0.15},
+        pictures=4500, seed=7100, epochs=4, lr=0.0025,
+        sigma={"kind": "anneal", "start": 0.12, "end": 0.03, "hold": 0.0},
     ),
 )  # fmt: skip
 
@@ -113,7 +114,7 @@ def run_stage(stage: Stage, weights: str | Path, place: Path) -> Path:
     """Draw the pictures of a stage and train on them; return the model folder."""
     folder = write_faces_folder(
         place / "faces", images=stage.pictures, seed=stage.seed, size=TEST_SIZE, options=photo_options(),
-        val_fraction=min(_VAL_PICTURES / stage.pictures, 0.5),
+        val_fraction=min(_VAL_PICTURES / stage.pictures, 0.05),
     )  # fmt: skip
     dataset, labels = convert([f"yolo:{folder}"], place / "dataset", place / "labels", keep_splits=True)
     shutil.rmtree(folder)
