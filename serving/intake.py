@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from lidloop import heic, images
-from lidloop.errors import ImageError, ImageSizeError
+from lidloop.errors import ImageError, ImageSizeError, LidloopError
 from lidloop.images import Decoded
 from lidloop.screening.measurements import SIDES, Side
 from lidloop.screening.screen import MAX_FACES, Options, Screening, exchanged_pupils
+from lidloop.screening.thresholds import LARGEST, THRESHOLDS, Thresholds
 from lidloop.web.body import parse_json, single_header
 from lidloop.web.problems import Problem, too_large, wrong_parameter
 from serving import preload
@@ -33,7 +35,7 @@ IMAGES: Final = ("image/jpeg", "image/png", "image/heic", "image/heif")
 FORM: Final = "multipart/form-data"
 DICOM: Final = "application/dicom"
 TAKEN: Final = (*IMAGES, FORM, DICOM)
-PARAMETERS: Final = ("mirrored", "mm_per_px", "pupils", "max_faces", "bundle")
+PARAMETERS: Final = ("mirrored", "mm_per_px", "pupils", "max_faces", "bundle", *THRESHOLDS)
 BUNDLES: Final = ("collection", "transaction")
 """Types of FHIR bundles that `bundle` asks for."""
 SUBJECT: Final = "subject"
@@ -72,7 +74,7 @@ def options(given: Mapping[str, str], settings: Settings) -> Options:
 
     Args:
         given: parameters of the address and of the form, each once.
-        settings: smallest score, and thresholds of the flag.
+        settings: smallest score, and thresholds of the flag that are not given.
 
     Raises:
         Problem: 400 that names the parameter.
@@ -88,8 +90,22 @@ def options(given: Mapping[str, str], settings: Settings) -> Options:
         pupils=_pupils(given["pupils"]) if "pupils" in given else {},
         max_faces=_whole("max_faces", given["max_faces"], 1, MAX_FACES) if "max_faces" in given else 10,
         conf=settings.conf,
-        thresholds=settings.thresholds,
+        thresholds=_thresholds(given, settings),
     )
+
+
+def _thresholds(given: Mapping[str, str], settings: Settings) -> Thresholds:
+    """Return the thresholds of the settings, replaced by those that are given."""
+    found = settings.thresholds
+    for name in THRESHOLDS:
+        if name in given:
+            try:
+                found = replace(found, **{name: float(given[name])})
+            except (ValueError, LidloopError):
+                raise wrong_parameter(
+                    name, f"must be a number of millimetres above 0 and up to {LARGEST:g}"
+                ) from None
+    return found
 
 
 def bundle_kind(given: Mapping[str, str]) -> BundleKind:

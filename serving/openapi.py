@@ -7,6 +7,7 @@ from typing import Any, Final
 from lidloop import __version__
 from lidloop.screening.measurements import NOTICE
 from lidloop.screening.screen import MAX_FACES
+from lidloop.screening.thresholds import LARGEST, THRESHOLDS
 from lidloop.web.problems import MEDIA_TYPE as PROBLEM
 from lidloop.web.wire import Schema, ref
 from serving import intake
@@ -129,6 +130,16 @@ def _screen(settings: Settings) -> dict[str, Any]:
             "enum": list(intake.BUNDLES),
             "default": "collection",
             "description": "Type of the Bundle of a FHIR answer; a server stores a transaction as it is.",
+        },
+        **{
+            name: {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "maximum": LARGEST,
+                "default": getattr(settings, name),
+                "description": f"Threshold of the flag in millimetres: {threshold.text}.",
+            }
+            for name, threshold in THRESHOLDS.items()
         },
     }
     query: list[dict[str, Any]] = [

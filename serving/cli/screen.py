@@ -15,6 +15,8 @@ import typer
 from lidloop.cli.console import console, say
 from lidloop.cli.paths import path as local_path
 from lidloop.cli.paths import place as any_place
+from lidloop.errors import LidloopError
+from lidloop.screening.thresholds import THRESHOLDS
 from serving.settings import Settings
 
 
@@ -56,6 +58,15 @@ def screen(
     max_faces: Annotated[
         int, typer.Option(help="Largest number of faces; those with the highest scores are kept.")
     ] = 10,
+    threshold: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=MM",
+            help="Threshold of the flag in mm. Repeatable. "
+            + "; ".join(f"{entry.name} ({entry.default:g}): {entry.text}" for entry in THRESHOLDS.values()),
+            show_default="the settings LIDLOOP_…",
+        ),
+    ] = [],  # noqa: B006 - typer reads it
     draw: Annotated[
         Path | None,
         typer.Option(parser=local_path, help="Folder for copies with landmarks, lids and pupils drawn in."),
@@ -93,7 +104,6 @@ def screen(
     $ lidloop screen photo.jpg --mm-per-px 0.21 --pupil OD=412,300 --pupil OS=523,302 --json
     """
     from lidloop.cli.drawings import plan_drawings, save_drawing
-    from lidloop.errors import LidloopError
     from lidloop.images import read_bytes
     from lidloop.screening.screen import screen as compute
     from lidloop.web.problems import Problem
@@ -112,6 +122,7 @@ def screen(
     given = {"mirrored": str(mirrored).lower(), "max_faces": str(max_faces)}
     given |= {} if mm_per_px is None else {"mm_per_px": str(mm_per_px)}
     given |= {"pupils": json.dumps(_pupils(pupil))} if pupil else {}
+    given |= _thresholds(threshold)
     with _command_line_errors():
         options = intake.options(given, settings)
     drawings = plan_drawings(draw, photo) if draw else []
@@ -154,10 +165,23 @@ def _pupils(given: list[str]) -> dict[str, Any]:
     return pupils
 
 
+def _thresholds(given: list[str]) -> dict[str, str]:
+    """Convert ``NAME=MM`` to request parameters, whose values are validated later."""
+    found = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        name = name.strip().lower().replace("-", "_")
+        if name not in THRESHOLDS:
+            raise LidloopError(
+                f"--threshold {text}: there is no such threshold; there are {', '.join(THRESHOLDS)}"
+            )
+        found[name] = value
+    return found
+
+
 @contextmanager
 def _command_line_errors() -> Iterator[None]:
     """Convert problems of parameters to errors of the command line."""
-    from lidloop.errors import LidloopError
     from lidloop.web.problems import Problem
 
     try:

@@ -176,6 +176,25 @@ def test_thresholds_are_settings(make_client: ClientFactory, photo: Photo) -> No
     assert level(mrd1_functional=0.001, mrd1_suspicious=0.002, asymmetry=50.0) == "none"
 
 
+def test_thresholds_may_be_given_with_a_picture(client: TestClient, photo: Photo) -> None:
+    """In the address or in the form; the sentence of the flag names the threshold."""
+
+    def flag(**asked: Any) -> dict[str, Any]:
+        response = client.post("/v1/screen", **asked)
+        assert response.status_code == 200, response.text
+        return response.json()["faces"][0]["flag"]
+
+    png, form = {"content": photo.png, "headers": PNG}, {"files": {"image": photo.png}}
+    usual = flag(**png)
+    assert usual["sides"] == ["OD"]
+    assert any("threshold from 1 mm" in reason["text"] for reason in usual["reasons"])
+    off = {"asymmetry": "50", "mrd1_suspicious": "0.001"}
+    assert flag(**png, params=off)["level"] == flag(**form, data=off)["level"] == "none"
+    for value in ("0", "-1", "nan", "101", "x"):
+        refused = client.post("/v1/screen", **png, params={"asymmetry": value})
+        assert (refused.status_code, refused.json()["parameter"]) == (400, "asymmetry")
+
+
 @pytest.mark.parametrize(
     ("accept", "answered"),
     [

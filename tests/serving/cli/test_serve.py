@@ -50,9 +50,10 @@ def test_json_is_the_same_as_over_http(
     client: TestClient, sealed_model: Path, files: Path, photo: Photo
 ) -> None:
     pupils = '{"OD": [400, 275], "OS": [240, 275]}'
-    params = {"mirrored": "true", "mm_per_px": "0.4", "pupils": pupils}
+    params = {"mirrored": "true", "mm_per_px": "0.4", "pupils": pupils, "asymmetry_margin": "0.7"}
     served = client.post("/v1/screen", content=photo.png, headers=PNG, params=params).json()
-    given = ("--mirrored", "--mm-per-px", "0.4", "--pupil", "OD=400,275", "--pupil", "os=240,275")
+    given = ("--mirrored", "--mm-per-px", "0.4", "--pupil", "OD=400,275", "--pupil", "os=240,275",
+             "--threshold", "asymmetry-margin=0.7")  # fmt: skip
     done = lidloop("screen", files / "photo.png", "--model", sealed_model, "--json", *given)
     assert done.returncode == 0, done.stderr
     (answer,) = json.loads(done.stdout)
@@ -106,6 +107,8 @@ def test_a_broken_picture_does_not_stop_the_others(sealed_model: Path, files: Pa
         (("--max-faces", "99"), "max_faces"),
         (("--pupil", "left=1,2"), "pupils"),
         (("--pupil", "OD=1"), "pupils"),
+        (("--threshold", "mrd2=1"), "no such threshold"),
+        (("--threshold", "asymmetry=0"), "asymmetry"),
         (("--model", "/nowhere/model"), "not a bundle"),
         (("--registry", "nowhere"), "no registry"),
     ],
