@@ -202,7 +202,7 @@ def _undecided(
             f"to exclude {excluded:g} mm; {_AGAIN}"
         )
         reasons.append(Reason("near-threshold", text))
-    limit = thresholds.mrd1_suspicious
+    limit = max(thresholds.mrd1_suspicious, thresholds.mrd1_functional)
     if all((mrd1.mm or 0.0) <= limit for mrd1 in known.values()):
         each = " and ".join(f"{side} {_figures(mrd1.mm, mrd1.mm_error)} mm" for side, mrd1 in known.items())
         text = f"MRD1 of both sides is low ({each}), but the error bands cross {limit:g} mm; {_AGAIN}"

@@ -28,7 +28,7 @@ MAX_UP: Final = 0.20
 MAX_DOWN: Final = 0.04
 """Largest mean height of the pupils above, and depth below, the lines between the canthi, as a share of the
 eye width; 0.10 above is usual."""
-PITCH_RANGE: Final = (0.22, 0.86)
+PITCH_RANGE: Final = (0.20, 0.88)
 """Range of ``pitch_proxy`` of a face that is not nodded; 0.55 is usual, more where the chin is lowered."""
 NARROW_MRD1: Final = 0.033
 NARROW_MRD2: Final = 0.044

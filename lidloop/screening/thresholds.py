@@ -4,7 +4,8 @@ Sources. MRD1 of healthy adults at rest is 4 to 5 mm in textbooks, and MRD1 up t
 a ptosis that narrows the visual field. Normal MRD1 differs between populations (Murchison et al. 2009, 112
 adults of four groups, doi 10.1001/archfacial.2009.9); no default follows one of the groups, and a site can
 set its own. The thresholds of the difference were chosen on photographs of people who were not selected for
-ptosis, and on the same photographs with one lid lowered by 2 mm.
+ptosis, and on the same photographs with one lid lowered by 2 mm; so was ``mrd1_suspicious``: people in
+snapshots narrow their eyes, and two low lids are the weaker sign.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Thresholds:
     """
 
     mrd1_suspicious: float = _threshold(
-        2.0,
+        1.75,
         "MRD1 that is suspicious: on both sides, or on the lower side if the sides differ by `asymmetry`; "
         "MRD1 plus its error band must not exceed it",
     )
@@ -41,10 +42,10 @@ class Thresholds:
         2.0, "MRD1 of a flagged side that is functional; MRD1 plus its error band must not exceed it"
     )
     asymmetry: float = _threshold(
-        1.0, "difference between the sides that is suspicious; the difference minus its error band reaches it"
+        1.1, "difference between the sides that is suspicious; the difference minus its error band reaches it"
     )
     asymmetry_margin: float = _threshold(
-        0.35,
+        0.2,
         "for `none` the difference plus its error band is below `asymmetry` plus this; larger: more faces "
         "are judged, and more ptosis is missed",
     )

@@ -187,7 +187,7 @@ def test_thresholds_may_be_given_with_a_picture(client: TestClient, photo: Photo
     png, form = {"content": photo.png, "headers": PNG}, {"files": {"image": photo.png}}
     usual = flag(**png)
     assert usual["sides"] == ["OD"]
-    assert any("threshold from 1 mm" in reason["text"] for reason in usual["reasons"])
+    assert any("threshold from 1.1 mm" in reason["text"] for reason in usual["reasons"])
     off = {"asymmetry": "50", "mrd1_suspicious": "0.001"}
     assert flag(**png, params=off)["level"] == flag(**form, data=off)["level"] == "none"
     for value in ("0", "-1", "nan", "101", "x"):

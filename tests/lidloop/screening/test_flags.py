@@ -156,6 +156,7 @@ def test_a_damaged_file_is_never_flagged_none() -> None:
 
 def test_thresholds_are_those_that_were_given() -> None:
     assert flag(3.0, 4.6, limits=Thresholds(asymmetry=1.2)).level == "undetermined"
+    assert flag(1.2, 1.4, limits=Thresholds(mrd1_suspicious=1.0)).level == "undetermined"
     assert flag(3.3, 3.4, limits=Thresholds(mrd1_suspicious=4.0)).sides == SIDES
     assert flag(1.0, 4.5, limits=Thresholds(mrd1_functional=1.5)).level == "suspicious"
 
