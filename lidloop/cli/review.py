@@ -17,6 +17,8 @@ from lidloop.errors import DatasetError, LidloopError, doing
 if TYPE_CHECKING:
     from lidloop.data.dataset import Dataset, LabelVersion
     from lidloop.labels import LabelSet
+    from lidloop.review.faces import Faces
+    from lidloop.review.queue import Entry
 
 REVIEWED: Final = "reviewed"
 """Folder below a run's that holds the label versions made by people."""
@@ -26,8 +28,8 @@ review_app = typer.Typer(
     name="review",
     no_args_is_help=True,
     help="Look at the labels of a run, correct and decline them. `queue` says where a look is worth it, "
-    "`import` makes the next label version of the decisions. Nothing leaves this machine. More: "
-    "docs/REVIEW.md.",
+    "`export` writes tasks for an annotation tool, `import` makes the next label version of the decisions. "
+    "Nothing leaves this machine. More: docs/REVIEW.md.",
 )
 
 RunFolder = Annotated[
@@ -59,18 +61,10 @@ def queue_command(
 
     Example: lidloop review queue runs/mine --limit 50
     """
-    from lidloop.review.faces import read_faces_to_review, read_ledgers
-    from lidloop.review.queue import Evidence, make_queue
-
     with doing(f"read the run in {run}"):
         dataset, labels, predictions = _open(run)
-        ledgers = read_ledgers(labels)
-        faces = read_faces_to_review(dataset, labels, predictions, ledgers)
-        evidence = Evidence(
-            {r.id: (r.width, r.height) for r in dataset.records}, ledgers,
-            [] if predictions is None else [predictions], _views(dataset, model, registry) if model else [],
-        )  # fmt: skip
-        entries = make_queue(faces, evidence, human=human)
+        views = _views(dataset, model, registry) if model else []
+        _, entries = _queue(dataset, labels, predictions, human=human, views=views)
     shown = entries[:limit] if limit else entries
     if as_json:
         typer.echo(
@@ -90,12 +84,70 @@ def queue_command(
     say(f"{len(shown)} of {len(entries)} faces of label version {labels.version}")
 
 
+@review_app.command("export")
+def export_command(
+    run: RunFolder,
+    to: Annotated[
+        str, typer.Option("--to", metavar="label-studio|cvat|labelme|coco", help="Tool to write for.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", parser=path, help="Folder to write, new or empty; keep it for the import."
+        ),
+    ],
+    limit: Annotated[int, typer.Option(min=0, help="So many faces of the queue; 0 takes all.")] = 100,
+    human: Annotated[bool, typer.Option("--human", help="Order the human labels, too.")] = False,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            "--picture-prefix",
+            help="Put before the file names of pictures, such as s3://BUCKET/PREFIX/ or https://…/; by "
+            "default they are named by their path on this machine.",
+        ),
+    ] = "",
+) -> None:
+    """Write the pictures at the front of the queue as tasks for an annotation tool, with all their faces.
+
+    Each face goes out with its points by name (left and right are the picture's sides), visibility, box,
+    score and origin. Pictures are named, not copied. OUT/manifest.json says what went out; it stays here.
+
+    Example: lidloop review export runs/mine --to label-studio --out review-1 --limit 200
+    """
+    from lidloop.files import folder_atomic, write_atomic
+    from lidloop.review.exchange import MANIFEST, make_manifest
+    from lidloop.review.formats.tools import TOOLS
+
+    if to not in TOOLS:
+        raise LidloopError(f"--to must be one of {', '.join(TOOLS)}, not {to!r}")
+    with doing(f"export the queue of {run}"), folder_atomic(out) as folder:
+        dataset, labels, predictions = _open(run)
+        faces, entries = _queue(dataset, labels, predictions, human=human)
+        manifest = make_manifest(
+            dataset, labels.version, faces, entries[:limit] if limit else entries, to=to, prefix=prefix
+        )
+        TOOLS[to].write(manifest, folder)
+        write_atomic(folder / MANIFEST, manifest.model_dump_json() + "\n")
+    count = sum(len(picture.faces) for picture in manifest.pictures)
+    say(f"{len(manifest.pictures)} pictures with {count} faces for {to}: {out}")
+
+
 @review_app.command("import")
 def import_command(
     run: RunFolder,
     files: Annotated[
-        list[Path], typer.Argument(parser=path, metavar="FILE", help="Files of decisions; one or several.")
+        list[Path],
+        typer.Argument(parser=path, metavar="FILE", help="Files of decisions, or of a tool with --export."),
     ],
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export", parser=path, metavar="DIR", help="The files come from a tool that got this export."
+        ),
+    ] = None,
+    reviewer: Annotated[
+        str, typer.Option(help="Name of the person, if it is to be kept; it stays in the ledger.")
+    ] = "",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -113,16 +165,37 @@ def import_command(
     All decisions are checked first; if one cannot be taken over, nothing is written. A confirmed or corrected
     face becomes a human label, a declined one is not grown again. The same file twice changes nothing.
 
+    From a tool's export: a face at its place is confirmed, a moved one corrected, a missing one declined, a
+    new one added; pictures that the file does not hold were not looked at.
+
     Where people disagree on a face, all opinions are kept and the label stays as it is.
 
-    Example: lidloop review import runs/mine decisions.json
+    Examples: lidloop review import runs/mine decisions.json
+
+    lidloop review import runs/mine project-1.json --export review-1
     """
     from lidloop.review.apply import import_decisions
-    from lidloop.review.decisions import read_decisions
+    from lidloop.review.decisions import now, read_decisions, signed
+    from lidloop.review.exchange import decisions_of, read_manifest
+    from lidloop.review.formats.tools import TOOLS
 
     with doing(f"import decisions into {run}"):
         dataset, labels, predictions = _open(run)
-        read = {str(file): read_decisions(file) for file in files}
+        if export is None:
+            read = {str(file): read_decisions(file) for file in files}
+        else:
+            manifest = read_manifest(export)
+            if manifest.to not in TOOLS:
+                raise DatasetError(
+                    f"{export} was written for {manifest.to!r}, which this lidloop does not read"
+                )
+            tool, at = TOOLS[manifest.to], now()
+            read = {
+                str(file): decisions_of(manifest, tool.read(file, manifest), tool=manifest.to, at=at)
+                for file in files
+            }
+        if reviewer:
+            read = {name: signed(file, reviewer) for name, file in read.items()}
         place = out or run / REVIEWED / f"labels-v{labels.version + 1}"
         version, report = import_decisions(dataset, labels, read, place, predictions=predictions)
     if as_json:
@@ -140,6 +213,19 @@ def import_command(
         say(f"people disagree on {len(report.disputes)} faces, which stay as they were:")
         for face in report.disputes:
             say(f"  {face}")
+
+
+def _queue(
+    dataset: Dataset, labels: LabelVersion, predictions: LabelSet | None, *, human: bool, views: Any = ()
+) -> tuple[Faces, list[Entry]]:
+    from lidloop.review.faces import read_faces_to_review, read_ledgers
+    from lidloop.review.queue import Evidence, make_queue
+
+    ledgers = read_ledgers(labels)
+    faces = read_faces_to_review(dataset, labels, predictions, ledgers)
+    sizes = {r.id: (r.width, r.height) for r in dataset.records}
+    evidence = Evidence(sizes, ledgers, [] if predictions is None else [predictions], views)
+    return faces, make_queue(faces, evidence, human=human)
 
 
 def _open(run: Path) -> tuple[Dataset, LabelVersion, LabelSet | None]:

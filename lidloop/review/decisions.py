@@ -161,6 +161,12 @@ def digest_of(decision: Decision, session: str) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
+def signed(file: DecisionFile, reviewer: str) -> DecisionFile:
+    """The file with a reviewer's name on every decision that has none."""
+    named = [d if d.reviewer else d.model_copy(update={"reviewer": reviewer}) for d in file.decisions]
+    return file.model_copy(update={"decisions": named})
+
+
 def now() -> datetime:
     """The time, with its zone, to the second."""
     return datetime.now(UTC).replace(microsecond=0)

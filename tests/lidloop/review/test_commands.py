@@ -58,3 +58,19 @@ def test_an_import_becomes_the_version_that_the_next_one_builds_on(folder: Path,
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no run"):
         CliRunner().invoke(app, ["review", "queue", str(tmp_path)], catch_exceptions=False)
+
+
+def test_an_export_comes_back_as_decisions(folder: Path, run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "coco"
+    assert "for coco" in lidloop("review", "export", folder, "--to", "coco", "--out", out, "--limit", 3)
+    file = out / "annotations.json"
+    content = json.loads(file.read_text())
+    first = content["annotations"].pop(0)
+    assert first["attributes"]["face"] in run.faces.ids
+    file.write_text(json.dumps(content))
+    said = lidloop("review", "import", folder, file, "--export", out, "--reviewer", "Ada", "--json")
+    applied = json.loads(said)["applied"]
+    assert applied.pop("declined") == 1
+    assert set(applied) <= {"confirmed"}
+    assert "Ada" not in said
+    assert "nothing new" in lidloop("review", "import", folder, file, "--export", out, "--reviewer", "Ada")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lidloop.autolabel.refine import refine
@@ -263,6 +263,7 @@ def test_one_wrong_decision_refuses_all(run: Run, tmp_path: Path, case: str, sai
     assert not (tmp_path / "v2").exists()
 
 
+@settings(max_examples=6)
 @given(order=st.permutations(range(4)), split=st.integers(0, 4))
 def test_the_order_of_files_and_decisions_does_not_matter(
     run: Run, tmp_path_factory: pytest.TempPathFactory, order: list[int], split: int

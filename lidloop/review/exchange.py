@@ -1,0 +1,272 @@
+"""Faces on their way to an annotation tool and back: the manifest of an export, and decisions from an import.
+
+The manifest stays on this machine beside the exported file. It holds what was sent out, so that what comes
+back is compared with it, and so that no name or path of the file that comes back has to be trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lidloop.autolabel.candidates import finish_points
+from lidloop.data.dataset import Dataset
+from lidloop.errors import DatasetError, doing, one_line, printable
+from lidloop.labels import HUMAN, Floats
+from lidloop.landmarks import N_POINTS
+from lidloop.review.decisions import MAX_BYTES, Decision, DecisionFile, Point
+from lidloop.review.faces import Faces
+from lidloop.review.opinions import distance
+from lidloop.review.queue import Entry
+
+MANIFEST: Final = "manifest.json"
+SAME_PX: Final = 0.01
+"""Points that come back no further away than this were not moved."""
+SAME_PLACE: Final = 0.5
+"""Mean distance of the points, over the size of the box, up to which a face without its id is taken for one
+that was sent out."""
+
+_STRICT: Final = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SentFace(BaseModel):
+    """A face that was sent out.
+
+    Attributes:
+        id: of the face.
+        kind: ``human``, ``grown`` or ``dropped``.
+        score: of the model, 1 for a human label.
+        origin: iteration that found it, -1 for a human label.
+        points: 51, in pixels of the upright picture.
+    """
+
+    model_config = _STRICT
+
+    id: str
+    kind: str
+    score: float
+    origin: int
+    points: Annotated[list[Point], Field(min_length=N_POINTS, max_length=N_POINTS)]
+
+    def array(self) -> Floats:
+        """Points as an array (51, 3)."""
+        return np.array(self.points, dtype=np.float64)
+
+
+class SentPicture(BaseModel):
+    """A picture that was sent out, its place as the tool sees it, and its faces."""
+
+    model_config = _STRICT
+
+    id: str
+    file: str
+    place: str
+    width: int
+    height: int
+    sha256: str
+    faces: list[SentFace]
+
+
+class Manifest(BaseModel):
+    """What an export sent out."""
+
+    model_config = _STRICT
+
+    format: Literal[1] = 1
+    kind: Literal["lidloop-export"] = "lidloop-export"
+    to: str
+    dataset: str
+    labels: int
+    pictures: list[SentPicture]
+
+    def by_file(self) -> dict[str, SentPicture]:
+        """Pictures by the last part of their name, which is unique in a dataset."""
+        return {picture.file: picture for picture in self.pictures}
+
+
+@dataclass(frozen=True, eq=False)
+class Returned:
+    """A face that came back: its id, empty where the tool lost it, and its points (51, 3) in pixels."""
+
+    face: str
+    points: Floats
+
+
+def make_manifest(
+    dataset: Dataset, version: int, faces: Faces, entries: Iterable[Entry], *, to: str, prefix: str = ""
+) -> Manifest:
+    """Choose the pictures of a queue for an export, with all their labels and the dropped faces of the queue.
+
+    Pictures come in the order of their first face. All labels of a picture are sent, so that nobody adds one
+    that is there. A face without points (a dropped one whose predictions are gone) is left out.
+
+    Args:
+        dataset: the pictures.
+        version: number of the label version.
+        faces: its faces.
+        entries: the part of the queue to send.
+        to: name of the format.
+        prefix: put before a picture's file name; empty for the path on this machine.
+    """
+    rows: dict[str, list[int]] = {}
+    for entry in entries:
+        rows.setdefault(entry.image, []).append(entry.row)
+    labels: dict[str, list[int]] = {}
+    for row in np.flatnonzero(faces.is_label).tolist():
+        labels.setdefault(faces.all.images[faces.all.image[row]], []).append(row)
+    chosen: dict[str, list[SentFace]] = {}
+    for image, mine in rows.items():
+        record = dataset.by_id[image]
+        size = np.array([[record.width, record.height]], dtype=np.float64)
+        dropped = [row for row in mine if faces.line[row] < 0]
+        for row in (*labels.get(image, ()), *dropped):
+            points = finish_points(faces.all.points[row][None], size)[0]
+            if faces.line[row] >= 0:
+                points = faces.all.points[row]
+            if points[:, 2].any():
+                kind = (
+                    "dropped"
+                    if faces.line[row] < 0
+                    else "human"
+                    if faces.all.origin[row] == HUMAN
+                    else "grown"
+                )
+                face = SentFace(
+                    id=faces.ids[row], kind=kind, score=float(faces.all.score[row]),
+                    origin=int(faces.all.origin[row]), points=as_points(points),
+                )  # fmt: skip
+                chosen.setdefault(image, []).append(face)
+    pictures = []
+    for image, group in chosen.items():
+        record = dataset.by_id[image]
+        name = record.file.rpartition("/")[2]
+        place = f"{prefix}{name}" if prefix else str(dataset.path(image))
+        pictures.append(
+            SentPicture(
+                id=image, file=name, place=place, width=record.width, height=record.height,
+                sha256=record.sha256, faces=group,
+            )
+        )  # fmt: skip
+    return Manifest(to=to, dataset=dataset.digest, labels=version, pictures=pictures)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of an export's folder.
+
+    Raises:
+        DatasetError: where there is none, or it is damaged.
+    """
+    file = folder / MANIFEST
+    with doing(f"read the export {folder}", DatasetError):
+        data = file.read_bytes()
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DatasetError(one_line(f"{file} is no manifest of an export: {place}: {first['msg']}")) from None
+
+
+def read_limited(file: Path) -> bytes:
+    """Content of a file from a tool.
+
+    Raises:
+        DatasetError: for a file that cannot be read, or of more than 512 MB.
+    """
+    with doing(f"read {file}", DatasetError):
+        if file.stat().st_size > MAX_BYTES:
+            raise DatasetError(f"{file} is larger than {MAX_BYTES:,} bytes; import it in parts")
+        return file.read_bytes()
+
+
+def as_points(points: Floats) -> list[Point]:
+    """Points (51, 3) as tuples; what is not visible is 0, 0, 0."""
+    return [
+        (float(x), float(y), 2 if v > 1 else 1) if v > 0 else (0.0, 0.0, 0) for x, y, v in points.tolist()
+    ]
+
+
+def decisions_of(
+    manifest: Manifest, returned: Mapping[str, Sequence[Returned]], *, tool: str, at: datetime
+) -> DecisionFile:
+    """Compare what came back with what was sent out.
+
+    A face at its place is confirmed, one that was moved is corrected, one that is missing is declined, and
+    one that was not sent out is added. Pictures that are not in ``returned`` were not looked at.
+
+    Args:
+        manifest: of the export.
+        returned: faces that came back, by id of their picture.
+        tool: name of the tool.
+        at: time of the import, as tools differ in what they say of theirs.
+
+    Raises:
+        DatasetError: for pictures that were not sent out, and for a face that came back twice.
+    """
+    pictures = {picture.id: picture for picture in manifest.pictures}
+    decisions: list[Decision] = []
+    content = hashlib.sha256()
+    for image in sorted(returned):
+        picture = pictures.get(image)
+        if picture is None:
+            raise DatasetError(f"picture {printable(image)} came back but was not sent out")
+        found = _matched(picture, returned[image])
+        for face in picture.faces:
+            points = found.pop(face.id, None)
+            if points is None:
+                decisions.append(Decision(face=face.id, image=image, verdict="declined", at=at))
+            elif _moved(face.array(), points):
+                given = as_points(points)
+                decisions.append(
+                    Decision(face=face.id, image=image, verdict="corrected", points=given, at=at)
+                )
+            else:
+                decisions.append(Decision(face=face.id, image=image, verdict="confirmed", at=at))
+        for points in found.values():
+            decisions.append(Decision(image=image, verdict="added", points=as_points(points), at=at))
+    for decision in decisions:
+        content.update(decision.model_dump_json(exclude={"at"}).encode())
+    return DecisionFile(
+        dataset=manifest.dataset, labels=manifest.labels, session=content.hexdigest()[:16], tool=tool,
+        pictures={image: pictures[image].sha256 for image in returned}, decisions=decisions,
+    )  # fmt: skip
+
+
+def _matched(picture: SentPicture, returned: Sequence[Returned]) -> dict[str, Floats]:
+    """Points by id; faces that lost theirs take that of the nearest face sent out, else one of their own."""
+    sent = {face.id: face.array() for face in picture.faces}
+    found: dict[str, Floats] = {}
+    lost: list[Floats] = []
+    for face in returned:
+        if face.face not in sent:
+            lost.append(face.points)
+        elif face.face in found:
+            raise DatasetError(f"face {printable(face.face)} came back twice")
+        else:
+            found[face.face] = face.points
+    free = {name: points for name, points in sent.items() if name not in found}
+    pairs = sorted(
+        (distance(points, other), k, name)
+        for k, other in enumerate(lost)
+        for name, points in free.items()
+    )  # fmt: skip
+    taken: set[int] = set()
+    for far, k, name in pairs:
+        if far <= SAME_PLACE and k not in taken and name not in found:
+            taken.add(k)
+            found[name] = lost[k]
+    return found | {f"added {k}": points for k, points in enumerate(lost) if k not in taken}
+
+
+def _moved(before: Floats, after: Floats) -> bool:
+    if ((before[:, 2] > 0) != (after[:, 2] > 0)).any() or (before[:, 2] != after[:, 2]).any():
+        return True
+    seen = before[:, 2] > 0
+    return bool(np.abs(before[seen, :2] - after[seen, :2]).max(initial=0) > SAME_PX + 1e-9)
