@@ -15,7 +15,7 @@ from lidloop.evaluation import groups
 from lidloop.evaluation.skin_tone import TONES
 from lidloop.files import write_atomic
 from lidloop.report.figures import render
-from lidloop.screening.ptosis import Thresholds
+from lidloop.screening.thresholds import Thresholds
 
 STORED: Final = "screening.json"
 FIGURE: Final = "screening-curve.svg"

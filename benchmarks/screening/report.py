@@ -16,7 +16,7 @@ from benchmarks.screening.rule import Decision, rule_now, rule_of_before
 from lidloop.evaluation.intervals import Estimate, mean_of, share_of
 from lidloop.labels import Floats
 from lidloop.screening.measurements import FaceMeasurement
-from lidloop.screening.ptosis import Thresholds
+from lidloop.screening.thresholds import Thresholds
 
 SIZES: Final = ((0, 60), (60, 100), (100, 150), (150, 10_000))
 CURVE: Final = tuple(round(0.1 * k, 1) for k in range(2, 41))

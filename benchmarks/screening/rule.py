@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lidloop.screening.flags import flag_of
-from lidloop.screening.measurements import SIDES, FaceMeasurement, Flag, Side
-from lidloop.screening.ptosis import Thresholds
+from lidloop.screening.flags import judged_again
+from lidloop.screening.measurements import SIDES, FaceMeasurement, Side
+from lidloop.screening.thresholds import Thresholds
 
 
 class Decision(NamedTuple):
@@ -26,8 +26,8 @@ class Decision(NamedTuple):
 
 
 def rule_now(measured: FaceMeasurement, thresholds: Thresholds | None = None) -> Decision:
-    """Apply the rule that is served."""
-    flag: Flag = flag_of(measured.eyes, measured.differences, thresholds or Thresholds())
+    """Apply the rule that is served, as ``measure_face`` does it."""
+    flag = judged_again(measured, thresholds)
     return Decision(flag.level, flag.sides, tuple(reason.code for reason in flag.reasons))
 
 

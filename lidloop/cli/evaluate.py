@@ -19,11 +19,17 @@ def evaluate(
     model: Model = "champion",
     registry: RegistryPlace = DEFAULT_REGISTRY,
     sigma: Annotated[float | None, typer.Option(help="OKS sigma of pose AP; default 1/51.")] = None,
+    groups: Annotated[
+        bool, typer.Option(help="Compare groups of faces; a group that falls behind is exit status 1.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on annotated images: precision, recall, AP, NME and lid-opening error.
 
     All images of the sources are used. For a model that was trained on some of them, give others.
+
+    The faces are also compared by skin tone, size and pose. If the model is worse on a skin tone than on all
+    other faces by more than chance explains, the command says so and its exit status is 1.
 
     Example: lidloop evaluate --model champion --source ibug:300w/ibug
     """
@@ -33,6 +39,7 @@ def evaluate(
     from lidloop.detection.detector import load_detector
     from lidloop.evaluation.evaluate import DEFAULT_SIGMA
     from lidloop.evaluation.evaluate import evaluate as compute
+    from lidloop.evaluation.faces_by_group import compare_groups
 
     require_labels(source)
     sigma = DEFAULT_SIGMA if sigma is None else sigma
@@ -54,11 +61,17 @@ def evaluate(
         rejects = [
             {"source": row["source"], **reject} for row in report["sources"] for reject in row["rejects"]
         ]
-        result = compute(found, labels.labels(dataset), sources=sources, sigma=sigma).to_dict()
+        truth = labels.labels(dataset)
+        evaluation = compute(found, truth, sources=sources, sigma=sigma)
+        result = evaluation.to_dict()
+        if groups:
+            with progress("compared") as update:
+                result["groups"] = compare_groups(dataset, truth, evaluation.errors, progress=update)
+    behind = [gap["text"] for gap in result.get("groups", {}).get("gaps", []) if gap["is_failure"]]
     if as_json:
         unused = {"rejects": rejects, "unreadable": failures}
         typer.echo(json.dumps({"model": detector.digest, **unused, **result}, indent=1))
-        return
+        raise typer.Exit(1 if behind else 0)
     if rejects or failures:
         say(
             f"not counted: {len(rejects)} annotations that cannot be used, {len(failures)} images that "
@@ -66,6 +79,13 @@ def evaluate(
             err=True,
         )
     _print_metrics(result)
+    if groups:
+        _print_groups(result["groups"])
+    for text in behind:
+        say(f"falls behind: {text}", err=True)
+    if behind:
+        say("add pictures and labels of such faces, or see the figures alone with --no-groups", err=True)
+        raise typer.Exit(1)
 
 
 def _print_metrics(result: dict[str, Any]) -> None:
@@ -74,3 +94,25 @@ def _print_metrics(result: dict[str, Any]) -> None:
     for name in result["overall"]:
         add_row(table, name, *("–" if m[name] is None else f"{m[name]:.4g}" for m in columns.values()))
     console().print(table)
+
+
+def _print_groups(result: dict[str, Any]) -> None:
+    from lidloop.evaluation.groups import METRICS
+
+    table = new_table("group", "faces", *(metric.label for metric in METRICS))
+    for line in result["lines"]:
+        figures = (line["figures"].get(metric.key) for metric in METRICS)
+        add_row(table, f"{line['dimension']}: {line['group']}", str(line["faces"]), *map(_interval, figures))
+    console().print(table)
+    for gap in result["gaps"]:
+        if not gap["is_failure"]:
+            say(f"expected, as the picture shows less of such a face: {gap['text']}")
+    if result["too_small"]:
+        say(f"too few faces to say anything: {'; '.join(result['too_small'])}")
+
+
+def _interval(estimate: dict[str, Any] | None) -> str:
+    if estimate is None or estimate["value"] is None:
+        return "–"
+    value, low, high = (f"{100 * estimate[name]:.1f}" for name in ("value", "low", "high"))
+    return f"{value} % ({low}–{high})"

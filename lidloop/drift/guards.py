@@ -41,12 +41,15 @@ class Limits:
         source_concentration: share of the growth that comes from one source alone, or from one third of the
             faces by a feature: 0 is distributed as the pictures or the human labels, 1 is all from one part.
             0.8 allows for sources where only some of the faces have human labels, and for small sources.
+        group_gap: number of groups of faces, such as a skin tone, on which the model is worse than on all
+            other faces by more than chance explains (``lidloop.evaluation.groups``). None is allowed.
     """
 
     grown_share: float = 0.5
     disagreement: float = 0.02
     confirmation_bias: float = 0.02
     source_concentration: float = 0.8
+    group_gap: float = 0.0
 
 
 DEFAULT: Final = Limits()
@@ -217,6 +220,23 @@ def source_concentration(
         "(0 % as expected, 100 % all labels)"
     )
     return Guard("source_concentration", value, limits.source_concentration, why)
+
+
+def group_gap(iterations: Sequence[Mapping[str, Any]], *, limits: Limits = DEFAULT) -> Guard:
+    """Count the groups of faces that fall behind the others, on the gold faces of this iteration.
+
+    Args:
+        iterations: history in ``evaluation.json``, this iteration last; entries of earlier versions have no
+            groups.
+        limits: limits of the guards.
+    """
+    groups = iterations[-1].get("groups") if iterations else None
+    if not groups or not groups["comparisons"]:
+        why = f"no group of at least {MIN_FACES} gold faces can be compared with another"
+        return Guard("group_gap", None, limits.group_gap, why)
+    behind = [gap["text"] for gap in groups["gaps"] if gap["is_failure"]]
+    why = "; ".join(behind) or f"no group falls behind in {groups['comparisons']} comparisons"
+    return Guard("group_gap", float(len(behind)), limits.group_gap, why)
 
 
 def _by_thirds(human: Floats, grown: Floats) -> tuple[float, str] | None:

@@ -45,7 +45,8 @@ are null; all keys are always present::
         "grown_share":          {"value": 0.19, "threshold": 0.5, "tripped": false, "why": "a sentence"},
         "disagreement":         {…},
         "confirmation_bias":    {…},
-        "source_concentration": {…}              value null where there is too little to judge: never tripped
+        "source_concentration": {…},             value null where there is too little to judge: never tripped
+        "group_gap":            {…}              number of groups of faces that fall behind the others
       },
       "agreement": [                             the same faces, as labelled and as this model predicts them
         {"origin": "human", "faces": 870, "nme": 0.041, "offset": 0.004},
@@ -206,6 +207,7 @@ def judge(
             {name: new[name] for name in _POPULATION},
             limits=limits,
         ),
+        guards.group_gap(evaluation["iterations"], limits=limits),
     ]
 
 

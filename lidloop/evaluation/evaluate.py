@@ -20,6 +20,7 @@ from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.data.tables import read_faces, write_table
 from lidloop.errors import DatasetError, LidloopError
 from lidloop.evaluation import metrics
+from lidloop.evaluation.faces_by_group import compare_groups
 from lidloop.files import write_atomic
 from lidloop.labels import Floats, LabelSet, concat
 from lidloop.landmarks import N_POINTS
@@ -197,6 +198,8 @@ def evaluate_iteration(
 ) -> dict[str, Any]:
     """Evaluate an iteration's model on the validation pictures, on both yardsticks.
 
+    Gold faces are also compared by skin tone, size and pose (``groups``, see ``faces_by_group``). A group
+    that falls behind trips the guard ``group_gap`` (``lidloop.drift.guards``), and the report says so.
     Writes ``points.parquet`` (errors of every gold face), then ``evaluation.json``: this iteration's metrics
     at the top level, and those of all iterations so far under ``iterations``, this one last.
 
@@ -243,6 +246,7 @@ def evaluate_iteration(
         "settings": on_gold.settings,
         "gold": on_gold.to_dict(),
         "paper": on_paper.to_dict(),
+        "groups": compare_groups(dataset, gold_labels, on_gold.errors),
     }
     written = {**entry, "iterations": [*history, entry]}
     write_table(out / POINTS_FILE, _points_table(on_gold.errors, gold_labels, sources))

@@ -5,8 +5,8 @@ difference explains, and by more than a gap that matters (``GroupMetric.toleranc
 comparisons hold together with 95 % (Bonferroni), so that a run over many groups does not fail by chance.
 Groups of fewer than ``MIN_FACES`` faces are shown but not compared: nothing can be said about them.
 
-Size and pose limit what a picture can show, whoever is on it (``PHYSICAL``). Such a group is reported as a
-note; any other group that falls behind is a failure.
+Size, pose and what covers a face limit what a picture can show, whoever is on it (``PHYSICAL``). Such a group
+is reported as a note; any other group that falls behind is a failure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lidloop.labels import Floats
 
 MIN_FACES: Final = 30
 """Fewest faces with a value, in a group and in the rest, for a comparison."""
-PHYSICAL: Final = frozenset({"size", "pose"})
+PHYSICAL: Final = frozenset({"size", "pose", "occluder"})
 """Dimensions that limit what a picture shows."""
 UNKNOWN: Final = "unknown"
 """Group of faces of which a fact is not known; it is never compared."""

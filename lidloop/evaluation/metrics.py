@@ -268,12 +268,14 @@ class FaceErrors:
 
     Attributes:
         matched: (n,) True if a prediction was matched.
+        points: (n, 51, 3) landmarks of that prediction.
         score, iou, oks: (n,) values of that prediction.
         squares: (n, 51) squared distance of each visible point in px².
         nme: (n,). lid_left, lid_right: (n,) lid-opening error of the eye at the picture's left and right.
     """
 
     matched: Bools
+    points: Floats
     score: Floats
     iou: Floats
     oks: Floats
@@ -297,6 +299,7 @@ def face_errors(found: LabelSet, truth: LabelSet, match: Ints, *, sigma: float) 
 
     return FaceErrors(
         matched=matched,
+        points=spread(points),
         score=spread(found.score[match[rows]]),
         iou=spread(paired_iou(boxes, true_boxes)),
         oks=spread(paired_oks(points, true_points, true_boxes, sigma=sigma)),

@@ -26,7 +26,7 @@ LABELS: Final[dict[str, str]] = {
     "yardstick": "`gold` (validation labels of version 0), `paper` (those of the iteration)",
     "metric": "as in `summary.json`: `precision`, `recall`, `ap50`, `ap50_95`, `pose_ap50`, `pose_ap50_95`, "
     "`nme`, `nme_median`, `nme_auc8`, `failure_rate`, `lid_error` (all ratios from 0), and `mse_px2` (px²)",
-    "guard": "`grown_share`, `disagreement`, `confirmation_bias`, `source_concentration`",
+    "guard": "`grown_share`, `disagreement`, `confirmation_bias`, `source_concentration`, `group_gap`",
     "version": "number of the registry's version",
     "run": "name of the run that trained it",
     "source": "of the exporter's figures: `registry`, `runs`",

@@ -15,7 +15,7 @@ from lidloop.registry.versions import ModelVersion
 from lidloop.report.data import YARDSTICKS, metrics_of
 
 PAIRS: Final = ("reference_current", "previous_current", "human_grown")
-GUARDS: Final = ("grown_share", "disagreement", "confirmation_bias", "source_concentration")
+GUARDS: Final = ("grown_share", "disagreement", "confirmation_bias", "source_concentration", "group_gap")
 LEVELS: Final = ("stable", "moderate", "shifted")
 """Pairs, guards and levels of ``watch.json`` that have series; others are ignored."""
 MAX_SOURCES: Final = 20

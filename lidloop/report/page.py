@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from lidloop.drawing import DROPPED_COLOUR, GROWN_COLOUR, HUMAN_COLOUR, PARTS
 from lidloop.errors import LidloopError
+from lidloop.evaluation import groups
 from lidloop.report import figures
 from lidloop.report.data import BY_KEY, METRICS, STEPS, YARDSTICKS, shown
 from lidloop.report.pictures import Strip, Tile
@@ -16,6 +17,11 @@ _YARDSTICK_NOTE = {
     "gold": "Human validation labels of version 0, frozen. The promotion gate uses this yardstick.",
     "paper": "Validation labels of the iteration itself, with grown labels, as in Table 2 of the paper. "
     "The reference changes from row to row and contains predictions of earlier models.",
+}
+
+_GROUP_PARTS = {
+    "gold": "Gold faces by skin tone, size and pose",
+    "drawn": "Drawn gold faces by what the drawing knows",
 }
 
 
@@ -81,6 +87,10 @@ def render(summary: Mapping[str, Any], pictures: Pictures, *, faces: bool = True
         shown=shown,
         colours={"human": _css(HUMAN_COLOUR), "grown": _css(GROWN_COLOUR), "dropped": _css(DROPPED_COLOUR)},
         parts={name: _css(rgb) for name, rgb in PARTS.items()},
+        group_metrics=groups.METRICS,
+        group_parts=_GROUP_PARTS,
+        min_faces=groups.MIN_FACES,
+        interval=interval,
     )
 
 
@@ -112,6 +122,14 @@ def _table(summary: Mapping[str, Any], yardstick: str) -> list[dict[str, Any]]:
             }
         )
     return table
+
+
+def interval(estimate: Mapping[str, Any] | None) -> str:
+    """Format a share or an error in per cent with its interval, as ``95.0 (91.2–97.3)``; a dash without."""
+    if estimate is None or estimate["value"] is None:
+        return "–"
+    value, low, high = (f"{100 * estimate[name]:.1f}" for name in ("value", "low", "high"))
+    return f"{value} ({low}–{high})"
 
 
 def _reasons(summary: Mapping[str, Any]) -> dict[str, list[int]]:

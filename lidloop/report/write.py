@@ -20,6 +20,7 @@ from lidloop.evaluation import evaluate as evaluation
 from lidloop.files import sha256, write_atomic
 from lidloop.labels import HUMAN, Floats, LabelSet, concat
 from lidloop.report import data, ledger, page, pictures
+from lidloop.report.drawn_groups import compare_drawn
 from lidloop.synthetic.write import read_truth
 
 REPORT: Final = "report.html"
@@ -184,6 +185,7 @@ def gather(
     rows = data.iteration_rows(entries, versions, images, steps, numbers)
     hidden = None if truth is None else ledger.compare_with_truth(labels, read_hidden(truth, dataset))
     found = concat([read_faces(p / "faces.parquet")[0] for p in predictions]) if predictions else None
+    worst = _worst(evaluation_dir)
     summary: dict[str, Any] = {
         "format": data.FORMAT,
         "run": run,
@@ -202,6 +204,10 @@ def gather(
         "distributions": ledger.distributions(ledgers),
         "drift": ledger.drift(labels, {r.id: (r.width, r.height) for r in dataset.records}),
         "guards": _guards(dataset, labels, found, history),
+        "groups": {
+            "gold": entries[-1].get("groups"),
+            "drawn": None if truth is None else compare_drawn(worst, truth, dataset),
+        },
         "timings": steps,
         "evaluation_sha256": sha256(evaluation_dir / evaluation.FILE),
         "ledger_sha256": sha256(labels_dir / "ledger" / f"v{version.version}.parquet"),
@@ -212,7 +218,7 @@ def gather(
         data.compare(rows[0], best) if best is not None else {"better": [], "worse": [], "same": []}
     )
     summary["verdict"] = data.verdict(summary)
-    return Run(dataset, labels, ledgers, summary, _worst(evaluation_dir), found)
+    return Run(dataset, labels, ledgers, summary, worst, found)
 
 
 def _guards(

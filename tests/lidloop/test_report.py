@@ -457,6 +457,7 @@ def test_a_tripped_guard_is_at_the_top_and_all_are_in_a_table(summary: dict[str,
         "disagreement",
         "confirmation_bias",
         "source_concentration",
+        "group_gap",
     }
     guard = {"value": 0.031, "threshold": 0.02, "tripped": True, "why": "labels of iteration 0 lie elsewhere"}
     changed = summary | {"guards": summary["guards"] | {"disagreement": guard}}
@@ -468,6 +469,27 @@ def test_a_tripped_guard_is_at_the_top_and_all_are_in_a_table(summary: dict[str,
     table = html[html.index('id="table-guards"') :]
     assert "<td>0.031</td><td>0.020</td><td><b>yes</b></td>" in table
     assert "50 are needed" in table, "reason for a guard without a value"
+
+
+def test_groups_of_gold_and_of_drawn_faces_are_shown_and_a_failure_is_loud(summary: dict[str, Any]) -> None:
+    gold, drawn = summary["groups"]["gold"], summary["groups"]["drawn"]
+    assert {line["dimension"] for line in gold["lines"]} == {"skin tone", "size", "pose"}
+    assert {line["dimension"] for line in drawn["lines"]} >= {"glasses", "occluder", "ptosis", "severity"}
+    html = page.render(summary, page.Pictures([], [], {}, []), faces=False)
+    assert 'id="table-groups-gold"' in html
+    assert 'id="table-groups-drawn"' in html
+    assert "Falls behind" not in html
+    gap = {
+        "dimension": "skin tone",
+        "group": "dark",
+        "text": "Recall 80.0 % against 99.0 %",
+        "is_failure": True,
+    }
+    changed = summary | {"groups": {"gold": gold | {"gaps": [gap]}, "drawn": None}}
+    html = page.render(changed, page.Pictures([], [], {}, []), faces=False)
+    assert "Falls behind: skin tone dark.</b> Recall 80.0 % against 99.0 %" in html
+    old = {k: v for k, v in summary.items() if k != "groups"}
+    assert "made by an earlier version" in page.render(old, page.Pictures([], [], {}, []), faces=False)
 
 
 def test_the_sample_depends_only_on_the_seed(made: Made) -> None:

@@ -117,8 +117,27 @@ def test_evaluate_counts_every_labelled_face(drawn: tuple[Dataset, LabelVersion]
     answer = json.loads(result.stdout)
     assert answer["overall"]["faces"] == drawn[1].info["total"]
     assert 0 < answer["overall"]["nme_mean"] < 0.2
+    assert {line["dimension"] for line in answer["groups"]["lines"]} == {"skin tone", "size", "pose"}
     table = lidloop("evaluate", "--model", model_folder, "--source", f"yolo:{faces}")
     assert "nme_mean" in table.stdout
+    assert "skin tone: " in table.stdout
+
+
+def test_evaluate_fails_if_a_group_of_faces_falls_behind(
+    drawn: tuple[Dataset, LabelVersion], model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gap = {"text": "skin tone dark: Recall 80.0 % against 99.0 %", "is_failure": True}
+    found = {"lines": [], "gaps": [gap], "too_small": ["skin tone tan (3 faces)"]}
+    monkeypatch.setattr("lidloop.evaluation.faces_by_group.compare_groups", lambda *_, **__: found)
+    source = f"yolo:{drawn[0].root.parent / 'faces'}"
+    result = CliRunner().invoke(app, ["evaluate", "--model", str(model_folder), "--source", source])
+    assert result.exit_code == 1
+    assert "falls behind: skin tone dark: Recall 80.0 %" in result.output
+    assert "too few faces to say anything: skin tone tan" in result.output
+    alone = CliRunner().invoke(
+        app, ["evaluate", "--model", str(model_folder), "--source", source, "--no-groups"]
+    )
+    assert alone.exit_code == 0, alone.output
 
 
 def test_champion_without_a_registry_says_so(tmp_path: Path) -> None:

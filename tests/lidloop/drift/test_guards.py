@@ -130,3 +130,17 @@ def test_limits_can_be_set_and_a_dataset_without_pictures_is_rejected() -> None:
     assert guards.grown_share(counts, limits=Limits(grown_share=0.1)).tripped
     with pytest.raises(LidloopError, match="no pictures"):
         guards.source_concentration({}, {}, {}, {})
+
+
+def test_a_group_that_falls_behind_trips_the_guard() -> None:
+    gap = {"text": "skin tone dark: Recall 80.0 % against 99.0 %", "is_failure": True}
+    note = {"text": "size under 60 px: NME 9 % against 4 %", "is_failure": False}
+    guard = guards.group_gap([{"groups": {"comparisons": 20, "gaps": [gap, note]}}])
+    assert (guard.value, guard.tripped, guard.why) == (1, True, gap["text"])
+    fine = guards.group_gap([{"groups": {"comparisons": 20, "gaps": [note]}}])
+    assert (fine.value, fine.tripped) == (0, False)
+
+
+@pytest.mark.parametrize("history", [[], [{}], [{"groups": {"comparisons": 0, "gaps": []}}]])
+def test_without_groups_to_compare_the_guard_has_no_value(history: list[dict[str, object]]) -> None:
+    assert guards.group_gap(history).value is None
