@@ -20,10 +20,11 @@ from rich.table import Table
 
 from benchmarks.common import DATA, DOCS, REAL_FACES, Skipped, machine, path_from_environment
 from benchmarks.page import demo_model
-from benchmarks.screening.measure import drawn, photographed
+from benchmarks.screening.groups import groups_of
+from benchmarks.screening.measure import AS_IT_WAS, drawn, photographed
 from benchmarks.screening.page import STORED, screening_page
 from benchmarks.screening.people import people_of
-from benchmarks.screening.report import report_of
+from benchmarks.screening.report import judge, report_of
 from benchmarks.screening.rows import Row, read_rows, write_rows
 from benchmarks.screening.targets import targets_of
 from lidloop.detection.detector import load_detector
@@ -45,6 +46,14 @@ def measure(model: Path | None, *, lowered: int | None, faces: int, seed: int, c
         detector = load_detector(model or demo_model(Path(folder)))
         rows = list(photographed(people, detector, lowered=lowered, seed=seed, progress=progress))
         return rows + list(drawn(detector, faces=faces, progress=progress))
+
+
+def report_with_groups(rows: list[Row]) -> dict[str, Any]:
+    """All figures of the page."""
+    judged = judge(rows)
+    healthy = [j for j in judged if j.row.group == AS_IT_WAS]
+    drawings = [j for j in judged if j.row.source == "drawn"]
+    return report_of(judged) | {"groups": groups_of(healthy, drawings)}
 
 
 def main(
@@ -75,7 +84,7 @@ def main(
         write_rows(measured, rows)
     entry: dict[str, Any] = {
         "format": 1, "measured": datetime.now(UTC).date().isoformat(), "machine": machine(), "seed": seed,
-        "model": "the demo network" if model is None else model.name, "report": report_of(measured),
+        "model": "the demo network" if model is None else model.name, "report": report_with_groups(measured),
     }  # fmt: skip
     write_atomic(out / DATA / STORED, json.dumps(entry, indent=1, allow_nan=False) + "\n")
     page = screening_page(out)

@@ -47,9 +47,8 @@ def judge(rows: Iterable[Row]) -> list[Judged]:
     return out
 
 
-def report_of(rows: Sequence[Row]) -> dict[str, Any]:
-    """All figures of the page."""
-    judged = judge(rows)
+def report_of(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Figures of the page but those by group of people."""
     photographs = [j for j in judged if j.row.source != "drawn"]
     healthy = [j for j in photographs if j.row.group == AS_IT_WAS]
     targets = [j for j in healthy if j.row.target]

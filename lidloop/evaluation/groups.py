@@ -5,8 +5,8 @@ difference explains, and by more than a gap that matters (``GroupMetric.toleranc
 comparisons hold together with 95 % (Bonferroni), so that a run over many groups does not fail by chance.
 Groups of fewer than ``MIN_FACES`` faces are shown but not compared: nothing can be said about them.
 
-Size, pose and what covers a face limit what a picture can show, whoever is on it (``PHYSICAL``). Such a group
-is reported as a note; any other group that falls behind is a failure.
+Size, pose, light and what covers a face limit what a picture can show, whoever is on it (``PHYSICAL``). Such
+a group is reported as a note; any other group that falls behind is a failure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from lidloop.labels import Floats
 
 MIN_FACES: Final = 30
 """Fewest faces with a value, in a group and in the rest, for a comparison."""
-PHYSICAL: Final = frozenset({"size", "pose", "occluder"})
+PHYSICAL: Final = frozenset(
+    {"size", "pose", "pitch", "roll", "gaze", "blur", "noise", "exposure", "opening", "occluder"}
+)
 """Dimensions that limit what a picture shows."""
 UNKNOWN: Final = "unknown"
 """Group of faces of which a fact is not known; it is never compared."""
@@ -116,7 +118,7 @@ class Comparison:
             "min_faces": MIN_FACES,
             "comparisons": self.comparisons,
             "lines": [
-                {**asdict(line), "figures": {k: e._asdict() for k, e in line.figures.items()}}
+                {**asdict(line), "figures": {k: _rounded(e) for k, e in line.figures.items()}}
                 for line in self.lines
             ],
             "gaps": [{**asdict(gap), "text": gap.text} for gap in self.gaps],
@@ -182,6 +184,10 @@ def _rank(group: str) -> tuple[int, str]:
     """Groups of tone, size and pose in their own order, others by name, unknown last."""
     known = _ORDER.index(group) if group in _ORDER else len(_ORDER)
     return (len(_ORDER) + 1 if group == UNKNOWN else known), group
+
+
+def _rounded(estimate: Estimate) -> dict[str, Any]:
+    return {k: round(v, 5) if isinstance(v, float) else v for k, v in estimate._asdict().items()}
 
 
 def _known(values: Floats) -> Floats:
