@@ -29,7 +29,7 @@ if __name__ == "__main__":  # workers import this file too
 RACE = """
 import importlib.util, threading, time
 
-bentoml_there, fastapi_half_there = threading.Event(), threading.Event()
+bentoml_there, mlflow_begun, fastapi_half_there = (threading.Event() for _ in range(3))
 
 class Race:
     '''Where a thread beside the main one imports MLflow, it has half imported FastAPI, which MLflow needs, at
@@ -38,6 +38,7 @@ class Race:
     def find_spec(self, name, path=None, target=None):
         here = threading.current_thread() is threading.main_thread()
         if name == "mlflow" and not here:
+            mlflow_begun.set()
             bentoml_there.wait(60)
         if (name, here) not in (("fastapi", False), ("serving.service", True)):
             return None
@@ -52,7 +53,7 @@ class Race:
             if here:
                 import bentoml
                 bentoml_there.set()
-                if threading.active_count() > 1:
+                if threading.active_count() > 1 and mlflow_begun.wait(5):
                     fastapi_half_there.wait(60)
             else:
                 fastapi_half_there.set()
