@@ -1,4 +1,4 @@
-"""The command line as a person meets it: a process of its own, or Typer's runner where nothing is heavy."""
+"""The command line from its entry point."""
 
 from __future__ import annotations
 
@@ -16,13 +16,9 @@ from lidloop import __version__
 from lidloop.cli.main import app
 from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.landmarks import NAMES
+from tests.command_line import lidloop
 
 COMMANDS = ("convert", "evaluate", "detect", "report", "synthesize", "registry")
-
-
-def lidloop(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lidloop.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -13,11 +13,7 @@ import numpy as np
 import pytest
 
 from lidloop.data.dataset import Dataset, LabelVersion
-
-
-def lidloop(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lidloop.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload,no-any-return]
+from tests.command_line import lidloop
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str | Path) -> str:

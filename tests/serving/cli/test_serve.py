@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,11 @@ from lidloop.errors import LidloopError
 from lidloop.screening.measurements import NOTICE
 from lidloop.web.api_keys import read_keys
 from serving.cli.serve import register
+from tests.command_line import lidloop
 from tests.serving.conftest import Photo
 
 PROGRAM = Path(sys.executable).with_name("lidloop")
 PNG = {"Content-Type": "image/png"}
-
-
-def lidloop(*arguments: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=120)
 
 
 def invoke(*arguments: Any) -> Result:
