@@ -2,6 +2,9 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
+# Tests run in a process for each core, at most four: each takes up to 3 GB of memory. `PARALLEL=` is one process.
+PARALLEL := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
 # A step is a process of its own: without byte code on disk each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -14,10 +17,10 @@ demo: .venv/ready  ## the whole loop on drawn faces, about five minutes on two c
 	$(RUN) lidloop demo
 
 test: .venv/ready cluster-tools  ## all tests; LIDLOOP_300W and LIDLOOP_BASE_WEIGHTS add those on real data
-	$(RUN) pytest --durations=10
+	$(RUN) pytest $(PARALLEL) --durations=10
 
 test-fast: .venv/ready  ## tests without training, servers, browsers and other programs
-	$(RUN) pytest -m "not slow and not s3 and not browser and not cluster and not prometheus"
+	$(RUN) pytest $(PARALLEL) -m "not slow and not s3 and not browser and not cluster and not prometheus"
 
 test-fuzz: .venv/ready  ## the properties with new examples for MINUTES=20; stops at the first failure
 	$(RUN) python tests/tools/fuzz.py --minutes $(or $(MINUTES),20)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from lidloop.data.dataset import Dataset, LabelVersion
 from tests.properties import register_profiles
-from tests.selection import add_markers, summary
+from tests.selection import ByFile, add_markers, slow_files_first, summary
 from tests.servers import rclone
 from tests.servers.buckets import Bucket
 from tests.servers.rclone import Rclone
@@ -21,6 +23,11 @@ register_profiles()
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     add_markers(items)
+    slow_files_first(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -53,16 +60,23 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, LabelVersi
 
 
 @pytest.fixture(scope="session")
-def model_folder(drawn: tuple[Dataset, LabelVersion], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder trained for one epoch from the committed demo weights."""
+def model_folder(
+    drawn: tuple[Dataset, LabelVersion], tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Path:
+    """A model folder trained for one epoch from the committed demo weights; processes share it."""
     pytest.importorskip("ultralytics")
     from lidloop.demo import demo_weights
     from lidloop.training.fine_tune import TrainSettings, train
 
     dataset, labels = drawn
-    out = tmp_path_factory.mktemp("model") / "model"
-    settings = TrainSettings(epochs=1, imgsz=128, batch=8, device="cpu", lr=1e-4)
-    return train(dataset, labels, out, iteration=0, weights=demo_weights(), settings=settings)
+    base = tmp_path_factory.getbasetemp()
+    place = (base if worker_id == "master" else base.parent) / "model"
+    place.mkdir(exist_ok=True)
+    with FileLock(place / "lock"):
+        if not (place / "model").exists():
+            settings = TrainSettings(epochs=1, imgsz=128, batch=8, device="cpu", lr=1e-4)
+            train(dataset, labels, place / "model", iteration=0, weights=demo_weights(), settings=settings)
+    return place / "model"
 
 
 @pytest.fixture(scope="session")

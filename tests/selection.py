@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 BY_FIXTURE: Final = {
     "s3": {"rgw", "s3_server", "bucket", "object_store"},
@@ -38,6 +39,9 @@ PACKAGES: Final = {
 }
 """Debian's package of a program that the marker ``prometheus`` names."""
 
+GROUPS: Final = ("s3",)
+"""Markers whose tests one process of pytest-xdist runs, because they share a server that is slow to start."""
+
 LINES: Final = 3
 OTHER: Final = "reasons of their own: pytest -rs shows them"
 
@@ -51,10 +55,30 @@ def add_markers(items: Iterable[pytest.Item]) -> None:
             names.append("slow")
         for name in names:
             item.add_marker(name)
+        for group in GROUPS:
+            if item.get_closest_marker(group):
+                item.add_marker(pytest.mark.xdist_group(group))
         for marker in list(item.iter_markers("prometheus")):
             for program in marker.args:
                 if shutil.which(program) is None:
                     item.add_marker(pytest.mark.skip(f"no {program}: apt-get install {PACKAGES[program]}"))
+
+
+def slow_files_first(items: list[pytest.Item]) -> None:
+    """Sort tests so that processes of pytest-xdist finish together: files with slow tests come first.
+
+    The order within a file and among files of a kind is kept.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+class ByFile(LoadScopeScheduling):
+    """Distribution by pytest-xdist: one process runs all tests of a file, or of a group of ``GROUPS``."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        test, _, group = nodeid.rpartition("@")
+        return group if test and group in GROUPS else nodeid.partition("::")[0]
 
 
 def remedy(reason: str) -> str:

@@ -20,6 +20,8 @@ from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.registry.registry import Registry
 from lidloop.synthetic import write_faces_folder
 
+TINY = Path(__file__).parents[1] / "tiny-pose.yaml"
+
 
 def command(source: Path, out: Path) -> list[str]:
     # Training starts from random weights, so no weights file is needed; the model need not be good.
@@ -39,7 +41,7 @@ def command(source: Path, out: Path) -> list[str]:
             "--shards",
             "2",
         ),
-        *("--base-weights", "yolov8n-pose.yaml", "--device", "cpu", "--min-growth", "0", "--max-loss", "1e9"),
+        *("--base-weights", str(TINY), "--device", "cpu", "--min-growth", "0", "--max-loss", "1e9"),
     ]
 
 

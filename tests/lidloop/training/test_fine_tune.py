@@ -32,6 +32,8 @@ from lidloop.training.fine_tune import (
 
 pytest.importorskip("ultralytics")
 
+TINY = Path(__file__).parents[2] / "tiny-pose.yaml"
+
 
 def test_model_folder_is_complete_and_onnx_equals_torch(model_folder: Path) -> None:
     info = json.loads((model_folder / "training.json").read_text())
@@ -133,10 +135,9 @@ def test_killed_training_goes_on(
 from pathlib import Path
 from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.training.fine_tune import TrainSettings, train
-from lidloop.demo import demo_weights
 dataset = Dataset.open(Path({str(dataset.root)!r}))
 labels = LabelVersion.open(Path({str(labels.root)!r}))
-train(dataset, labels, Path({str(tmp_path / "model")!r}), iteration=0, weights=demo_weights(),
+train(dataset, labels, Path({str(tmp_path / "model")!r}), iteration=0, weights={str(TINY)!r},
       settings=TrainSettings(epochs=3, imgsz=64, batch=4, device="cpu"),
       checkpoints=Path({str(tmp_path / "checkpoints")!r}))
 """
@@ -176,7 +177,7 @@ def test_other_settings_do_not_resume(drawn: tuple[Dataset, LabelVersion], tmp_p
         *drawn,
         tmp_path / "m",
         iteration=0,
-        weights=demo_weights(),
+        weights=TINY,
         settings=settings,
         checkpoints=checkpoints,
     )
