@@ -6,6 +6,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -39,6 +40,9 @@ PACKAGES: Final = {
 }
 """Debian's package of a program that the marker ``prometheus`` names."""
 
+SLOW: Final = Path(__file__).with_name("slow.txt")
+"""Tests to mark ``slow``, as ``path::function`` on a line each; ``tests/tools/slow.py`` writes it."""
+
 GROUPS: Final = ("s3",)
 """Markers whose tests one process of pytest-xdist runs, because they share a server that is slow to start."""
 
@@ -48,10 +52,11 @@ OTHER: Final = "reasons of their own: pytest -rs shows them"
 
 def add_markers(items: Iterable[pytest.Item]) -> None:
     """Mark tests by the fixtures that they use; skip those marked with a program that is not installed."""
+    slow = set(SLOW.read_text().splitlines())
     for item in items:
         used = set(getattr(item, "fixturenames", ()))
         names = [name for name, fixtures in BY_FIXTURE.items() if used & fixtures]
-        if "bucket" in used:
+        if "bucket" in used or item.nodeid.partition("[")[0] in slow:
             names.append("slow")
         for name in names:
             item.add_marker(name)

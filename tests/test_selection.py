@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests import selection
 from tests.selection import LINES, OTHER, remedy, summary
+from tests.tools.slow import slow_tests
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,33 @@ def test_summary_counts_every_skipped_test_in_three_lines() -> None:
 
 def test_no_summary_without_skipped_tests() -> None:
     assert summary([]) == []
+
+
+def test_tests_in_the_list_of_slow_ones_exist() -> None:
+    root = selection.SLOW.parents[1]
+    for name in selection.SLOW.read_text().splitlines():
+        path, _, function = name.partition("::")
+        assert f"def {function}(" in (root / path).read_text(), (
+            f"{name} is gone: remove it from {selection.SLOW.name}"
+        )
+
+
+def test_a_test_is_slow_by_its_slowest_case() -> None:
+    cases = [
+        ("tests.a.test_b", "test_c[1]", 0.1),
+        ("tests.a.test_b", "test_c[2]", 2.0),
+        ("tests.test_d", "test_e", 0.5),
+    ]
+    assert slow_tests(cases) == ["tests/a/test_b.py::test_c"]
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "scope", "reason"),
+    [
+        ("tests/test_a.py::test_b[c]", "tests/test_a.py", "tests of a file share its fixtures"),
+        ("tests/test_a.py::test_b[x@y]", "tests/test_a.py", "an @ in a parameter is no group"),
+        ("tests/test_a.py::test_b[c]@s3", "s3", "tests on S3 share the server"),
+    ],
+)
+def test_tests_are_distributed_by_file_or_group(nodeid: str, scope: str, reason: str) -> None:
+    assert selection.ByFile._split_scope(None, nodeid) == scope, reason  # type: ignore[arg-type]
