@@ -154,10 +154,9 @@ def _found(
     low = {side: _upper(mrd1) <= limit for side, mrd1 in known.items()}
     found: dict[Side, Reason] = {}
     if low and all(low.get(side, False) for side in shown):
-        found = {
-            side: Reason("mrd1-suspicious", _threshold_text(side, mrd1, limit))
-            for side, mrd1 in known.items()
-        }
+        also = "; a blink looks the same, so take a second photograph" if len(known) == 2 else ""
+        for side, mrd1 in known.items():
+            found[side] = Reason("mrd1-suspicious", _threshold_text(side, mrd1, limit) + also)
     if difference is not None:
         side, asymmetry = difference.lower, thresholds.asymmetry
         if difference.mm - difference.band >= asymmetry or (difference.mm >= asymmetry and low.get(side)):

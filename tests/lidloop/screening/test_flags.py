@@ -135,6 +135,12 @@ def test_a_close_up_of_one_eye_is_flagged_by_its_mrd1(withheld: str, level: str)
     assert flag_of(eyes, {}, LIMITS).level == level
 
 
+def test_two_low_lids_may_be_a_blink_and_one_low_lid_is_none() -> None:
+    both = flag(1.0, 1.0).reasons
+    assert sum("blink" in reason.text for reason in both) == 2
+    assert not any("blink" in reason.text for reason in flag(1.0, 4.5).reasons)
+
+
 def test_a_doubt_about_the_picture_leaves_no_judgement() -> None:
     for od, os in ((4.5, 4.5), (1.0, 1.0), (3.0, 4.6)):
         found = flag(od, os, doubts=[LOOKS_ASIDE])
