@@ -20,6 +20,7 @@ from benchmarks.pages.markdown import render
 from benchmarks.pages.metrics import metrics_page
 from benchmarks.pages.protocols import protocols_page
 from benchmarks.results import write_results
+from benchmarks.review.page import review_page
 from benchmarks.screening.page import screening_page
 from benchmarks.starter.page import starter_page
 from lidloop.files import write_atomic
@@ -59,6 +60,7 @@ PAGES: Final[tuple[Callable[[Path], Path | list[Path] | None], ...]] = (
     drift_page,
     write_benchmark_pages,
     results_page,
+    review_page,
     starter_page,
     screening_page,
     images_page,

@@ -1,0 +1,1 @@
+"""Order of the review queue, measured on labels with known errors: ``python -m benchmarks.review``."""
