@@ -30,7 +30,7 @@ def targets_of(report: Mapping[str, Any]) -> list[Target]:
             row for row in report["sensitivity"]
             if (row["part"], row["group"], row["mm"]) == (part, "one side", 2.0)
         )  # fmt: skip
-        what = f"one side lowered by 2 mm: flagged on that side, of those judged, {name}"
+        what = f"one side lowered by 2 mm: flagged on that side and no other, of those judged, {name}"
         out.append(_at_least(what, line["now"]["right"], 0.9))
         out.append(_at_least(f"the same, of all of them, {name}", line["now"]["right_of_all"], 0.9))
     for line in report["drawn"]:
