@@ -14,7 +14,7 @@ from lidloop.labels import LabelSet, box_of
 from lidloop.landmarks import FLIP
 from lidloop.review import signals
 from lidloop.review.faces import read_ledgers
-from lidloop.review.queue import Evidence, make_queue, of_dropped
+from lidloop.review.queue import Evidence, make_queue, of_dropped, rank_in_kind
 from lidloop.review.shapes import completed, fit_reference, sides_are_swapped
 from lidloop.review.views import SCALE, mirrored, smaller, unmirrored, unscaled
 from tests.lidloop.review.conftest import Run
@@ -114,6 +114,12 @@ def test_the_queue_holds_grown_and_dropped_faces_and_human_ones_when_asked(run: 
     assert all(e.line >= 0 or e.why == "below-confidence" for e in every)
     assert all(np.isfinite(list(e.signals.values())).all() for e in every)
     assert [e.face for e in queue] == [e.face for e in every if e.kind != "human"]
+
+
+def test_the_front_of_the_queue_holds_the_front_of_each_kind() -> None:
+    kinds = np.array(["grown"] * 4 + ["dropped"] * 2)
+    share = rank_in_kind(np.array([9.0, 7.0, 8.0, 6.0, 0.1, 0.2]), kinds)
+    assert share.tolist() == [0.875, 0.375, 0.625, 0.125, 0.25, 0.75]
 
 
 def test_a_dropped_face_counts_more_the_surer_and_freer_it_is() -> None:
