@@ -43,8 +43,8 @@ PACKAGES: Final = {
 SLOW: Final = Path(__file__).with_name("slow.txt")
 """Tests to mark ``slow``, as ``path::function`` on a line each; ``tests/tools/slow.py`` writes it."""
 
-GROUPS: Final = ("s3",)
-"""Markers whose tests one process of pytest-xdist runs, because they share a server that is slow to start."""
+GROUPS: Final = ("s3", "browser")
+"""Markers whose tests one process of pytest-xdist runs, because they share servers that are slow to start."""
 
 LINES: Final = 3
 OTHER: Final = "reasons of their own: pytest -rs shows them"
