@@ -21,6 +21,7 @@ from tests.servers.rgw import Rgw, missing, running
 register_profiles()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     add_markers(items)
     slow_files_first(items)
