@@ -149,7 +149,7 @@ def _screening(rng: np.random.Generator, face: Face) -> Any:
     problems = [SimpleNamespace(code="small")] if droopy and rng.random() < 0.3 else []
     item = SimpleNamespace(
         face=face,
-        flag=SimpleNamespace(level=level),
+        flag=SimpleNamespace(level=level, reasons=()),
         problems=problems,
         eyes={"OD": SimpleNamespace(withheld=withheld), "OS": SimpleNamespace(withheld={})},
     )

@@ -64,7 +64,7 @@ def test_sections_of_written_pages_are_current(page: str, name: str) -> None:
     text = (DOCS.parent / page).read_text()
     made = sections.SECTIONS[page, name]()
     assert sections.replaced(text, name, made) == text, "run `make docs`"
-    assert made.count("\n") > 10
+    assert made.count("\n") > 4
 
 
 def test_a_page_without_the_marks_of_a_section_is_rejected() -> None:
