@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from filelock import FileLock
 
 from lidloop.data.dataset import Dataset, LabelVersion
 from tests.properties import register_profiles
-from tests.selection import ByFile, add_markers, slow_files_first, summary
+from tests.selection import add_markers, slow_files_first, summary
 from tests.servers import rclone
 from tests.servers.buckets import Bucket
 from tests.servers.rclone import Rclone
@@ -21,14 +20,9 @@ from tests.servers.rgw import Rgw, missing, running
 register_profiles()
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     add_markers(items)
     slow_files_first(items)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
-    return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 BY_FIXTURE: Final = {
     "s3": {"rgw", "s3_server", "bucket", "object_store"},
@@ -43,9 +42,6 @@ PACKAGES: Final = {
 SLOW: Final = Path(__file__).with_name("slow.txt")
 """Tests to mark ``slow``, as ``path::function`` on a line each; ``tests/tools/slow.py`` writes it."""
 
-GROUPS: Final = ("s3", "browser")
-"""Markers whose tests one process of pytest-xdist runs, because they share servers that are slow to start."""
-
 LINES: Final = 3
 OTHER: Final = "reasons of their own: pytest -rs shows them"
 
@@ -60,9 +56,6 @@ def add_markers(items: Iterable[pytest.Item]) -> None:
             names.append("slow")
         for name in names:
             item.add_marker(name)
-        for group in GROUPS:
-            if item.get_closest_marker(group):
-                item.add_marker(pytest.mark.xdist_group(group))
         for marker in list(item.iter_markers("prometheus")):
             for program in marker.args:
                 if shutil.which(program) is None:
@@ -76,14 +69,6 @@ def slow_files_first(items: list[pytest.Item]) -> None:
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-
-
-class ByFile(LoadScopeScheduling):
-    """Distribution by pytest-xdist: one process runs all tests of a file, or of a group of ``GROUPS``."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        test, _, group = nodeid.rpartition("@")
-        return group if test and group in GROUPS else nodeid.partition("::")[0]
 
 
 def remedy(reason: str) -> str:

@@ -52,15 +52,3 @@ def test_a_test_is_slow_by_its_slowest_case() -> None:
         ("tests.test_d", "test_e", 0.5),
     ]
     assert slow_tests(cases) == ["tests/a/test_b.py::test_c"]
-
-
-@pytest.mark.parametrize(
-    ("nodeid", "scope", "reason"),
-    [
-        ("tests/test_a.py::test_b[c]", "tests/test_a.py", "tests of a file share its fixtures"),
-        ("tests/test_a.py::test_b[x@y]", "tests/test_a.py", "an @ in a parameter is no group"),
-        ("tests/test_a.py::test_b[c]@s3", "s3", "tests on S3 share the server"),
-    ],
-)
-def test_tests_are_distributed_by_file_or_group(nodeid: str, scope: str, reason: str) -> None:
-    assert selection.ByFile._split_scope(None, nodeid) == scope, reason  # type: ignore[arg-type]
