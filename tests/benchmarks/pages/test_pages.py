@@ -17,6 +17,7 @@ from benchmarks.pages.markdown import FILTERS, ROOT, duration, number, percent, 
 from benchmarks.pages.protocols import protocols_page
 from benchmarks.starter.page import STORED, starter_page
 
+IMAGES = Path("reports/images")
 UNMEASURED = [] if (DOCS / DATA / STORED).exists() else [starter_page]
 MEASURED = [PAGE for PAGE in PAGES if PAGE not in (protocols_page, sections.write_all, *UNMEASURED)]
 
@@ -39,8 +40,8 @@ def test_stored_pages_are_those_of_the_stored_figures(written: Path) -> None:
 
 
 def test_generated_images_are_the_stored_ones(written: Path) -> None:
-    made = {path.relative_to(written) for path in written.rglob("*.png")}
-    assert made == {path.relative_to(DOCS) for path in (DOCS / "reports" / "images").rglob("*.png")}
+    made = {path.relative_to(written) for path in (written / IMAGES).rglob("*.*")}
+    assert made == {path.relative_to(DOCS) for path in (DOCS / IMAGES).rglob("*.*")}
     linked = {
         (path.parent / link).resolve().relative_to(written)
         for path in written.rglob("*.md")
