@@ -13,8 +13,8 @@ export PYTHONDONTWRITEBYTECODE :=
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: .venv/ready  ## the whole loop on drawn faces, about five minutes on two cores
-	$(RUN) lidloop demo
+demo: .venv/ready  ## the whole loop on drawn faces, five minutes on two cores; PHOTO=FILE is screened at the end
+	$(RUN) lidloop demo $(if $(PHOTO),--photo "$(PHOTO)")
 
 test: .venv/ready cluster-tools  ## all tests; LIDLOOP_300W and LIDLOOP_BASE_WEIGHTS add those on real data
 	$(RUN) pytest $(PARALLEL) --durations=10

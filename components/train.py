@@ -29,8 +29,8 @@ def train(
         iteration: number of the iteration, from 0.
         dataset: the pictures.
         labels: the label version to train on.
-        base_weights: weights that iteration 0 starts from: a path, ``s3://BUCKET/…/NAME.pt``, or a name that
-            Ultralytics publishes.
+        base_weights: weights that iteration 0 starts from: ``starter``, a path,
+            ``s3://BUCKET/…/NAME.pt``, or a name that Ultralytics publishes.
         epochs: passes over the training pictures.
         imgsz: longer side of the network's input in pixels.
         batch: pictures per step, over all GPUs together.
@@ -51,6 +51,7 @@ def train(
 
     with step("train", iteration) as this:
         from lidloop.data.dataset import Dataset, LabelVersion
+        from lidloop.starter.choose import base_weights as starter_or
         from lidloop.training import fine_tune as training
 
         settings = training.TrainSettings(
@@ -68,7 +69,7 @@ def train(
             LabelVersion.open(Path(labels.path)),
             Path(model.path),
             iteration=iteration,
-            weights=base_weights if previous is None else Path(previous.path),
+            weights=starter_or(base_weights) if previous is None else Path(previous.path),
             settings=settings,
             checkpoints=checkpoint_place(checkpoints, iteration),
         )

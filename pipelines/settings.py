@@ -14,6 +14,7 @@ from lidloop.data.dataset import Retention
 from lidloop.data.sources import KINDS, check_source, fingerprint, parse_source
 from lidloop.errors import SYSTEM_ERRORS, LidloopError, RegistryError, SourceError, cause
 from lidloop.registry.mlflow_backend import locate
+from lidloop.starter.choose import STARTER, base_weights
 from lidloop.storage.files import is_stored
 from lidloop.training.fine_tune import DEFAULT_WEIGHTS, TrainSettings
 from pipelines.parameters import choices_of, declared, parameter
@@ -99,10 +100,11 @@ class RunSettings:
 
     base_weights: str = parameter(
         DEFAULT_WEIGHTS,
-        help="Weights that iteration 0 starts from: a YOLOv8 pose .pt file, here or at s3://BUCKET/…, or a "
-        "name that Ultralytics publishes. A .pt file is a pickle, which can run code: use one you trust.",
+        help="Weights that iteration 0 starts from: starter (they come with lidloop and know faces), a "
+        "YOLOv8 pose .pt file, here or at s3://BUCKET/…, or a name that Ultralytics publishes. A .pt file is "
+        "a pickle, which can run code: use one you trust.",
         is_path=True,
-        metavar="FILE|NAME",
+        metavar="starter|FILE|NAME",
         group=TRAINING,
     )
     epochs: int = parameter(
@@ -243,7 +245,7 @@ class RunSettings:
     def _files(self) -> Iterator[tuple[str, str]]:
         """Problems of weights, hidden labels and registry on this machine."""
         path = Path(self.base_weights)
-        is_name = len(path.parts) == 1 and path.suffix in (".pt", ".yaml")
+        is_name = self.base_weights == STARTER or (len(path.parts) == 1 and path.suffix in (".pt", ".yaml"))
         try:
             if not is_name and not is_stored(self.base_weights) and not path.exists():
                 yield (
@@ -278,7 +280,9 @@ class RunSettings:
             **same,
             "sources": [absolute_source(s) for s in self.sources],
             "sources_fingerprint": fingerprint(self.sources),
-            "base_weights": str(weights.resolve()) if weights.exists() else self.base_weights,
+            "base_weights": str(weights.resolve())
+            if self.base_weights != STARTER and weights.exists()
+            else self.base_weights,
             "device": self.training_device,
             "shards": list(shard_names(self.shards)),
             "truth": str(Path(self.truth).resolve()) if self.truth else "",
@@ -290,7 +294,7 @@ class RunSettings:
 
     def identity(self, out: Path) -> dict[str, Any]:
         """Return the values that must be unchanged to resume a run."""
-        weights = Path(self.base_weights)
+        weights = Path(base_weights(self.base_weights))
         return {
             **asdict(self),
             "registry": absolute_registry(self.registry) if self.registry else "",

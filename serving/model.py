@@ -1,6 +1,6 @@
 """Loading, verification and exchange of the served model.
 
-Only sealed bundles are served, and only their ONNX file is opened: no pickle, ever.
+Only sealed bundles and the starter are served, and only their ONNX file is opened: no pickle, ever.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from lidloop import __version__
 from lidloop.detection.detector import Detector, load_detector
 from lidloop.errors import LidloopError, ModelError
 from lidloop.eyes.network import warm_up
 from lidloop.files import sha256
 from lidloop.models.bundle import MANIFEST, Bundle
 from lidloop.screening.screen import ModelInfo, screen
+from lidloop.starter.choose import DEFAULT_REGISTRY, STARTER, is_default, model_digest, verified_model
 from serving.settings import MOUNTED, Settings
 
 log: Final = logging.getLogger("lidloop.serving")
@@ -52,12 +54,14 @@ def load(settings: Settings) -> Served:
             registry that is out of reach.
     """
     name = resolve(settings)
+    if name == STARTER:
+        return _load_starter(settings)
     if _is_folder(name):
         path = Path(name)
         return _load_bundle(path, settings, settings.model_version or None, _folder_identity(path))
     from lidloop.registry.registry import Registry
 
-    registry = Registry(settings.registry, create=False)
+    registry = Registry(settings.registry or DEFAULT_REGISTRY, create=False)
     version = registry.get(name).version
     with tempfile.TemporaryDirectory() as temporary:
         bundle = registry.download(version, Path(temporary) / "bundle")
@@ -65,10 +69,15 @@ def load(settings: Settings) -> Served:
 
 
 def resolve(settings: Settings) -> str:
-    """Resolve ``Settings.model`` to the path of a folder, ``champion`` or the number of a version."""
+    """Resolve ``Settings.model`` to the path of a folder, ``champion``, ``starter`` or a version's number.
+
+    A folder that KServe mounts without a model in it is a failed download: it never means the starter.
+    """
     if settings.model:
         return settings.model
-    return str(MOUNTED) if (MOUNTED / MANIFEST).exists() else CHAMPION
+    if (MOUNTED / MANIFEST).exists():
+        return str(MOUNTED)
+    return STARTER if not MOUNTED.exists() and is_default(settings.model, settings.registry) else CHAMPION
 
 
 def identity(settings: Settings) -> str:
@@ -78,11 +87,13 @@ def identity(settings: Settings) -> str:
         LidloopError: if there is none.
     """
     name = resolve(settings)
+    if name == STARTER:
+        return model_digest()
     if _is_folder(name):
         return _folder_identity(Path(name))
     from lidloop.registry.registry import Registry
 
-    return Registry(settings.registry, create=False).get(name).version
+    return Registry(settings.registry or DEFAULT_REGISTRY, create=False).get(name).version
 
 
 def _is_folder(name: str) -> bool:
@@ -99,19 +110,36 @@ def _folder_identity(path: Path) -> str:
 
 def _load_bundle(path: Path, settings: Settings, version: str | None, identity: str) -> Served:
     bundle = Bundle.open(path)
+    name = settings.model_name or bundle.info["name"]
+    return _ready(path, settings, name, version, bundle.read("reference_profile.json"), identity)
+
+
+def _load_starter(settings: Settings) -> Served:
+    name, version = settings.model_name or STARTER, settings.model_version or __version__
+    # Without a reference profile no drift is computed: photographs are not compared with drawn faces.
+    return _ready(verified_model(), settings, name, version, {"features": {}}, model_digest())
+
+
+def _ready(
+    path: Path,
+    settings: Settings,
+    name: str,
+    version: str | None,
+    reference: Mapping[str, Any],
+    identity: str,
+) -> Served:
     detector = load_detector(
         path,
         backend=settings.backend,  # type: ignore[arg-type]
         threads=settings.threads,
         device=settings.device,
     )
-    name = settings.model_name or bundle.info["name"]
     info = ModelInfo(name, version, detector.iteration, detector.digest)
     side = detector.imgsz
     grey = np.full((side * 3 // 4, side, 3), 128, dtype=np.uint8)
     screen(grey, detector, info)
     warm_up()  # the eye network; a grey picture has no face
-    return Served(detector, info, bundle.read("reference_profile.json"), identity)
+    return Served(detector, info, reference, identity)
 
 
 class Model:

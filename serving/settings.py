@@ -34,9 +34,9 @@ class Settings(Thresholds):
     """Settings of one server; the thresholds of the flag are those of ``Thresholds``.
 
     Attributes:
-        model: a bundle's folder, ``champion``, or a version's number; empty: ``/mnt/models`` where it holds
-            a model, else ``champion``.
-        registry: registry that ``champion`` and versions come from.
+        model: a bundle's folder, ``champion``, a version's number, or ``starter``; empty: ``/mnt/models``
+            where it holds a model, else ``champion``, or ``starter`` where there is no registry either.
+        registry: registry that ``champion`` and versions come from; empty: ``runs/registry``.
         model_name: name to serve it under, as KServe's InferenceService has it; empty: the bundle's own.
         model_version: version to report for a model from a folder, which does not say it itself.
         watch: seconds between looks for a new champion, 0 for none.
@@ -71,7 +71,7 @@ class Settings(Thresholds):
     """
 
     model: str = ""
-    registry: str = "runs/registry"
+    registry: str = ""
     model_name: str = ""
     model_version: str = ""
     watch: float = 0.0

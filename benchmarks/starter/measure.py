@@ -117,7 +117,7 @@ def real_sources() -> list[str]:
         Skipped: without them.
     """
     place = path_from_environment(REAL_FACES, "photographs with the 68-point annotations")
-    return [f"ibug:{folder}" for folder in sorted(place.iterdir()) if any(folder.glob("*.pts"))]
+    return [f"ibug:{folder}" for folder in sorted(place.iterdir()) if any(folder.rglob("*.pts"))]
 
 
 def report(

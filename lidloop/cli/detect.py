@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lidloop.cli.console import say
-from lidloop.cli.options import DEFAULT_REGISTRY, AsJson, Model, RegistryPlace, model_folder
+from lidloop.cli.options import AsJson, OptionalModel, OptionalRegistry, model_folder
 from lidloop.cli.paths import path
 from lidloop.errors import LidloopError
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def detect(
     image: Annotated[list[Path], typer.Argument(parser=path, help="Images: JPEG or PNG.")],
-    model: Model = "champion",
-    registry: RegistryPlace = DEFAULT_REGISTRY,
+    model: OptionalModel = None,
+    registry: OptionalRegistry = None,
     conf: Annotated[float, typer.Option(min=0, max=1, help="Smallest confidence of a face.")] = 0.25,
     draw: Annotated[
         Path | None, typer.Option(parser=path, help="Folder for copies with the landmarks drawn in.")
@@ -40,7 +40,7 @@ def detect(
     drawings = plan_drawings(draw, image) if draw else []
     answers: list[dict[str, Any]] = []
     failed = 0
-    with model_folder(model, registry) as folder:
+    with model_folder(model or "", registry or "") as folder:
         detector = load_detector(folder)
     for number, file in enumerate(image):
         try:

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from lidloop.cli.console import add_row, console, new_table, progress, say
-from lidloop.cli.options import DEFAULT_REGISTRY, AsJson, Model, RegistryPlace, Sources, model_folder
+from lidloop.cli.options import AsJson, Model, RegistryPlace, Sources, model_folder
 from lidloop.errors import doing
+from lidloop.starter.choose import DEFAULT_REGISTRY
 
 
 def evaluate(

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from lidloop.cli.console import say
-from lidloop.cli.options import DEFAULT_REGISTRY
 from lidloop.cli.paths import place
 from lidloop.errors import LidloopError
+from lidloop.starter.choose import DEFAULT_REGISTRY
 
 _READ = "Sources"
 _SHOWN = "Metrics"

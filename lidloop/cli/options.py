@@ -6,14 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
+from lidloop.cli.console import say
 from lidloop.cli.paths import place
 from lidloop.errors import doing
-
-DEFAULT_REGISTRY: Final = "runs/registry"
+from lidloop.starter.choose import DEFAULT_REGISTRY, NOTICE, STARTER, is_default, verified_model
 
 RegistryPlace = Annotated[
     str,
@@ -42,8 +42,32 @@ Model = Annotated[
         "--model",
         "-m",
         parser=place,
-        metavar="DIR|FILE.onnx|champion|VERSION",
-        help="A bundle or model folder, an .onnx file, 'champion' or a version's number in the registry.",
+        metavar="DIR|FILE.onnx|champion|VERSION|starter",
+        help="A bundle or model folder, an .onnx file, 'champion' or a version's number in the registry, or "
+        "'starter': the weights that come with lidloop.",
+    ),
+]
+OptionalRegistry = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        envvar="LIDLOOP_REGISTRY",
+        parser=place,
+        metavar="DIR|URI",
+        help="Folder of the registry, or sqlite:///FILE, or http(s)://SERVER.",
+        show_default=f"{DEFAULT_REGISTRY} if it exists",
+    ),
+]
+OptionalModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        parser=place,
+        metavar="DIR|FILE.onnx|champion|VERSION|starter",
+        help="A bundle or model folder, an .onnx file, 'champion' or a version's number in the registry, or "
+        "'starter': the weights that come with lidloop.",
+        show_default="champion; starter where there is no registry",
     ),
 ]
 
@@ -53,13 +77,21 @@ def model_folder(model: str, registry: str) -> Iterator[Path]:
     """Yield the folder of a model: a path as it is, a version downloaded from the registry and verified.
 
     Args:
-        model: value of ``--model``. Anything that exists, or has a slash in it, is a path.
-        registry: value of ``--registry``.
+        model: value of ``--model``; empty: the champion, or the starter where there is no registry, which is
+            said on stderr. Other than ``starter``, anything that exists, or has a slash in it, is a path.
+        registry: value of ``--registry``; empty: the default place.
 
     Raises:
         RegistryError: where the registry has no such version, or cannot be reached.
         ModelError: for a damaged bundle.
     """
+    if is_default(model, registry):
+        say(NOTICE, err=True)
+        model = STARTER
+    if model == STARTER:
+        yield verified_model()
+        return
+    model, registry = model or "champion", registry or DEFAULT_REGISTRY
     path = Path(model)
     if path.exists() or len(path.parts) > 1:
         yield path

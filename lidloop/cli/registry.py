@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from lidloop.cli.console import add_row, console, new_table, say
-from lidloop.cli.options import DEFAULT_REGISTRY, AsJson, RegistryPlace
+from lidloop.cli.options import AsJson, RegistryPlace
 from lidloop.registry.registry import Registry
 from lidloop.registry.versions import ModelVersion
+from lidloop.starter.choose import DEFAULT_REGISTRY
 
 registry_app = typer.Typer(
     name="registry",

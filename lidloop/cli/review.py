@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from lidloop.cli.console import add_row, console, new_table, progress, say
-from lidloop.cli.options import DEFAULT_REGISTRY, AsJson, RegistryPlace, model_folder
+from lidloop.cli.options import AsJson, RegistryPlace, model_folder
 from lidloop.cli.paths import optional_place, path
 from lidloop.errors import DatasetError, LidloopError, doing
+from lidloop.starter.choose import DEFAULT_REGISTRY
 
 if TYPE_CHECKING:
     from lidloop.data.dataset import Dataset, LabelVersion

@@ -1,8 +1,8 @@
 """Checks of eyes and face: they look straight ahead and are at rest.
 
 Every check looks at both sides or at parts of the face other than the upper lids: a lid that hangs on one
-side is a finding, not a problem of the picture. Limits were chosen on the LFPW and AFW parts of 300-W, human
-landmarks and margins found in the pixels, so that each rejects a few per cent of the faces.
+side is a finding, not a problem of the picture. Limits were chosen on the LFPW, AFW and HELEN parts of 300-W,
+human landmarks and margins found in the pixels, so that each rejects a few per cent of the faces.
 """
 
 from __future__ import annotations

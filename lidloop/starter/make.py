@@ -47,32 +47,42 @@ class Stage:
 
     Attributes:
         pictures: number of drawn pictures; ``_VAL_PICTURES`` of them choose the best epoch.
-        seed: of the pictures and of training.
+        seed: of the pictures.
+        training_seed: of augmentation and of the weights of a new head.
     """
 
     pictures: int
     seed: int
+    training_seed: int
     epochs: int
     lr: float
     sigma: dict[str, Any]
     batch: int = 32
     imgsz: int = 256
     mosaic: float = 0.25
+    rotate: float = 15.0
+    scale: float = 0.5
     freeze: int = 5
     """The layers up to a stride of 8, which saw photographs, keep their weights."""
 
     def settings(self) -> TrainSettings:
         return TrainSettings(
-            epochs=self.epochs, imgsz=self.imgsz, batch=self.batch, device="cpu", seed=self.seed, workers=2,
-            lr=self.lr, rotate=15.0, scale=0.5, shear=3.0, perspective=0.0002, sigma=self.sigma,
+            epochs=self.epochs, imgsz=self.imgsz, batch=self.batch, device="cpu", seed=self.training_seed,
+            workers=2,
+            lr=self.lr, rotate=self.rotate, scale=self.scale, shear=3.0, perspective=0.0002, sigma=self.sigma,
             mosaic=self.mosaic, freeze=self.freeze, ignore=None,
         )  # fmt: skip
 
 
 STAGES: Final = (
     Stage(
-        pictures=4500, seed=7100, epochs=4, lr=0.0025,
+        pictures=4500, seed=7100, training_seed=7100, epochs=4, lr=0.0025,
         sigma={"kind": "anneal", "start": 0.12, "end": 0.03, "hold": 0.0},
+    ),
+    Stage(
+        pictures=4500, seed=7100, training_seed=7101, epochs=2, lr=0.0025, batch=16, mosaic=0.0, rotate=10.0,
+        scale=0.35,
+        sigma={"kind": "anneal", "start": 0.03, "end": 0.02, "hold": 0.0},
     ),
 )  # fmt: skip
 

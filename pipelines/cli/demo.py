@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,8 @@ import typer
 
 from lidloop.cli.console import say
 from lidloop.cli.paths import path
-from lidloop.errors import doing
+from lidloop.errors import LidloopError, doing
+from lidloop.starter.choose import STARTER
 from pipelines.cli.options import option
 from pipelines.local.follow import follow
 from pipelines.settings import RunSettings
@@ -38,16 +40,26 @@ def demo(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Delete the run in the folder and start anew.")
     ] = False,
+    photo: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path,
+            help="A photograph that the starter weights screen at the end.",
+        ),
+    ] = None,
 ) -> None:
     """Run the loop on drawn faces: hide some of the labels, and let the model find them again.
 
     Starts from weights trained on other drawn faces, needs no network and no GPU, and takes a few minutes.
     The report says how many of the hidden faces were found, and how many grown labels are right.
+    At the end the starter weights screen a drawn patient, and a photograph if one is given.
     """
     from lidloop.demo import demo_weights
     from lidloop.synthetic import write_faces_folder
 
     faces = out.with_name(f"{out.name}-faces") / f"{images}-pictures-{hide:g}-hidden-seed-{seed}"
+    if photo and not photo.is_file():
+        raise LidloopError(f"there is no photograph at {photo}")
     with doing(f"run in {out}"):
         out.mkdir(parents=True, exist_ok=True)  # fails before the faces are drawn
     if not (faces / "truth.json").exists():
@@ -68,11 +80,29 @@ def demo(
     program = shlex.quote(os.path.relpath(sys.argv[0]))
     registry = ["--registry", result.registry]
     picture = str(_largest_face(faces))
+    pictures = [picture, *([str(photo)] if photo else [])]
+    say(f"the starter weights screen a drawn patient{' and the photograph' if photo else ''}:")
+    screened = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "lidloop.cli",
+            "screen",
+            *pictures,
+            "--model",
+            STARTER,
+            "--draw",
+            str(out / "drawn"),
+        ],
+        check=False,
+    )
     for what, command in (
         ("serve it", ["serve", *registry]),
         ("screen", ["screen", picture, *registry, "--draw", str(out / "drawn")]),
     ):
         say(f"{what + ':':<9} {program} {shlex.join(command)}")
+    if screened.returncode:
+        raise LidloopError("a picture could not be screened with the starter weights; the reason is above")
 
 
 def _largest_face(faces: Path) -> Path:

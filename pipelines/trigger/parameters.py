@@ -16,6 +16,7 @@ import yaml
 
 from lidloop.errors import LidloopError
 from lidloop.files import expand_user
+from lidloop.starter.choose import STARTER
 from pipelines.parameters import declared, from_json, json_schema, type_problems
 from pipelines.settings import RunSettings, SettingsError
 
@@ -165,7 +166,8 @@ def absolute(defaults: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(made.get(name), str):
             made[name] = path(made[name])
     weights = made.get("base_weights")
-    if isinstance(weights, str) and (len(Path(weights).parts) > 1 or (folder / weights).exists()):
+    is_file = isinstance(weights, str) and weights != STARTER
+    if is_file and (len(Path(weights).parts) > 1 or (folder / weights).exists()):
         made["base_weights"] = path(weights)
     return made
 

@@ -17,6 +17,7 @@ from lidloop.cli.paths import path as local_path
 from lidloop.cli.paths import place as any_place
 from lidloop.errors import LidloopError
 from lidloop.screening.thresholds import THRESHOLDS
+from lidloop.starter.choose import NOTICE, STARTER
 from serving.settings import Settings
 
 
@@ -30,9 +31,10 @@ def screen(
             "--model",
             "-m",
             parser=any_place,
-            metavar="DIR|champion|VERSION",
-            help="Folder of a bundle, champion of the registry, or number of a version.",
-            show_default="champion",
+            metavar="DIR|champion|VERSION|starter",
+            help="Folder of a bundle, champion of the registry, number of a version, or starter: the weights "
+            "that come with lidloop.",
+            show_default="champion; starter where there is no registry",
         ),
     ] = None,
     registry: Annotated[
@@ -42,7 +44,7 @@ def screen(
             parser=any_place,
             metavar="DIR|URI",
             help="Registry with champion and versions.",
-            show_default="runs/registry",
+            show_default="runs/registry if it exists",
         ),
     ] = None,
     mirrored: Annotated[
@@ -97,6 +99,12 @@ def screen(
 
     [bold]Examples[/bold]
 
+    With the starter weights, which come with lidloop:
+
+    $ lidloop screen photo.jpg
+
+    With the champion of a run:
+
     $ lidloop screen photo.jpg --registry runs/demo/registry
 
     $ lidloop screen selfie.jpg --mirrored --draw out/
@@ -110,7 +118,7 @@ def screen(
     from serving import intake
     from serving.cli.show import draw as drawn
     from serving.cli.show import show
-    from serving.model import load
+    from serving.model import load, resolve
     from serving.screen import FHIR, Asked, picture, render
     from serving.screening_answer import to_json
 
@@ -126,6 +134,8 @@ def screen(
     with _command_line_errors():
         options = intake.options(given, settings)
     drawings = plan_drawings(draw, photo) if draw else []
+    if not settings.model and resolve(settings) == STARTER:
+        say(NOTICE, err=True)
     served = load(settings)
     screen_console, answers, failed = console(markup=True), [], 0
     for number, path in enumerate(photo):

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from lidloop.cli.console import say
 from lidloop.cli.paths import path as local_path
 from lidloop.cli.paths import place as any_place
+from lidloop.starter.choose import NOTICE, STARTER
 from serving.cli.screen import screen
 from serving.settings import SettingError, Settings
 
@@ -33,9 +35,10 @@ def serve(
             "--model",
             "-m",
             parser=any_place,
-            metavar="DIR|champion|VERSION",
-            help="Folder of a bundle, champion of the registry, or number of a version.",
-            show_default="/mnt/models if it has a model, else champion",
+            metavar="DIR|champion|VERSION|starter",
+            help="Folder of a bundle, champion of the registry, number of a version, or starter: the weights "
+            "that come with lidloop.",
+            show_default="/mnt/models if it has a model, else champion; starter without both",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -46,7 +49,7 @@ def serve(
             parser=any_place,
             metavar="DIR|URI",
             help="Registry with champion and versions.",
-            show_default="runs/registry",
+            show_default="runs/registry if it exists",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -160,8 +163,11 @@ def serve(
     check_address(settings)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain faces
     os.environ.update(settings.environment())
+    from serving.model import resolve
     from serving.server import serve_many, serve_one
 
+    if not settings.model and resolve(settings) == STARTER:
+        say(NOTICE, err=True)
     if settings.workers > 1:
         serve_many(settings)
     else:

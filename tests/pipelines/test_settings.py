@@ -126,3 +126,10 @@ def test_differences_name_what_changed(folder: Path) -> None:
     now = settings(folder, epochs=3).identity(folder)
     assert differences(before, now) == ["epochs was 10 and is 3"]
     assert differences(before, dict(before)) == []
+
+
+def test_the_starter_is_a_name_of_base_weights_that_every_machine_resolves_itself(tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    settings = RunSettings(sources=(f"yolo:{tmp_path / 'faces'}",), base_weights="starter")
+    assert settings.parameters(out=tmp_path / "run", run="r")["base_weights"] == "starter"
+    assert settings.identity(tmp_path)["base weights' file"], "another release's starter is another run"

@@ -18,7 +18,7 @@ from lidloop.registry.registry import Registry
 from serving import model
 from serving.model import Model, Served, load, resolve
 from serving.settings import Settings
-from tests.serving.conftest import ClientFactory, Photo
+from tests.serving.conftest import ClientFactory, Photo, in_process
 
 PNG = {"Content-Type": "image/png"}
 
@@ -60,11 +60,28 @@ def test_the_mounted_model_is_the_default(
     sealed_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model, "MOUNTED", tmp_path)
-    assert resolve(Settings()) == "champion"
+    assert resolve(Settings()) == "champion", "a failed download never means the starter"
     monkeypatch.setattr(model, "MOUNTED", sealed_model)
     assert resolve(Settings()) == str(sealed_model)
     assert resolve(Settings(model="3")) == "3"
     assert load(Settings()).info.iteration == 2
+
+
+def test_the_starter_is_served_where_no_model_and_no_registry_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: Photo
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(model, "MOUNTED", tmp_path / "absent")
+    settings = Settings(audit=os.devnull)
+    assert resolve(settings) == "starter"
+    served = load(settings)
+    assert served.identity == served.detector.digest == model.identity(settings)
+    with in_process(settings, served) as client:
+        answer = client.post("/v1/screen", content=photo.png, headers=PNG)
+    assert answer.status_code == 200
+    assert answer.json()["model"]["name"] == "starter"
+    assert len(answer.json()["faces"]) == 1
+    assert resolve(Settings(registry=str(tmp_path / "named"))) == "champion"
 
 
 def test_serving_loads_neither_torch_nor_a_pickle(sealed_model: Path) -> None:

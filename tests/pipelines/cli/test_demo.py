@@ -35,6 +35,8 @@ def test_the_demo_ends_with_commands_that_work(tmp_path: Path) -> None:
         [PROGRAM, "demo", "--out", "demo", *small], cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
+    assert "the starter weights screen a drawn patient:" in done.stdout
+    assert "face 1 of" in done.stdout
     serve, screen = (shlex.split(line.partition(":")[2]) for line in done.stdout.splitlines()[-2:])
     assert (serve[1], screen[1]) == ("serve", "screen")
     shown = subprocess.run([*screen, "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
