@@ -13,8 +13,9 @@ import yaml
 
 from components.kserve.create import IMAGE
 from lidloop.cli.console import say
-from lidloop.cli.options import DEFAULT_REGISTRY, RegistryPlace
+from lidloop.cli.options import RegistryPlace
 from lidloop.cli.paths import optional_place
+from lidloop.starter.choose import DEFAULT_REGISTRY
 
 if TYPE_CHECKING:
     from components.kserve.rollout import Outcome, Rollout

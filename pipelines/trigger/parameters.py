@@ -166,8 +166,11 @@ def absolute(defaults: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(made.get(name), str):
             made[name] = path(made[name])
     weights = made.get("base_weights")
-    is_file = isinstance(weights, str) and weights != STARTER
-    if is_file and (len(Path(weights).parts) > 1 or (folder / weights).exists()):
+    if (
+        isinstance(weights, str)
+        and weights != STARTER
+        and (len(Path(weights).parts) > 1 or (folder / weights).exists())
+    ):
         made["base_weights"] = path(weights)
     return made
 
