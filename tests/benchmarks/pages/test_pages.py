@@ -15,11 +15,9 @@ from benchmarks.pages import sections
 from benchmarks.pages.__main__ import PAGES, main
 from benchmarks.pages.markdown import FILTERS, ROOT, duration, number, percent, quantiles, render, table
 from benchmarks.pages.protocols import protocols_page
-from benchmarks.starter.page import STORED, starter_page
 
 IMAGES = Path("reports/images")
-UNMEASURED = [] if (DOCS / DATA / STORED).exists() else [starter_page]
-MEASURED = [PAGE for PAGE in PAGES if PAGE not in (protocols_page, sections.write_all, *UNMEASURED)]
+MEASURED = [PAGE for PAGE in PAGES if PAGE not in (protocols_page, sections.write_all)]
 
 
 @pytest.fixture(scope="module")
