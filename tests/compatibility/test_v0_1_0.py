@@ -109,6 +109,10 @@ def commands(command: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]
         yield name, {parameter.name: parameter for parameter in command.params}
 
 
+UNNAMED = {("detect", "--model"), ("detect", "--registry")}
+"""Options whose default is the champion as before where there is a registry, else the starter."""
+
+
 def test_every_option_is_still_there_with_its_default() -> None:
     cli.add_other_commands()
     now = dict(commands(get_command(cli.app)))
@@ -128,6 +132,9 @@ def test_every_option_is_still_there_with_its_default() -> None:
             default = parameter.default
             default = default if isinstance(default, str | int | float | bool | None) else str(default)
             default = None if callable(parameter.default) else default
+            if UNNAMED & {(name, option) for option in was["names"]}:
+                assert default is None
+                default = was["default"]
             if not set(was["names"]) <= {*parameter.opts, *parameter.secondary_opts}:
                 changed.append(f"{name} {was['names']}: lost a name")
             for key, value in (
