@@ -28,15 +28,15 @@ from lidloop.autolabel.predict import predict_shard
 from lidloop.autolabel.refine import read_predictions, refine
 from lidloop.data.convert import convert
 from lidloop.data.dataset import Dataset, LabelVersion, write_initial
+from lidloop.data.ledgers import read_ledgers
 from lidloop.demo import demo_weights
-from lidloop.files import sha256
 from lidloop.labels import HUMAN, Floats, LabelSet, box_iou
+from lidloop.report.drawn_pictures import drawn_pictures
 from lidloop.report.write import read_hidden
-from lidloop.review.faces import SAME_FACE, Faces, read_faces_to_review, read_ledgers
+from lidloop.review.faces import SAME_FACE, Faces, read_faces_to_review
 from lidloop.review.opinions import distance
 from lidloop.review.queue import Evidence, make_queue
 from lidloop.synthetic import write_faces_folder
-from lidloop.synthetic.write import read_truth
 from lidloop.training.fine_tune import TrainSettings, train
 
 SHARE: Final = 0.05
@@ -242,11 +242,11 @@ def _changed_ids(dataset: Dataset, first: LabelVersion, kinds: NDArray[np.int64]
 
 def _truth(folder: Path, dataset: Dataset) -> LabelSet:
     """All drawn faces of the pictures, the hidden ones too, under the ids of the dataset."""
-    known = {record.sha256: record.id for record in dataset.records}
-    found = {}
-    for image in read_truth(folder).images:
-        file = next((folder / "images" / image.split).glob(f"{image.name}.*"))
-        found[known[sha256(file)]] = [face.face() for face in image.faces]
+    found = {
+        name: [face.face() for face in picture.faces]
+        for picture, name in drawn_pictures(folder, dataset)
+        if name is not None
+    }
     return LabelSet.from_faces(found, [record.id for record in dataset.records])
 
 

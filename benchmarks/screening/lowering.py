@@ -34,7 +34,7 @@ most. Where the brow is lower than that, the brow moves a little too."""
 
 @dataclass(frozen=True, slots=True)
 class Lowering:
-    """How far the lid of one side was lowered.
+    """Lowering of the lid of one side.
 
     Attributes:
         px: movement of the upper margin at the pupil, in pixels along the face's vertical.

@@ -12,6 +12,7 @@ from benchmarks.pages.markdown import render as render_markdown
 from benchmarks.screening.people import MAX_YAW, MIN_CANTHAL_PX, MIN_SHARPNESS
 from benchmarks.screening.targets import targets_of
 from lidloop.evaluation import groups
+from lidloop.evaluation.intervals import interval_text
 from lidloop.evaluation.skin_tone import TONES
 from lidloop.files import write_atomic
 from lidloop.report.figures import render
@@ -45,11 +46,7 @@ def page(entry: Mapping[str, Any]) -> str:
 
 def interval(estimate: Mapping[str, Any], digits: int = 0, *, percent: bool = True) -> str:
     """An estimate with its interval, such as ``83 % (78–87)``; a dash without values."""
-    if estimate["value"] is None:
-        return "–"
-    factor = 100 if percent else 1
-    value, low, high = (f"{factor * estimate[k]:.{digits}f}" for k in ("value", "low", "high"))
-    return f"{value}{' %' if percent else ''} ({low}–{high})"
+    return interval_text(estimate, digits, factor=100 if percent else 1, unit=" %" if percent else "")
 
 
 def figure(curves: Mapping[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ from benchmarks.screening.measure import AS_IT_WAS, LOWERED_MM, SEVERITIES
 from benchmarks.screening.people import CHOSEN_ON
 from benchmarks.screening.rows import Row, from_json
 from benchmarks.screening.rule import Decision, rule_now, rule_of_before
-from lidloop.evaluation.intervals import Estimate, mean_of, share_of
+from lidloop.evaluation.intervals import Estimate, share_of
 from lidloop.labels import Floats
 from lidloop.screening.measurements import FaceMeasurement
 from lidloop.screening.thresholds import Thresholds
@@ -247,11 +247,6 @@ def curve(targets: Sequence[Judged], lowered: Sequence[Judged]) -> list[dict[str
 def estimate(value: Estimate) -> dict[str, Any]:
     """An estimate as JSON, rounded."""
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in value._asdict().items()}
-
-
-def mean(values: Sequence[float]) -> dict[str, Any]:
-    """Mean with its bootstrap interval, as JSON."""
-    return estimate(mean_of(np.array(values, dtype=np.float64)))
 
 
 def _is_judged(j: Judged, rule: str) -> bool:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lidloop.detection.detector import Detector
 from lidloop.files import write_atomic
-from lidloop.labels import Face, Floats, box_of
+from lidloop.labels import Face, Floats, box_iou, box_of
 from lidloop.screening.measurements import (
     SIDES,
     EyeMeasurement,
@@ -137,16 +137,12 @@ def detect_and_measure(
         Its score and its measurement; None, None if no face of at least the served score covers it.
     """
     box = box_of(np.concatenate([points[:, :2], np.full((len(points), 1), 2.0)], axis=1))
-    best = max(detector.detect([image], conf=CONF)[0], key=lambda face: _iou(face.box, box), default=None)
-    if best is None or _iou(best.box, box) < MIN_IOU:
+    faces = detector.detect([image], conf=CONF)[0]
+    iou = box_iou(np.array([face.box for face in faces]).reshape(-1, 4), box[None])[:, 0]
+    if iou.max(initial=0.0) < MIN_IOU:
         return None, None
+    best = faces[int(iou.argmax())]
     return best.score, to_json(measure_face(image, best))
-
-
-def _iou(a: Floats, b: Floats) -> float:
-    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
-    common = float(np.prod(np.clip(high - low, 0, None)))
-    return common / (float(np.prod(a[2:] - a[:2])) + float(np.prod(b[2:] - b[:2])) - common)
 
 
 def write_rows(rows: list[Row], path: Path) -> None:

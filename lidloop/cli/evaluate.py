@@ -99,21 +99,15 @@ def _print_metrics(result: dict[str, Any]) -> None:
 
 def _print_groups(result: dict[str, Any]) -> None:
     from lidloop.evaluation.groups import METRICS
+    from lidloop.evaluation.intervals import interval_text
 
     table = new_table("group", "faces", *(metric.label for metric in METRICS))
     for line in result["lines"]:
-        figures = (line["figures"].get(metric.key) for metric in METRICS)
-        add_row(table, f"{line['dimension']}: {line['group']}", str(line["faces"]), *map(_interval, figures))
+        figures = (interval_text(line["figures"].get(metric.key), unit=" %") for metric in METRICS)
+        add_row(table, f"{line['dimension']}: {line['group']}", str(line["faces"]), *figures)
     console().print(table)
     for gap in result["gaps"]:
         if not gap["is_failure"]:
             say(f"expected, as the picture shows less of such a face: {gap['text']}")
     if result["too_small"]:
         say(f"too few faces to say anything: {'; '.join(result['too_small'])}")
-
-
-def _interval(estimate: dict[str, Any] | None) -> str:
-    if estimate is None or estimate["value"] is None:
-        return "–"
-    value, low, high = (f"{100 * estimate[name]:.1f}" for name in ("value", "low", "high"))
-    return f"{value} % ({low}–{high})"

@@ -219,7 +219,8 @@ def import_command(
 def _queue(
     dataset: Dataset, labels: LabelVersion, predictions: LabelSet | None, *, human: bool, views: Any = ()
 ) -> tuple[Faces, list[Entry]]:
-    from lidloop.review.faces import read_faces_to_review, read_ledgers
+    from lidloop.data.ledgers import read_ledgers
+    from lidloop.review.faces import read_faces_to_review
     from lidloop.review.queue import Evidence, make_queue
 
     ledgers = read_ledgers(labels)

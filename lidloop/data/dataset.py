@@ -39,7 +39,7 @@ import pyarrow.compute
 from lidloop.data.formats import yolo
 from lidloop.data.formats.text import shown
 from lidloop.data.image_store import Folder, Pictures, Shared, share
-from lidloop.data.tables import read_table, write_table
+from lidloop.data.tables import BOX, read_table, write_table
 from lidloop.errors import DatasetError
 from lidloop.files import link_or_copy, write_atomic
 from lidloop.labels import HUMAN, Face, LabelSet
@@ -253,7 +253,7 @@ def write_initial(root: Path, dataset: Dataset, labels: LabelSet) -> LabelVersio
             text = yolo.format_lines(faces, record.width, record.height)
             _write_new(root / "text" / f"{record.id}.txt", text.encode())
         for line, face in enumerate(faces):
-            box = dict(zip(("x1", "y1", "x2", "y2"), map(float, face.box), strict=True))
+            box = dict(zip(BOX, map(float, face.box), strict=True))
             rows.append(
                 {"image": record.id, "split": record.split, "line": line, **box, "origin": HUMAN,
                  "model": "", "confidence": 1.0, "iou": 0.0, "decision": "kept", "reason": "human"}
@@ -306,15 +306,7 @@ def write_next(
             continue
         added = yolo.format_lines(faces, record.width, record.height)
         _write_new(text / f"{record.id}.txt", base + added.encode())
-    version = previous.version + 1
-    carry_ledgers(previous, root)
-    table = ledger.cast(LEDGER_SCHEMA)
-    kept = pa.compute.sum(pa.compute.greater_equal(table["line"], 0)).as_py() or 0
-    if kept != written:
-        raise DatasetError(f"{root}: {written} label lines were written but the ledger keeps {kept}")
-    write_table(root / "ledger" / f"v{version}.parquet", table)
-    info = {"parent": previous.version, "retention": retention, "parameters": dict(parameters or {})}
-    return _finish(root, version, dataset, ledger_counts(table), info)
+    return _finish_next(root, previous, dataset, ledger, written, retention, parameters)
 
 
 def write_reviewed(
@@ -352,6 +344,19 @@ def write_reviewed(
         else:
             written += len(lines)
             _write_new(text / old.name, b"".join(line + b"\n" for line in lines))
+    return _finish_next(root, previous, dataset, ledger, written, "review", parameters)
+
+
+def _finish_next(
+    root: Path,
+    previous: LabelVersion,
+    dataset: Dataset,
+    ledger: pa.Table,
+    written: int,
+    retention: str,
+    parameters: Mapping[str, Any] | None,
+) -> LabelVersion:
+    """Add the ledgers and ``version.json`` to a version whose ``written`` label lines are in its folder."""
     version = previous.version + 1
     carry_ledgers(previous, root)
     table = ledger.cast(LEDGER_SCHEMA)
@@ -359,7 +364,7 @@ def write_reviewed(
     if kept != written:
         raise DatasetError(f"{root}: {written} label lines were written but the ledger keeps {kept}")
     write_table(root / "ledger" / f"v{version}.parquet", table)
-    info = {"parent": previous.version, "retention": "review", "parameters": dict(parameters or {})}
+    info = {"parent": previous.version, "retention": retention, "parameters": dict(parameters or {})}
     return _finish(root, version, dataset, ledger_counts(table), info)
 
 

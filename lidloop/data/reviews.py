@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from lidloop.data.dataset import LabelVersion
-from lidloop.data.tables import read_table, write_table
+from lidloop.data.tables import BOX, read_table, write_table
 from lidloop.labels import Floats
 
 REVIEW_SCHEMA: Final = pa.schema(
@@ -71,7 +71,7 @@ def declined_boxes(rows: Sequence[dict[str, Any]]) -> dict[str, Floats]:
         if row["outcome"] != "applied":
             continue
         if row["verdict"] == "declined":
-            places[row["face"]] = (row["image"], [row[name] for name in ("x1", "y1", "x2", "y2")])
+            places[row["face"]] = (row["image"], [row[name] for name in BOX])
         else:
             places.pop(row["face"], None)
     boxes: dict[str, list[list[float]]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,8 @@ from lidloop.files import write_atomic
 from lidloop.labels import LabelSet
 from lidloop.landmarks import N_POINTS
 
-_BOX = ("x1", "y1", "x2", "y2")
+BOX: Final = ("x1", "y1", "x2", "y2")
+"""Columns of a box."""
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -41,7 +42,7 @@ def write_faces(path: Path, faces: LabelSet, **metadata: str) -> None:
     """Write a set of faces; points as 32-bit floats, everything in pixels of the upright picture."""
     points = faces.points.astype(np.float32)
     columns: dict[str, Any] = {"image": pa.array(faces.image, pa.int32())}
-    columns |= {name: pa.array(faces.boxes[:, k].astype(np.float32)) for k, name in enumerate(_BOX)}
+    columns |= {name: pa.array(faces.boxes[:, k].astype(np.float32)) for k, name in enumerate(BOX)}
     columns["origin"] = pa.array(faces.origin, pa.int32())
     columns["score"] = pa.array(faces.score.astype(np.float32))
     columns["points"] = pa.FixedSizeListArray.from_arrays(pa.array(points.ravel()), N_POINTS * 3)
@@ -63,7 +64,7 @@ def read_faces(path: Path) -> tuple[LabelSet, dict[str, str]]:
     faces = LabelSet(
         images=tuple(images.split("\n")) if images else (),
         image=np.asarray(table["image"], dtype=np.int64),
-        boxes=np.stack([np.asarray(table[name], dtype=np.float64) for name in _BOX], axis=-1).reshape(-1, 4),
+        boxes=np.stack([np.asarray(table[name], dtype=np.float64) for name in BOX], axis=-1).reshape(-1, 4),
         points=flat.reshape(n, N_POINTS, 3),
         origin=np.asarray(table["origin"], dtype=np.int64),
         score=np.asarray(table["score"], dtype=np.float64),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lidloop.data.dataset import Dataset
 from lidloop.errors import LidloopError
 from lidloop.evaluation.groups import Comparison, compare, pose_of, size_of
-from lidloop.evaluation.metrics import Bools, FaceErrors, outer_canthal_scale
+from lidloop.evaluation.metrics import FaceErrors, mean_of_known, outer_canthal_scale
 from lidloop.evaluation.skin_tone import tone_of, typology_angle
 from lidloop.images import read_rgb
 from lidloop.labels import Face, Floats, LabelSet, box_of
@@ -97,7 +97,7 @@ def faces_by_group(
     values = {
         "recall": errors.matched[kept].astype(np.float64),
         "nme": errors.nme[kept],
-        "lid_error": _mean_of_known(lids)[kept],
+        "lid_error": mean_of_known(lids)[kept],
         "judged": np.array([judged for judged, _ in screened]),
         "flagged": np.array([flagged for _, flagged in screened]),
     }
@@ -123,12 +123,3 @@ def _screen(image: NDArray[np.uint8], points: Floats) -> tuple[float, float]:
     if level == "undetermined":
         return 0.0, float("nan")
     return 1.0, float(level in ("suspicious", "functional"))
-
-
-def _mean_of_known(values: Floats) -> Floats:
-    """Mean over the first axis of the values that are not NaN; NaN where there is none."""
-    known: Bools = ~np.isnan(values)
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    mean: Floats = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
-    return mean

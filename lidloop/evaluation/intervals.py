@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from statistics import NormalDist
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -48,3 +49,22 @@ def mean_of(values: Floats, level: float = LEVEL, *, repeats: int = 1000, seed: 
     means = np.array([known[rng.integers(0, len(known), len(known))].mean() for _ in range(repeats)])
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     return Estimate(float(known.mean()), float(low), float(high), len(known))
+
+
+def interval_text(
+    estimate: Mapping[str, Any] | None, digits: int = 1, *, factor: float = 100.0, unit: str = ""
+) -> str:
+    """Format an estimate as JSON has it with its interval; a dash without values.
+
+    Args:
+        estimate: ``Estimate`` by names of its fields. digits: decimals.
+        factor: 100 for per cent. unit: put behind the value.
+
+    Example:
+        >>> interval_text({"value": 0.95, "low": 0.912, "high": 0.973}, unit=" %")
+        '95.0 % (91.2–97.3)'
+    """
+    if estimate is None or estimate["value"] is None:
+        return "–"
+    value, low, high = (f"{factor * estimate[name]:.{digits}f}" for name in ("value", "low", "high"))
+    return f"{value}{unit} ({low}–{high})"

@@ -314,3 +314,12 @@ def _square_distance(a: Floats, b: Floats) -> Floats:
     """Squared distance: (..., 2+), (..., 2+) to (...); much faster than a sum over an axis of length 2."""
     square: Floats = (a[..., 0] - b[..., 0]) ** 2 + (a[..., 1] - b[..., 1]) ** 2
     return square
+
+
+def mean_of_known(values: Floats, axis: int = 0) -> Floats:
+    """Mean over an axis of the values that are not NaN; NaN where there is none."""
+    known: Bools = ~np.isnan(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    mean: Floats = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return mean

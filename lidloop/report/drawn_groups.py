@@ -10,10 +10,10 @@ import numpy as np
 
 from lidloop.data.dataset import Dataset
 from lidloop.evaluation.groups import compare
-from lidloop.files import sha256
+from lidloop.evaluation.metrics import mean_of_known
 from lidloop.labels import Floats
+from lidloop.report.drawn_pictures import drawn_pictures
 from lidloop.synthetic.truth import FaceTruth
-from lidloop.synthetic.write import read_truth
 
 _TURNED: Final = (("frontal", 10.0), ("turned a little", 22.0), ("turned", 180.0))
 """Groups of the drawn yaw, each with its largest angle in degrees."""
@@ -34,11 +34,8 @@ def compare_drawn(rows: Sequence[Mapping[str, Any]], truth: Path, dataset: Datas
     by_image: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_image.setdefault(row["image"], []).append(row)
-    known = {record.sha256: record.id for record in dataset.records}
     pairs: list[tuple[FaceTruth, Mapping[str, Any]]] = []
-    for image in read_truth(truth.parent).images:
-        files = sorted((truth.parent / "images" / image.split).glob(f"{image.name}.*"))
-        name = known.get(sha256(files[0])) if files else None
+    for image, name in drawn_pictures(truth.parent, dataset):
         gold = sorted(by_image.get(name or "", []), key=lambda row: row["face"])
         faces = [face for face, hidden in zip(image.faces, image.hidden, strict=True) if not hidden]
         if len(gold) == len(faces):
@@ -69,9 +66,4 @@ def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:
         return np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=np.float64)
 
     lids = np.stack([column("lid_error_left"), column("lid_error_right")])
-    known = ~np.isnan(lids)
-    count = known.sum(axis=0)
-    lid = np.divide(
-        np.where(known, lids, 0).sum(axis=0), count, out=np.full(len(rows), np.nan), where=count > 0
-    )
-    return {"recall": column("matched"), "nme": column("nme"), "lid_error": lid}
+    return {"recall": column("matched"), "nme": column("nme"), "lid_error": mean_of_known(lids)}

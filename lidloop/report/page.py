@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from lidloop.drawing import DROPPED_COLOUR, GROWN_COLOUR, HUMAN_COLOUR, PARTS
 from lidloop.errors import LidloopError
 from lidloop.evaluation import groups
+from lidloop.evaluation.intervals import interval_text
 from lidloop.report import figures
 from lidloop.report.data import BY_KEY, METRICS, STEPS, YARDSTICKS, shown
 from lidloop.report.pictures import Strip, Tile
@@ -90,7 +91,7 @@ def render(summary: Mapping[str, Any], pictures: Pictures, *, faces: bool = True
         group_metrics=groups.METRICS,
         group_parts=_GROUP_PARTS,
         min_faces=groups.MIN_FACES,
-        interval=interval,
+        interval=interval_text,
     )
 
 
@@ -122,14 +123,6 @@ def _table(summary: Mapping[str, Any], yardstick: str) -> list[dict[str, Any]]:
             }
         )
     return table
-
-
-def interval(estimate: Mapping[str, Any] | None) -> str:
-    """Format a share or an error in per cent with its interval, as ``95.0 (91.2–97.3)``; a dash without."""
-    if estimate is None or estimate["value"] is None:
-        return "–"
-    value, low, high = (f"{100 * estimate[name]:.1f}" for name in ("value", "low", "high"))
-    return f"{value} ({low}–{high})"
 
 
 def _reasons(summary: Mapping[str, Any]) -> dict[str, list[int]]:

@@ -11,11 +11,12 @@ import numpy as np
 
 from lidloop import drawing
 from lidloop.data.dataset import Dataset
+from lidloop.data.ledgers import Ledger
 from lidloop.errors import LidloopError
 from lidloop.images import read_rgb
 from lidloop.labels import HUMAN, Face, Floats, LabelSet, box_iou
 from lidloop.landmarks import N_POINTS
-from lidloop.report.ledger import Ledger, near_misses, sample_grown
+from lidloop.report.ledger import near_misses, sample_grown
 
 log = logging.getLogger("lidloop")
 Loader = Callable[[str], drawing.Image | None]

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.data.ledgers import Ledger, read_ledgers
 from lidloop.data.tables import read_faces, read_table
 from lidloop.drift import watch
 from lidloop.drift.agreement import agreements
@@ -21,7 +22,7 @@ from lidloop.files import sha256, write_atomic
 from lidloop.labels import HUMAN, Floats, LabelSet, concat
 from lidloop.report import data, ledger, page, pictures
 from lidloop.report.drawn_groups import compare_drawn
-from lidloop.synthetic.write import read_truth
+from lidloop.report.drawn_pictures import drawn_pictures
 
 REPORT: Final = "report.html"
 
@@ -53,7 +54,7 @@ class Run:
 
     dataset: Dataset
     labels: LabelSet
-    ledgers: list[ledger.Ledger]
+    ledgers: list[Ledger]
     summary: dict[str, Any]
     worst: list[dict[str, Any]] = field(default_factory=list)
     found: LabelSet | None = None
@@ -168,7 +169,7 @@ def gather(
     dataset = Dataset.open(dataset_dir)
     version = LabelVersion.open(labels_dir)
     labels = version.labels(dataset)
-    ledgers = ledger.read_ledgers(version)
+    ledgers = read_ledgers(version)
     history = evaluation.read_evaluation(evaluation_dir)
     entries = history["iterations"]
     if not entries:
@@ -252,18 +253,14 @@ def read_hidden(path: Path, dataset: Dataset) -> dict[str, Floats]:
         DatasetError: if none of its pictures is in the dataset.
         SourceError: for a file that is not a valid ``truth.json``.
     """
-    truth = read_truth(path.parent)
-    known = {record.sha256: record.id for record in dataset.records}
     hidden: dict[str, Floats] = {}
-    unknown = 0
-    for image in truth.images:
+    found = 0
+    for image, name in drawn_pictures(path.parent, dataset):
         boxes = [f.face().box for f, h in zip(image.faces, image.hidden, strict=True) if h]
-        files = sorted((path.parent / "images" / image.split).glob(f"{image.name}.*"))
-        name = known.get(sha256(files[0])) if files else None
-        unknown += name is None
+        found += name is not None
         if boxes:
             hidden[name or f"{path.parent}:{image.name}"] = np.array(boxes).reshape(-1, 4)
-    if unknown == len(truth.images):
+    if not found:
         raise DatasetError(f"{path} does not belong to {dataset.root}: they have no picture in common")
     return hidden
 

@@ -15,7 +15,7 @@ from lidloop.review.faces import SAME_FACE
 from lidloop.review.shapes import sides_are_swapped
 
 OUTSIDE_PX: Final = 0.5
-"""How far outside the picture a visible point may be, for the rounding of other tools; it is moved inside."""
+"""Pixels that a visible point may be outside the picture, as other tools round; it is moved inside."""
 MIN_VISIBLE: Final = 3
 
 

@@ -34,7 +34,7 @@ _STRICT: Final = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Decision(BaseModel):
-    """What a person decided on one face.
+    """Decision of a person on one face.
 
     Attributes:
         face: id of the face; empty for one that the person added.
@@ -125,14 +125,19 @@ def parse_decisions(data: bytes, *, where: str) -> DecisionFile:
     try:
         return DecisionFile.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise DatasetError(
             one_line(
-                f"{where} is no file of decisions: {place}: {first['msg']} "
+                f"{where} is no file of decisions: {first_problem(error)} "
                 f"({error.error_count()} in all); nothing was imported"
             )
         ) from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """Place and message of the first thing that is wrong with a document."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the document"
+    return f"{place}: {first['msg']}"
 
 
 def write_decisions(path: Path, decisions: DecisionFile) -> None:
@@ -140,9 +145,9 @@ def write_decisions(path: Path, decisions: DecisionFile) -> None:
     write_atomic(path, decisions.model_dump_json(indent=1) + "\n")
 
 
-def person_of(decision: Decision, session: str) -> str:
+def person(reviewer: str | None, session: str) -> str:
     """Person who decided: the name, or the sitting where none is given."""
-    return f"name {decision.reviewer}" if decision.reviewer else f"session {session}"
+    return f"name {reviewer}" if reviewer else f"session {session}"
 
 
 def digest_of(decision: Decision, session: str) -> str:
@@ -155,7 +160,7 @@ def digest_of(decision: Decision, session: str) -> str:
         decision.image,
         decision.verdict,
         points,
-        person_of(decision, session),
+        person(decision.reviewer, session),
         decision.note,
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lidloop.autolabel.candidates import finish_points
 from lidloop.data.dataset import Dataset
 from lidloop.errors import DatasetError, doing, one_line, printable
-from lidloop.labels import HUMAN, Floats
+from lidloop.labels import Floats
 from lidloop.landmarks import N_POINTS
-from lidloop.review.decisions import MAX_BYTES, Decision, DecisionFile, Point
+from lidloop.review.decisions import MAX_BYTES, Decision, DecisionFile, Point, first_problem
 from lidloop.review.faces import Faces
 from lidloop.review.opinions import distance
 from lidloop.review.queue import Entry
@@ -75,7 +75,7 @@ class SentPicture(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an export sent out."""
+    """Pictures and faces that an export sent out."""
 
     model_config = _STRICT
 
@@ -122,24 +122,18 @@ def make_manifest(
     for row in np.flatnonzero(faces.is_label).tolist():
         labels.setdefault(faces.all.images[faces.all.image[row]], []).append(row)
     chosen: dict[str, list[SentFace]] = {}
+    kinds = faces.kinds
     for image, mine in rows.items():
         record = dataset.by_id[image]
         size = np.array([[record.width, record.height]], dtype=np.float64)
         dropped = [row for row in mine if faces.line[row] < 0]
         for row in (*labels.get(image, ()), *dropped):
-            points = finish_points(faces.all.points[row][None], size)[0]
-            if faces.line[row] >= 0:
-                points = faces.all.points[row]
+            points = faces.all.points[row]
+            if faces.line[row] < 0:
+                points = finish_points(points[None], size)[0]
             if points[:, 2].any():
-                kind = (
-                    "dropped"
-                    if faces.line[row] < 0
-                    else "human"
-                    if faces.all.origin[row] == HUMAN
-                    else "grown"
-                )
                 face = SentFace(
-                    id=faces.ids[row], kind=kind, score=float(faces.all.score[row]),
+                    id=faces.ids[row], kind=str(kinds[row]), score=float(faces.all.score[row]),
                     origin=int(faces.all.origin[row]), points=as_points(points),
                 )  # fmt: skip
                 chosen.setdefault(image, []).append(face)
@@ -169,9 +163,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DatasetError(one_line(f"{file} is no manifest of an export: {place}: {first['msg']}")) from None
+        raise DatasetError(one_line(f"{file} is no manifest of an export: {first_problem(error)}")) from None
 
 
 def read_limited(file: Path) -> bytes:
@@ -266,7 +258,7 @@ def _matched(picture: SentPicture, returned: Sequence[Returned]) -> dict[str, Fl
 
 
 def _moved(before: Floats, after: Floats) -> bool:
-    if ((before[:, 2] > 0) != (after[:, 2] > 0)).any() or (before[:, 2] != after[:, 2]).any():
+    if (before[:, 2] != after[:, 2]).any():
         return True
     seen = before[:, 2] > 0
     return bool(np.abs(before[seen, :2] - after[seen, :2]).max(initial=0) > SAME_PX + 1e-9)

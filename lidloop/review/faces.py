@@ -9,54 +9,21 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.data.ledgers import Ints, Ledger, read_ledgers
 from lidloop.data.reviews import declined_boxes, read_reviews
-from lidloop.labels import Floats, LabelSet, box_iou
+from lidloop.labels import HUMAN, Floats, LabelSet, box_iou
 from lidloop.landmarks import N_POINTS
 
-Ints = NDArray[np.int64]
 SAME_FACE: Final = 0.5
 """IoU from which two boxes of one picture are taken for the same face."""
 NEVER_A_FACE: Final = frozenset({"degenerate", "declined", "corrected", "relabelled"})
 """Reasons of the ledger for which a dropped row is not shown: it has no usable box, a person has decided on
 it, or a newer label took its place."""
 
-_BOX: Final = ("x1", "y1", "x2", "y2")
 _ID_CHARACTERS: Final = 12
-
-
-@dataclass(frozen=True, eq=False)
-class LedgerRows:
-    """Rows of one version's ledger as columns: (n,) each, boxes (n, 4) in pixels of the upright picture."""
-
-    version: int
-    image: NDArray[np.object_]
-    line: Ints
-    boxes: Floats
-    origin: Ints
-    confidence: Floats
-    iou: Floats
-    reason: NDArray[np.object_]
-
-    @classmethod
-    def read(cls, labels: LabelVersion, version: int) -> LedgerRows:
-        """Read the ledger of a version from the folder of that version or of a later one."""
-        table = labels.ledger(version)
-
-        def text(name: str) -> NDArray[np.object_]:
-            return np.array(table[name].cast(pa.string()).to_pylist(), dtype=object)
-
-        def number(name: str) -> Floats:
-            return np.asarray(table[name].to_numpy(), dtype=np.float64)
-
-        return cls(
-            version, text("image"), number("line").astype(np.int64),
-            np.stack([number(name) for name in _BOX], axis=-1).reshape(-1, 4),
-            number("origin").astype(np.int64), number("confidence"), number("iou"), text("reason"),
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +57,11 @@ class Faces:
         """(n,) True for labels, False for dropped faces."""
         return np.asarray(self.line >= 0)
 
+    @property
+    def kinds(self) -> NDArray[np.str_]:
+        """(n,) ``human``, ``grown`` or ``dropped``."""
+        return np.where(~self.is_label, "dropped", np.where(self.all.origin == HUMAN, "human", "grown"))
+
 
 def face_id(image: str, content: bytes) -> str:
     """Id of a face: its picture and the beginning of the SHA-256 of its label line or ledger row."""
@@ -112,16 +84,11 @@ def label_ids(image: str, lines: Sequence[bytes]) -> list[str]:
     return ids
 
 
-def read_ledgers(labels: LabelVersion) -> list[LedgerRows]:
-    """Read the ledgers of all versions up to ``labels``."""
-    return [LedgerRows.read(labels, version) for version in range(labels.version + 1)]
-
-
 def read_faces_to_review(
     dataset: Dataset,
     labels: LabelVersion,
     predictions: LabelSet | None = None,
-    ledgers: Sequence[LedgerRows] | None = None,
+    ledgers: Sequence[Ledger] | None = None,
 ) -> Faces:
     """Read the labels of a version and the faces dropped by it and by earlier versions.
 
@@ -171,14 +138,14 @@ def read_faces_to_review(
     )
 
 
-def _dropped_id(ledger: LedgerRows, row: int) -> str:
+def _dropped_id(ledger: Ledger, row: int) -> str:
     box = ",".join(f"{value:.2f}" for value in ledger.boxes[row])
     content = f"dropped v{ledger.version} {ledger.origin[row]} {ledger.confidence[row]:.6f} {box}"
     return face_id(str(ledger.image[row]), content.encode())
 
 
 def _dropped(
-    kept: LabelSet, ledgers: Sequence[LedgerRows], declined: Mapping[str, Floats]
+    kept: LabelSet, ledgers: Sequence[Ledger], declined: Mapping[str, Floats]
 ) -> tuple[LabelSet, list[tuple[int, int]], list[int]]:
     """Dropped faces that are at no label's place: the set, their (version, row), and times dropped."""
     index = {name: k for k, name in enumerate(kept.images)}
@@ -221,7 +188,7 @@ def _dropped(
 def _points_of(
     dropped: LabelSet,
     places: Sequence[tuple[int, int]],
-    ledgers: Sequence[LedgerRows],
+    ledgers: Sequence[Ledger],
     predictions: LabelSet | None,
 ) -> Floats:
     """Points of dropped faces from the prediction of the same picture, iteration and score: (n, 51, 3)."""

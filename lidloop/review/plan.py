@@ -1,4 +1,4 @@
-"""What decisions do to a label version, worked out before anything is written. Pure functions.
+"""Effect of decisions on a label version, worked out before anything is written. Pure functions.
 
 =========== =============================== ================================================================
 verdict     on a label                      on a dropped face, or none
@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,20 +27,19 @@ import pyarrow as pa
 from lidloop.autolabel.candidates import finish_points
 from lidloop.data.dataset import Dataset, ImageRecord, LabelVersion
 from lidloop.data.formats import yolo
+from lidloop.data.tables import BOX
 from lidloop.errors import DatasetError, printable
 from lidloop.labels import HUMAN, Floats, box_iou, box_of
 from lidloop.review import checks
-from lidloop.review.decisions import Decision, DecisionFile, digest_of, person_of
+from lidloop.review.decisions import Decision, DecisionFile, digest_of, person
 from lidloop.review.faces import SAME_FACE, Faces, face_id
 from lidloop.review.opinions import Opinion, Outcome, settle
 from lidloop.review.state import Line, format_line, make_ledger, read_state
 
-_CORNERS: Final = ("x1", "y1", "x2", "y2")
-
 
 @dataclass(frozen=True)
 class Report:
-    """What an import did.
+    """Result of an import.
 
     Attributes:
         counts: number of decisions by verdict, of those applied.
@@ -211,7 +210,7 @@ class _Book:
                     "predictions are gone), so it cannot be confirmed; correct it instead"
                 ]
         case.opinions.append(
-            Opinion(person_of(decision, file.session), decision.at, decision.verdict, proposed)
+            Opinion(person(decision.reviewer, file.session), decision.at, decision.verdict, proposed)
         )
         case.decisions.append((decision, file))
         return []
@@ -234,7 +233,7 @@ class _Book:
             case.confidence = float(self._faces.all.score[row])
         elif past:
             record = self.dataset.by_id[str(past[0]["image"])]
-            case = _Case(face, record, None, np.array([past[0][c] for c in _CORNERS]), None)
+            case = _Case(face, record, None, np.array([past[0][c] for c in BOX]), None)
         elif added:
             case = _Case(face, record, None, np.zeros(4), None)
         else:
@@ -243,7 +242,7 @@ class _Book:
         for entry in past:
             case.opinions.append(
                 Opinion(
-                    f"name {entry['reviewer']}" if entry["reviewer"] else f"session {entry['session']}",
+                    person(entry["reviewer"], entry["session"]),
                     datetime.fromisoformat(str(entry["at"])),
                     str(entry["verdict"]),
                     str(entry["proposed"]).encode(),
@@ -325,7 +324,7 @@ def _change(case: _Case, opinion: Opinion, lines: list[Line], gone: list[dict[st
             "confidence": case.confidence,
             "iou": 0.0,
         }
-        was |= dict(zip(_CORNERS, map(float, case.box), strict=True))
+        was |= dict(zip(BOX, map(float, case.box), strict=True))
     if verdict == "declined":
         if case.line is not None:
             lines.remove(case.line)
@@ -341,7 +340,7 @@ def _change(case: _Case, opinion: Opinion, lines: list[Line], gone: list[dict[st
         "decision": "kept",
         "reason": verdict,
     }
-    row |= dict(zip(_CORNERS, map(float, box), strict=True))
+    row |= dict(zip(BOX, map(float, box), strict=True))
     human_before = case.line is not None and case.line.row["origin"] == HUMAN
     new = Line(
         opinion.proposed,
@@ -370,7 +369,7 @@ def _row(
         "verdict": decision.verdict, "outcome": outcome, "reviewer": decision.reviewer or "",
         "session": file.session, "at": decision.at.isoformat(), "tool": file.tool, "note": decision.note,
         "before": before.decode(), "proposed": opinion.proposed.decode(),
-        **dict(zip(_CORNERS, map(float, box), strict=True)),
+        **dict(zip(BOX, map(float, box), strict=True)),
     }  # fmt: skip
 
 

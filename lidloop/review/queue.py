@@ -25,9 +25,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lidloop.data.ledgers import Ints, Ledger
 from lidloop.labels import HUMAN, Floats, LabelSet
 from lidloop.review import signals
-from lidloop.review.faces import Faces, Ints, LedgerRows
+from lidloop.review.faces import Faces
 from lidloop.review.shapes import fit_reference
 from lidloop.review.signals import robust_z
 
@@ -72,7 +73,7 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the order is computed from, besides the faces.
+    """Evidence that the order is computed from, besides the faces.
 
     Attributes:
         sizes: width and height in pixels by picture.
@@ -82,7 +83,7 @@ class Evidence:
     """
 
     sizes: Mapping[str, tuple[int, int]]
-    ledgers: Sequence[LedgerRows] = ()
+    ledgers: Sequence[Ledger] = ()
     predictions: Sequence[LabelSet] = ()
     views: Sequence[LabelSet] = ()
 
@@ -115,7 +116,7 @@ def make_queue(faces: Faces, evidence: Evidence, *, human: bool = False) -> list
         strongest[mine] = np.array(list(parts), dtype=object)[np.argmax(list(parts.values()), axis=0)]
     evidence_of[~is_label] = of_dropped(found_dropped, found, faces.times[~is_label])
     known = {name: np.concatenate([values, found_dropped[name]]) for name, values in found.items()}
-    kinds = np.where(~is_label, "dropped", np.where(faces.all.origin == HUMAN, "human", "grown"))
+    kinds = faces.kinds
     suspicion = rank_in_kind(evidence_of, kinds)
     rows = np.arange(len(faces)) if human else np.flatnonzero(kinds != "human")
     entries = [

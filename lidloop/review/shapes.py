@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidloop.drift.shape import RESIDUAL, Shape, fit_shape
+from lidloop.evaluation.metrics import mean_of_known
 from lidloop.labels import Floats
 from lidloop.landmarks import GROUPS
 
@@ -93,11 +94,7 @@ def sides_are_swapped(points: Floats) -> NDArray[np.bool_]:
     xy = np.where(points[..., 2:] > 0, points[..., :2], np.nan)
 
     def centre(group: str) -> Floats:
-        known = xy[:, list(GROUPS[group])]
-        count = np.isfinite(known[..., 0]).sum(axis=1)[:, None]
-        total = np.nansum(known, axis=1)
-        mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-        return mean
+        return mean_of_known(xy[:, list(GROUPS[group])], axis=1)
 
     left, right, mouth = centre("left_eye"), centre("right_eye"), centre("outer_lip")
     across, down = right - left, mouth - (left + right) / 2

@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
+from lidloop.data.ledgers import Ints, Ledger
 from lidloop.drift.features import features
 from lidloop.labels import HUMAN, Floats, LabelSet, box_iou
-from lidloop.review.faces import Ints, LedgerRows
 from lidloop.review.shapes import ShapeReference
 
 SIGNALS: Final[dict[str, str]] = {
@@ -68,7 +68,7 @@ def overlap(faces: LabelSet, labels: LabelSet) -> Floats:
     return result
 
 
-def iterations(labels: LabelSet, ledgers: Sequence[LedgerRows]) -> Floats:
+def iterations(labels: LabelSet, ledgers: Sequence[Ledger]) -> Floats:
     """Disagreement of later iterations about each label, from the boxes in the ledgers alone: (n,).
 
     The iterations after the one that grew a label have predicted its picture again. An iteration's share is 1
@@ -172,7 +172,7 @@ def of_labels(
     labels: LabelSet,
     sizes: Mapping[str, tuple[int, int]],
     *,
-    ledgers: Sequence[LedgerRows] = (),
+    ledgers: Sequence[Ledger] = (),
     predictions: Sequence[LabelSet] = (),
     views: Sequence[LabelSet] = (),
     shape: ShapeReference | None = None,

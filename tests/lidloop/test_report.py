@@ -16,6 +16,7 @@ import pytest
 
 from lidloop import report
 from lidloop.data.dataset import LEDGER_SCHEMA, Dataset, ImageRecord, LabelVersion, write_initial, write_next
+from lidloop.data.ledgers import read_ledgers
 from lidloop.data.tables import write_faces
 from lidloop.errors import LidloopError
 from lidloop.evaluation import promotion_gate as gate
@@ -511,7 +512,7 @@ def test_every_grown_label_is_in_the_grid(made: Made, html: str) -> None:
 
 
 def test_near_misses_are_sorted(made: Made) -> None:
-    ledgers = ledger.read_ledgers(made.labels)
+    ledgers = read_ledgers(made.labels)
     chosen = ledger.near_misses(ledgers, per_reason=3)
     assert list(chosen) == ["overlaps-label", "below-confidence"]
     overlaps = [float(ledgers[v].iou[r]) for v, r in chosen["overlaps-label"]]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from lidloop.errors import DatasetError
 from lidloop.files import write_atomic
 from lidloop.labels import box_of
 from lidloop.landmarks import N_POINTS, NAMES
@@ -66,9 +67,11 @@ def read(file: Path, manifest: Manifest) -> dict[str, list[Returned]]:
         key = expect(expect(entry, dict, where).get("image_id"), (int, str), f"{where}.image_id")
         image_id = expect(ids.get(key), str, f"{where}.image_id")
         flat = expect(entry.get("keypoints"), list, f"{where}.keypoints")
-        expect(flat if len(flat) == 3 * N_POINTS else len(flat), list, f"the length of {where}.keypoints")
+        if len(flat) != 3 * N_POINTS:
+            raise DatasetError(f"the length of {where}.keypoints is {len(flat)}, not {3 * N_POINTS}")
         values = np.array([number(value, f"{where}.keypoints") for value in flat]).reshape(N_POINTS, 3)
-        expect(bool(np.isin(values[:, 2], (0, 1, 2)).all()) or None, bool, f"a visibility of {where}")
+        if not np.isin(values[:, 2], (0, 1, 2)).all():
+            raise DatasetError(f"{where}.keypoints: a visibility is not 0, 1 or 2")
         values[values[:, 2] <= 0] = 0
         attributes = entry.get("attributes")
         name = attributes.get("face") if isinstance(attributes, dict) else None

@@ -25,7 +25,7 @@ FILE: Final = "tasks.json"
 CONFIGURATION: Final = "labels.xml"
 MODEL: Final = "lidloop"
 EDGE_PX: Final = 0.5
-"""How far outside a rectangle a point may be that belongs to it: the outermost points are on its edge."""
+"""Pixels that a point may be outside its rectangle: the outermost points are on its edge."""
 
 
 def write(manifest: Manifest, folder: Path) -> Path:

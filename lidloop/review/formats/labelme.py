@@ -85,16 +85,15 @@ def _faces(content: dict[str, Any], name: str) -> list[Returned]:
         if shape.get("label") == FACE:
             ids[group] = str(shape.get("description") or "")
             continue
-        (pair,) = _pairs(shape, where)
         flags = shape.get("flags") or {}
         hidden = bool(expect(flags, dict, f"{where}.flags").get(HIDDEN))
         face = points.setdefault(group, no_points())
-        place(face, shape.get("label"), *pair, 1 if hidden else 2, where)
+        place(face, shape.get("label"), *_point(shape, where), 1 if hidden else 2, where)
     return [Returned(ids.get(group, ""), face) for group, face in points.items()]
 
 
-def _pairs(shape: dict[str, Any], where: str) -> list[tuple[float, float]]:
+def _point(shape: dict[str, Any], where: str) -> tuple[float, float]:
     given = expect(shape.get("points"), list, f"{where}.points")
     if len(given) != 1 or not isinstance(given[0], list) or len(given[0]) != 2:
         raise DatasetError(f"{where}: a landmark has one point")
-    return [(number(given[0][0], f"{where}.points"), number(given[0][1], f"{where}.points"))]
+    return number(given[0][0], f"{where}.points"), number(given[0][1], f"{where}.points")

@@ -11,7 +11,7 @@ from lidloop.review.formats import coco, cvat, label_studio, labelme
 
 
 class Tool(NamedTuple):
-    """How to write for a tool, and to read what it exports."""
+    """Functions that write for a tool, and read its exports."""
 
     write: Callable[[Manifest, Path], Path]
     read: Callable[[Path, Manifest], dict[str, list[Returned]]]

@@ -19,8 +19,8 @@ from benchmarks.screening.rows import Row, from_json, read_rows, to_json, write_
 from benchmarks.screening.rule import rule_now, rule_of_before
 from benchmarks.screening.targets import targets_of
 from lidloop.evaluation.intervals import share_of
-from lidloop.screening.measurements import Side
-from lidloop.screening.ptosis import FaceMeasurement, measure_face
+from lidloop.screening.measurements import FaceMeasurement, Side
+from lidloop.screening.ptosis import measure_face
 from lidloop.synthetic import draw_face
 
 FACTS: dict[str, Any] = {

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lidloop.autolabel.refine import refine
-from lidloop.data.dataset import LabelVersion
+from lidloop.data.dataset import LabelVersion, Retention
 from lidloop.data.reviews import declined_boxes, read_reviews
 from lidloop.data.tables import write_faces
 from lidloop.errors import DatasetError
@@ -104,18 +104,23 @@ def test_labels_without_a_decision_keep_their_bytes(run: Run, tmp_path: Path) ->
         assert lines(version, record.id) == before
 
 
-@pytest.mark.parametrize("retention", ["accumulate", "relabel"])
-def test_a_declined_face_is_not_grown_again(run: Run, tmp_path: Path, retention: str) -> None:
-    row = run.row("grown")
-    version, _ = apply(run, tmp_path / "v2", run.file(decide(run, row, "declined")))
+def grown_again(run: Run, version: LabelVersion, folder: Path, retention: Retention) -> LabelVersion:
+    """The version that the filter makes of a reviewed one, from the predictions of the run."""
     write_faces(
-        tmp_path / "shard" / "faces.parquet", run.predictions, model="n" * 64, iteration="2",
+        folder / "shard" / "faces.parquet", run.predictions, model="n" * 64, iteration="2",
         dataset=run.dataset.digest,
     )  # fmt: skip
-    grown = refine(
-        run.dataset, version, [tmp_path / "shard"], tmp_path / "v3", iteration=2, retention=retention,
+    return refine(
+        run.dataset, version, [folder / "shard"], folder / "v3", iteration=2, retention=retention,
         min_points_inside=20,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("retention", ["accumulate", "relabel"])
+def test_a_declined_face_is_not_grown_again(run: Run, tmp_path: Path, retention: Retention) -> None:
+    row = run.row("grown")
+    version, _ = apply(run, tmp_path / "v2", run.file(decide(run, row, "declined")))
+    grown = grown_again(run, version, tmp_path, retention)
     ledger = grown.ledger()
     assert ledger.filter(pc.equal(ledger["reason"], "declined"))["image"].to_pylist() == [run.image(row)]
     box = run.faces.all.boxes[row]
@@ -129,14 +134,7 @@ def test_relabelling_keeps_confirmed_labels(run: Run, tmp_path: Path) -> None:
     row = run.row("grown")
     line = lines(run.labels, run.image(row))[run.faces.line[row]]
     version, _ = apply(run, tmp_path / "v2", run.file(decide(run, row, "confirmed")))
-    write_faces(
-        tmp_path / "shard" / "faces.parquet", run.predictions, model="n" * 64, iteration="2",
-        dataset=run.dataset.digest,
-    )  # fmt: skip
-    grown = refine(
-        run.dataset, version, [tmp_path / "shard"], tmp_path / "v3", iteration=2, retention="relabel",
-        min_points_inside=20,
-    )  # fmt: skip
+    grown = grown_again(run, version, tmp_path, "relabel")
     assert line in lines(grown, run.image(row))
     assert grown.info["counts"] != version.info["counts"] or grown.info["total"] == version.info["total"]
 

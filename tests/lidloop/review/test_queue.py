@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.drift.faces import people
+from lidloop.data.ledgers import read_ledgers
 from lidloop.labels import LabelSet, box_of
 from lidloop.landmarks import FLIP
 from lidloop.review import signals
-from lidloop.review.faces import read_ledgers
 from lidloop.review.queue import Evidence, make_queue, of_dropped, rank_in_kind
 from lidloop.review.shapes import completed, fit_reference, sides_are_swapped
 from lidloop.review.views import SCALE, mirrored, smaller, unmirrored, unscaled
