@@ -29,7 +29,8 @@ from lidloop.eyes.network import info
 from lidloop.eyes_training.face_samples import EYES, FaceSpec, perturb
 from lidloop.labels import Face, box_of
 from lidloop.landmarks import LEFT_EYE, RIGHT_EYE, Eye, lid_opening, outer_canthal_distance
-from lidloop.screening.ptosis import FaceMeasurement, measure_face
+from lidloop.screening.measurements import FaceMeasurement
+from lidloop.screening.ptosis import measure_face
 from lidloop.screening.scale import scale_of
 from lidloop.synthetic import FaceTruth
 from lidloop.synthetic.looks import Light

@@ -44,7 +44,7 @@ _AGAIN: Final = "photograph again from the front, sharp, the eyes relaxed and lo
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """How far one upper lid is lower than the other, in millimetres; ``text`` has the figures."""
+    """Height of the higher upper lid above the lower one, in millimetres; ``text`` has the figures."""
 
     lower: Side
     mm: float
@@ -88,6 +88,18 @@ def flag_of(
     return Flag("undetermined" if reasons else "none", (), tuple(reasons))
 
 
+def flag_with_problems(
+    eyes: Mapping[Side, EyeMeasurement],
+    differences: Mapping[str, Length],
+    problems: Sequence[Reason],
+    thresholds: Thresholds,
+) -> Flag:
+    """Flag a face by its measurements and the problems of its picture, damage of the file among them."""
+    damage = next((reason for reason in problems if reason.code == "damaged"), None)
+    doubts = [reason for reason in problems if reason.code in WITHHOLD_JUDGEMENT]
+    return flag_of(eyes, differences, thresholds, doubts=doubts, damage=damage)
+
+
 def judged_again(measured: FaceMeasurement, thresholds: Thresholds | None = None) -> Flag:
     """Flag of stored measurements under other thresholds; with those of the measurement its own flag.
 
@@ -95,11 +107,8 @@ def judged_again(measured: FaceMeasurement, thresholds: Thresholds | None = None
         measured: measurements with the problems of their picture.
         thresholds: thresholds of the flag; the defaults if not given.
     """
-    problems = measured.problems
-    damage = next((reason for reason in problems if reason.code == "damaged"), None)
-    doubts = [reason for reason in problems if reason.code in WITHHOLD_JUDGEMENT]
     limits = thresholds or Thresholds()
-    return flag_of(measured.eyes, measured.differences, limits, doubts=doubts, damage=damage)
+    return flag_with_problems(measured.eyes, measured.differences, measured.problems, limits)
 
 
 def _difference_of(differences: Mapping[str, Length]) -> _Difference | None:
@@ -160,10 +169,9 @@ def _found(
     if difference is not None:
         side, asymmetry = difference.lower, thresholds.asymmetry
         if difference.mm - difference.band >= asymmetry or (difference.mm >= asymmetry and low.get(side)):
-            text = f"{difference.text}, threshold from {asymmetry:g} mm"
-            found.setdefault(side, Reason("asymmetry", text))
-            if found[side].code != "asymmetry":
-                found[side] = Reason("asymmetry", f"{text}; {found[side].text}")
+            also = f"; {found[side].text}" if side in found else ""
+            text = f"{difference.text}, threshold from {asymmetry:g} mm{also}"
+            found[side] = Reason("asymmetry", text)
     return found
 
 

@@ -27,21 +27,12 @@ from lidloop.landmarks import (
 )
 from lidloop.screening.bands import differences_of, length_of
 from lidloop.screening.eye_reading import EyeReading, read_eyes
-from lidloop.screening.flags import flag_of
+from lidloop.screening.flags import flag_with_problems
 from lidloop.screening.measurements import (
-    CANTHAL_MM,
-    CANTHAL_RELATIVE_ERROR,
-    DIFFERENCES,
-    IRIS_MM,
-    IRIS_RELATIVE_ERROR,
     LENGTHS,
-    NOTICE,
     SIDES,
     EyeMeasurement,
     FaceMeasurement,
-    Flag,
-    Length,
-    Pupil,
     Reason,
     Scale,
     Side,
@@ -57,31 +48,9 @@ from lidloop.screening.quality import (
     too_small,
     turned,
 )
-from lidloop.screening.reasons import WITHHOLD_JUDGEMENT
 from lidloop.screening.rest import face_problems, gaze_problem, nod_problem, squint_problem
 from lidloop.screening.scale import scale_of
 from lidloop.screening.thresholds import Thresholds
-
-__all__ = [
-    "CANTHAL_MM",
-    "CANTHAL_RELATIVE_ERROR",
-    "DIFFERENCES",
-    "IRIS_MM",
-    "IRIS_RELATIVE_ERROR",
-    "LENGTHS",
-    "NOTICE",
-    "SIDES",
-    "EyeMeasurement",
-    "FaceMeasurement",
-    "Flag",
-    "Length",
-    "Pupil",
-    "Reason",
-    "Scale",
-    "Side",
-    "Thresholds",
-    "measure_face",
-]
 
 _LIDS: Final = ("pfh", "mrd1", "mrd2")
 _WITHHELD_BY: Final[Mapping[str, tuple[str, ...]]] = {
@@ -160,8 +129,7 @@ def measure_face(
     if not any(eye.lengths for eye in eyes.values()):
         rest = []  # too small or turned: nothing more can be said about the picture
     problems = (*problems, *rest)
-    doubts = [reason for reason in problems if reason.code in WITHHOLD_JUDGEMENT]
-    flag = flag_of(eyes, differences, thresholds or Thresholds(), doubts=doubts, damage=damage)
+    flag = flag_with_problems(eyes, differences, problems, thresholds or Thresholds())
     return FaceMeasurement(face, eyes, differences, roll, yaw, scale, problems, flag)
 
 

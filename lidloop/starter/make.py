@@ -132,7 +132,7 @@ def run_stage(stage: Stage, weights: str | Path, place: Path) -> Path:
 
 
 def describe(model: Path, stages: tuple[Stage, ...]) -> dict[str, Any]:
-    """What the card says about the training of a model folder."""
+    """Entries of the model card on the training of a model folder."""
     trained = json.loads((model / "training.json").read_text(encoding="utf-8"))
     return {
         "imgsz": trained["imgsz"],

@@ -1,4 +1,4 @@
-"""What looks like a person or a face and has no face to find: backs of heads, arms, hands, cloth, letters."""
+"""Objects like people and faces, without a face to find: backs of heads, arms, hands, cloth, letters."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ from lidloop.images import decode_rgb
 from lidloop.labels import Face, box_of
 from lidloop.landmarks import FLIP, LEFT_EYE, N_POINTS, lid_opening, outer_canthal_distance
 from lidloop.screening.flags import judged_again
-from lidloop.screening.ptosis import DIFFERENCES, LENGTHS, SIDES, FaceMeasurement, measure_face
+from lidloop.screening.measurements import DIFFERENCES, LENGTHS, SIDES, FaceMeasurement
+from lidloop.screening.ptosis import measure_face
 from lidloop.screening.screen import ModelInfo, Screening
 from lidloop.synthetic import draw_face
 from lidloop.synthetic.truth import Picture
