@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from lidloop.models.bundle import MANIFEST, Bundle
 from lidloop.screening.screen import ModelInfo, screen
 from lidloop.starter.choose import DEFAULT_REGISTRY, STARTER, is_default, model_digest, verified_model
 from serving.settings import MOUNTED, Settings
+
+if TYPE_CHECKING:
+    from lidloop.registry.registry import Registry
 
 log: Final = logging.getLogger("lidloop.serving")
 
@@ -59,9 +62,7 @@ def load(settings: Settings) -> Served:
     if _is_folder(name):
         path = Path(name)
         return _load_bundle(path, settings, settings.model_version or None, _folder_identity(path))
-    from lidloop.registry.registry import Registry
-
-    registry = Registry(settings.registry or DEFAULT_REGISTRY, create=False)
+    registry = _registry(settings)
     version = registry.get(name).version
     with tempfile.TemporaryDirectory() as temporary:
         bundle = registry.download(version, Path(temporary) / "bundle")
@@ -91,9 +92,13 @@ def identity(settings: Settings) -> str:
         return model_digest()
     if _is_folder(name):
         return _folder_identity(Path(name))
+    return _registry(settings).get(name).version
+
+
+def _registry(settings: Settings) -> Registry:
     from lidloop.registry.registry import Registry
 
-    return Registry(settings.registry or DEFAULT_REGISTRY, create=False).get(name).version
+    return Registry(settings.registry or DEFAULT_REGISTRY, create=False)
 
 
 def _is_folder(name: str) -> bool:

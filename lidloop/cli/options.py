@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,16 +15,34 @@ from lidloop.cli.paths import place
 from lidloop.errors import doing
 from lidloop.starter.choose import DEFAULT_REGISTRY, NOTICE, STARTER, is_default, verified_model
 
-RegistryPlace = Annotated[
-    str,
-    typer.Option(
+
+def _registry_option(show_default: bool | str = True) -> Any:
+    return typer.Option(
         "--registry",
         envvar="LIDLOOP_REGISTRY",
         parser=place,
         metavar="DIR|URI",
         help="Folder of the registry, or sqlite:///FILE, or http(s)://SERVER.",
-    ),
-]
+        show_default=show_default,
+    )
+
+
+def _model_option(show_default: bool | str = True) -> Any:
+    return typer.Option(
+        "--model",
+        "-m",
+        parser=place,
+        metavar="DIR|FILE.onnx|champion|VERSION|starter",
+        help="A bundle or model folder, an .onnx file, 'champion' or a version's number in the registry, or "
+        "'starter': the weights that come with lidloop.",
+        show_default=show_default,
+    )
+
+
+RegistryPlace = Annotated[str, _registry_option()]
+OptionalRegistry = Annotated[str | None, _registry_option(f"{DEFAULT_REGISTRY} if it exists")]
+Model = Annotated[str, _model_option()]
+OptionalModel = Annotated[str | None, _model_option("champion; starter where there is no registry")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Sources = Annotated[
     list[str],
@@ -34,40 +52,6 @@ Sources = Annotated[
         help="Annotations: ibug:DIR, dlib:FILE.xml, coco:FILE.json or yolo:DIR; images without labels: "
         "images:DIR. DIR and FILE may be s3://…. May be repeated and mixed. Options follow the place, as in "
         "coco:FILE.json?fit=scale.",
-    ),
-]
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        parser=place,
-        metavar="DIR|FILE.onnx|champion|VERSION|starter",
-        help="A bundle or model folder, an .onnx file, 'champion' or a version's number in the registry, or "
-        "'starter': the weights that come with lidloop.",
-    ),
-]
-OptionalRegistry = Annotated[
-    str | None,
-    typer.Option(
-        "--registry",
-        envvar="LIDLOOP_REGISTRY",
-        parser=place,
-        metavar="DIR|URI",
-        help="Folder of the registry, or sqlite:///FILE, or http(s)://SERVER.",
-        show_default=f"{DEFAULT_REGISTRY} if it exists",
-    ),
-]
-OptionalModel = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        parser=place,
-        metavar="DIR|FILE.onnx|champion|VERSION|starter",
-        help="A bundle or model folder, an .onnx file, 'champion' or a version's number in the registry, or "
-        "'starter': the weights that come with lidloop.",
-        show_default="champion; starter where there is no registry",
     ),
 ]
 

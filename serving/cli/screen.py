@@ -14,10 +14,9 @@ import typer
 
 from lidloop.cli.console import console, say
 from lidloop.cli.paths import path as local_path
-from lidloop.cli.paths import place as any_place
 from lidloop.errors import LidloopError
 from lidloop.screening.thresholds import THRESHOLDS
-from lidloop.starter.choose import NOTICE, STARTER
+from serving.cli.model import model_option, registry_option, say_if_starter
 from serving.settings import Settings
 
 
@@ -27,26 +26,9 @@ def screen(
     ],
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            parser=any_place,
-            metavar="DIR|champion|VERSION|starter",
-            help="Folder of a bundle, champion of the registry, number of a version, or starter: the weights "
-            "that come with lidloop.",
-            show_default="champion; starter where there is no registry",
-        ),
+        model_option("champion; starter where there is no registry"),
     ] = None,
-    registry: Annotated[
-        str | None,
-        typer.Option(
-            envvar="LIDLOOP_REGISTRY",
-            parser=any_place,
-            metavar="DIR|URI",
-            help="Registry with champion and versions.",
-            show_default="runs/registry if it exists",
-        ),
-    ] = None,
+    registry: Annotated[str | None, registry_option()] = None,
     mirrored: Annotated[
         bool, typer.Option("--mirrored", help="The picture is mirrored, as by a selfie camera.")
     ] = False,
@@ -118,7 +100,7 @@ def screen(
     from serving import intake
     from serving.cli.show import draw as drawn
     from serving.cli.show import show
-    from serving.model import load, resolve
+    from serving.model import load
     from serving.screen import FHIR, Asked, picture, render
     from serving.screening_answer import to_json
 
@@ -134,8 +116,7 @@ def screen(
     with _command_line_errors():
         options = intake.options(given, settings)
     drawings = plan_drawings(draw, photo) if draw else []
-    if not settings.model and resolve(settings) == STARTER:
-        say(NOTICE, err=True)
+    say_if_starter(settings)
     served = load(settings)
     screen_console, answers, failed = console(markup=True), [], 0
     for number, path in enumerate(photo):

@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from lidloop.cli.console import say
 from lidloop.cli.paths import path as local_path
 from lidloop.cli.paths import place as any_place
-from lidloop.starter.choose import NOTICE, STARTER
+from serving.cli.model import model_option, registry_option, say_if_starter
 from serving.cli.screen import screen
 from serving.settings import SettingError, Settings
 
@@ -31,28 +30,11 @@ def register(app: typer.Typer) -> None:
 def serve(
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            parser=any_place,
-            metavar="DIR|champion|VERSION|starter",
-            help="Folder of a bundle, champion of the registry, number of a version, or starter: the weights "
-            "that come with lidloop.",
-            show_default="/mnt/models if it has a model, else champion; starter without both",
-            rich_help_panel=_MODEL,
+        model_option(
+            "/mnt/models if it has a model, else champion; starter without both", rich_help_panel=_MODEL
         ),
     ] = None,
-    registry: Annotated[
-        str | None,
-        typer.Option(
-            envvar="LIDLOOP_REGISTRY",
-            parser=any_place,
-            metavar="DIR|URI",
-            help="Registry with champion and versions.",
-            show_default="runs/registry if it exists",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
+    registry: Annotated[str | None, registry_option(rich_help_panel=_MODEL)] = None,
     watch: Annotated[
         bool,
         typer.Option(
@@ -163,11 +145,9 @@ def serve(
     check_address(settings)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain faces
     os.environ.update(settings.environment())
-    from serving.model import resolve
     from serving.server import serve_many, serve_one
 
-    if not settings.model and resolve(settings) == STARTER:
-        say(NOTICE, err=True)
+    say_if_starter(settings)
     if settings.workers > 1:
         serve_many(settings)
     else:
