@@ -19,6 +19,7 @@ from benchmarks.starter.page import STORED, starter_page
 from benchmarks.starter.sheet import write_sheets
 from lidloop.detection.detector import load_detector
 from lidloop.files import write_atomic
+from lidloop.screening.screen import CONF
 from lidloop.starter import starter_card, starter_model
 from lidloop.starter.make import TEST_SEED, TEST_SIZE
 from lidloop.synthetic import write_faces_folder
@@ -28,7 +29,7 @@ from lidloop.synthetic.photo import photo_options
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.starter", description=__doc__)
     parser.add_argument("--docs", type=Path, default=DOCS)
-    parser.add_argument("--score", type=float, help="smallest score; the card's by default")
+    parser.add_argument("--score", type=float, default=CONF, help=f"smallest score; {CONF:g}, as served")
     parser.add_argument("--limit", type=int, default=0, help="pictures by source; 0 takes all")
     parser.add_argument(
         "--sheet", type=Path, required=True, help="folder for the sheets, outside the repository"
@@ -38,19 +39,17 @@ def main(arguments: list[str] | None = None) -> None:
     if given.sheet.resolve().is_relative_to(DOCS.parent):
         parser.error("--sheet must lie outside the repository: the sheets show people")
     card = starter_card()
-    score = card["score"] if given.score is None else given.score
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         drawn = write_faces_folder(
             work / "faces", images=200, seed=TEST_SEED, size=TEST_SIZE, options=photo_options()
         )
         try:
-            result, real = report(
-                load_detector(starter_model()), drawn, work, score=score, limit=given.limit, progress=print
-            )
+            detector = load_detector(starter_model())
+            result, real = report(detector, drawn, work, score=given.score, limit=given.limit, progress=print)
         except Skipped as reason:
             parser.error(str(reason))
-        print("sheets:", *write_sheets(real, given.sheet, score=score))
+        print("sheets:", *write_sheets(real, given.sheet, score=given.score))
     entry = {
         "measured": datetime.now(UTC).date().isoformat(), "machine": machine(), "limit": given.limit,
         "report": result, "false_finds": given.false_finds, "card": card,

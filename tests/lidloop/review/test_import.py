@@ -1,4 +1,4 @@
-"""What decisions do to label versions, and what is refused."""
+"""Effect of decisions on label versions, and refused decisions."""
 
 from __future__ import annotations
 
