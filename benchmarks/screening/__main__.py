@@ -1,7 +1,7 @@
 """Measure the operating point of the screening flag: ``python -m benchmarks.screening``.
 
-Needs ``LIDLOOP_300W``, a folder of photographs with ``.pts`` files. Faces are detected by the demo network,
-or by ``--model``, and measured as the service does it. Writes ``reports/data/screening.json`` and the pages
+Needs ``LIDLOOP_300W``, a folder of photographs with ``.pts`` files. Faces are detected by the starter, or by
+``--model``, and measured as the service does it. Writes ``reports/data/screening.json`` and the pages
 made from it below ``--out``. The measured rows stay in ``--rows``: with ``--reuse`` the rules are applied to
 them again, in seconds. Rows and sheets are of real people: keep them out of the repository.
 """
@@ -9,7 +9,6 @@ them again, in seconds. Rows and sheets are of real people: keep them out of the
 from __future__ import annotations
 
 import json
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -19,7 +18,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.common import DATA, DOCS, REAL_FACES, Skipped, machine, path_from_environment
-from benchmarks.page import demo_model
 from benchmarks.screening.groups import groups_of
 from benchmarks.screening.measure import AS_IT_WAS, drawn, photographed
 from benchmarks.screening.page import STORED, screening_page
@@ -29,6 +27,7 @@ from benchmarks.screening.rows import Row, read_rows, write_rows
 from benchmarks.screening.targets import targets_of
 from lidloop.detection.detector import load_detector
 from lidloop.files import write_atomic
+from lidloop.starter import starter_model
 
 LOWERED: Final = 300
 DRAWN: Final = 100
@@ -42,10 +41,9 @@ def measure(model: Path | None, *, lowered: int | None, faces: int, seed: int, c
     def progress(text: str) -> None:
         console.print(text, highlight=False)
 
-    with tempfile.TemporaryDirectory() as folder:
-        detector = load_detector(model or demo_model(Path(folder)))
-        rows = list(photographed(people, detector, lowered=lowered, seed=seed, progress=progress))
-        return rows + list(drawn(detector, faces=faces, progress=progress))
+    detector = load_detector(model or starter_model())
+    rows = list(photographed(people, detector, lowered=lowered, seed=seed, progress=progress))
+    return rows + list(drawn(detector, faces=faces, progress=progress))
 
 
 def report_with_groups(rows: list[Row]) -> dict[str, Any]:
@@ -58,7 +56,7 @@ def report_with_groups(rows: list[Row]) -> dict[str, Any]:
 
 def main(
     model: Annotated[
-        Path | None, typer.Option(help="Model folder, bundle or .onnx; default: the demo's.")
+        Path | None, typer.Option(help="Model folder, bundle or .onnx; default: the starter.")
     ] = None,
     lowered: Annotated[int, typer.Option(help="Photographed faces whose lids are lowered.")] = LOWERED,
     everybody: Annotated[bool, typer.Option("--all", help="Lower the lids of every suitable face.")] = False,
@@ -84,7 +82,8 @@ def main(
         write_rows(measured, rows)
     entry: dict[str, Any] = {
         "format": 1, "measured": datetime.now(UTC).date().isoformat(), "machine": machine(), "seed": seed,
-        "model": "the demo network" if model is None else model.name, "report": report_with_groups(measured),
+        "model": "the starter weights" if model is None else model.name,
+        "report": report_with_groups(measured),
     }  # fmt: skip
     write_atomic(out / DATA / STORED, json.dumps(entry, indent=1, allow_nan=False) + "\n")
     page = screening_page(out)
