@@ -22,6 +22,7 @@ import uvicorn
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from benchmarks import chromium
 from benchmarks.common import DOCS, IMAGES
 from lidloop.demo import demo_weights
 from lidloop.detection.detector import load_detector
@@ -75,9 +76,9 @@ def screenshot(address: str, jpeg: bytes) -> bytes:
     Raises:
         RuntimeError: if Chromium is missing, or the page shows an error.
     """
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    program = chromium.find()
     if program is None:
-        raise RuntimeError("there is no Chromium; on Debian: apt-get install chromium")
+        raise RuntimeError(chromium.MISSING)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         page = browser.new_page(viewport={"width": VIEW[0], "height": VIEW[1]}, color_scheme="light")

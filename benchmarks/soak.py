@@ -64,7 +64,7 @@ def run(
             unloaded = _unloaded(server, photo)
             progress("capacity")
             capacity = throughput(
-                lambda: _client(server, photo), clients=CLIENTS, seconds=min(20.0, max(4.0, 6 * minutes))
+                lambda: _client(server, photo), clients=CLIENTS, seconds=min(20.0, max(1.0, 6 * minutes))
             )["per_second"]
             rate = OVERLOAD * capacity
             hits, memory = asyncio.run(_overload(server, photo, rate, 60 * minutes, progress))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +16,22 @@ from tests.selection import add_markers, slow_files_first, summary
 from tests.servers import rclone
 from tests.servers.buckets import Bucket
 from tests.servers.rclone import Rclone
-from tests.servers.rgw import Rgw, missing, running
+from tests.servers.rgw import Rgw, missing, running, shared
 
 register_profiles()
+gc.disable()  # until all tests are collected: imports make many objects and no garbage
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     add_markers(items)
     slow_files_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Leave out modules and collected tests, which stay, when garbage is collected during the tests."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -75,13 +84,19 @@ def model_folder(
 
 
 @pytest.fixture(scope="session")
-def rgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rgw]:
-    """Ceph's S3 gateway: a complete S3 server with temporary keys; it takes about ten seconds to start."""
+def rgw(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Rgw]:
+    """Ceph's S3 gateway: a complete S3 server with temporary keys; processes share it.
+
+    It takes about ten seconds to start.
+    """
     pytest.importorskip("minio")
     if reason := missing():
         pytest.skip(f"no complete S3 server: {reason}")
-    with running(tmp_path_factory.mktemp("rgw")) as server:
-        yield server
+    if worker_id == "master":
+        with running(tmp_path_factory.mktemp("rgw")) as server:
+            yield server
+    else:
+        yield shared(tmp_path_factory.getbasetemp().parent / "rgw", owner=os.getppid())
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ import numpy as np
 from lidloop.labels import Floats
 
 LEVEL: Final = 0.95
+DRAWN_AT_ONCE: Final = 2**18
+"""Values that a bootstrap draws in one call, which bounds its memory."""
 
 
 class Estimate(NamedTuple):
@@ -46,7 +48,13 @@ def mean_of(values: Floats, level: float = LEVEL, *, repeats: int = 1000, seed: 
     if not len(known):
         return Estimate(None, None, None, 0)
     rng = np.random.default_rng(seed)
-    means = np.array([known[rng.integers(0, len(known), len(known))].mean() for _ in range(repeats)])
+    rows = max(1, DRAWN_AT_ONCE // len(known))
+    means = np.concatenate(
+        [
+            known[rng.integers(0, len(known), (min(rows, repeats - done), len(known)))].mean(axis=1)
+            for done in range(0, repeats, rows)
+        ]
+    )
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     return Estimate(float(known.mean()), float(low), float(high), len(known))
 

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import io
-import shutil
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import page
+from benchmarks import chromium, page
 from lidloop.screening.screen import ModelInfo
 from lidloop.synthetic import draw_face
 from serving.model import Served
@@ -17,7 +16,7 @@ from tests.serving.page.drawn import DrawnDetector
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium: apt-get install chromium"),
+    pytest.mark.skipif(chromium.find() is None, reason=chromium.MISSING),
 ]
 
 

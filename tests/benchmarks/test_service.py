@@ -39,7 +39,7 @@ def test_the_service_is_measured_side_by_side() -> None:
 
 @pytest.mark.slow
 def test_a_short_soak_finds_no_fault() -> None:
-    report = soak.run(imgsz=256, minutes=0.05, mutated=40)
+    report = soak.run(imgsz=256, minutes=0.03, mutated=12)
     assert report["statuses"].keys() <= {"200", "503"}
     assert report["statuses"]["200"] > 0
     assert report["mutated_faults"] == []

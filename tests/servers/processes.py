@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import select
 import signal
 import socket
 
@@ -18,3 +20,15 @@ def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends; for ``preexec_fn`` of ``subprocess.Popen``."""
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def wait_for_end(pid: int) -> None:
+    """Return when a process, which need not be a child of this one, has ended."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        select.select([process], [], [])
+    finally:
+        os.close(process)

@@ -15,16 +15,20 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from tests.servers.processes import die_with_parent, free_port
+from filelock import FileLock
+
+from lidloop.files import write_atomic
+from tests.servers.processes import die_with_parent, free_port, wait_for_end
 
 PACKAGES = ("ceph-mon", "ceph-osd", "radosgw", "ceph-common")
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "ceph", "monmaptool", "radosgw-admin")
@@ -184,6 +188,31 @@ def running(folder: Path, port: int = 0) -> Iterator[Rgw]:
             process.wait()
 
 
+def shared(place: Path, owner: int) -> Rgw:
+    """Return the one server of several processes; the first caller starts it.
+
+    Args:
+        place: folder that all of them name; the server's files go there.
+        owner: process whose end stops the server.
+    """
+    place.mkdir(exist_ok=True)
+    about = place / "server.json"
+    with FileLock(place / "lock"):
+        if not about.exists():
+            log = place / "start.log"
+            with log.open("wb") as out:
+                command = [sys.executable, "-m", "tests.servers.rgw", place / "server", "--owner", str(owner)]
+                keeper = subprocess.Popen([*command, "--about", about], stdout=out, stderr=out)
+            while not about.exists():
+                if keeper.poll() is not None:
+                    raise RuntimeError(
+                        f"the gateway does not start; the end of its log:\n{log.read_text()[-3000:]}"
+                    )
+                time.sleep(0.1)
+    values = json.loads(about.read_text())
+    return Rgw(**{**values, "folder": Path(values["folder"])})
+
+
 def _wait(server: Rgw, port: int, daemons: list[subprocess.Popen[bytes]], seconds: float = 90.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -203,6 +232,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="an empty or new folder")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--owner", type=int, metavar="PID", help="stop when this process has ended")
+    parser.add_argument("--about", type=Path, metavar="FILE", help="write ports and keys to it as JSON")
     arguments = parser.parse_args()
     if reason := missing():
         raise SystemExit(reason)
@@ -210,8 +241,13 @@ def main() -> None:
         print(f"AWS_ENDPOINT_URL_S3={server.endpoint} AWS_ENDPOINT_URL_STS={server.sts_endpoint}")
         print(f"AWS_ACCESS_KEY_ID={server.access_key} AWS_SECRET_ACCESS_KEY={server.secret_key}")
         print(f"process {os.getpid()}; Ctrl-C stops it", flush=True)
+        if arguments.about:
+            write_atomic(arguments.about, json.dumps({**asdict(server), "folder": str(server.folder)}))
         with contextlib.suppress(KeyboardInterrupt):
-            signal.pause()
+            if arguments.owner:
+                wait_for_end(arguments.owner)
+            else:
+                signal.pause()
 
 
 if __name__ == "__main__":

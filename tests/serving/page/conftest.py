@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from starlette.applications import Starlette
 
+from benchmarks import chromium
 from lidloop.screening.screen import ModelInfo
 from lidloop.synthetic import Picture, draw_face
 from serving.app import create_app
@@ -32,7 +32,6 @@ from serving.settings import Settings
 from tests.serving.conftest import Photo, encode, free_port
 from tests.serving.page.drawn import DrawnDetector
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
@@ -140,11 +139,9 @@ def make_app(drawn_model: Served) -> Iterator[Callable[..., App]]:
 @pytest.fixture(scope="module")
 def browser(photo: Photo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Chromium whose camera shows ``photo``; module scope, because its event loop runs in this thread."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    program = chromium.find()
     if program is None:
-        pytest.skip(
-            f"no Chromium: none of {', '.join(PROGRAMS)} is installed (Debian: apt-get install chromium)"
-        )
+        pytest.skip(chromium.MISSING)
     film = tmp_path_factory.mktemp("camera") / "film.mjpeg"
     film.write_bytes(photo.jpeg)
     flags = [*FLAGS, f"--use-file-for-fake-video-capture={film}"]

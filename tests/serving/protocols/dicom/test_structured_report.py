@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import re
@@ -52,10 +53,18 @@ PHOTOGRAPH = photograph()
 def made(
     screening: Screening = DRAWN, picture: DicomPicture | None = PHOTOGRAPH, **options: Any
 ) -> pydicom.FileDataset:
-    """Write a report and parse its bytes."""
-    return pydicom.dcmread(
-        io.BytesIO(report(screening, picture, **{"request_id": REQUEST, "issued": WHEN} | options))
-    )
+    """Write a report and parse its bytes; without arguments always the same report, written once."""
+    plain = screening is DRAWN and picture is PHOTOGRAPH and not options
+    return pydicom.dcmread(io.BytesIO(_usual() if plain else _written(screening, picture, **options)))
+
+
+def _written(screening: Screening, picture: DicomPicture | None, **options: Any) -> bytes:
+    return report(screening, picture, **{"request_id": REQUEST, "issued": WHEN} | options)
+
+
+@functools.cache
+def _usual() -> bytes:
+    return _written(DRAWN, PHOTOGRAPH)
 
 
 def groups(document: Dataset) -> dict[str, Any]:
