@@ -2,8 +2,8 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-# Tests run in a process for each core and one more, at most four, of up to 3 GB each. `PARALLEL=` is one process.
-PARALLEL := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Tests run in a process for each core, at most four, of up to 3 GB each. `PARALLEL=` is one process.
+PARALLEL := -n $(shell getconf _NPROCESSORS_ONLN) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # A step is a process of its own: without byte code on disk each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=

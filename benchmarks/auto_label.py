@@ -221,8 +221,8 @@ def measure(
     """
     progress("warming up")
     few, few_labels = first_pictures(dataset, labels, 8, work / "few")
-    run_lidloop(few, few_labels, model, work / "warm-ours")
-    run_paper(few, few_labels, model, work / "warm-theirs", imgsz)
+    run_lidloop(few, few_labels, model, work / "warm-lidloop")
+    run_paper(few, few_labels, model, work / "warm-paper", imgsz)
     mine: list[float] = []
     other: list[float] = []
     halves: list[tuple[float, float]] = []
@@ -230,18 +230,18 @@ def measure(
         progress(f"round {k + 1} of {repeat}: the paper's procedure")
         gc.collect()
         start = time.perf_counter()
-        plain = run_paper(dataset, labels, model, work / f"theirs-{k}", imgsz)
+        plain = run_paper(dataset, labels, model, work / f"paper-{k}", imgsz)
         other.append(time.perf_counter() - start)
         halves.append((plain.predict_seconds, plain.filter_seconds))
         progress(f"round {k + 1} of {repeat}: lidloop")
         gc.collect()
         start = time.perf_counter()
-        grown = run_lidloop(dataset, labels, model, work / f"ours-{k}")
+        grown = run_lidloop(dataset, labels, model, work / f"lidloop-{k}")
         mine.append(time.perf_counter() - start)
         agreement = compare(dataset, labels, grown, plain.added)
     progress("the paper's procedure with every core")
     start = time.perf_counter()
-    run_paper(dataset, labels, model, work / "theirs-all-cores", imgsz, all_cores=True)
+    run_paper(dataset, labels, model, work / "paper-all-cores", imgsz, all_cores=True)
     all_cores = time.perf_counter() - start
     progress("parts of lidloop's time")
     n = len(dataset.records)

@@ -71,44 +71,44 @@ def run(
             progress(f"cold start {k + 1} of {starts}")
             with running(lidloop_serve(bundle), "/readyz") as server:
                 cold.append(server.seconds)
-        plain = {"PLAIN_WEIGHTS": str(demo_weights()), "PLAIN_IMGSZ": str(imgsz)}
+        variables = {"PLAIN_WEIGHTS": str(demo_weights()), "PLAIN_IMGSZ": str(imgsz)}
         with (
-            running(lidloop_serve(bundle), "/readyz") as ours,
-            running(plain_serve(), "/readyz", plain) as theirs,
+            running(lidloop_serve(bundle), "/readyz") as service,
+            running(plain_serve(), "/readyz", variables) as plain,
         ):
-            cold.append(ours.seconds)
-            faces = _faces(ours, theirs, photo)
+            cold.append(service.seconds)
+            faces = _faces(service, plain, photo)
             report = {
                 "imgsz": imgsz,
                 "bytes": len(photo),
                 "faces": faces,
-                **_latency(bundle, photo, ours, theirs, rounds, each, progress),
-                **_throughput(photo, ours, theirs, seconds, progress),
-                "rss_mb": round(ours.rss / 1e6),
-                "plain_rss_mb": round(theirs.rss / 1e6),
-                "cold": {"seconds": [round(s, 2) for s in cold], "plain": round(theirs.seconds, 2)},
+                **_latency(bundle, photo, service, plain, rounds, each, progress),
+                **_throughput(photo, service, plain, seconds, progress),
+                "rss_mb": round(service.rss / 1e6),
+                "plain_rss_mb": round(plain.rss / 1e6),
+                "cold": {"seconds": [round(s, 2) for s in cold], "plain": round(plain.seconds, 2)},
             }
         progress("installing the serving environment")
         report["size_mb"] = environment_size(place / "venv") if size else None
     return report
 
 
-def _ours(server: Server, photo: bytes) -> Client:
+def _service(server: Server, photo: bytes) -> Client:
     return Client(server.port, "/v1/screen", photo, "image/jpeg")
 
 
-def _theirs(server: Server, photo: bytes) -> Client:
+def _plain(server: Server, photo: bytes) -> Client:
     return Client(server.port, "/predict", *form("image", photo))
 
 
-def _faces(ours: Server, theirs: Server, photo: bytes) -> int:
+def _faces(service: Server, plain: Server, photo: bytes) -> int:
     """Number of faces that both servers find.
 
     Raises:
         RuntimeError: if one does not answer, if they differ, or if there is no face.
     """
     found = []
-    for client in (_ours(ours, photo), _theirs(theirs, photo)):
+    for client in (_service(service, photo), _plain(plain, photo)):
         answer = client.post()
         if answer.status != 200:
             raise RuntimeError(f"no answer: {answer.status} {answer.body[:500]!r}")
@@ -120,11 +120,11 @@ def _faces(ours: Server, theirs: Server, photo: bytes) -> int:
 
 
 def _latency(
-    bundle: Path, photo: bytes, ours: Server, theirs: Server, rounds: int, each: int, progress: Progress
+    bundle: Path, photo: bytes, service: Server, plain: Server, rounds: int, each: int, progress: Progress
 ) -> dict[str, Any]:
     image = decode_rgb(photo, where="the picture")
     (forward,) = bare(bundle, [image], load_detector(bundle, whole=True))
-    clients = _ours(ours, photo), _theirs(theirs, photo)
+    clients = _service(service, photo), _plain(plain, photo)
     calls: dict[str, Callable[[], Any]] = {
         "bare": forward,
         "service": clients[0].post,
@@ -150,9 +150,9 @@ def _latency(
 
 
 def _throughput(
-    photo: bytes, ours: Server, theirs: Server, seconds: float, progress: Progress
+    photo: bytes, service: Server, plain: Server, seconds: float, progress: Progress
 ) -> dict[str, Any]:
-    made = {"service": lambda: _ours(ours, photo), "plain": lambda: _theirs(theirs, photo)}
+    made = {"service": lambda: _service(service, photo), "plain": lambda: _plain(plain, photo)}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in made}
     for turn in (1, 2):
         for name, make in made.items():

@@ -44,7 +44,7 @@ FIELDS: Final = (*PARAMETERS, SUBJECT)
 """Fields that a form may have besides the picture."""
 
 MM_PER_PX: Final = (1e-4, 10.0)
-"""Range of a scale that is taken."""
+"""Range of accepted scales, in mm per pixel."""
 
 _FORM_OVERHEAD: Final = 64 * 1024
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -293,7 +293,7 @@ def decode_dicom(data: bytes, settings: Settings) -> DicomPicture:
     """A DICOM photograph.
 
     Raises:
-        Problem: 413, 415 for a kind that is not taken, 422 for a damaged one.
+        Problem: 413, 415 for a kind that is not accepted, 422 for a damaged one.
     """
     preload.wait()
     from serving.protocols.dicom.photograph import Limits, read

@@ -51,7 +51,7 @@ PROBLEM_TYPES: Final[dict[str, Type]] = {
         415,
         "Unsupported media type",
         "By its content type or its first bytes the body is not one of the formats that this resource takes; "
-        "or it has a content encoding that is not taken, and `Accept-Encoding` lists those that are.",
+        "or it has a content encoding that is not accepted, and `Accept-Encoding` lists those that are.",
     ),
     "picture": Type(
         422,

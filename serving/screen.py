@@ -62,7 +62,8 @@ async def screen_endpoint(request: Request) -> Response:
     kind, parameters = intake.media_type(request)
     if kind not in intake.TAKEN:
         raise Problem(
-            "media-type", f"the content type {kind or '(none)'} is not taken; send {', '.join(intake.TAKEN)}"
+            "media-type",
+            f"the content type {kind or '(none)'} is not accepted; send {', '.join(intake.TAKEN)}",
         )
     query = request.query_params.multi_items()
     # Before the body is received: a wrong parameter is not worth ten megabytes.

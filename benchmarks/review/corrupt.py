@@ -65,6 +65,8 @@ def _wrong(labels: LabelSet, size: Floats, row: int, kind: str, rng: np.random.G
     if kind == "another picture's":
         points[:, :2] *= size[row] / size[other]
         return points
-    theirs = labels.boxes[other]
-    points[:, :2] = box[:2] + (points[:, :2] - theirs[:2]) / (theirs[2:] - theirs[:2]) * (box[2:] - box[:2])
+    other_box = labels.boxes[other]
+    points[:, :2] = box[:2] + (points[:, :2] - other_box[:2]) / (other_box[2:] - other_box[:2]) * (
+        box[2:] - box[:2]
+    )
     return points

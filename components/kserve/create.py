@@ -83,11 +83,11 @@ def inference_service(
         replicas: number of pods.
     """
     bare: Object = {"metadata": {"name": name, "namespace": namespace}}
-    ours = document(bare, State(model))
+    wanted = document(bare, State(model))
     annotations = {
         "serving.kserve.io/deploymentMode": "Standard",
         "serving.kserve.io/autoscalerClass": "none",
-        **ours["metadata"]["annotations"],
+        **wanted["metadata"]["annotations"],
     }
     return {
         "apiVersion": API_VERSION,
@@ -109,7 +109,7 @@ def inference_service(
                     "modelFormat": {"name": "lidloop", "version": "1"},
                     "protocolVersion": "v2",
                     "runtime": name,
-                    **ours["spec"]["predictor"]["model"],
+                    **wanted["spec"]["predictor"]["model"],
                 },
             }
         },

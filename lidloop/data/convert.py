@@ -181,16 +181,21 @@ def _check_untouched(folder: Path, mark: str) -> None:
     if mark == "version.json":
         if LabelVersion.open(folder).version != 0:
             raise DatasetError(f"{folder} holds grown labels; give another folder")
-        ours = {"version.json", "ledger/v0.parquet"}
+        written = {"version.json", "ledger/v0.parquet"}
         allowed = "text/"
     else:
         dataset = Dataset.open(folder)
-        ours = {mark, "images.parquet", "convert-report.json", *(f"images/{r.file}" for r in dataset.records)}
+        written = {
+            mark,
+            "images.parquet",
+            "convert-report.json",
+            *(f"images/{r.file}" for r in dataset.records),
+        }
         allowed = ""
     finished = (folder / mark).stat().st_mtime_ns
     for path in sorted(_files_below(folder)):
         name = path.relative_to(folder).as_posix()
-        if name not in ours and not (allowed and name.startswith(allowed) and name.endswith(".txt")):
+        if name not in written and not (allowed and name.startswith(allowed) and name.endswith(".txt")):
             raise DatasetError(f"{folder} holds a file of another origin, {name}; give another folder")
         if path.lstat().st_mtime_ns > finished:
             raise DatasetError(

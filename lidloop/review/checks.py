@@ -68,9 +68,9 @@ def check_neighbours(
     """
     if not others:
         return
-    theirs = np.array(others).reshape(-1, 4)
-    now = box_iou(box[None], theirs)[0]
-    then = np.zeros(len(theirs)) if before is None else box_iou(before[None], theirs)[0]
+    boxes = np.array(others).reshape(-1, 4)
+    now = box_iou(box[None], boxes)[0]
+    then = np.zeros(len(boxes)) if before is None else box_iou(before[None], boxes)[0]
     if ((now >= SAME_FACE) & (now > then + 1e-6)).any():
         yield f"{name}: it lies on another label of the picture (IoU {now.max():.2f})"
 

@@ -11,7 +11,7 @@ from lidloop.synthetic.paint import Bytes, Colour, coverage, edge_distance, stro
 
 
 @dataclass(frozen=True)
-class EyeLook:
+class EyeAppearance:
     """Colours and strengths of the parts of an eye; lengths in mm, strengths 0…1."""
 
     iris: tuple[float, float, float] = (96.0, 66.0, 42.0)
@@ -29,7 +29,9 @@ class EyeLook:
     window_reflex: bool = True
 
 
-def paint_eye(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, skin: Colour, light: float) -> None:
+def paint_eye(
+    canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeAppearance, skin: Colour, light: float
+) -> None:
     """Paint one eye over skin.
 
     Args:
@@ -141,7 +143,7 @@ def paint_eye(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, skin: Col
         _lashes(canvas, eye, pose, look, light)
 
 
-def _lashes(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeLook, light: float) -> None:
+def _lashes(canvas: Bytes, eye: EyeModel, pose: Pose, look: EyeAppearance, light: float) -> None:
     """Paint single lashes, from the upper margin up and outwards."""
     t = np.linspace(0.22, 0.99, 22)
     a = t * eye.length

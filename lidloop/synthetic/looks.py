@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lidloop.synthetic.eyes import EyeLook
+from lidloop.synthetic.eyes import EyeAppearance
 
 RGB = tuple[float, float, float]
 
@@ -42,7 +42,7 @@ class Look:
     """Number of locks of hair that fall over the forehead."""
     folds: float = 0.0
     """Strength of the folds from nose to mouth beyond that of ``wrinkles``."""
-    eye: EyeLook = field(default_factory=EyeLook)
+    eye: EyeAppearance = field(default_factory=EyeAppearance)
 
 
 @dataclass(frozen=True)

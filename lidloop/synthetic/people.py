@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lidloop.synthetic.eyes import EyeLook
+from lidloop.synthetic.eyes import EyeAppearance
 from lidloop.synthetic.geometry import DROP_AT_FULL_PTOSIS_MM, IRIS_MM, Expression, Floats, Identity
 from lidloop.synthetic.looks import RGB, Look
 from lidloop.synthetic.truth import SceneOptions
@@ -108,7 +108,7 @@ def sample_look(rng: np.random.Generator, options: SceneOptions) -> Look:
         else "none"
     )
     base_hair = np.array(_HAIR[hair_row])
-    look = EyeLook(
+    look = EyeAppearance(
         iris=_rgb(iris),
         sclera=_rgb(np.array([232.0, 224, 218]) * rng.uniform(0.88, 1.03)),
         pupil=float(rng.uniform(0.26, 0.48)),

@@ -17,7 +17,7 @@ from lidloop.errors import TrainingError
 from lidloop.files import write_atomic
 from lidloop.images import read_rgb
 from lidloop.models.bundle import PARTS, model_files
-from lidloop.training.split_graph import CannotCut, cut
+from lidloop.training.split_graph import CannotSplit, split
 
 log = logging.getLogger("lidloop")
 
@@ -34,7 +34,7 @@ def export_onnx(folder: Path, *, imgsz: int) -> Path:
     """Export ``weights.pt`` of a model folder to ``model.onnx``, with free batch, height and width.
 
     Paths and git state of the training machine are removed from the weights first. Beside ``model.onnx``
-    come its parts (``lidloop.training.split_graph``), where the network is one that can be cut.
+    come its parts (``lidloop.training.split_graph``), where the network can be split.
     """
     from ultralytics import YOLO
 
@@ -46,8 +46,8 @@ def export_onnx(folder: Path, *, imgsz: int) -> Path:
     for name in PARTS:
         (folder / name).unlink(missing_ok=True)
     try:
-        cut(folder)
-    except CannotCut as reason:
+        split(folder)
+    except CannotSplit as reason:
         log.warning("the network will run whole, which is slower: %s", reason)
     return onnx
 

@@ -28,11 +28,11 @@ _LEVELS: Final = len(STRIDES)
 _BOX_HEAD, _POINT_HEAD = "cv2", "cv4"
 
 
-class CannotCut(TrainingError):
+class CannotSplit(TrainingError):
     """A network whose head is not that of YOLOv8 pose; it can only run whole."""
 
 
-def cut(folder: Path) -> None:
+def split(folder: Path) -> None:
     """Write ``scores.onnx``, ``boxes.onnx`` and ``points.onnx`` beside ``model.onnx``.
 
     ======== ================================== ================================================
@@ -48,7 +48,7 @@ def cut(folder: Path) -> None:
     before each convolution, so what the first convolution makes of cells outside must be zeroed too.
 
     Raises:
-        CannotCut: for a network whose head is not that of YOLOv8 pose.
+        CannotSplit: for a network whose head is not that of YOLOv8 pose.
     """
     import onnx
 
@@ -74,7 +74,7 @@ def _convolutions(whole: Any, head: str, level: int) -> list[Any]:
     found.sort(key=lambda node: str(node.input[1]))
     sides = [list(_tensor(whole, node.input[1]).dims[2:]) for node in found]
     if sides != [[3, 3], [3, 3], [1, 1]]:
-        raise CannotCut(
+        raise CannotSplit(
             f"level {level} of the network's {head} is not two 3 × 3 and a 1 × 1 convolution, as in YOLOv8"
         )
     return found
@@ -90,7 +90,7 @@ def _feature_maps(whole: Any) -> list[str]:
     for level in range(_LEVELS):
         inputs = {_convolutions(whole, head, level)[0].input[0] for head in (_BOX_HEAD, _POINT_HEAD)}
         if len(inputs) != 1:
-            raise CannotCut(f"the heads of level {level} do not read one feature map")
+            raise CannotSplit(f"the heads of level {level} do not read one feature map")
         names.append(inputs.pop())
     return names
 
@@ -102,7 +102,7 @@ def _scores(whole: Any, features: list[str]) -> Any:
 
     last = next(node for node in whole.graph.node if whole.graph.output[0].name in node.output)
     if last.op_type != "Concat" or len(last.input) != 3:
-        raise CannotCut("the network's answer is not boxes, scores and points, one below the other")
+        raise CannotSplit("the network's answer is not boxes, scores and points, one below the other")
     part = Extractor(whole).extract_model([whole.graph.input[0].name], [last.input[1], *features])
     named = {last.input[1]: "scores", **{name: f"features{k}" for k, name in enumerate(features)}}
     for old, new in named.items():

@@ -191,7 +191,7 @@ def _decoder(headers: Headers, codings: Sequence[str], limit: int) -> _Decoder |
         taken = ", ".join((*codings, "identity"))
         raise Problem(
             "media-type",
-            f"the Content-Encoding {coding[:40]!r} is not taken; {_how(codings)}",
+            f"the Content-Encoding {coding[:40]!r} is not accepted; {_how(codings)}",
             headers={"Accept-Encoding": taken},
         )
     return _Decoder(coding, limit)

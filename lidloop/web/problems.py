@@ -97,7 +97,7 @@ def wrong_parameter(name: str, detail: str) -> Problem:
 
 def too_large(what: str, limit: int, unit: str) -> Problem:
     """Problem ``too-large``: a body or a picture exceeds ``limit`` in ``unit`` (``bytes`` or ``pixels``)."""
-    return Problem("too-large", f"{what}; at most {limit:,} {unit} are taken", limit=limit, unit=unit)
+    return Problem("too-large", f"{what}; at most {limit:,} {unit} are accepted", limit=limit, unit=unit)
 
 
 async def raise_as_problem(_: Request, error: Exception) -> NoReturn:

@@ -77,12 +77,12 @@ def read_parameters(kfp: KubeflowHost, sources: Sequence[str], given: Sequence[s
         if name in parameters or name in ("sources", "run"):
             raise LidloopError(f"the parameter {name} is given twice, or has an option of its own")
         parameters[name] = parse_value(text, known.get(name, {}))
-    ours = {name: value for name, value in parameters.items() if name in declared(RunSettings)}
-    if isinstance(ours.get("shards"), list):
-        del ours["shards"]  # as the pipeline takes them: 0/2, 1/2
-    if problems := list(type_problems(RunSettings, ours)):
-        raise SettingsError([(name, f"{name} {text}, not {ours[name]!r}") for name, text in problems])
-    RemoteSettings(sources=tuple(sources), **from_json(RunSettings, ours))
+    known = {name: value for name, value in parameters.items() if name in declared(RunSettings)}
+    if isinstance(known.get("shards"), list):
+        del known["shards"]  # as the pipeline takes them: 0/2, 1/2
+    if problems := list(type_problems(RunSettings, known)):
+        raise SettingsError([(name, f"{name} {text}, not {known[name]!r}") for name, text in problems])
+    RemoteSettings(sources=tuple(sources), **from_json(RunSettings, known))
     if isinstance(parameters.get("shards"), int):
         parameters["shards"] = list(shard_names(parameters["shards"]))
     return {"sources": list(sources), **parameters}

@@ -100,7 +100,7 @@ class Rules:
         ]
         for name, value in given.items():
             if isinstance(value, str) and (len(value) > _TEXT or not value.isprintable()):
-                problems.append((name, f"at most {_TEXT} printable characters are taken"))
+                problems.append((name, f"at most {_TEXT} printable characters are accepted"))
         for name, form, said in _FORMS:
             value = given.get(name)
             if isinstance(value, str) and value != self.defaults.get(name) and not form.fullmatch(value):

@@ -38,8 +38,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def both(drawn: tuple[Dataset, LabelVersion], model: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
     place = tmp_path_factory.mktemp("both")
     dataset, base = bench.first_pictures(*drawn, 8, place / "few")
-    grown = bench.run_lidloop(dataset, base, model, place / "ours")
-    return Both(dataset, base, grown, bench.run_paper(dataset, base, model, place / "theirs", IMGSZ).added)
+    grown = bench.run_lidloop(dataset, base, model, place / "lidloop")
+    return Both(dataset, base, grown, bench.run_paper(dataset, base, model, place / "paper", IMGSZ).added)
 
 
 def test_both_keep_the_same_labels(both: Both) -> None:

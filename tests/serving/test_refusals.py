@@ -75,7 +75,7 @@ BODIES = [
     ("a TIFF", saved("TIFF"), JPEG, 415, "media-type"),
     ("a BMP", saved("BMP"), PNG, 415, "media-type"),
     ("no content type", small(), {"Content-Type": ""}, 415, "media-type"),
-    ("a content type that is not taken", small(), {"Content-Type": "image/gif"}, 415, "media-type"),
+    ("a content type that is not accepted", small(), {"Content-Type": "image/gif"}, 415, "media-type"),
     ("a compressed body", zlib.compress(small()), PNG | {"Content-Encoding": "deflate"}, 415, "media-type"),
     ("a JPEG cut short", small(".jpg")[:-40], JPEG, 422, "picture"),
     ("a JPEG of its first bytes only", b"\xff\xd8\xff\xe0", JPEG, 422, "picture"),

@@ -20,7 +20,7 @@ from lidloop.images import read_rgb
 from lidloop.labels import Face
 from lidloop.models.bundle import BOXES, ONNX, PARTS, POINTS
 from lidloop.training.export import PARTS_TOLERANCE_PX, compare
-from lidloop.training.split_graph import CannotCut, cut
+from lidloop.training.split_graph import CannotSplit, split
 from tests.properties import examples
 
 
@@ -219,5 +219,5 @@ def test_unknown_head_layouts_cannot_be_split(folder: Path, old: str, new: str, 
         for k, name in enumerate(node.input):
             node.input[k] = name.replace(old, new)
     onnx.save(whole, folder / ONNX)
-    with pytest.raises(CannotCut, match=message):
-        cut(folder)
+    with pytest.raises(CannotSplit, match=message):
+        split(folder)

@@ -105,8 +105,8 @@ def test_a_client_that_reads_slowly_gets_its_answer(running: Running) -> None:
 
 HEADS = [
     ("from another site", "POST /read", "Origin: https://evil.example\r\n", 403),
-    ("of a media type that is not taken", "POST /json", "Content-Type: image/gif\r\n", 415),
-    ("with a content encoding that is not taken", "POST /read", "Content-Encoding: br\r\n", 415),
+    ("of a media type that is not accepted", "POST /json", "Content-Type: image/gif\r\n", 415),
+    ("with a content encoding that is not accepted", "POST /read", "Content-Encoding: br\r\n", 415),
     ("too large", "POST /read", "", 413),
     ("to an unknown address", "POST /nowhere", "", 404),
     ("with a method that is not allowed", "PUT /read", "", 405),
