@@ -18,6 +18,8 @@ from tests.servers.buckets import Bucket
 from tests.servers.rclone import Rclone
 from tests.servers.rgw import Rgw, missing, running, shared
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: more threads would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 register_profiles()
 gc.disable()  # until all tests are collected: imports make many objects and no garbage
 

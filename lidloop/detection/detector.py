@@ -201,7 +201,7 @@ def load_detector(
         model: a bundle (its digests are verified before anything is loaded), a model folder fresh from
             training, or an ``.onnx`` file that names its input size.
         backend: ``torch`` reads ``weights.pt``, a pickle: for training only, never for serving.
-        threads: threads of the network; 0 takes all cores that this process may use.
+        threads: threads of the network; 0 takes those of ``lidloop.machine.threads``.
         device: ``cpu``, a CUDA device such as ``0``, or ``tensorrt:0``.
         batch: largest number of pictures in one pass; 0 takes 1 on a CPU (more does not fit its caches) and
             8 on a GPU.

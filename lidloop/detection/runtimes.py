@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidloop.errors import ModelError
-from lidloop.machine import cpus
+from lidloop.machine import threads as default_threads
 
 Runtime = Literal["onnxruntime", "openvino"]
 Floats32 = NDArray[np.float32]
@@ -41,14 +41,14 @@ def load_graph(path: Path, *, runtime: Runtime, threads: int = 0, device: str = 
     Args:
         path: the file.
         runtime: ``onnxruntime`` or ``openvino``.
-        threads: 0 takes all cores that this process may use.
+        threads: 0 takes those of ``lidloop.machine.threads``.
         device: ``cpu``; a CUDA device such as ``0`` or ``cuda:0``; or ``tensorrt:0``.
 
     Raises:
         ModelError: for a file that cannot be loaded, or a device that this installation cannot use.
     """
     load = _openvino if runtime == "openvino" else _onnxruntime
-    return load(path, threads or cpus(), device)
+    return load(path, threads or default_threads(), device)
 
 
 def providers(device: str, available: Sequence[str]) -> list[Any]:

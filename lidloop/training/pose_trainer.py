@@ -27,7 +27,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.labels import HUMAN
 from lidloop.landmarks import N_POINTS
-from lidloop.machine import cpus
+from lidloop.machine import threads
 from lidloop.training.ultralytics_settings import quiet_ultralytics
 
 quiet_ultralytics()  # here, for this import is all that the processes of several GPUs see of lidloop
@@ -214,7 +214,7 @@ class LandmarkTrainer(PoseTrainer):  # type: ignore[misc]
     def _setup_train(self) -> None:
         super()._setup_train()
         if self.device.type == "cpu":
-            torch.set_num_threads(cpus())  # Ultralytics leaves one core idle
+            torch.set_num_threads(threads())  # Ultralytics leaves one core idle
         model = unwrap_model(self.model)
         model.criterion = LandmarkLoss(model, self.data["lidloop"])
         if self.device.type == "cpu" and self.data["lidloop"].get("bf16"):
