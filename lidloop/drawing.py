@@ -36,11 +36,12 @@ GROWN_COLOUR: Final[RGB] = (255, 110, 20)
 DROPPED_COLOUR: Final[RGB] = (240, 228, 66)
 RIM: Final[RGB] = (16, 16, 16)
 
-_PART_OF_GROUP: Final = {
+PART_OF_GROUP: Final[dict[str, str]] = {
     "left_brow": "brows", "right_brow": "brows", "nose_bridge": "nose", "nose_base": "nose",
     "left_eye": "eyes", "right_eye": "eyes", "outer_lip": "lips", "inner_lip": "lips",
 }  # fmt: skip
-_CLOSED: Final = frozenset({"left_eye", "right_eye", "outer_lip", "inner_lip"})
+CLOSED: Final = frozenset({"left_eye", "right_eye", "outer_lip", "inner_lip"})
+"""Groups whose last point is connected with the first one."""
 _SHIFT: Final = 4  # OpenCV draws in sixteenths of a pixel
 _LIMIT: Final = 30_000.0  # OpenCV's fixed point overflows far outside the picture
 
@@ -63,6 +64,16 @@ def stroke_for(size: float) -> Stroke:
     line = max(1, round((max(size, 1.0) / 75) ** 0.6))
     dot = 0.0 if size < 60 else max(1.0, size / 110)
     return Stroke(line, dot, 0 if size < 140 else max(1, round(size / 400)))
+
+
+def css(colour: RGB) -> str:
+    """Colour in the notation of CSS.
+
+    Example:
+        >>> css((255, 110, 20))
+        '#ff6e14'
+    """
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def colour_of(face: Face) -> RGB:
@@ -117,10 +128,10 @@ def draw_faces(
 def draw_points(canvas: Image, points: Floats, stroke: Stroke) -> None:
     """Draw the contours and points of one face in place: (51, 3) x, y and visibility."""
     for group, indices in GROUPS.items():
-        colour = PARTS[_PART_OF_GROUP[group]]
+        colour = PARTS[PART_OF_GROUP[group]]
         order = list(indices)
         pairs = list(pairwise(order))
-        if group in _CLOSED:
+        if group in CLOSED:
             pairs.append((order[-1], order[0]))
         segments = [(a, b) for a, b in pairs if points[a, 2] > 0 and points[b, 2] > 0]
         if stroke.rim:
@@ -130,7 +141,7 @@ def draw_points(canvas: Image, points: Floats, stroke: Stroke) -> None:
             _line(canvas, points[a], points[b], colour, stroke.line)
     if stroke.dot:
         for group, indices in GROUPS.items():
-            colour = PARTS[_PART_OF_GROUP[group]]
+            colour = PARTS[PART_OF_GROUP[group]]
             for k in indices:
                 if points[k, 2] > 0:
                     _dot(canvas, points[k], colour, stroke, hollow=points[k, 2] < 2)

@@ -13,6 +13,7 @@ from lidloop.cli.console import add_row, console, new_table, progress, say
 from lidloop.cli.options import AsJson, RegistryPlace, model_folder
 from lidloop.cli.paths import optional_place, path
 from lidloop.errors import DatasetError, LidloopError, doing
+from lidloop.review import REVIEWED
 from lidloop.starter.choose import DEFAULT_REGISTRY
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from lidloop.review.faces import Faces
     from lidloop.review.queue import Entry
 
-REVIEWED: Final = "reviewed"
-"""Folder below a run's that holds the label versions made by people."""
 QUEUE_FORMAT: Final = 1
 
 review_app = typer.Typer(
@@ -63,9 +62,9 @@ def queue_command(
     Example: lidloop review queue runs/mine --limit 50
     """
     with doing(f"read the run in {run}"):
-        dataset, labels, predictions = _open(run)
+        dataset, labels, predictions = open_run(run)
         views = _views(dataset, model, registry) if model else []
-        _, entries = _queue(dataset, labels, predictions, human=human, views=views)
+        _, entries = order_faces(dataset, labels, predictions, human=human, views=views)
     shown = entries[:limit] if limit else entries
     if as_json:
         typer.echo(
@@ -122,8 +121,8 @@ def export_command(
     if to not in TOOLS:
         raise LidloopError(f"--to must be one of {', '.join(TOOLS)}, not {to!r}")
     with doing(f"export the queue of {run}"), folder_atomic(out) as folder:
-        dataset, labels, predictions = _open(run)
-        faces, entries = _queue(dataset, labels, predictions, human=human)
+        dataset, labels, predictions = open_run(run)
+        faces, entries = order_faces(dataset, labels, predictions, human=human)
         manifest = make_manifest(
             dataset, labels.version, faces, entries[:limit] if limit else entries, to=to, prefix=prefix
         )
@@ -181,7 +180,7 @@ def import_command(
     from lidloop.review.formats.tools import TOOLS
 
     with doing(f"import decisions into {run}"):
-        dataset, labels, predictions = _open(run)
+        dataset, labels, predictions = open_run(run)
         if export is None:
             read = {str(file): read_decisions(file) for file in files}
         else:
@@ -216,9 +215,10 @@ def import_command(
             say(f"  {face}")
 
 
-def _queue(
+def order_faces(
     dataset: Dataset, labels: LabelVersion, predictions: LabelSet | None, *, human: bool, views: Any = ()
 ) -> tuple[Faces, list[Entry]]:
+    """Faces of a label version and its queue; ``views`` are predictions on mirrored and smaller pictures."""
     from lidloop.data.ledgers import read_ledgers
     from lidloop.review.faces import read_faces_to_review
     from lidloop.review.queue import Evidence, make_queue
@@ -230,7 +230,7 @@ def _queue(
     return faces, make_queue(faces, evidence, human=human)
 
 
-def _open(run: Path) -> tuple[Dataset, LabelVersion, LabelSet | None]:
+def open_run(run: Path) -> tuple[Dataset, LabelVersion, LabelSet | None]:
     """Dataset, newest label version (a reviewed one, if there is one) and newest predictions of a run."""
     from lidloop.data.dataset import Dataset, LabelVersion
     from lidloop.data.tables import read_faces

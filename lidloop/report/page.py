@@ -6,11 +6,11 @@ import base64
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from lidloop.drawing import DROPPED_COLOUR, GROWN_COLOUR, HUMAN_COLOUR, PARTS
+from lidloop.drawing import DROPPED_COLOUR, GROWN_COLOUR, HUMAN_COLOUR, PARTS, css
 from lidloop.errors import LidloopError
 from lidloop.evaluation import groups
 from lidloop.evaluation.intervals import interval_text
-from lidloop.report import figures
+from lidloop.report import figures, review_mode
 from lidloop.report.data import BY_KEY, METRICS, STEPS, YARDSTICKS, shown
 from lidloop.report.pictures import Strip, Tile
 
@@ -40,13 +40,20 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def render(summary: Mapping[str, Any], pictures: Pictures, *, faces: bool = True) -> str:
-    """Render the page.
+def render(
+    summary: Mapping[str, Any],
+    pictures: Pictures,
+    *,
+    faces: bool = True,
+    review: review_mode.Review | None = None,
+) -> str:
+    """Render the page. Its Content Security Policy forbids it to load or send anything.
 
     Args:
         summary: the content of ``summary.json``.
         pictures: images to show.
         faces: False if images were left out on purpose, which the page then says.
+        review: faces of the review mode; None for a page without one.
 
     Raises:
         LidloopError: if jinja2 or matplotlib is not installed.
@@ -64,11 +71,18 @@ def render(summary: Mapping[str, Any], pictures: Pictures, *, faces: bool = True
     )
     environment.filters["thousands"] = lambda n: "–" if n is None else f"{n:,}"
     environment.filters["seconds"] = _seconds
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     environment.filters["jpeg"] = lambda content: data_uri(content, "image/jpeg")
+    script = None if review is None else review_mode.script()
     return environment.get_template("report.html.j2").render(
         s=summary,
         pictures=pictures,
         faces=faces,
+        review=review,
+        review_content=None if review is None else review_mode.content(review, str(summary["run"])),
+        review_script=script,
+        script_source="'none'" if script is None else review_mode.script_source(script),
+        verdicts=review_mode.VERDICTS,
         growth_panel=_panel(figures.label_growth(summary), (6.4, 3.9)),
         metric_panels=[_panel(figures.metric_by_iteration(summary, m.key), (4.0, 2.9)) for m in METRICS],
         ledger_panels=[
@@ -86,8 +100,8 @@ def render(summary: Mapping[str, Any], pictures: Pictures, *, faces: bool = True
         reasons=_reasons(summary),
         steps=STEPS,
         shown=shown,
-        colours={"human": _css(HUMAN_COLOUR), "grown": _css(GROWN_COLOUR), "dropped": _css(DROPPED_COLOUR)},
-        parts={name: _css(rgb) for name, rgb in PARTS.items()},
+        colours={"human": css(HUMAN_COLOUR), "grown": css(GROWN_COLOUR), "dropped": css(DROPPED_COLOUR)},
+        parts={name: css(rgb) for name, rgb in PARTS.items()},
         group_metrics=groups.METRICS,
         group_parts=_GROUP_PARTS,
         min_faces=groups.MIN_FACES,
@@ -148,7 +162,3 @@ def _seconds(value: float | None) -> str:
     hours, rest = divmod(round(value), 3600)
     minutes, seconds = divmod(rest, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
-
-
-def _css(rgb: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*rgb)

@@ -23,6 +23,7 @@ from lidloop.labels import HUMAN, Floats, LabelSet, concat
 from lidloop.report import data, ledger, page, pictures
 from lidloop.report.drawn_groups import compare_drawn
 from lidloop.report.drawn_pictures import drawn_pictures
+from lidloop.report.review_mode import Review
 
 REPORT: Final = "report.html"
 
@@ -76,6 +77,7 @@ def write_report(
     model_versions: Mapping[int, str] | None = None,
     stopped_early: str | None = None,
     options: Options | None = None,
+    review: Review | None = None,
 ) -> dict[str, Any]:
     """Write ``out/report.html``, then ``out/summary.json``, each atomically.
 
@@ -96,6 +98,7 @@ def write_report(
         model_versions: registered version by iteration, if no registry is given.
         stopped_early: why the loop ended before its last iteration.
         options: amount of detail on the page.
+        review: faces of the review mode; they are on the page only if they are given here.
 
     Returns:
         The content of ``summary.json``.
@@ -115,14 +118,20 @@ def write_report(
     )  # fmt: skip
     read.summary["paths"] = paths
     chosen = options or Options()
-    write_atomic(out / REPORT, page.render(read.summary, _pictures(read, chosen), faces=chosen.faces))
+    shown = _pictures(read, chosen)
+    write_atomic(out / REPORT, page.render(read.summary, shown, faces=chosen.faces, review=review))
     text = json.dumps(read.summary, indent=1, allow_nan=False, ensure_ascii=False)
     write_atomic(out / data.SUMMARY, text + "\n")
     return read.summary
 
 
-def regenerate(run_dir: Path, *, options: Options | None = None) -> Path:
+def regenerate(run_dir: Path, *, options: Options | None = None, review: Review | None = None) -> Path:
     """Write the report of a run folder again, from the folders that its ``summary.json`` names.
+
+    Args:
+        run_dir: the run's folder.
+        options: amount of detail on the page.
+        review: faces of the review mode; None for a page without one.
 
     Returns:
         The path of ``report.html``.
@@ -146,6 +155,7 @@ def regenerate(run_dir: Path, *, options: Options | None = None) -> Path:
         model_versions={int(k): str(v) for k, v in (summary.get("model_versions") or {}).items()},
         stopped_early=summary.get("stopped_early") or None,
         options=options,
+        review=review,
     )
     return run_dir / REPORT
 
