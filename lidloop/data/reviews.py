@@ -35,6 +35,7 @@ REVIEW_SCHEMA: Final = pa.schema(
         ("y1", pa.float64()),
         ("x2", pa.float64()),
         ("y2", pa.float64()),
+        ("origin", pa.int32()),  # iteration that found the face, -1 for a human label or an added face
     ]
 )
 

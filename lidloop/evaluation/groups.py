@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from lidloop.evaluation.intervals import LEVEL, Estimate, mean_of, share_of
+from lidloop.evaluation.intervals import LEVEL, Estimate, difference_of, mean_of, share_of
 from lidloop.evaluation.skin_tone import TONES
 from lidloop.labels import Floats
 
@@ -222,10 +222,10 @@ def _difference(metric: GroupMetric, mine: Floats, rest: Floats, level: float) -
     """
     difference = float(mine.mean() - rest.mean())
     if metric.is_share:
-        a, b = (share_of(int(part.sum()), len(part), level) for part in (mine, rest))
-        ends = [float(e) for e in (a.value, a.low, a.high, b.value, b.low, b.high) if e is not None]
-        p, p_low, p_high, q, q_low, q_high = ends
-        return difference - math.hypot(p - p_low, q_high - q), difference + math.hypot(p_high - p, q - q_low)
+        of_shares = difference_of(*(share_of(int(part.sum()), len(part), level) for part in (mine, rest)))
+        assert of_shares.low is not None
+        assert of_shares.high is not None
+        return of_shares.low, of_shares.high
     error = math.sqrt(float(mine.var(ddof=1)) / len(mine) + float(rest.var(ddof=1)) / len(rest))
     half = NormalDist().inv_cdf(0.5 + level / 2) * error
     return difference - half, difference + half

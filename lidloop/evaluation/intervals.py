@@ -41,6 +41,24 @@ def share_of(hits: int, n: int, level: float = LEVEL) -> Estimate:
     return Estimate(p, min(p, max(0.0, middle - half)), max(p, min(1.0, middle + half)), n)
 
 
+def difference_of(first: Estimate, second: Estimate) -> Estimate:
+    """Share ``first`` less share ``second``, with Newcombe's hybrid score interval from theirs.
+
+    Stat Med 1998;17:873, method 10. ``n`` is the smaller one; no value if one of the shares has none.
+
+    Example:
+        >>> [round(v, 3) for v in difference_of(share_of(56, 70), share_of(48, 80))[:3]]
+        [0.2, 0.052, 0.334]
+    """
+    ends = (first.value, first.low, first.high, second.value, second.low, second.high)
+    p, p_low, p_high, q, q_low, q_high = (math.nan if end is None else end for end in ends)
+    n = min(first.n, second.n)
+    if math.isnan(p - q):
+        return Estimate(None, None, None, n)
+    low, high = p - q - math.hypot(p - p_low, q_high - q), p - q + math.hypot(p_high - p, q - q_low)
+    return Estimate(p - q, low, high, n)
+
+
 def mean_of(values: Floats, level: float = LEVEL, *, repeats: int = 1000, seed: int = 0) -> Estimate:
     """Mean of (n,) values with the percentile interval of a seeded bootstrap; NaN values are left out."""
     known = np.asarray(values, dtype=np.float64)

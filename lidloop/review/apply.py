@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lidloop.data.dataset import Dataset, LabelVersion, write_reviewed
+from lidloop.data.ledgers import models_of
 from lidloop.data.reviews import read_reviews, write_review
 from lidloop.errors import DatasetError
 from lidloop.files import folder_atomic
@@ -13,6 +14,7 @@ from lidloop.labels import LabelSet
 from lidloop.review.decisions import DecisionFile
 from lidloop.review.faces import read_faces_to_review
 from lidloop.review.plan import Plan, Report, make_plan
+from lidloop.review.tally import tally
 
 
 def import_decisions(
@@ -42,11 +44,14 @@ def import_decisions(
     if not files:
         raise DatasetError("there is no file of decisions")
     faces = read_faces_to_review(dataset, labels, predictions)
-    plan: Plan = make_plan(dataset, labels, faces, read_reviews(labels), files)
+    earlier = read_reviews(labels)
+    plan: Plan = make_plan(dataset, labels, faces, earlier, files)
     if not plan.rows:
         return labels, plan.report
     with folder_atomic(out) as folder:
-        parameters = {"review": plan.report.to_json()}
+        counts = [one.to_json() for one in tally([*earlier, *plan.rows])]
+        review = {**plan.report.to_json(), "faces": counts, "models": models_of(labels)}
+        parameters = {"review": review}
         version = write_reviewed(folder, labels, dataset, plan.changed, plan.ledger, parameters=parameters)
         write_review(folder, version.version, plan.rows)
     return LabelVersion.open(out), plan.report

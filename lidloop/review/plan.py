@@ -83,7 +83,8 @@ class _Case:
     """A face with all opinions on it.
 
     ``line`` is the label as it is now, None for a face without one; ``original`` the label line that the
-    first person saw; ``box`` the place that was reviewed; ``points`` those of a dropped face's prediction.
+    first person saw; ``box`` the place that was reviewed; ``points`` those of a dropped face's prediction;
+    ``origin`` the iteration that found the face, as the first person saw it.
     """
 
     face: str
@@ -221,7 +222,7 @@ class _Book:
         row = self._dropped.get(face)
         if line is not None:
             name = str(line.row["image"])
-            case = _Case(face, self.dataset.by_id[name], line, line.box, None)
+            case = _Case(face, self.dataset.by_id[name], line, line.box, None, int(line.row["origin"]))
         elif row is not None:
             name = self._faces.all.images[self._faces.all.image[row]]
             record = self.dataset.by_id[name]
@@ -238,6 +239,8 @@ class _Book:
             case = _Case(face, record, None, np.zeros(4), None)
         else:
             return None
+        if past and past[0].get("origin") is not None:
+            case.origin = int(past[0]["origin"])
         case.original = str(past[0]["before"]).encode() if past else b"" if line is None else line.text
         for entry in past:
             case.opinions.append(
@@ -369,7 +372,7 @@ def _row(
         "verdict": decision.verdict, "outcome": outcome, "reviewer": decision.reviewer or "",
         "session": file.session, "at": decision.at.isoformat(), "tool": file.tool, "note": decision.note,
         "before": before.decode(), "proposed": opinion.proposed.decode(),
-        **dict(zip(BOX, map(float, box), strict=True)),
+        **dict(zip(BOX, map(float, box), strict=True)), "origin": case.origin,
     }  # fmt: skip
 
 
