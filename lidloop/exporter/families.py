@@ -28,6 +28,10 @@ LABELS: Final[dict[str, str]] = {
     "`nme`, `nme_median`, `nme_auc8`, `failure_rate`, `lid_error` (all ratios from 0), and `mse_px2` (px²)",
     "guard": "`grown_share`, `disagreement`, `confirmation_bias`, `source_concentration`, `group_gap`",
     "version": "number of the registry's version",
+    "kind": "`grown` (labels), `dropped` (faces that the filter dropped)",
+    "verdict": "`confirmed`, `corrected`, `declined`, `open` (people disagree or are unsure); the sum is the "
+    "number of reviewed faces",
+    "bound": "`value`, `low` and `high` (95 % interval)",
     "run": "name of the run that trained it",
     "source": "of the exporter's figures: `registry`, `runs`",
     "reason": "`unreachable`, `refused` (credentials), `damaged` (content that cannot be read), `timeout`, "
@@ -106,6 +110,26 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
         ),
         Family("guard_threshold", "The value from which the guard trips.", ("model", "guard")),
         Family("guard_tripped", "1 where the guard has tripped.", ("model", "guard")),
+    ),
+    "Reviews": (
+        Family(
+            "reviewed_faces",
+            "Faces that people have decided on, by the iteration that found them.",
+            ("model", "iteration", "kind", "verdict"),
+        ),
+        Family(
+            "wrong_labels_ratio",
+            "Share of corrected and declined labels among the reviewed labels that the iteration grew, with "
+            "Wilson's interval; among all labels it is smaller, as the review queue begins with likely wrong "
+            "ones.",
+            ("model", "iteration", "bound"),
+        ),
+        Family(
+            "wrong_labels_rise_ratio",
+            "Share of wrong labels among the reviewed ones of the newest iteration that people have looked "
+            "at, less that of all earlier iterations together, with Newcombe's interval.",
+            ("model", "bound"),
+        ),
     ),
     "Models": (
         Family(

@@ -10,9 +10,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from lidloop.autolabel.candidates import REASONS
+from lidloop.evaluation.intervals import Estimate, difference_of
 from lidloop.exporter.families import BY_NAME
 from lidloop.registry.versions import ModelVersion
 from lidloop.report.data import YARDSTICKS, metrics_of
+from lidloop.review.tally import NAMES as VERDICTS
+from lidloop.review.tally import Tally, Verdicts
 
 PAIRS: Final = ("reference_current", "previous_current", "human_grown")
 GUARDS: Final = ("grown_share", "disagreement", "confirmation_bias", "source_concentration", "group_gap")
@@ -21,6 +24,9 @@ LEVELS: Final = ("stable", "moderate", "shifted")
 MAX_SOURCES: Final = 20
 """Largest number of collections of a dataset that have series: those with most faces."""
 MAX_FEATURES: Final = 40
+
+BOUNDS: Final = ("value", "low", "high")
+"""Parts of an estimate that have series."""
 
 _ORIGINS: Final = ("human", "grown")
 _SPLITS: Final = ("train", "val")
@@ -38,12 +44,16 @@ class LabelRecord:
         model: digest of the model that made it; empty for version 0.
         counts: number of labels by split and origin.
         outcomes: number of predictions by outcome in the filter.
+        reviews: faces that people have decided on until this version, by the iteration that found them.
+        models: digest of the model of each of these iterations.
     """
 
     version: int
     model: str
     counts: Mapping[str, Mapping[str, int]]
     outcomes: Mapping[str, int]
+    reviews: tuple[Tally, ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +142,7 @@ def figures(
         mine = {v.iteration: v for v in registry.versions if v.run == newest.run}
         mine = {k: mine[k] for k in sorted(mine)[-iterations:]}
         _labels(samples, model, mine, registry, runs)
+        _reviews(samples, model, mine, runs)
         _drift(samples, model, _mapping(registry.watch))
         _evaluations(samples, model, mine, _history(registry.evaluations.get(newest.version)))
         _champion(samples, model, newest, registry)
@@ -193,6 +204,40 @@ def _labels(
     made = _mapping(_mapping(registry.watch).get("made"))
     if made and mine:
         _counts(samples, model, max(mine) + 1, made.get("labels"))
+
+
+def _reviews(
+    samples: Samples, model: str, mine: Mapping[int, ModelVersion], runs: RunsReading | None
+) -> None:
+    """Add the faces that people have decided on, and the share of wrong ones among the grown labels.
+
+    Counts include those of earlier versions, so of several versions the newest counts. They are assigned to
+    iterations by the models' digests, as label versions are.
+    """
+    made_by = {v.model: v.iteration for v in mine.values()}
+    records = [record for run in runs.runs for record in run.labels] if runs else []
+    found: dict[tuple[str, int], Verdicts] = {}
+    for record in sorted(records, key=lambda record: record.version):
+        for one in record.reviews:
+            iteration = made_by.get(record.models.get(str(one.iteration), ""))
+            if iteration is not None:
+                found[one.kind, iteration] = one.verdicts
+    for (kind, iteration), verdicts in found.items():
+        for name in VERDICTS:
+            samples.add("reviewed_faces", model, iteration, kind, name, value=getattr(verdicts, name))
+    grown = {iteration: found[kind, iteration] for kind, iteration in sorted(found) if kind == "grown"}
+    decided = {iteration: verdicts for iteration, verdicts in grown.items() if verdicts.wrong.n}
+    for iteration, verdicts in decided.items():
+        _estimate(samples, "wrong_labels_ratio", model, iteration, estimate=verdicts.wrong)
+    if len(decided) > 1:
+        *earlier, newest = decided.values()
+        rise = difference_of(newest.wrong, sum(earlier, Verdicts()).wrong)
+        _estimate(samples, "wrong_labels_rise_ratio", model, estimate=rise)
+
+
+def _estimate(samples: Samples, family: str, *labels: object, estimate: Estimate) -> None:
+    for bound in BOUNDS:
+        samples.add(family, *labels, bound, value=getattr(estimate, bound))
 
 
 def _counts(samples: Samples, model: str, iteration: int, counts: Any) -> None:

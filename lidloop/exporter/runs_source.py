@@ -4,6 +4,7 @@ Two layouts are supported::
 
     RUN/run.json, .lock, summary.json, steps/…     written by `lidloop run --out RUN`
     RUN/TASK/EXECUTION/ARTIFACT/…                  written by Kubeflow Pipelines to its bucket
+    RUN/reviewed/labels-v<k>                       in both, written by `lidloop review import`
 
 ``version.json`` of a label version holds the counts of its ledger, so no ledger is opened. A bucket shows
 only the end of a run (its ``summary.json``), not if a run is active or has failed; that comes from the system
@@ -17,6 +18,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +26,8 @@ from lidloop.errors import DatasetError, LidloopError, StoreError
 from lidloop.exporter.figures import LabelRecord, RunRecord, RunsReading
 from lidloop.exporter.places import OPENERS, Readable
 from lidloop.exporter.registry_source import space
+from lidloop.review import REVIEWED
+from lidloop.review.tally import Tally
 from lidloop.storage import Item, LocalStore, Store, open_store
 from lidloop.storage.transport import RetryPolicy
 
@@ -32,6 +36,8 @@ MAX_RUNS: Final = 200
 MAX_FOLDERS: Final = 20_000
 """Largest number of folders listed per run."""
 MAX_BYTES: Final = 1 << 24
+REVIEWED_RUNS: Final = 5
+"""Number of newest runs whose reviews are read at every reading, as people review after a run's end."""
 ABANDONED_AFTER: Final = 7 * 86400.0
 """Seconds without a new file after which an unfinished run in a bucket is no longer read."""
 BEGUN, SUMMARY, VERSION, LOCK, LOG = "run.json", "summary.json", "version.json", ".lock", "logs/run.log"
@@ -94,7 +100,7 @@ class RunsSource:
             raise StoreError(f"there is no folder of runs at {local}")
         left_out: list[str] = []
         names = _names(self._store, local)
-        runs = [self._run(name, left_out) for name in names[:MAX_RUNS]]
+        runs = self._reviewed([self._run(name, left_out) for name in names[:MAX_RUNS]], left_out)
         known = set(names)
         self._ended = {name: run for name, run in self._ended.items() if name in known}
         self._labels = {key: found for key, found in self._labels.items() if key.split("/")[0] in known}
@@ -118,12 +124,23 @@ class RunsSource:
             return known
         found = list(_walk(store))
         ends = [item.modified for item in found if item.key.rpartition("/")[2] == SUMMARY]
-        labels = self._records(name, store, left_out, found)
+        grown = [item for item in found if not item.key.startswith(f"{REVIEWED}/")]
+        labels = self._records(name, store, left_out, grown)
         record = RunRecord(name, "", max(ends) if ends else None, labels)
         newest = max((item.modified for item in found), default=math.inf)
         if ends or newest < time.time() - ABANDONED_AFTER:
             self._ended[name] = record
         return record
+
+    def _reviewed(self, runs: list[RunRecord], left_out: list[str]) -> list[RunRecord]:
+        """Add the label versions of reviews to the newest runs."""
+        newest = sorted(runs, key=lambda run: -(math.inf if run.ended is None else run.ended))[:REVIEWED_RUNS]
+        found = {run.name: self._reviews(run.name, left_out) for run in newest}
+        return [replace(run, labels=(*run.labels, *found.get(run.name, ()))) for run in runs]
+
+    def _reviews(self, name: str, left_out: list[str]) -> tuple[LabelRecord, ...]:
+        place = "/".join(filter(None, (name, REVIEWED)))
+        return self._records(place, self._store.at(place), left_out)
 
     def _records(
         self, name: str, store: Store, left_out: list[str], found: list[Item] | None = None
@@ -154,11 +171,14 @@ def label_record(content: bytes | None) -> LabelRecord:
         info = json.loads(content or b"")
         parameters: Mapping[str, Any] = info.get("parameters") or {}
         outcomes = {"grown": parameters["grown"]} if "grown" in parameters else {}
+        review: Mapping[str, Any] = parameters.get("review") or {}
         return LabelRecord(
             int(info["version"]),
             str(parameters.get("model", "")),
             {split: dict(counts) for split, counts in info["counts"].items()},
             {**outcomes, **parameters.get("dropped", {})},
+            tuple(map(Tally.from_json, review.get("faces", ()))),
+            dict(review.get("models", {})),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DatasetError(f"a label version's {VERSION} is damaged: {error!r}") from error

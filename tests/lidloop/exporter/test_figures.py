@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lidloop.drift import compare, guards, watch
+from lidloop.evaluation.intervals import share_of
 from lidloop.exporter import figures as tested
 from lidloop.exporter.families import BY_NAME
 from lidloop.exporter.figures import LabelRecord, RegistryReading, RunRecord, RunsReading, Samples, figures
 from lidloop.registry.versions import ModelVersion
+from lidloop.review.tally import Tally, Verdicts
 from tests.lidloop.exporter.conftest import LABELS, entry, watched
 
 
@@ -116,6 +118,41 @@ def test_a_label_version_is_assigned_to_the_iteration_of_its_model() -> None:
     assert found["filter_predictions"] == {
         ("m", "0", "grown"): 10, ("m", "0", "overlaps-label"): 90,
     }  # fmt: skip
+
+
+def reviewed(version: int, models: dict[str, str], *counts: Tally) -> LabelRecord:
+    return LabelRecord(version, "", {}, {}, counts, models)
+
+
+def test_reviewed_faces_and_the_share_of_wrong_labels_by_iteration() -> None:
+    models = {"0": "model-r-0", "1": "model-r-1"}
+    first = reviewed(3, models, Tally(0, "grown", Verdicts(1, 0, 9, 0)))
+    last = reviewed(
+        4, models, Tally(0, "grown", Verdicts(confirmed=90, corrected=4, declined=6, open=2)),
+        Tally(1, "grown", Verdicts(confirmed=30, declined=20)), Tally(1, "dropped", Verdicts(confirmed=3)),
+    )  # fmt: skip
+    other = reviewed(9, {"0": "model-other-0"}, Tally(0, "grown", Verdicts(declined=100)))
+    runs = RunsReading([RunRecord("x", "done", 1.0, (last, first)), RunRecord("y", "done", 2.0, (other,))])
+    found = made(RegistryReading([version(0), version(1)]), runs).values
+    counts = found["reviewed_faces"]
+    assert {labels[3]: n for labels, n in counts.items() if labels[1:3] == ("0", "grown")} == {
+        "confirmed": 90, "corrected": 4, "declined": 6, "open": 2,
+    }  # fmt: skip
+    assert counts["m", "1", "dropped", "confirmed"] == 3
+    shares = found["wrong_labels_ratio"]
+    assert [shares["m", "0", bound] for bound in tested.BOUNDS] == list(share_of(10, 100)[:3])
+    assert [shares["m", "1", bound] for bound in tested.BOUNDS] == list(share_of(20, 50)[:3])
+    rise = found["wrong_labels_rise_ratio"]
+    assert rise["m", "value"] == pytest.approx(0.3)
+    assert 0.1 < rise["m", "low"] < 0.3 < rise["m", "high"]
+
+
+def test_a_rise_needs_two_iterations_with_decided_labels() -> None:
+    models = {"0": "model-r-0", "1": "model-r-1"}
+    one = reviewed(2, models, Tally(0, "grown", Verdicts(1, 1)), Tally(1, "grown", Verdicts(open=4)))
+    found = made(RegistryReading([version(0), version(1)]), RunsReading([RunRecord("x", "", 1.0, (one,))]))
+    assert set(found.values["wrong_labels_ratio"]) == {("m", "0", bound) for bound in tested.BOUNDS}
+    assert "wrong_labels_rise_ratio" not in found.values
 
 
 def test_the_number_of_series_is_bounded() -> None:

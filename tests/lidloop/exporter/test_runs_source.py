@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lidloop.exporter import runs_source
 from lidloop.exporter.figures import RunRecord, RunsReading
 from lidloop.exporter.places import OPENERS
 from lidloop.exporter.runs_source import AllRuns, RunsSource, label_record, local_state
+from lidloop.review.tally import Tally, Verdicts
 from tests.servers.buckets import Bucket
 
 GROWN = {
@@ -88,6 +90,39 @@ def test_runs_of_a_folder_are_read(tmp_path: Path) -> None:
     assert [r.name for r in RunsSource(str(new)).read().runs] == [""], "a run's own folder"
 
 
+REVIEWED = {
+    "format": 1, "version": 2, "dataset": "d", "total": 106, "counts": {},
+    "parameters": {"review": {
+        "applied": {"declined": 1}, "outcomes": {"applied": 1}, "already": 0, "disputes": [],
+        "faces": [Tally(0, "grown", Verdicts(declined=1)).to_json()], "models": {"0": "abc"},
+    }},
+}  # fmt: skip
+
+
+def test_reviews_after_the_end_of_a_run_are_read(tmp_path: Path) -> None:
+    run = begin(tmp_path / "r", begun=1, log=2, summary=3)
+    step(run, "nms-filter", json.dumps(GROWN))
+    for source in (RunsSource(str(tmp_path)), RunsSource(str(run))):
+        assert [record.version for record in source.read().runs[0].labels] == [1]
+        folder = run / "reviewed" / "labels-v2"
+        folder.mkdir(parents=True)
+        (folder / "version.json").write_text(json.dumps(REVIEWED))
+        labels = source.read().runs[0].labels
+        assert [record.version for record in labels] == [1, 2]
+        assert labels[1].reviews == (Tally(0, "grown", Verdicts(declined=1)),)
+        assert labels[1].models == {"0": "abc"}
+        shutil.rmtree(run / "reviewed")
+
+
+def test_reviews_of_the_newest_runs_only_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs_source, "REVIEWED_RUNS", 1)
+    for k in (1, 2):
+        folder = begin(tmp_path / f"r{k}", begun=k, log=k, summary=k) / "reviewed" / "labels-v2"
+        folder.mkdir(parents=True)
+        (folder / "version.json").write_text(json.dumps(REVIEWED))
+    assert {run.name: len(run.labels) for run in RunsSource(str(tmp_path)).read().runs} == {"r1": 0, "r2": 1}
+
+
 def test_label_record_reads_a_real_label_version(drawn: tuple[Dataset, LabelVersion]) -> None:
     labels = drawn[1]
     record = label_record((labels.root / "version.json").read_bytes())
@@ -96,7 +131,14 @@ def test_label_record_reads_a_real_label_version(drawn: tuple[Dataset, LabelVers
     assert record.outcomes == {}
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"version": 1}', b'{"version": 1, "counts": 3}', None])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"[]", b'{"version": 1}', b'{"version": 1, "counts": 3}', None,
+        b'{"version": 1, "counts": {}, "parameters": {"review": {"faces": [{"iteration": 0}]}}}',
+        b'{"version": 1, "counts": {}, "parameters": {"review": {"faces": 3}}}',
+    ],
+)  # fmt: skip
 def test_damaged_label_versions_are_rejected(content: bytes | None) -> None:
     with pytest.raises(LidloopError, match=r"version\.json is damaged"):
         label_record(content)
@@ -112,6 +154,7 @@ def test_runs_of_a_kubeflow_bucket_are_read(bucket: Bucket, monkeypatch: pytest.
     bucket.put(f"{root}/run-1/nms-filter/e1/grown/version.json", json.dumps(GROWN).encode())
     bucket.put(f"{root}/run-1/nms-filter/e1/grown/text/a.txt", b"0 0.5 0.5 0.1 0.1\n")
     bucket.put(f"{root}/run-1/report/e2/folder/summary.json", b"{}")
+    bucket.put(f"{root}/run-1/reviewed/labels-v2/version.json", json.dumps(REVIEWED).encode())
     bucket.put(f"{root}/run-2/nms-filter/e1/grown/version.json", b"{broken")
     source = RunsSource(bucket.address(root))
     for _ in range(2):
@@ -119,7 +162,8 @@ def test_runs_of_a_kubeflow_bucket_are_read(bucket: Bucket, monkeypatch: pytest.
         done, open_ = reading.runs
         assert (done.name, done.state, open_.name, open_.ended) == ("run-1", "", "run-2", None)
         assert done.ended is not None
-        assert [record.model for record in done.labels] == ["abc"]
+        assert [record.model for record in done.labels] == ["abc", ""]
+        assert [len(record.reviews) for record in done.labels] == [0, 1]
         assert reading.left_out == 1
     bucket.put(f"{root}/run-2/nms-filter/e1/grown/version.json", json.dumps(GROWN).encode())
     assert len(source.read().runs[1].labels) == 1, "an unfinished run is read again"
