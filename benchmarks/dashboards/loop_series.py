@@ -1,7 +1,7 @@
 """Exporter figures of a registry and its runs for ``series``: one reading before a run's end, one after.
 
 The figures by iteration are those of the run in ``docs/reports/data/results.json`` (for the run before it,
-errors are 4 % larger); drift between labels is computed from drawn faces.
+errors are 4 % larger); drift between labels is computed from drawn faces; the reviews are made up.
 """
 
 from __future__ import annotations
@@ -20,9 +20,16 @@ from lidloop.exporter.figures import LabelRecord, RegistryReading, RunRecord, Ru
 from lidloop.labels import Face, LabelSet
 from lidloop.registry.versions import ModelVersion
 from lidloop.report.data import METRICS
+from lidloop.review.tally import Tally, Verdicts
 
 SUMMARY: Final = DOCS / DATA / "results.json"
 RUNS: Final = ("week-01", "week-02")
+REVIEWS: Final = (
+    Tally(0, "dropped", Verdicts(confirmed=2, declined=31)),
+    Tally(0, "grown", Verdicts(confirmed=55, corrected=6, declined=4, open=2)),
+    Tally(1, "grown", Verdicts(confirmed=20, corrected=2, declined=2)),
+    Tally(2, "grown", Verdicts(confirmed=14, corrected=1, declined=1, open=1)),
+)
 _SIZE: Final = (640, 480)
 _DAY: Final = 86400
 
@@ -55,10 +62,12 @@ def readings(
             certificate_ends=end + 60.0 * _DAY,
             space={"size": 500e9, "free": 320e9},
         )
-        labels = tuple(
+        grown = [
             LabelRecord(v["version"], newest_model(newest.run, v["version"] - 1), _counts(v), _outcomes(v))
             for v in summary["versions"][1:]
-        )
+        ]
+        models = {str(one.iteration): newest_model(newest.run, one.iteration) for one in REVIEWS}
+        labels = (*grown, LabelRecord(len(grown) + 1, "", {}, {}, REVIEWS, models))
         ends = (change - 7 * _DAY, None if working else change)
         runs = [
             RunRecord(name, "done" if at else "running", at, labels if name == newest.run else ())

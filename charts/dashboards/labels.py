@@ -34,12 +34,12 @@ def build() -> dashboard.Dashboard:
     board = screen(
         "lidloop-labels",
         "Have labels or traffic drifted?",
-        "Top: status. Middle: drift of labels and traffic. Bottom: growth of the labels, and the "
-        "guards of self-labelling.",
+        "Top: status. Then drift of labels and traffic, growth of the labels with the guards of "
+        "self-labelling, and what people found when they reviewed labels.",
         since="now-24h",
         models="lidloop_labels, model",
     )
-    for panel in (*_verdicts(), *_drift(), *_growth()):
+    for panel in (*_verdicts(), *_drift(), *_growth(), *_reviews()):
         board = board.with_panel(panel)
     return board
 
@@ -129,7 +129,7 @@ def _drift() -> list[Any]:
             by="pair",
             unit="none",
             decimals=2,
-            size=(10, 10),
+            size=(10, 8),
             steps=DRIFT,
             numbers=False,
             links=[runbook("LidloopLabelDrift")],
@@ -141,7 +141,7 @@ def _drift() -> list[Any]:
             "Over 0.25 for 15 minutes starts a run.",
             [over_time(f"{traffic} and on (feature) topk(6, {most})", "{{feature}}")],
             unit="none",
-            size=(8, 10),
+            size=(8, 8),
             steps=DRIFT,
             links=[runbook("LidloopTrafficDrift")],
         ),
@@ -167,7 +167,7 @@ def _drift() -> list[Any]:
                 )
             ],
             key=("feature", "Feature"),
-            size=(6, 10),
+            size=(6, 8),
             steps={"PSI": DRIFT, "p": ((None, YELLOW), (0.01, GREY))},
             sort=("PSI", True),
         ),
@@ -184,7 +184,7 @@ def _growth() -> list[Any]:
             across="iteration",
             by="origin",
             unit="none",
-            size=(8, 9),
+            size=(8, 7),
             stacked=True,
             links=[runbook("LidloopGrowthStalled")],
         ),
@@ -196,7 +196,7 @@ def _growth() -> list[Any]:
             across="iteration",
             by="outcome",
             unit="none",
-            size=(8, 9),
+            size=(8, 7),
             stacked=True,
         ),
         cells(
@@ -209,8 +209,51 @@ def _growth() -> list[Any]:
                 ("State", rows(f"max by (guard) (lidloop_guard_tripped{{{OF}}})")),
             ],
             key=("guard", "Guard"),
-            size=(8, 9),
+            size=(8, 7),
             words={"State": {"0": ("ok", GREEN), "1": ("tripped", RED)}},
             links=[runbook("LidloopGuardTripped")],
+        ),
+    ]
+
+
+def _reviews() -> list[Any]:
+    # Grafana takes the order of the bars from the answer: low, value, high.
+    shares = f"sort(max by (iteration, bound) (lidloop_wrong_labels_ratio{{{OF}}}))"
+    return [
+        bars(
+            "Wrong labels among reviewed ones (by iteration)",
+            "Share of the reviewed labels of each iteration that people corrected or declined, with the "
+            "ends of its 95 % interval. People begin with likely wrong labels, so among all labels the "
+            "share is smaller. An alert says when it rises by more than chance explains.",
+            rows(shares),
+            across="iteration",
+            by="bound",
+            unit="percentunit",
+            decimals=1,
+            size=(11, 5),
+            links=[runbook("LidloopWrongLabelsRising")],
+        ),
+        bars(
+            "Reviewed labels (by iteration)",
+            "Grown labels that people have decided on, by the iteration that grew them. open: people "
+            "disagree or are unsure.",
+            rows(f'max by (iteration, verdict) (lidloop_reviewed_faces{{{OF},kind="grown"}})'),
+            across="iteration",
+            by="verdict",
+            unit="none",
+            size=(9, 5),
+            stacked=True,
+        ),
+        number(
+            "Rise of wrong labels",
+            "How much larger the share of wrong labels is in the newest reviewed iteration than in all "
+            "earlier ones together: lower end of the 95 % interval. Above 0 chance does not explain it.",
+            now(f'max(clamp_min(lidloop_wrong_labels_rise_ratio{{{OF},bound="low"}}, 0))'),
+            unit="percentunit",
+            decimals=1,
+            steps=((None, GREEN), (0.0001, RED)),
+            size=(4, 5),
+            none="not reviewed",
+            links=[runbook("LidloopWrongLabelsRising")],
         ),
     ]

@@ -16,9 +16,10 @@ import pytest
 import yaml
 
 from benchmarks.dashboards import prometheus, series
-from benchmarks.dashboards.loop_series import SUMMARY
+from benchmarks.dashboards.loop_series import REVIEWS, SUMMARY
 from lidloop.drift import psi
 from lidloop.exporter.families import BY_NAME
+from lidloop.exporter.figures import BOUNDS
 from tests.charts.dashboards.conftest import Boards
 from tests.charts.dashboards.test_boards import NAMES
 from tests.manifests.render import ROOT
@@ -94,6 +95,7 @@ def test_series_have_distinct_names(server: prometheus.Server, boards: Boards, n
         ("labels", "Labels", 2427, "what the newest iteration made"),
         ("labels", "Grown labels", 416 / 2427, "of them those that a model gave"),
         ("labels", "Guards tripped", 0, "all are under their thresholds"),
+        ("labels", "Rise of wrong labels", 0, "chance explains the difference"),
         ("labels", "Age of the data", 20, "read 20 s before each scrape"),
         ("models", "Lid error of the champion", GOLD["lid_error"], "the last iteration's"),
         ("models", "Recall of the champion", GOLD["recall"], "the last iteration's"),
@@ -137,6 +139,20 @@ def test_bars_show_the_metrics_of_the_run(server: prometheus.Server, boards: Boa
         (metric, str(entry["iteration"])): pytest.approx(entry["metrics"]["gold"][metric])
         for entry in entries
         for metric in ("lid_error", "nme")
+    }
+
+
+@pytest.mark.prometheus("prometheus", "promtool")
+def test_bars_show_the_share_of_wrong_labels_with_its_interval(
+    server: prometheus.Server, boards: Boards
+) -> None:
+    [found] = answered(server, boards["labels"], "Wrong labels among reviewed ones (by iteration)")
+    shown = {(i["metric"]["iteration"], i["metric"]["bound"]): float(i["value"][1]) for i in found}
+    assert shown == {
+        (str(one.iteration), bound): pytest.approx(getattr(one.verdicts.wrong, bound))
+        for one in REVIEWS
+        if one.kind == "grown"
+        for bound in BOUNDS
     }
 
 

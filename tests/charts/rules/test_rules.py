@@ -22,6 +22,7 @@ ALERTS: Final = {
     "LidloopRunFailed", "LidloopRunOverdue", "LidloopGuardTripped", "LidloopServingErrors",
     "LidloopLatencyBudgetBurn", "LidloopServingNotReady", "LidloopServingSaturated", "LidloopRegistryDown",
     "LidloopExporterStale", "LidloopCertificateExpiring", "LidloopStorageFull",
+    "LidloopWrongLabelsRising",
 }  # fmt: skip
 FOREIGN: Final = {"up", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
 """Metrics of Prometheus itself and of the kubelet."""
