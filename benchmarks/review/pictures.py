@@ -49,7 +49,7 @@ def drawn_run(folder: Path, *, pictures: int = 48, seed: int = 7000) -> None:
 
 
 def screenshot(page_file: Path) -> bytes:
-    """Take a screenshot of the review mode after some decisions, as a PNG.
+    """Take a screenshot of the review mode after some decisions, as a JPEG.
 
     Raises:
         RuntimeError: if Chromium is missing.
@@ -67,13 +67,12 @@ def screenshot(page_file: Path) -> bytes:
         shot = page.screenshot(animations="disabled")
         browser.close()
     out = io.BytesIO()
-    picture = Image.open(io.BytesIO(shot)).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    Image.open(io.BytesIO(shot)).convert("RGB").save(out, "JPEG", quality=88, subsampling=0, optimize=True)
     return out.getvalue()
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="File to write.")] = DOCS / IMAGES / "review-mode.png",
+    out: Annotated[Path, typer.Option(help="File to write.")] = DOCS / IMAGES / "review-mode.jpg",
 ) -> None:
     """Write the screenshot of docs/REVIEW.md."""
     with tempfile.TemporaryDirectory(prefix="lidloop-bench-") as name:

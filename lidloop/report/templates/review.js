@@ -84,7 +84,7 @@ function rectangle([x1, y1, x2, y2], colour, dashed) {
 
 /** Contours and dots of the visible points, with a dark rim that shows on any skin. */
 function landmarks(points, size) {
-  const width = Math.max(1.5, size / 220);
+  const width = Math.max(1.5, size / 160);
   const rims = [], strokes = [], dots = [];
   for (const { points: group, colour, closed } of lines) {
     const order = closed ? [...group, group[0]] : group;
@@ -126,12 +126,14 @@ function show() {
   const jpeg = `data:image/jpeg;base64,${pictures[here].textContent}`;
   const size = Math.max(face.box[2] - face.box[0], face.box[3] - face.box[1]);
   picture.setAttribute("viewBox", view(face));
-  picture.replaceChildren(
+  const crop = draw("svg", { width: unit, height: unit, overflow: "hidden" });
+  crop.append(
     draw("image", { href: jpeg, width: unit, height: unit, preserveAspectRatio: "none" }),
     ...face.others.flatMap((box) => rectangle(box, "#ffffff", true)),
     ...rectangle(face.box, colourOf(face.kind), false),
     ...(pressed("review-points") ? landmarks(face.points, size) : []),
   );
+  picture.replaceChildren(crop);
   const found = face.origin < 0 ? "given by a person" : `iteration ${face.origin}, score ${face.score.toFixed(2)}`;
   byId("review-caption").textContent = `Face ${here + 1} of ${faces.length}: ${KINDS[face.kind]}, ${face.face}`;
   byId("review-facts").replaceChildren(
