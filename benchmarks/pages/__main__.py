@@ -14,6 +14,7 @@ from typing import Any, Final
 from benchmarks.closed_loop.page import closed_loop_page
 from benchmarks.common import DATA, DOCS, REPORTS
 from benchmarks.drift.page import drift_page
+from benchmarks.no_labels.page import no_labels_page
 from benchmarks.pages import benchmarks, sections
 from benchmarks.pages.images import images_page
 from benchmarks.pages.markdown import render
@@ -60,6 +61,7 @@ PAGES: Final[tuple[Callable[[Path], Path | list[Path] | None], ...]] = (
     drift_page,
     write_benchmark_pages,
     results_page,
+    no_labels_page,
     review_page,
     starter_page,
     screening_page,
