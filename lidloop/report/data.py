@@ -265,6 +265,12 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         sentences.append("No model passed the gold gate: there is no champion.")
     else:
         sentences += _about_champion(champion, rows[0], summary["comparison"])
+    sentences += [
+        f"Gold has no face of the source {source}, where {labels:,} labels grew: gold figures, and the "
+        "choice of the champion by them, say nothing about its pictures. Look at its labels: "
+        "lidloop review queue RUN."
+        for source, labels in sources_without_gold(summary).items()
+    ]
     truth = summary["hidden_truth"]
     if truth is not None and truth["hidden"]:
         text = (
@@ -278,6 +284,17 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
             )
         sentences.append(text + " (IoU ≥ 0.5).")
     return sentences
+
+
+def sources_without_gold(summary: Mapping[str, Any]) -> dict[str, int]:
+    """Return grown labels by source, for the sources of whose faces none is gold.
+
+    Pictures that were given without labels are all for training, so that a model's errors on them are not
+    measured.
+    """
+    gold = summary["iterations"][-1]["by_source"].get("gold", {})
+    grown = {name: counts["grown"] for name, counts in summary["versions"][-1]["by_source"].items()}
+    return {name: n for name, n in sorted(grown.items()) if n and not gold.get(name, {}).get("faces")}
 
 
 def _about_champion(

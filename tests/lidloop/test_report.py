@@ -377,17 +377,40 @@ def test_the_verdict_names_better_and_worse_metrics(summary: dict[str, Any]) -> 
             assert f"{metric.label} {data.shown(metric, change['from'])} → " in text
 
 
+def test_the_verdict_names_a_source_whose_faces_are_not_gold(summary: dict[str, Any]) -> None:
+    assert "Gold has no face" not in " ".join(data.verdict(summary))
+    *versions, last = summary["versions"]
+    photos = {"human": 0, "grown": 1234}
+    changed = {
+        **summary,
+        "versions": [*versions, {**last, "by_source": {**last["by_source"], "photos": photos}}],
+    }
+    assert data.sources_without_gold(changed) == {"photos": 1234}
+    assert "no face of the source photos, where 1,234 labels grew" in " ".join(data.verdict(changed))
+    unseen = {
+        **summary["iterations"][-1],
+        "by_source": {"gold": dict.fromkeys(last["by_source"], {"faces": 0})},
+    }
+    grown = {source: counts["grown"] for source, counts in last["by_source"].items() if counts["grown"]}
+    assert data.sources_without_gold({**summary, "iterations": [unseen]}) == grown
+
+
 def test_a_worse_metric_is_in_the_verdict() -> None:
     metrics = {m.key: 0.5 for m in data.METRICS}
-    first = {"iteration": 0, "metrics": {"gold": metrics}}
-    second = {"iteration": 1, "metrics": {"gold": {**metrics, "recall": 0.4, "nme": 0.4, "lid_error": None}}}
+    by_source = {"gold": {"s": {"faces": 3}}}
+    first = {"iteration": 0, "metrics": {"gold": metrics}, "by_source": by_source}
+    second = {
+        "iteration": 1,
+        "by_source": by_source,
+        "metrics": {"gold": {**metrics, "recall": 0.4, "nme": 0.4, "lid_error": None}},
+    }
     found = data.compare(first, second)
     assert [c["metric"] for c in found["worse"]] == ["recall"]
     assert [c["metric"] for c in found["better"]] == ["nme"]
     sentences = data.verdict(
         {"run": "r", "growth": {"from": 5, "to": 5, "share": 0.0}, "iterations": [first, second],
          "stopped_early": "no growth", "champion": {"iteration": 1}, "comparison": found,
-         "hidden_truth": None}
+         "hidden_truth": None, "versions": [{"by_source": {"s": {"human": 5, "grown": 2}}}]}
     )  # fmt: skip
     assert any("Worse than iteration 0 on gold: Recall 50.0 → 40.0 %." in s for s in sentences)
     assert any("did not grow" in s for s in sentences)
