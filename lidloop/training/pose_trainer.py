@@ -5,7 +5,8 @@ run and the worker processes of a multi-GPU run see the same settings:
 
 * labels come from a ``LabelVersion``, not from text files beside the pictures;
 * the OKS sigma of the keypoint loss follows a recipe (``sigma_at``);
-* anchors where the model itself is confident of a face that no label covers give no background loss;
+* anchors where the model itself is confident of a face that no label covers give no background loss, except
+  at places where a person said that there is no face: these are hard negatives;
 * the box decoder is the one that the loss computes with, whatever the weights to start from hold.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -25,10 +26,16 @@ from ultralytics.utils.loss import v8PoseLoss
 from ultralytics.utils.torch_utils import unwrap_model
 
 from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.data.reviews import declined_boxes, read_reviews
 from lidloop.labels import HUMAN
 from lidloop.landmarks import N_POINTS
 from lidloop.machine import threads
 from lidloop.training.ultralytics_settings import quiet_ultralytics
+
+FACE: Final = 0
+DECLINED: Final = 1
+"""Classes of the rows that the data loader yields: labels, and places without a face, which go through the
+same augmentation and are taken out of the batch before the loss."""
 
 quiet_ultralytics()  # here, for this import is all that the processes of several GPUs see of lidloop
 
@@ -53,7 +60,7 @@ def sigma_at(progress: float, recipe: dict[str, Any]) -> list[float]:
 
 
 class LandmarkDataset(YOLODataset):  # type: ignore[misc]
-    """Pictures of one split with the labels of a label version."""
+    """Pictures of one split with the labels of a label version; in training, with its declined places too."""
 
     def get_labels(self) -> list[dict[str, Any]]:
         """Labels as Ultralytics wants them, one dictionary per picture in the order of ``im_files``."""
@@ -63,6 +70,7 @@ class LandmarkDataset(YOLODataset):  # type: ignore[misc]
         faces = version.labels(dataset)
         if not self.augment:
             faces = faces.select(faces.origin == HUMAN)
+        declined = declined_boxes(read_reviews(version)) if self.augment else {}
         by_path = {str(dataset.path(record.id)): k for k, record in enumerate(dataset.records)}
         order = np.argsort(faces.image, kind="stable")
         bounds = np.searchsorted(faces.image[order], np.arange(len(dataset.records) + 1))
@@ -72,17 +80,21 @@ class LandmarkDataset(YOLODataset):  # type: ignore[misc]
             record = dataset.records[k]
             rows = order[bounds[k] : bounds[k + 1]]
             size = np.array([record.width, record.height], dtype=np.float32)
-            low, high = faces.boxes[rows, :2] / size, faces.boxes[rows, 2:] / size
-            points = faces.points[rows].astype(np.float32)
+            places = declined.get(record.id, np.zeros((0, 4)))
+            boxes = np.concatenate([faces.boxes[rows], places])
+            low, high = boxes[:, :2] / size, boxes[:, 2:] / size
+            points = np.zeros((len(boxes), N_POINTS, 3), dtype=np.float32)
+            points[: len(rows)] = faces.points[rows]
             points[..., :2] /= size
+            classes = np.repeat([FACE, DECLINED], [len(rows), len(places)])
             labels.append(
                 {
                     "im_file": file,
                     "shape": (record.height, record.width),
-                    "cls": np.zeros((len(rows), 1), dtype=np.float32),
+                    "cls": classes.astype(np.float32)[:, None],
                     "bboxes": np.concatenate([(low + high) / 2, high - low], axis=1).astype(np.float32),
                     "segments": [],
-                    "keypoints": points.reshape(len(rows), N_POINTS, 3),
+                    "keypoints": points,
                     "normalized": True,
                     "bbox_format": "xywh",
                 }
@@ -105,11 +117,16 @@ class _Weighted(nn.Module):
 
 
 class _Watching(nn.Module):
-    """Anchor assigner that also records background anchors with a confident face that no label covers."""
+    """Anchor assigner that also records background anchors with a confident face that no label covers.
+
+    ``declined`` are boxes (B, m, 4) at which a confident face is background nevertheless, in pixels of the
+    network's input; boxes without area are padding.
+    """
 
     def __init__(self, assigner: nn.Module, bce: _Weighted, score: float, iou: float) -> None:
         super().__init__()
         self.assigner, self.bce, self.score, self.iou = assigner, bce, score, iou
+        self.declined: torch.Tensor | None = None
 
     def forward(
         self,
@@ -125,6 +142,8 @@ class _Watching(nn.Module):
         confident = scores.amax(-1) > self.score
         if gt_boxes.shape[1]:
             confident &= _largest_iou(boxes.float(), gt_boxes.float()) <= self.iou
+        if self.declined is not None and self.declined.shape[1]:
+            confident &= _largest_iou(boxes.float(), self.declined.float()) <= self.iou
         self.bce.mask = confident & ~result[3].bool()
         return result
 
@@ -166,6 +185,29 @@ class LandmarkLoss(v8PoseLoss):  # type: ignore[misc]
             self.bce = _Weighted()
             stock: nn.Module = self.assigner  # type: ignore[has-type]
             self.assigner = _Watching(stock, self.bce, settings["ignore"]["score"], settings["ignore"]["iou"])
+
+    def loss(self, preds: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]) -> Any:
+        """Take declined places out of the batch, tell the assigner about them, and compute the pose loss."""
+        declined = batch["cls"].flatten() == DECLINED
+        if isinstance(self.assigner, _Watching):
+            self.assigner.declined = self._places(preds, batch, declined)
+        if declined.any():
+            rows = {name: batch[name][~declined] for name in ("batch_idx", "cls", "bboxes", "keypoints")}
+            batch = {**batch, **rows}
+        return super().loss(preds, batch)
+
+    def _places(
+        self, preds: dict[str, torch.Tensor], batch: dict[str, torch.Tensor], rows: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Boxes (B, m, 4) of the chosen rows in pixels of the network's input; None for no rows."""
+        if not rows.any():
+            return None
+        columns = (batch["batch_idx"].view(-1, 1), batch["cls"].view(-1, 1), batch["bboxes"])
+        chosen = torch.cat(columns, 1)[rows].to(self.device)
+        height_width = torch.tensor(preds["feats"][0].shape[2:], device=self.device) * self.stride[0]
+        scale = height_width[[1, 0, 1, 0]].to(chosen.dtype)
+        boxes: torch.Tensor = self.preprocess(chosen, preds["scores"].shape[0], scale_tensor=scale)[..., 1:5]
+        return boxes
 
 
 def _in_bf16(predict: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,13 +1,37 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import yaml
+
+from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.review.apply import import_decisions
+from lidloop.review.decisions import Decision, DecisionFile, now
+from lidloop.review.faces import read_faces_to_review
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
-from lidloop.training.pose_trainer import LandmarkTrainer, _KeypointLoss, _Watching, _Weighted, sigma_at  # noqa: E402
+from ultralytics.cfg import get_cfg  # noqa: E402
+from ultralytics.nn.tasks import PoseModel  # noqa: E402
+
+from lidloop.training.fine_tune import TrainSettings, _write_data  # noqa: E402
+from lidloop.training.pose_trainer import (  # noqa: E402
+    DECLINED,
+    FACE,
+    LandmarkDataset,
+    LandmarkLoss,
+    LandmarkTrainer,
+    _KeypointLoss,
+    _Watching,
+    _Weighted,
+    sigma_at,
+)
+
+TINY = Path(__file__).parents[2] / "tiny-pose.yaml"
 
 
 @pytest.mark.parametrize(
@@ -97,3 +121,81 @@ def test_a_picture_without_labels_ignores_only_what_is_confident() -> None:
     boxes = torch.tensor([[[0.0, 0, 9, 9], [20, 20, 30, 30]]])
     watching(torch.tensor([[[0.8], [0.1]]]), boxes, None, None, torch.zeros(1, 0, 4), None)
     assert bce.mask.tolist() == [[True, False]]
+
+
+def test_a_confident_face_at_a_declined_place_is_background() -> None:
+    bce = _Weighted()
+    watching = _Watching(_Assigner(torch.zeros(1, 2, dtype=torch.bool)), bce, score=0.3, iou=0.3)
+    watching.declined = torch.tensor([[[20.0, 20, 30, 31], [0, 0, 0, 0]]])
+    boxes = torch.tensor([[[0.0, 0, 9, 9], [20, 20, 30, 30]]])
+    watching(torch.tensor([[[0.8], [0.8]]]), boxes, None, None, torch.zeros(1, 0, 4), None)
+    assert bce.mask.tolist() == [[True, False]]
+
+
+def test_a_declined_place_adds_background_loss_and_nothing_else() -> None:
+    torch.manual_seed(0)
+    model = PoseModel(str(TINY), verbose=False)
+    model.args = get_cfg()
+    # Every anchor counts as confident, so that the only background loss is that of declined places.
+    loss = LandmarkLoss(
+        model, {"sigma": {"kind": "constant", "sigma": 0.1}, "ignore": {"score": 0.0, "iou": 0.0}}
+    )
+    with torch.no_grad():
+        predicted = model.train()(torch.rand(2, 3, 64, 64))
+    face = {"batch_idx": [0.0], "cls": [[FACE]], "bboxes": [[0.3, 0.3, 0.4, 0.4]]}
+    place = {"batch_idx": [1.0], "cls": [[DECLINED]], "bboxes": [[0.6, 0.6, 0.5, 0.5]]}
+    points = torch.full((1, 51, 3), 0.3)
+
+    def batch(*rows: dict) -> dict[str, torch.Tensor]:
+        columns = {name: torch.tensor([r[name][0] for r in rows]).float() for name in face}
+        return {**columns, "keypoints": points.repeat(len(rows), 1, 1)}
+
+    _, without = loss(predicted, batch(face))
+    _, with_place = loss(predicted, batch(face, place))
+    assert {name for name in without if without[name] != with_place[name]} == {"cls_loss"}
+    assert with_place["cls_loss"] > without["cls_loss"]
+    _, only_place = loss(predicted, batch(place))
+    assert only_place["cls_loss"] > 0
+    assert only_place["box_loss"] == 0
+
+
+def test_declined_places_go_through_the_augmentation_of_training_only(
+    drawn: tuple[Dataset, LabelVersion], tmp_path: Path
+) -> None:
+    dataset, labels = drawn
+    faces = read_faces_to_review(dataset, labels)
+    chosen = next(
+        k
+        for k in range(len(faces.ids))
+        if dataset.by_id[faces.all.images[faces.all.image[k]]].split == "train"
+    )
+    image = faces.all.images[faces.all.image[chosen]]
+    decision = Decision(face=faces.ids[chosen], image=image, verdict="declined", at=now())
+    file = DecisionFile(
+        dataset=dataset.digest, labels=0, session="s", tool="test",
+        pictures={image: dataset.by_id[image].sha256}, decisions=[decision],
+    )  # fmt: skip
+    reviewed, _ = import_decisions(dataset, labels, {"f": file}, tmp_path / "v1")
+    (tmp_path / "work").mkdir()
+    data = yaml.safe_load(_write_data(tmp_path / "work", dataset, reviewed, TrainSettings()).read_text())
+    data |= {"nc": 1, "channels": 3}
+    (tmp_path / "one.txt").write_text(f"{dataset.path(image).resolve()}\n")
+    settings = get_cfg(
+        overrides={"mosaic": 0.0, "degrees": 0.0, "translate": 0.0, "scale": 0.0, "fliplr": 0.0}
+    )
+    found = {}
+    for augment in (True, False):
+        pictures = LandmarkDataset(
+            img_path=str(tmp_path / "one.txt"), data=data, task="pose", augment=augment, hyp=settings,
+            imgsz=64, batch_size=1,
+        )  # fmt: skip
+        item = pictures[0]
+        places = item["bboxes"][item["cls"].flatten() == DECLINED]
+        found[augment] = places
+        assert (item["cls"] == FACE).sum() == len(reviewed.text(image).splitlines())
+    box = faces.all.boxes[chosen]
+    record = dataset.by_id[image]
+    side = max(record.width, record.height)
+    expected = [(box[2] - box[0]) / side, (box[3] - box[1]) / side]
+    assert found[True][:, 2:].numpy() == pytest.approx(np.array([expected]), abs=0.02)
+    assert not len(found[False])
