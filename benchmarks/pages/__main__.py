@@ -22,6 +22,7 @@ from benchmarks.pages.metrics import metrics_page
 from benchmarks.pages.protocols import protocols_page
 from benchmarks.results import write_results
 from benchmarks.review.page import review_page
+from benchmarks.review.worth import worth_page
 from benchmarks.screening.page import screening_page
 from benchmarks.starter.page import starter_page
 from lidloop.files import write_atomic
@@ -63,6 +64,7 @@ PAGES: Final[tuple[Callable[[Path], Path | list[Path] | None], ...]] = (
     results_page,
     no_labels_page,
     review_page,
+    worth_page,
     starter_page,
     screening_page,
     images_page,

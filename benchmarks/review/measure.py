@@ -224,7 +224,7 @@ def drawn(
         ledgers = read_ledgers(last)
         faces = read_faces_to_review(dataset, last, predictions[-1], ledgers)
         wrong = {id_: KINDS[k] for id_, k in _changed_ids(dataset, first, kinds).items()}
-        names = _errors(faces, wrong, _truth(work / "faces", dataset))
+        names = _errors(faces, wrong, drawn_truth(work / "faces", dataset))
         evidence = Evidence(sizes, ledgers, predictions)
         doubt = np.where(faces.all.origin == HUMAN, doubt_of(faces.all, predictions[-1]), 1 - faces.all.score)
         return {
@@ -240,7 +240,7 @@ def _changed_ids(dataset: Dataset, first: LabelVersion, kinds: NDArray[np.int64]
     return {faces.ids[k]: int(kinds[k]) for k in np.flatnonzero(kinds != CORRECT).tolist()}
 
 
-def _truth(folder: Path, dataset: Dataset) -> LabelSet:
+def drawn_truth(folder: Path, dataset: Dataset) -> LabelSet:
     """All drawn faces of the pictures, the hidden ones too, under the ids of the dataset."""
     found = {
         name: [face.face() for face in picture.faces]
