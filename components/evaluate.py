@@ -27,7 +27,7 @@ def evaluate(
     Args:
         iteration: number of the iteration, from 0.
         dataset: the pictures.
-        gold: label version 0, whose human validation labels are the gold yardstick.
+        gold: the gold yardstick, and the one of before if it was extended.
         labels: the label version that the iteration trained on; the paper yardstick.
         grown: the label version that it made.
         predictions: of all shards.

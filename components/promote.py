@@ -19,7 +19,7 @@ def promote(
     Args:
         iteration: number of the iteration, from 0.
         dataset: the pictures.
-        gold: label version 0. A champion of another dataset is measured on its labels.
+        gold: the gold yardstick. A champion that was measured on other labels is measured on these.
         registered: the record that register wrote.
         registry: folder or address of the registry.
         record: the same, with this step's duration.

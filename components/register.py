@@ -56,6 +56,7 @@ def register(
             iteration=iteration,
             predictions=shards,
             grown_dir=Path(grown.path),
+            started_from=model.metadata.get("started_from") or None,
         )
     before = None if previous is None else Path(previous.path)
     steps = carry_steps(before, None, convert=None if before else dataset.metadata.get("seconds"))

@@ -9,6 +9,7 @@ from components.image import IMAGE
 def report(
     dataset: dsl.Input[dsl.Dataset],
     labels: dsl.Input[dsl.Dataset],
+    gold: dsl.Input[dsl.Dataset],
     evaluation: dsl.Input[dsl.Dataset],
     record: dsl.Input[dsl.Artifact],
     settings: str,
@@ -24,6 +25,7 @@ def report(
     Args:
         dataset: the pictures.
         labels: the newest label version; its ledger covers all earlier ones.
+        gold: the gold yardstick.
         evaluation: the newest evaluation, with its history and the predictions.
         record: the duration of every step.
         settings: the run's settings, as JSON.
@@ -55,6 +57,7 @@ def report(
             out,
             run=run_name(run),
             registry_uri=registry,
+            gold_dir=Path(gold.path),
             predictions=sorted(Path(evaluation.path).glob("predictions/*")),
             timings=timings,
             truth=Path(truth) if truth else None,

@@ -20,6 +20,8 @@ def train(
     seed: int,
     ignore_unlabelled: bool,
     checkpoints: str,
+    registry: str,
+    continue_from: str,
     model: dsl.Output[dsl.Model],
     previous: dsl.Input[dsl.Model] = None,
 ) -> None:
@@ -30,7 +32,8 @@ def train(
         dataset: the pictures.
         labels: the label version to train on.
         base_weights: weights that iteration 0 starts from: ``starter``, a path,
-            ``s3://BUCKET/…/NAME.pt``, or a name that Ultralytics publishes.
+            ``s3://BUCKET/…/NAME.pt``, a name that Ultralytics publishes, or ``champion``. The champion is
+            the default of a run that goes on from an earlier one.
         epochs: passes over the training pictures.
         imgsz: longer side of the network's input in pixels.
         batch: pictures per step, over all GPUs together.
@@ -41,17 +44,19 @@ def train(
         ignore_unlabelled: no background loss where the model is confident of a face without a label.
         checkpoints: folder or ``s3://`` address of the files from which a killed training is resumed; empty
             keeps none after the step.
+        registry: folder or address of the registry, for the champion's weights.
+        continue_from: folder or address of an earlier run; empty for a run from sources.
         model: ``model.onnx``, ``weights.pt`` and ``training.json``.
         previous: the model of the iteration before.
     """
     from pathlib import Path
 
+    from components.first_weights import first_weights
     from components.run_id import checkpoint_place
     from components.step import step
 
     with step("train", iteration) as this:
         from lidloop.data.dataset import Dataset, LabelVersion
-        from lidloop.starter.choose import base_weights as starter_or
         from lidloop.training import fine_tune as training
 
         settings = training.TrainSettings(
@@ -64,13 +69,16 @@ def train(
             seed=seed,
             ignore=dict(training.IGNORE_UNLABELLED) if ignore_unlabelled else None,
         )
-        training.train(
-            Dataset.open(Path(dataset.path)),
-            LabelVersion.open(Path(labels.path)),
-            Path(model.path),
-            iteration=iteration,
-            weights=starter_or(base_weights) if previous is None else Path(previous.path),
-            settings=settings,
-            checkpoints=checkpoint_place(checkpoints, iteration),
-        )
+        name = base_weights if previous is None else previous.path
+        with first_weights(name, registry, continues=bool(continue_from)) as (start, version):
+            training.train(
+                Dataset.open(Path(dataset.path)),
+                LabelVersion.open(Path(labels.path)),
+                Path(model.path),
+                iteration=iteration,
+                weights=start,
+                settings=settings,
+                checkpoints=checkpoint_place(checkpoints, iteration),
+            )
+    model.metadata["started_from"] = version
     model.metadata["seconds"] = this.seconds

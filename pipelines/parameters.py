@@ -153,7 +153,7 @@ class Parameter:
         }
         made |= {name: bound for name, bound in bounds.items() if bound is not None}
         if not self.is_required:
-            made["default"] = self.default
+            made["default"] = list(self.default) if self.is_list else self.default
         return {**made, "description": rule.help}
 
     def _broken_bound(self, value: float) -> str:

@@ -123,7 +123,10 @@ def build_pipeline(
         return made
 
     def refinement(
-        sources: List[str],  # noqa: UP006
+        sources: List[str] = [],  # noqa: B006, UP006
+        continue_from: str = "",
+        label_version: str = "",
+        extend_gold: bool = False,
         base_weights: str = "yolov8n-pose.pt",
         epochs: int = 10,
         imgsz: int = 640,
@@ -160,8 +163,11 @@ def build_pipeline(
             keep_splits=keep_splits,
             seed=seed,
             pictures=pictures,
+            continue_from=continue_from,
+            label_version=label_version,
+            extend_gold=extend_gold,
         )
-        dataset, gold = convert_task.outputs["dataset"], convert_task.outputs["labels"]
+        dataset, gold = convert_task.outputs["dataset"], convert_task.outputs["gold"]
 
         def iterate(k: int, before: _Artifacts) -> None:
             train_task = task(
@@ -179,6 +185,8 @@ def build_pipeline(
                 seed=seed,
                 ignore_unlabelled=ignore_unlabelled,
                 checkpoints=checkpoints,
+                registry=registry,
+                continue_from=continue_from,
                 **before.previous("model"),
             )
             model = train_task.outputs["model"]
@@ -244,6 +252,7 @@ def build_pipeline(
                     report,
                     dataset=dataset,
                     labels=grown,
+                    gold=gold,
                     evaluation=evaluation,
                     record=record,
                     settings=_as_json(given, iterations),
@@ -273,7 +282,7 @@ def build_pipeline(
             with dsl.Else(name=f"stop-after-{k}"):
                 end(evaluate_task.outputs["reason"])
 
-        iterate(0, _Artifacts(labels=gold))
+        iterate(0, _Artifacts(labels=convert_task.outputs["labels"]))
 
     refinement.__doc__ = _docstring(inspect.signature(refinement))
     decorate = dsl.pipeline(

@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from components.first_weights import CHAMPION
 from lidloop import __version__
 from lidloop.autolabel.predict import TRAIN_FLOOR
 from lidloop.autolabel.stopping import DEFAULT_MAX_LOSS, DEFAULT_MIN_GROWTH
 from lidloop.data.dataset import Retention
 from lidloop.data.sources import KINDS, check_source, fingerprint, parse_source
 from lidloop.errors import SYSTEM_ERRORS, LidloopError, RegistryError, SourceError, cause
+from lidloop.files import absolute_place
 from lidloop.registry.mlflow_backend import locate
 from lidloop.starter.choose import STARTER, base_weights
 from lidloop.storage.files import is_stored
@@ -50,7 +52,37 @@ class RunSettings:
     """
 
     sources: tuple[str, ...] = parameter(
-        help=_SOURCES_HELP, flags=("--source", "-s"), metavar="KIND:PLACE", most_entries=100, group=DATA
+        (),
+        help=_SOURCES_HELP,
+        flags=("--source", "-s"),
+        metavar="KIND:PLACE",
+        most_entries=100,
+        group=DATA,
+    )
+    continue_from: str = parameter(
+        "",
+        help="Go on from an earlier run, instead of sources: its folder, or s3://BUCKET/… of its report. The "
+        "run takes its dataset, its reviewed labels and, unless other weights are named, the champion of its "
+        "registry.",
+        flags=("--continue",),
+        is_path=True,
+        metavar="RUN",
+        group=DATA,
+    )
+    label_version: str = parameter(
+        "",
+        help="With --continue: label version that `lidloop review import` wrote, its number, folder or "
+        "s3://BUCKET/…; empty takes the newest of a folder.",
+        flags=("--labels",),
+        is_path=True,
+        metavar="VERSION",
+        group=DATA,
+    )
+    extend_gold: bool = parameter(
+        False,
+        help="With --continue: the human validation labels of that version become gold. Models are then "
+        "measured on the gold of before, too.",
+        group=DATA,
     )
     split: float = parameter(
         0.8,
@@ -100,11 +132,12 @@ class RunSettings:
 
     base_weights: str = parameter(
         DEFAULT_WEIGHTS,
-        help="Weights that iteration 0 starts from: starter (they come with lidloop and know faces), a "
-        "YOLOv8 pose .pt file, here or at s3://BUCKET/…, or a name that Ultralytics publishes. A .pt file is "
-        "a pickle, which can run code: use one you trust.",
+        help="Weights that iteration 0 starts from: starter (they come with lidloop and know faces), "
+        "champion (of the registry; the default with --continue), a YOLOv8 pose .pt file, here or at "
+        "s3://BUCKET/…, or a name that Ultralytics publishes. A .pt file is a pickle, which can run code: "
+        "use one you trust.",
         is_path=True,
-        metavar="starter|FILE|NAME",
+        metavar="starter|champion|FILE|NAME",
         group=TRAINING,
     )
     epochs: int = parameter(
@@ -205,7 +238,7 @@ class RunSettings:
         wrong = {name for name, _ in problems}
         if "sources" not in wrong:
             problems += self._sources()
-        if not wrong & {"base_weights", "truth", "registry"}:
+        if not wrong & {"base_weights", "truth", "registry", "continue_from", "label_version"}:
             problems += self._files()
         if problems:
             raise SettingsError(problems)
@@ -223,6 +256,15 @@ class RunSettings:
             yield "gpus", "give --gpus or --device, not both"
 
     def _sources(self) -> Iterator[tuple[str, str]]:
+        if self.continue_from:
+            if self.sources:
+                yield "sources", "give --source or --continue, not both"
+            if self.truth:
+                yield "truth", "--truth is for sources, not for --continue"
+            return
+        for name in ("label_version", "extend_gold"):
+            if getattr(self, name):
+                yield name, f"{declared(RunSettings)[name].flag} needs --continue RUN"
         if not self.sources:
             yield "sources", "no source is given; add --source ibug:DIR"
         labelled = False
@@ -245,7 +287,9 @@ class RunSettings:
     def _files(self) -> Iterator[tuple[str, str]]:
         """Problems of weights, hidden labels and registry on this machine."""
         path = Path(self.base_weights)
-        is_name = self.base_weights == STARTER or (len(path.parts) == 1 and path.suffix in (".pt", ".yaml"))
+        is_name = self.base_weights in (STARTER, CHAMPION) or (
+            len(path.parts) == 1 and path.suffix in (".pt", ".yaml")
+        )
         try:
             if not is_name and not is_stored(self.base_weights) and not path.exists():
                 yield (
@@ -254,6 +298,7 @@ class RunSettings:
                 )
         except SYSTEM_ERRORS as error:
             yield "base_weights", f"the base weights cannot be read: {cause(error)}"
+        yield from self._earlier_run()
         try:
             if self.truth and not Path(self.truth).is_file():
                 yield "truth", f"there is no file of hidden labels at {self.truth}"
@@ -264,6 +309,39 @@ class RunSettings:
                 locate(self.registry)
         except RegistryError as error:
             yield "registry", str(error)
+
+    def _earlier_run(self) -> Iterator[tuple[str, str]]:
+        """Problems of the run to continue, and of its labels, on this machine."""
+        if not self.continue_from:
+            return
+        from lidloop.report.data import read_summary  # slow to import, and rarely needed
+        from lidloop.report.earlier_run import registry_of
+
+        if is_stored(self.continue_from):
+            if not self.registry:
+                yield "registry", "with --continue s3://… give the --registry of that run"
+            if not self.label_version:
+                yield "label_version", "with --continue s3://… give the --labels to start from"
+            return
+        try:
+            read_summary(Path(self.continue_from))
+            registry_of(Path(self.continue_from))
+        except LidloopError as error:
+            yield "continue_from", str(error)
+        labels = self.label_version
+        if labels and not labels.isdigit() and not is_stored(labels) and not Path(labels).is_dir():
+            yield "label_version", f"there is no label version at {labels}"
+
+    @property
+    def registry_before(self) -> str:
+        """The registry that was given, else that of the run to continue; empty for neither."""
+        if self.registry:
+            return absolute_registry(self.registry)
+        if self.continue_from and not is_stored(self.continue_from):
+            from lidloop.report.earlier_run import registry_of
+
+            return registry_of(Path(self.continue_from))
+        return ""
 
     @property
     def training_device(self) -> str:
@@ -281,12 +359,14 @@ class RunSettings:
             "sources": [absolute_source(s) for s in self.sources],
             "sources_fingerprint": fingerprint(self.sources),
             "base_weights": str(weights.resolve())
-            if self.base_weights != STARTER and weights.exists()
+            if self.base_weights not in (STARTER, CHAMPION) and weights.exists()
             else self.base_weights,
             "device": self.training_device,
             "shards": list(shard_names(self.shards)),
             "truth": str(Path(self.truth).resolve()) if self.truth else "",
-            "registry": absolute_registry(self.registry) if self.registry else str(out / "registry"),
+            "registry": self.registry_before or str(out / "registry"),
+            "continue_from": absolute_place(self.continue_from) if self.continue_from else "",
+            "label_version": _absolute_labels(self.label_version),
             "run": run,
             "checkpoints": str(out / "checkpoints"),
             "pictures": "",
@@ -297,7 +377,9 @@ class RunSettings:
         weights = Path(base_weights(self.base_weights))
         return {
             **asdict(self),
-            "registry": absolute_registry(self.registry) if self.registry else "",
+            "registry": self.registry_before,
+            "continue_from": absolute_place(self.continue_from) if self.continue_from else "",
+            "label_version": _absolute_labels(self.label_version),
             "sources": [absolute_source(s) for s in self.sources],
             "files under the sources": fingerprint(self.sources),
             "base weights' file": _stat(weights) if weights.is_file() else "",
@@ -315,6 +397,11 @@ class RemoteSettings(RunSettings):
 
     def _files(self) -> Iterator[tuple[str, str]]:
         return iter(())
+
+
+def _absolute_labels(labels: str) -> str:
+    """A label version with an absolute path; a number or an address as it is."""
+    return labels if labels.isdigit() or not labels else absolute_place(labels)
 
 
 def absolute_registry(registry: str) -> str:

@@ -197,7 +197,8 @@ def refine(
         labels: the previous label version.
         predictions: shard folders, each with ``faces.parquet`` of unclipped predictions.
         out: folder of the new version; written atomically.
-        iteration: iteration of the model that predicted; becomes the origin of grown labels.
+        iteration: iteration of the model that predicted. The origin of grown labels is the number of the
+            previous label version: that of the iteration, unless the run goes on from an earlier one.
         conf: smallest confidence, inclusive.
         iou: largest IoU with a label or a kept prediction, inclusive.
         retention: ``accumulate`` keeps labels grown by earlier iterations as existing labels; ``relabel``
@@ -242,10 +243,10 @@ def refine(
     points = finish_points(raw.points[kept], sizes[image], paper_exact=paper_exact)
     grown = LabelSet(
         raw.images, image, boxes[kept], points,
-        np.full(len(kept), iteration), raw.score[kept],
+        np.full(len(kept), labels.version), raw.score[kept],
     )  # fmt: skip
     ledger = _ledger(
-        dataset, base, existing.select(~stays), raw, boxes, reason, result.label_iou, iteration, model
+        dataset, base, existing.select(~stays), raw, boxes, reason, result.label_iou, labels.version, model
     )
     before, after = len(existing.image), len(base.image) + len(kept)
     dropped = np.bincount(reason, minlength=len(REASONS))
@@ -302,7 +303,7 @@ def _sizes(dataset: Dataset) -> Floats:
 
 def _ledger(
     dataset: Dataset, base: Existing, replaced: Existing, raw: LabelSet, boxes: Floats,
-    reason: NDArray[np.int8], label_iou: Floats, iteration: int, model: str,
+    reason: NDArray[np.int8], label_iou: Floats, origin: int, model: str,
 ) -> pa.Table:  # fmt: skip
     """Build the ledger, one row per face; by picture: labels that stay, grown labels, dropped faces."""
     n = len(raw)
@@ -328,7 +329,7 @@ def _ledger(
         _names(split, splits.tolist()),
         pa.array(lines[order], pa.int32()),
         *(pa.array(corners[:, k]) for k in range(4)),
-        pa.array(np.concatenate([base.origin, replaced.origin, np.full(n, iteration)])[order], pa.int32()),
+        pa.array(np.concatenate([base.origin, replaced.origin, np.full(n, origin)])[order], pa.int32()),
         models.dictionary_encode().take(pa.array(order)),
         pa.array(np.concatenate([base.confidence, replaced.confidence, raw.score])[order].astype(np.float32)),
         pa.array(np.concatenate([np.zeros(old), label_iou])[order].astype(np.float32)),

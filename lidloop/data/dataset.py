@@ -223,7 +223,10 @@ LEDGER_SCHEMA: Final = pa.schema(
         ("y1", pa.float32()),
         ("x2", pa.float32()),
         ("y2", pa.float32()),
-        ("origin", pa.int32()),  # -1 human, else the iteration that predicted the face
+        (
+            "origin",
+            pa.int32(),
+        ),  # -1 human, else the label version that the model which predicted it was trained on
         (
             "model",
             pa.dictionary(pa.int32(), pa.string()),
@@ -345,6 +348,38 @@ def write_reviewed(
             written += len(lines)
             _write_new(text / old.name, b"".join(line + b"\n" for line in lines))
     return _finish_next(root, previous, dataset, ledger, written, "review", parameters)
+
+
+def write_human_labels(
+    root: Path, labels: LabelVersion, dataset: Dataset, split: str, info: Mapping[str, Any]
+) -> LabelVersion:
+    """Write the human labels of one split of a version alone, with its number and without earlier ledgers.
+
+    Args:
+        root: an empty folder, or a new one.
+        labels: the version.
+        dataset: its pictures.
+        split: ``train`` or ``val``.
+        info: recorded in ``version.json``.
+    """
+    text = root / "text"
+    text.mkdir(parents=True, exist_ok=True)
+    humans = _human_counts(labels)
+    for record in dataset.split(split):
+        lines = labels.text(record.id).splitlines(keepends=True)
+        source, target = labels.root / "text" / f"{record.id}.txt", text / f"{record.id}.txt"
+        if lines and len(lines) == humans[record.id]:
+            link_or_copy(source, target)
+        elif humans[record.id]:
+            _write_new(target, b"".join(lines[: humans[record.id]]))
+    ledger = labels.ledger()
+    human = pa.compute.and_(
+        pa.compute.greater_equal(ledger["line"], 0), pa.compute.equal(ledger["origin"], HUMAN)
+    )
+    here = pa.compute.equal(ledger["split"].cast(pa.string()), split)
+    kept = ledger.filter(pa.compute.and_(human, here))
+    write_table(root / "ledger" / f"v{labels.version}.parquet", kept)
+    return _finish(root, labels.version, dataset, ledger_counts(kept), info)
 
 
 def _finish_next(

@@ -103,6 +103,7 @@ def summarise(
     predictions: LabelSet,
     evaluation: Mapping[str, Any],
     records: Sequence[ImageRecord],
+    label_version: int | None = None,
     shape: Shape | None = None,
     thresholds: compare.Thresholds = compare.DEFAULT,
     limits: guards.Limits = guards.DEFAULT,
@@ -111,11 +112,12 @@ def summarise(
 
     Args:
         iteration: number of the iteration.
-        trained_on: labels of both splits that its model was trained on: label version ``iteration``.
+        trained_on: labels of both splits that its model was trained on.
         made: labels of the next version, which the iteration made.
         predictions: predictions of its model on any of the pictures.
         evaluation: content of its ``evaluation.json``.
         records: all pictures of the dataset.
+        label_version: number of the version ``trained_on``; ``iteration`` by default.
         shape: shape of the reference profile.
         thresholds: thresholds of the drift levels.
         limits: limits of the guards.
@@ -123,6 +125,7 @@ def summarise(
     Raises:
         LidloopError: if SciPy is not installed.
     """
+    version = iteration if label_version is None else label_version
     sizes = {r.id: (r.width, r.height) for r in records}
 
     def measure(labels: LabelSet) -> dict[str, Floats]:
@@ -149,10 +152,10 @@ def summarise(
     return {
         "format": FORMAT,
         "iteration": iteration,
-        "label_version": iteration,
+        "label_version": version,
         "labels": count(trained_on, records),
         "made": {
-            "label_version": iteration + 1,
+            "label_version": version + 1,
             "labels": count(made, records),
             "by_source": {s: {origin: both[origin].get(s, 0) for origin in both} for s in sources},
         },

@@ -1,7 +1,8 @@
 """Evaluation of predictions against labels, overall and by source, on the yardsticks gold and paper.
 
-``gold`` is the human validation labels of version 0, which never change; ``paper`` is the validation labels
-of the iteration, which grow. Precision and average precision need complete labels: on gold, a correct
+``gold`` is the human validation labels of version 0, which never change in a run (a continued run may take
+those of reviewed labels, ``lidloop.data.gold``); ``paper`` is the validation labels of the iteration, which
+grow. Precision and average precision need complete labels: on gold, a correct
 prediction of a face without a label counts as wrong.
 """
 
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.data.gold import gold_before, gold_digest, require_gold
 from lidloop.data.tables import read_faces, write_table
 from lidloop.errors import DatasetError, LidloopError
 from lidloop.evaluation import metrics
@@ -205,7 +207,8 @@ def evaluate_iteration(
 
     Args:
         dataset: the pictures.
-        gold: label version 0.
+        gold: label version 0, or the yardstick of a continued run. If that has a yardstick of before, the
+            model is measured on it too (``gold_before``).
         labels: the label version of the iteration.
         predictions: shard folders of the auto-label step (``faces.parquet``, ``failures.json``), together
             covering the validation pictures. Faces of a picture that could not be read count as missed.
@@ -218,12 +221,11 @@ def evaluate_iteration(
         The content of ``evaluation.json``.
 
     Raises:
-        DatasetError: if ``gold`` is not version 0; if the shards are of different models, another iteration
+        DatasetError: if ``gold`` is no yardstick; if the shards are of different models, another iteration
             or dataset, miss a validation picture or predict one twice; or if ``previous`` cannot be read.
         LidloopError: as ``evaluate``.
     """
-    if gold.version != 0:
-        raise DatasetError(f"{gold.root} is label version {gold.version}; the gold yardstick is version 0")
+    require_gold(gold)
     records = dataset.split("val")
     if not records:
         raise DatasetError(
@@ -239,15 +241,21 @@ def evaluate_iteration(
     on_paper = evaluate(found, paper_labels, sources=sources, sigma=sigma, score=score)
     entry = {
         "iteration": iteration,
+        "label_version": labels.version,
         "model": model,
         "sigma": sigma,
         "images": len(ids),
         "unreadable": unreadable,
         "settings": on_gold.settings,
+        "gold_digest": gold_digest(dataset, gold),
         "gold": on_gold.to_dict(),
         "paper": on_paper.to_dict(),
         "groups": compare_groups(dataset, gold_labels, on_gold.errors),
     }
+    before = gold_before(gold)
+    if before is not None:
+        truth = before.labels(dataset, "val").reindex(ids)
+        entry["gold_before"] = evaluate(found, truth, sources=sources, sigma=sigma, score=score).to_dict()
     written = {**entry, "iterations": [*history, entry]}
     write_table(out / POINTS_FILE, _points_table(on_gold.errors, gold_labels, sources))
     write_atomic(out / FILE, json.dumps(written, indent=1, allow_nan=False) + "\n")

@@ -1,4 +1,4 @@
-"""Evaluation of a model on gold: the human validation labels of version 0, which never change."""
+"""Evaluation of a model on gold: human validation labels that do not change in a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def measure_on_gold(detector: Detector, dataset: Dataset, labels: LabelVersion) 
     Args:
         detector: the model.
         dataset: the pictures.
-        labels: any label version of the dataset, as human labels are the same in all.
+        labels: a yardstick, or a label version, whose human labels are taken.
 
     Returns:
         ``lidloop.evaluation.evaluate.Metrics`` overall, as a dict.

@@ -270,6 +270,7 @@ class Registry:
             "lidloop.label_version": str(bundle.info["label_version"]),
             "lidloop.labels": json.dumps(bundle.info["labels"]),
             "lidloop.gold": json.dumps(gold),
+            "lidloop.gold_digest": str(bundle.read("evaluation.json").get("gold_digest", "")),
             "lidloop.created": bundle.info["created"],
             "lidloop.model": bundle.model_digest,
             "lidloop.bundle": bundle.digest,

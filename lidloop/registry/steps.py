@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ from lidloop.evaluation.gold import measure_on_gold
 from lidloop.evaluation.promotion_gate import DEFAULT, Decision, Tolerances, decide
 from lidloop.files import sha256
 from lidloop.labels import HUMAN, LabelSet, concat
-from lidloop.models.bundle import ONNX, model_files, seal
+from lidloop.models.bundle import ONNX, WEIGHTS, model_files, seal
 from lidloop.registry.registry import Registry
 from lidloop.registry.versions import ModelVersion, line_of_champions
 from lidloop.screening.screen import CONF as SCREENED
@@ -45,10 +46,12 @@ def register_step(
     iteration: int,
     predictions: Sequence[Path] = (),
     grown_dir: Path | None = None,
+    started_from: str | None = None,
 ) -> str:
     """Seal a trained model and register it; a second call returns the version of the first.
 
-    The parent is the version of the iteration before, in the same run.
+    The parent is the version of the iteration before, in the same run; that of iteration 0 is the version
+    whose weights it started from.
 
     Args:
         model_dir: model folder straight from training.
@@ -62,6 +65,7 @@ def register_step(
             compared with them.
         grown_dir: the label version that the iteration made. With it and predictions the bundle says what
             there is to watch (``lidloop.drift.watch``).
+        started_from: version whose weights iteration 0 started from, if the registry holds it.
 
     Returns:
         The number of the version.
@@ -86,7 +90,7 @@ def register_step(
             f"{evaluation_dir} evaluates another model than {model_dir / ONNX} "
             f"({evaluated[:12]}, not {model[:12]}); evaluate this one"
         )
-    parent = None
+    parent = started_from
     if iteration > 0:
         before = registry.find(run, iteration - 1)
         if before is None:
@@ -107,6 +111,7 @@ def register_step(
             predictions=found,
             evaluation=evaluation,
             records=dataset.records,
+            label_version=labels.version,
             shape=Shape.from_json(profile["shape"]),
         )
         for name, guard in watch["guards"].items():
@@ -173,9 +178,9 @@ def promote_step(
     Args:
         registry_uri: folder or URI of the registry.
         version: the candidate.
-        dataset_dir, gold_dir: the pictures that the candidate was trained and measured on, and their label
-            version 0. A champion that was measured on another dataset is measured on these before the gate
-            compares the two; without them it stays.
+        dataset_dir, gold_dir: the pictures that the candidate was trained and measured on, and their gold. A
+            champion that was measured on another dataset, or on other gold, is measured on these before the
+            gate compares the two; without them it stays.
         tolerances: of the gate.
 
     Raises:
@@ -188,16 +193,54 @@ def promote_step(
     def measure(champion: ModelVersion) -> Mapping[str, Any]:
         assert dataset_dir is not None
         assert gold_dir is not None
-        with tempfile.TemporaryDirectory(prefix="lidloop-") as temporary:
-            bundle = registry.download(champion.version, Path(temporary) / "bundle")
-            detector = load_detector(bundle.root)
-            return measure_on_gold(detector, Dataset.open(dataset_dir), LabelVersion.open(gold_dir))
+        gold = LabelVersion.open(gold_dir)
+        return measure_version(registry, champion.version, Dataset.open(dataset_dir), [gold])[0]
 
     known = dataset_dir is not None and gold_dir is not None
     decision = consider(registry, version, tolerances=tolerances, measure=measure if known else None)
     if decision.promote:
         registry.promote(version, reason="; ".join(decision.reasons))
     return decision.promote
+
+
+def measure_version(
+    registry: Registry, version: str, dataset: Dataset, yardsticks: Sequence[LabelVersion]
+) -> list[dict[str, Any]]:
+    """Measure a registered model on yardsticks.
+
+    Returns:
+        Metrics overall, one dictionary for each yardstick.
+
+    Raises:
+        RegistryError: where there is no such version.
+        ModelError: for a bundle that is not what was registered.
+        DatasetError: for a validation picture that cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="lidloop-") as temporary:
+        detector = load_detector(registry.download(version, Path(temporary) / "bundle").root)
+        return [measure_on_gold(detector, dataset, labels) for labels in yardsticks]
+
+
+@contextmanager
+def champion_weights(registry_uri: str) -> Iterator[tuple[Path, str]]:
+    """Yield the weights of the champion, a ``.pt`` file, and its version.
+
+    Raises:
+        RegistryError: where there is no registry or no champion.
+        ModelError: for a bundle that is not what was registered, or has no weights.
+    """
+    registry = Registry(registry_uri, create=False)
+    champion = registry.champion()
+    if champion is None:
+        raise RegistryError(
+            f"{registry.place.shown} has no champion to start from; give the weights, as in "
+            "--base-weights starter"
+        )
+    with tempfile.TemporaryDirectory(prefix="lidloop-") as temporary:
+        weights = registry.download(champion.version, Path(temporary) / "bundle").root / WEIGHTS
+        if not weights.is_file():
+            raise ModelError(f"the bundle of version {champion.version} has no {WEIGHTS} to start from")
+        yield weights, champion.version
 
 
 def consider(
@@ -211,16 +254,20 @@ def consider(
 
     Three cases never reach the gate. The champion stays the champion. A version that somebody rolled back
     from is not promoted again by itself, or a pipeline started once more would undo a person's decision. And
-    gold metrics of different datasets are measured on different faces, so they say nothing about each other:
-    such a champion stays, unless ``measure`` gives its metrics on the candidate's gold. The old champion may
-    have been trained on some of those pictures, which only makes it harder to beat.
+    gold metrics of different datasets, or of different gold, are measured on different faces, so they say
+    nothing about each other: such a champion stays, unless ``measure`` gives its metrics on the candidate's
+    gold. The old champion may have been trained on some of those pictures, which only makes it harder to
+    beat.
     """
     candidate = registry.get(version)
     champion = registry.champion()
     if champion is not None and champion.version == candidate.version:
         return Decision(True, ["it is the champion"])
     left = [c for c in registry.history() if c.action == "rollback" and c.previous == candidate.version]
-    elsewhere = champion is not None and champion.dataset != candidate.dataset
+    elsewhere = champion is not None and (champion.dataset, champion.gold_digest) != (
+        candidate.dataset,
+        candidate.gold_digest,
+    )
     if left:
         decision = Decision(
             False,
@@ -232,17 +279,20 @@ def consider(
             [
                 f"champion {champion.version} was measured on another dataset ({champion.dataset[:12]}, not "
                 f"{candidate.dataset[:12]}): their gold metrics cannot be compared"
+                if champion.dataset != candidate.dataset
+                else f"champion {champion.version} was measured on other gold labels: their metrics cannot "
+                "be compared"
             ],
         )
     else:
         standard: Mapping[str, Any] | None = None if champion is None else champion.gold
         if champion is not None and elsewhere and measure is not None:
-            _log.info("champion %s is measured on this dataset's gold", champion.version)
+            _log.info("champion %s is measured on this run's gold", champion.version)
             standard = measure(champion)
         decision = decide(
             candidate.gold,
             standard,
-            earlier=_earlier_champions(registry, candidate.dataset),
+            earlier=_earlier_champions(registry, candidate),
             tolerances=tolerances,
         )
     registry.note_gate(
@@ -260,7 +310,10 @@ def consider(
     return decision
 
 
-def _earlier_champions(registry: Registry, dataset: str) -> list[Mapping[str, Any]]:
-    """Gold metrics on a dataset of the champions that led to the present one."""
+def _earlier_champions(registry: Registry, candidate: ModelVersion) -> list[Mapping[str, Any]]:
+    """Metrics, on the candidate's gold, of the champions that led to the present one."""
     line = set(line_of_champions(registry.history()))
-    return [v.gold for v in registry.versions() if v.version in line and v.dataset == dataset]
+    measured = (candidate.dataset, candidate.gold_digest)
+    return [
+        v.gold for v in registry.versions() if v.version in line and (v.dataset, v.gold_digest) == measured
+    ]

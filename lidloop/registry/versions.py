@@ -21,6 +21,7 @@ class ModelVersion:
         dataset: digest of the dataset.
         label_version, labels: what it was trained on, and how many labels that holds by split and origin.
         gold: metrics over all gold faces.
+        gold_digest: of those faces' labels; empty for versions that were registered without it.
         created: ISO 8601, when the bundle was sealed.
         model: SHA-256 of ``model.onnx``. bundle: SHA-256 of ``bundle.json``.
         gate: last decision of the promotion gate (``promote``, ``reasons``, ``against``), or None.
@@ -41,6 +42,7 @@ class ModelVersion:
     bundle: str
     mlflow_run: str
     gate: dict[str, Any] | None = field(default=None)
+    gold_digest: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""
@@ -100,6 +102,7 @@ def parse_version(entry: Any, champion: str | None) -> ModelVersion:
             bundle=tags["lidloop.bundle"],
             mlflow_run=str(entry.run_id),
             gate=json.loads(tags["lidloop.gate"]) if "lidloop.gate" in tags else None,
+            gold_digest=tags.get("lidloop.gold_digest", ""),
         )
     except (KeyError, ValueError) as error:
         raise RegistryError(

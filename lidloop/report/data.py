@@ -17,6 +17,8 @@ RUN: Final = "run.json"
 """First file that the local runner writes into a run's folder."""
 STEPS: Final = ("train", "autolabel", "filter", "evaluate", "register")
 YARDSTICKS: Final = ("gold", "paper")
+GOLD_BEFORE: Final = "gold_before"
+"""Yardstick of the run before, in a run that extended gold."""
 
 
 class Metric(NamedTuple):
@@ -71,6 +73,7 @@ class RunPaths(NamedTuple):
     timings: Path | None
     truth: Path | None
     predictions: list[Path]
+    gold: Path
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
@@ -112,7 +115,14 @@ def run_paths(run_dir: Path, summary: Mapping[str, Any]) -> RunPaths:
         timings=run_dir / paths["timings"] if paths.get("timings") else None,
         truth=run_dir / paths["truth"] if paths.get("truth") else None,
         predictions=[run_dir / p for p in paths.get("predictions") or []],
+        gold=run_dir / gold_folder(paths),
     )
+
+
+def gold_folder(paths: Mapping[str, Any]) -> str:
+    """Return the gold yardstick among a summary's paths: if none is named, version 0 beside the dataset."""
+    beside = Path(paths["dataset"]).with_name("labels").as_posix()
+    return str(paths.get("gold") or beside)
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
@@ -181,9 +191,12 @@ def iteration_rows(
     steps: Sequence[Mapping[str, Any]],
     model_versions: Mapping[int, str],
 ) -> list[dict[str, Any]]:
-    """Return one row per iteration: the labels of its training (version k), and its metrics.
+    """Return one row per iteration: the labels of its training, and its metrics.
 
-    ``labels.added`` is the number of labels that its model added, the difference to version k + 1; None if
+    ``versions`` begins with the version that iteration 0 trained on; ``gold_before`` is among the metrics if
+    the run extended gold.
+
+    ``labels.added`` is the number of labels that its model added, the difference to the next version; None if
     there is no such version.
     """
     rows = []
@@ -199,7 +212,9 @@ def iteration_rows(
                 "iteration": k,
                 "images": dict(images),
                 "labels": labels,
-                "metrics": {y: metrics_of(entry[y]["overall"]) for y in YARDSTICKS},
+                "metrics": {
+                    y: metrics_of(entry[y]["overall"]) for y in (*YARDSTICKS, GOLD_BEFORE) if y in entry
+                },
                 "faces": {
                     y: {n: entry[y]["overall"].get(n) for n in ("faces", "predictions", "matched")}
                     for y in YARDSTICKS
@@ -237,6 +252,11 @@ def compare(first: Mapping[str, Any], champion: Mapping[str, Any]) -> dict[str, 
     return result
 
 
+def first_version(entries: Sequence[Mapping[str, Any]]) -> int:
+    """Return the number of the label version that the first iteration trained on; 0 in a run from sources."""
+    return int(entries[0].get("label_version", entries[0]["iteration"]))
+
+
 def growth(versions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the label counts of the first and last version, and the growth as a fraction of the first."""
     first, last = versions[0]["total"], versions[-1]["total"]
@@ -253,6 +273,8 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         sentences = [f"In {n} the labels grew from {grown['from']:,} to {grown['to']:,}{share}."]
     else:
         sentences = [f"In {n} the labels did not grow: {grown['from']:,} before and after."]
+    if summary.get("continued"):
+        sentences.append(_about_start(summary["continued"]))
     if summary["stopped_early"]:
         sentences.append(f"The loop stopped early: {summary['stopped_early']}.")
     champion = next((r for r in rows if r["iteration"] == summary["champion"]["iteration"]), None)
@@ -295,6 +317,16 @@ def sources_without_gold(summary: Mapping[str, Any]) -> dict[str, int]:
     gold = summary["iterations"][-1]["by_source"].get("gold", {})
     grown = {name: counts["grown"] for name, counts in summary["versions"][-1]["by_source"].items()}
     return {name: n for name, n in sorted(grown.items()) if n and not gold.get(name, {}).get("faces")}
+
+
+def _about_start(continued: Mapping[str, Any]) -> str:
+    text = f"The run went on from label version {continued['labels']} of the run {continued['run']}"
+    if continued["champion"] is not None:
+        text += f" and from the weights of version {continued['champion']['version']}"
+    if continued["extended"]:
+        faces = continued["faces"]
+        text += f"; gold changed from {faces['gold_before']:,} to {faces['gold']:,} faces"
+    return text + "."
 
 
 def _about_champion(

@@ -151,26 +151,26 @@ def sample_grown(labels: LabelSet, *, count: int, seed: int) -> Ints:
 
 
 def near_misses(ledgers: Sequence[Ledger], *, per_reason: int) -> dict[str, list[tuple[int, int]]]:
-    """Dropped faces that came closest to being kept, by reason: (version, row) pairs.
+    """Dropped faces that came closest to being kept, by reason: pairs of an index into ``ledgers`` and a row.
 
     For ``overlaps-label`` those of smallest IoU, for other reasons those of highest confidence; at most one
     per picture and reason.
     """
     by_reason: dict[str, list[tuple[float, int, int]]] = {}
-    for ledger in ledgers:
+    for index, ledger in enumerate(ledgers):
         for row in np.flatnonzero(~ledger.kept).tolist():
             reason = str(ledger.reason[row])
             rank = ledger.iou[row] if reason == OVERLAPS_LABEL else -ledger.confidence[row]
-            by_reason.setdefault(reason, []).append((float(rank), ledger.version, row))
+            by_reason.setdefault(reason, []).append((float(rank), index, row))
     chosen: dict[str, list[tuple[int, int]]] = {}
     for reason, entries in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         seen: set[str] = set()
         picked = []
-        for _, version, row in sorted(entries):
-            image = str(ledgers[version].image[row])
+        for _, index, row in sorted(entries):
+            image = str(ledgers[index].image[row])
             if image not in seen:
                 seen.add(image)
-                picked.append((version, row))
+                picked.append((index, row))
             if len(picked) == per_reason:
                 break
         chosen[reason] = picked

@@ -15,7 +15,8 @@ from lidloop.report.data import BY_KEY, METRICS, STEPS, YARDSTICKS, shown
 from lidloop.report.pictures import Strip, Tile
 
 _YARDSTICK_NOTE = {
-    "gold": "Human validation labels of version 0, frozen. The promotion gate uses this yardstick.",
+    "gold": "Human validation labels, frozen for the run: those of version 0, unless a continued run took "
+    "those of reviewed labels. The promotion gate uses this yardstick.",
     "paper": "Validation labels of the iteration itself, with grown labels, as in Table 2 of the paper. "
     "The reference changes from row to row and contains predictions of earlier models.",
 }
@@ -95,6 +96,7 @@ def render(
         by_key=BY_KEY,
         yardsticks=YARDSTICKS,
         yardstick_note=_YARDSTICK_NOTE,
+        continued_rows=_continued_rows(summary),
         tables={y: _table(summary, y) for y in YARDSTICKS},
         sigma=sigma_text(summary),
         reasons=_reasons(summary),
@@ -137,6 +139,29 @@ def _table(summary: Mapping[str, Any], yardstick: str) -> list[dict[str, Any]]:
             }
         )
     return table
+
+
+def _continued_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows for the model that a continued run started from and for its own models, on both golds."""
+    continued = summary.get("continued")
+    if not continued:
+        return []
+    models: list[tuple[str, Mapping[str, Any]]] = []
+    if (start := continued["champion"]) is not None:
+        models.append((f"version {start['version']}, the start", start["metrics"]))
+    models += [(f"iteration {row['iteration']}", row["metrics"]) for row in summary["iterations"]]
+    names = {"gold_before": "gold of before", "gold": "extended gold" if continued["extended"] else "gold"}
+    return [
+        {
+            "model": model,
+            "yardstick": name,
+            "faces": continued["faces"][key],
+            "cells": [shown(m, measured[key][m.key]) for m in METRICS],
+        }
+        for key, name in names.items()
+        for model, measured in models
+        if key in measured
+    ]
 
 
 def _reasons(summary: Mapping[str, Any]) -> dict[str, list[int]]:

@@ -98,8 +98,8 @@ def dropped_tiles(
     result: dict[str, list[Tile]] = {}
     for reason, entries in near_misses(ledgers, per_reason=per_reason).items():
         tiles = []
-        for version, row in entries:
-            ledger = ledgers[version]
+        for index, row in entries:
+            ledger = ledgers[index]
             image, box = str(ledger.image[row]), ledger.boxes[row]
             dropped = box_only_face(box, int(ledger.origin[row]), float(ledger.confidence[row]))
             text = f"{dropped.score:.2f} · IoU {ledger.iou[row]:.2f} · it. {dropped.origin}"

@@ -21,6 +21,7 @@ from lidloop.evaluation import evaluate as evaluation
 from lidloop.files import sha256, write_atomic
 from lidloop.labels import HUMAN, Floats, LabelSet, concat
 from lidloop.report import data, ledger, page, pictures
+from lidloop.report.continued import describe_start
 from lidloop.report.drawn_groups import compare_drawn
 from lidloop.report.drawn_pictures import drawn_pictures
 from lidloop.report.review_mode import Review
@@ -69,6 +70,8 @@ def write_report(
     *,
     run: str,
     registry_uri: str | None = None,
+    gold_dir: Path | None = None,
+    continued: Mapping[str, Any] | None = None,
     predictions: Sequence[Path] = (),
     timings: Path | None = None,
     truth: Path | None = None,
@@ -88,6 +91,9 @@ def write_report(
         out: folder to write to. Paths are recorded relative to it.
         run: name of the run, as in the registry.
         registry_uri: the registry's tracking URI; names the model versions and the champion.
+        gold_dir: the gold yardstick; only a continued run's has something to say.
+        continued: start of a continued run, if it was measured before; otherwise it is measured, with the
+            registry's model.
         predictions: shard folders of the newest iteration's auto-label step, for the worst gold errors.
         timings: ``{"steps": [{"step", "iteration", "seconds"}]}``; the steps of an iteration are named
             train, autolabel, filter, evaluate, register.
@@ -109,12 +115,13 @@ def write_report(
     """
     given = {"dataset": dataset_dir, "labels": labels_dir, "evaluation": evaluation_dir, "timings": timings}
     paths: dict[str, Any] = {k: None if v is None else _relative(v, out) for k, v in given.items()}
+    paths["gold"] = None if gold_dir is None else _relative(gold_dir, out)
     paths["truth"] = None if truth is None else _relative(truth, out)
     paths["predictions"] = [_relative(p, out) for p in predictions]
     read = gather(
-        dataset_dir, labels_dir, evaluation_dir, run=run, registry_uri=registry_uri,
-        predictions=predictions, timings=timings, truth=truth, arguments=arguments, champion=champion,
-        model_versions=model_versions, stopped_early=stopped_early,
+        dataset_dir, labels_dir, evaluation_dir, run=run, registry_uri=registry_uri, gold_dir=gold_dir,
+        continued=continued, predictions=predictions, timings=timings, truth=truth, arguments=arguments,
+        champion=champion, model_versions=model_versions, stopped_early=stopped_early,
     )  # fmt: skip
     read.summary["paths"] = paths
     chosen = options or Options()
@@ -147,6 +154,8 @@ def regenerate(run_dir: Path, *, options: Options | None = None, review: Review 
         paths.evaluation,
         run_dir,
         run=str(summary.get("run", run_dir.name)),
+        gold_dir=paths.gold if paths.gold.is_dir() else None,
+        continued=summary.get("continued"),
         predictions=paths.predictions,
         timings=paths.timings,
         truth=paths.truth,
@@ -167,6 +176,8 @@ def gather(
     *,
     run: str,
     registry_uri: str | None,
+    gold_dir: Path | None,
+    continued: Mapping[str, Any] | None,
     predictions: Sequence[Path],
     timings: Path | None,
     truth: Path | None,
@@ -179,11 +190,11 @@ def gather(
     dataset = Dataset.open(dataset_dir)
     version = LabelVersion.open(labels_dir)
     labels = version.labels(dataset)
-    ledgers = read_ledgers(version)
     history = evaluation.read_evaluation(evaluation_dir)
     entries = history["iterations"]
     if not entries:
         raise DatasetError(f"{evaluation_dir} holds no evaluated iteration; nothing to report")
+    ledgers = read_ledgers(version)[data.first_version(entries) :]
     steps = data.read_timings(timings) if timings is not None else []
     settings = dict(arguments or {})
     sources = {r.id: r.source for r in dataset.records}
@@ -197,6 +208,8 @@ def gather(
     hidden = None if truth is None else ledger.compare_with_truth(labels, read_hidden(truth, dataset))
     found = concat([read_faces(p / "faces.parquet")[0] for p in predictions]) if predictions else None
     worst = _worst(evaluation_dir)
+    if continued is None and gold_dir is not None:
+        continued = describe_start(dataset, gold_dir, registry_uri, run)
     summary: dict[str, Any] = {
         "format": data.FORMAT,
         "run": run,
@@ -211,6 +224,7 @@ def gather(
         "champion": dict(champion),
         "model_versions": {str(k): v for k, v in numbers.items()},
         "stopped_early": stopped_early or False,
+        "continued": None if continued is None else dict(continued),
         "hidden_truth": hidden,
         "distributions": ledger.distributions(ledgers),
         "drift": ledger.drift(labels, {r.id: (r.width, r.height) for r in dataset.records}),
@@ -239,7 +253,8 @@ def _guards(
 
     Its training labels are those of earlier origins, except the ones that it replaced by its own.
     """
-    before = made.select(made.origin < int(history["iterations"][-1]["iteration"]))
+    newest = history["iterations"][-1]
+    before = made.select(made.origin < int(newest.get("label_version", newest["iteration"])))
     answers = watch.judge(
         made=made,
         agreement=[] if found is None else agreements(before, found),

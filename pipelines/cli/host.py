@@ -51,7 +51,7 @@ EVERY = 15.0
 
 
 def submit(
-    source: Source,
+    source: Source = None,
     run: Annotated[
         str,
         typer.Option(help="Name of the run, on the host and in the registry.", show_default="lidloop-TIME"),

@@ -35,7 +35,10 @@ Cluster = Annotated[
     ),
 ]
 Iterations = Annotated[int, option("iterations", before="With --cluster: ")]
-Source = Annotated[list[str], option("sources", after=" A path is one that the steps see.")]
+Source = Annotated[
+    list[str] | None,
+    option("sources", after=" A path is one that the steps see. None with -p continue_from=s3://…"),
+]
 Parameter = Annotated[
     list[str] | None,
     typer.Option(
@@ -60,7 +63,7 @@ def chosen_pipeline(pipeline: str, cluster: Path | None, iterations: int) -> Ite
         yield Path(folder) / "pipeline.yaml"
 
 
-def read_parameters(kfp: KubeflowHost, sources: Sequence[str], given: Sequence[str]) -> dict[str, Any]:
+def read_parameters(kfp: KubeflowHost, sources: Sequence[str] | None, given: Sequence[str]) -> dict[str, Any]:
     """Return the pipeline's parameters from the command line, types and ranges checked.
 
     Raises:
@@ -68,6 +71,7 @@ def read_parameters(kfp: KubeflowHost, sources: Sequence[str], given: Sequence[s
     """
     from pipelines.kubeflow.pipeline_file import parse_value
 
+    sources = sources or []
     known = kfp.definitions()
     parameters: dict[str, Any] = {}
     for entry in given:
@@ -88,9 +92,9 @@ def read_parameters(kfp: KubeflowHost, sources: Sequence[str], given: Sequence[s
     return {"sources": list(sources), **parameters}
 
 
-def fingerprint_from_here(sources: Sequence[str], run: str) -> str:
+def fingerprint_from_here(sources: Sequence[str] | None, run: str) -> str:
     """Fingerprint of sources in an object store; the run's name if it cannot be computed on this machine."""
-    if not all(is_stored(parse_source(source).place) for source in sources):
+    if not sources or not all(is_stored(parse_source(source).place) for source in sources):
         return run
     try:
         return fingerprint(sources)

@@ -78,6 +78,8 @@ def takes_run_settings(function: Callable[..., None]) -> Callable[..., None]:
 def _signature_entry(known: Parameter) -> inspect.Parameter:
     kind = list[str] if known.is_list else known.kind
     default = inspect.Parameter.empty if known.is_required else known.default
+    if known.is_list and not known.is_required:
+        default = list(known.default)
     return inspect.Parameter(
         known.name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -58,9 +58,10 @@ class Containers:
     def of(cls, settings: RunSettings, out: Path, image: str = "") -> Containers:
         """Return the configuration of a run in the folder ``out`` (absolute)."""
         read = [_folder_of(source) for source in settings.sources]
-        read += [Path(name) for name in (settings.base_weights, settings.truth) if name]
+        places = (settings.base_weights, settings.truth, settings.continue_from, settings.label_version)
+        read += [Path(name) for name in places if name and not is_stored(name)]
         write = []
-        if settings.registry and (database := locate(settings.registry).database):
+        if (registry := settings.registry_before) and (database := locate(registry).database):
             write = [database.parent]
         return cls(
             image or DEFAULT_IMAGE,

@@ -23,6 +23,9 @@ from pipelines.settings import RunSettings, SettingsError
 OPERATORS: Final = {
     "registry": "where models are registered",
     "truth": "what was hidden of generated faces",
+    "continue_from": "which run a run goes on from",
+    "label_version": "which reviewed labels a run starts from",
+    "extend_gold": "what gold is",
 }
 """Parameters that only the operator's file may set, and their meaning."""
 
@@ -71,7 +74,7 @@ class Rules:
     @property
     def complete(self) -> bool:
         """True if a run can be started with the defaults alone, as an alert does."""
-        return bool(self.defaults.get("sources"))
+        return bool(self.defaults.get("sources") or self.defaults.get("continue_from"))
 
     def merge(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a run as JSON values: those given, and the defaults.
@@ -162,8 +165,8 @@ def absolute(defaults: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             for source in made["sources"]
             for kind, _, place in [str(source).partition(":")]
         ]
-    for name in ("truth", "registry"):
-        if isinstance(made.get(name), str):
+    for name in ("truth", "registry", "continue_from", "label_version"):
+        if isinstance(made.get(name), str) and not made[name].isdigit():
             made[name] = path(made[name])
     weights = made.get("base_weights")
     if (

@@ -108,7 +108,7 @@ def test_the_literal_signature_agrees_with_the_declared_parameters() -> None:
             continue
         assert literal.annotation == (List[str] if known[name].is_list else known[name].kind), name  # noqa: UP006
         expected = inspect.Parameter.empty if known[name].is_required else known[name].default
-        assert literal.default == expected, name
+        assert literal.default == (list(expected) if known[name].is_list else expected), name
 
 
 def test_the_descriptions_in_kfp_are_the_declared_help_texts(compiled: dict[str, Any]) -> None:
