@@ -12,7 +12,6 @@ import typer
 from lidloop.cli.console import add_row, console, new_table, progress, say
 from lidloop.cli.options import AsJson, RegistryPlace, model_folder
 from lidloop.cli.paths import optional_place, path
-from lidloop.data.reviews import REVIEWED
 from lidloop.errors import DatasetError, LidloopError, doing
 from lidloop.review import REVIEWED
 from lidloop.starter.choose import DEFAULT_REGISTRY

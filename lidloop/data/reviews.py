@@ -39,9 +39,6 @@ REVIEW_SCHEMA: Final = pa.schema(
     ]
 )
 
-REVIEWED: Final = "reviewed"
-"""Folder below a run's that holds the label versions made by people, ``labels-v<k>``."""
-
 _NAME: Final = "review-v{}.parquet"
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.data.gold import gold_digest, require_gold, write_gold
-from lidloop.data.reviews import REVIEWED, read_reviews
+from lidloop.data.reviews import read_reviews
 from lidloop.errors import DatasetError
 from lidloop.files import link_or_copy
 from lidloop.report.data import RUN, SUMMARY, gold_folder, read_json, read_summary, run_paths
+from lidloop.review import REVIEWED
 from lidloop.storage import open_store
 from lidloop.storage.files import is_stored, pull_file
 from lidloop.storage.sync import pull

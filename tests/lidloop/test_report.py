@@ -389,7 +389,7 @@ def test_the_verdict_names_a_source_whose_faces_are_not_gold(summary: dict[str, 
     assert "no face of the source photos, where 1,234 labels grew" in " ".join(data.verdict(changed))
     unseen = {
         **summary["iterations"][-1],
-        "by_source": {"gold": dict.fromkeys(last["by_source"], {"faces": 0})},
+        "by_source": {"gold": {name: {"faces": 0} for name in last["by_source"]}},
     }
     grown = {source: counts["grown"] for source, counts in last["by_source"].items() if counts["grown"]}
     assert data.sources_without_gold({**summary, "iterations": [unseen]}) == grown
