@@ -60,6 +60,7 @@ class Run:
     summary: dict[str, Any]
     worst: list[dict[str, Any]] = field(default_factory=list)
     found: LabelSet | None = None
+    gold: LabelSet | None = None
 
 
 def write_report(
@@ -243,7 +244,8 @@ def gather(
         data.compare(rows[0], best) if best is not None else {"better": [], "worse": [], "same": []}
     )
     summary["verdict"] = data.verdict(summary)
-    return Run(dataset, labels, ledgers, summary, worst, found)
+    gold = None if gold_dir is None else LabelVersion.open(gold_dir).labels(dataset, "val")
+    return Run(dataset, labels, ledgers, summary, worst, found, gold)
 
 
 def _guards(
@@ -322,13 +324,14 @@ def _pictures(read: Run, options: Options) -> page.Pictures:
     load = pictures.loader(read.dataset)
     gold_ids = {row["image"] for row in read.worst}
     human = read.labels.select(read.labels.origin == HUMAN)
+    gold = human if read.gold is None else read.gold
     missed = [r for r in read.worst if not r["matched"]][: options.worst // 3]
     far = [r for r in read.worst if r["matched"]][: options.worst - len(missed)]
     return page.Pictures(
         strips=pictures.strips(read.labels, read.ledgers, load, count=options.strips),
         grown=pictures.grown_tiles(read.labels, load, count=options.sample, seed=options.seed),
         dropped=pictures.dropped_tiles(read.labels, read.ledgers, load, per_reason=options.per_reason),
-        worst=pictures.worst_tiles(far + missed, human, read.found, load) if gold_ids else [],
+        worst=pictures.worst_tiles(far + missed, gold, read.found, load) if gold_ids else [],
     )
 
 
