@@ -8,7 +8,7 @@ PARALLEL := -n $(shell getconf _NPROCESSORS_ONLN) --maxprocesses 4 --dist loadfi
 # A step is a process of its own: without byte code on disk each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-fast test-fuzz k8s-test image-test cluster-tools lint bench soak closed-loop docs clean
+.PHONY: help demo test test-fast test-fuzz k8s-test image-test cluster-tools review-tools lint bench soak closed-loop docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,9 @@ k8s-test: .venv/ready cluster-tools  ## the chart and k8s/; LIDLOOP_CRDS and LID
 cluster-tools: .venv/ready  ## helm, kubectl and Grafana's types into .tools; without them those tests are skipped
 	-@$(RUN) python tests/tools/cluster_tools.py $(UV)
 	-@$(RUN) python tests/tools/grafana_types.py
+
+review-tools: .venv/ready  ## Label Studio, labelme and datumaro into .tools; without them those tests are skipped
+	$(RUN) python tests/tools/review_tools.py $(UV)
 
 image-test: .venv/ready cluster-tools  ## all images, built and run with podman: as root, 20 minutes, 40 GB of disk
 	LIDLOOP_IMAGES=docs/reports/data/images.json $(RUN) pytest -rs tests/images

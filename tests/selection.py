@@ -24,6 +24,7 @@ BY_REASON: Final = (
      r"apt-get install|Debian|ceph|promtool|amtool|prometheus|postgres|Chromium|openssl"),
     ("make image-test, as root with podman", r"image-test|podman|GPU image"),
     ("LIDLOOP_TEST_KUBECONFIG=FILE make k8s-test", r"LIDLOOP_TEST_KUBECONFIG|the cluster has no"),
+    ("make review-tools", r"make review-tools"),
     ("make cluster-tools", r"helm|kubectl|Grafana"),
     ("LIDLOOP_300W, LIDLOOP_BASE_WEIGHTS or LIDLOOP_CRDS, set to your copy of that data",
      r"LIDLOOP_300W|LIDLOOP_BASE_WEIGHTS|CRDS"),

@@ -1,6 +1,9 @@
 """Label Studio: a file of tasks with predictions, and its labelling configuration; its JSON export.
 
 A face is a rectangle; its points name it as their parent. A hidden point carries the choice ``hidden``.
+Rectangles come behind all points: Label Studio gives a click to the region that comes first, and a rectangle
+would take the clicks on its points. Its points stay when a rectangle is deleted, so a face is declined by
+deleting its rectangle.
 Coordinates are per cent of the picture. Source of the format:
 https://labelstud.io/guide/predictions and https://labelstud.io/guide/export
 """
@@ -46,6 +49,7 @@ def write(manifest: Manifest, folder: Path) -> Path:
 
 def _task(picture: SentPicture) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
+    rectangles: list[dict[str, Any]] = []
     size = {"original_width": picture.width, "original_height": picture.height, "image_rotation": 0}
     gain = (100 / picture.width, 100 / picture.height)
     for face in picture.faces:
@@ -54,7 +58,8 @@ def _task(picture: SentPicture) -> dict[str, Any]:
             "x": x1 * gain[0], "y": y1 * gain[1], "width": (x2 - x1) * gain[0],
             "height": (y2 - y1) * gain[1], "rotation": 0, "rectanglelabels": ["face"],
         }  # fmt: skip
-        results.append({**_region(face.id, "face", "rectanglelabels", value, size), "score": face.score})
+        rectangle = _region(face.id, "face", "rectanglelabels", value, size)
+        rectangles.append({**rectangle, "score": face.score})
         for name, (x, y, v) in zip(NAMES, face.points, strict=True):
             if not v:
                 continue
@@ -67,7 +72,7 @@ def _task(picture: SentPicture) -> dict[str, Any]:
     score = min((face.score for face in picture.faces), default=0.0)
     return {
         "data": {"image": picture.place, "picture": picture.file},
-        "predictions": [{"model_version": MODEL, "score": score, "result": results}],
+        "predictions": [{"model_version": MODEL, "score": score, "result": results + rectangles}],
     }
 
 
@@ -126,7 +131,10 @@ def _tasks(file: Path) -> Iterator[Any]:
 
 
 def _faces(results: list[Any], picture: SentPicture, where: str) -> list[Returned]:
-    """Faces of one annotation: points by their parent, else by the rectangle that the id names."""
+    """Faces of one annotation: points by their parent, else by the rectangle around them.
+
+    Points of a face that was sent out and whose rectangle was deleted are left out.
+    """
     sides = {"x": picture.width, "y": picture.height}
     hidden: set[str] = set()
     points: list[tuple[str, str, Any, float, float]] = []
@@ -151,7 +159,10 @@ def _faces(results: list[Any], picture: SentPicture, where: str) -> list[Returne
         parent = result.get("parentID")
         points.append((parent if isinstance(parent, str) else "", key, labels[0] if labels else None, x, y))
     faces: dict[str, Floats] = {}
+    sent = {face.id for face in picture.faces}
     for parent, key, name, x, y in points:
+        if parent in sent and parent not in boxes:
+            continue
         owner = parent or _around(boxes, x, y, where)
         place(faces.setdefault(owner, no_points()), name, x, y, 1 if key in hidden else 2, where)
     return [Returned(owner, face) for owner, face in faces.items()]

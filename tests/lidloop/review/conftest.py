@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from lidloop.autolabel.refine import refine
+from lidloop.cli.main import app
 from lidloop.data.dataset import Dataset, LabelVersion, write_initial
 from lidloop.data.tables import write_faces
 from lidloop.labels import LabelSet
@@ -68,3 +71,21 @@ def run(drawn: tuple[Dataset, LabelVersion], tmp_path_factory: pytest.TempPathFa
     write_faces(shard / "faces.parquet", predictions, model="m" * 64, iteration="0", dataset=dataset.digest)
     labels = refine(dataset, first, [shard], place / "v1", iteration=0, min_points_inside=20)
     return Run(dataset, first, labels, predictions, shard, read_faces_to_review(dataset, labels, predictions))
+
+
+@pytest.fixture
+def folder(run: Run, tmp_path: Path) -> Path:
+    """Folder of the run, as ``lidloop review`` reads it."""
+    paths = {
+        "dataset": str(run.dataset.root), "labels": str(run.labels.root), "evaluation": "none",
+        "predictions": [str(run.shard)],
+    }  # fmt: skip
+    (tmp_path / "summary.json").write_text(json.dumps({"paths": paths}))
+    return tmp_path
+
+
+def lidloop(*arguments: object) -> str:
+    """Run a command that succeeds; return what it prints."""
+    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output

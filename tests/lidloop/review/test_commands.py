@@ -12,23 +12,7 @@ from typer.testing import CliRunner
 from lidloop.cli.main import app
 from lidloop.errors import DatasetError
 from lidloop.review.decisions import Decision, write_decisions
-from tests.lidloop.review.conftest import Run
-
-
-@pytest.fixture
-def folder(run: Run, tmp_path: Path) -> Path:
-    paths = {
-        "dataset": str(run.dataset.root), "labels": str(run.labels.root), "evaluation": "none",
-        "predictions": [str(run.shard)],
-    }  # fmt: skip
-    (tmp_path / "summary.json").write_text(json.dumps({"paths": paths}))
-    return tmp_path
-
-
-def lidloop(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
+from tests.lidloop.review.conftest import Run, lidloop
 
 
 def test_the_queue_is_printed_and_written_as_json(folder: Path, run: Run) -> None:

@@ -147,7 +147,7 @@ def test_points_without_a_parent_belong_to_the_rectangle_around_them(tmp_path: P
     tasks[0]["annotations"] = [{"result": result}]
     file.write_text(json.dumps(tasks))
     assert len(label_studio.read(file, manifest)["p"]) == 2
-    result[0]["value"]["width"] = result[0]["value"]["height"] = 0
+    result[-1]["value"]["width"] = result[-1]["value"]["height"] = 0
     file.write_text(json.dumps(tasks))
     with pytest.raises(DatasetError, match="belongs to 0 faces"):
         label_studio.read(file, manifest)
@@ -207,6 +207,24 @@ def test_a_file_of_many_tasks_is_read_one_by_one(tmp_path: Path) -> None:
         out.write('{"data": {"picture": "other.png"}}]')
     with pytest.raises(DatasetError, match="task 20000"):
         label_studio.read(file, manifest_of(face(), tool="label-studio"))
+
+
+def test_rectangles_of_label_studio_take_no_clicks_from_their_points(tmp_path: Path) -> None:
+    file = label_studio.write(manifest_of(face(0), face(1, (600, 600)), tool="label-studio"), tmp_path)
+    kinds = [r["type"] for r in json.loads(file.read_text())[0]["predictions"][0]["result"]]
+    assert kinds[-2:] == ["rectanglelabels"] * 2
+    assert "rectanglelabels" not in kinds[:-2]
+
+
+def test_a_face_whose_rectangle_was_deleted_in_label_studio_is_declined(tmp_path: Path) -> None:
+    manifest = manifest_of(face(0), face(1, (600, 600)), tool="label-studio")
+    file = label_studio.write(manifest, tmp_path)
+    (task,) = json.loads(file.read_text())
+    result = task.pop("predictions")[0]["result"]
+    task["annotations"] = [{"result": result[:-1]}]
+    file.write_text(json.dumps([task]))
+    found = decisions_of(manifest, label_studio.read(file, manifest), tool="label-studio", at=NOW)
+    assert [d.verdict for d in found.decisions] == ["confirmed", "declined"]
 
 
 def test_the_labelling_configuration_of_label_studio_names_every_landmark(tmp_path: Path) -> None:
