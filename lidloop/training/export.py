@@ -22,9 +22,10 @@ from lidloop.training.split_graph import CannotSplit, split
 log = logging.getLogger("lidloop")
 
 TOLERANCE_PX: Final = 0.5
-"""Of the whole network, and of its parts, against the torch model."""
+"""Of the whole network, and of its parts, against the torch model, in pixels of the picture."""
 PARTS_TOLERANCE_PX: Final = 0.01
-"""Of the parts against the whole network."""
+"""Of the parts against the whole network, in pixels of the network's input: rounding errors grow with the
+numbers there, and not with the picture, which may be ten times as large."""
 PARTS_TOLERANCE_SCORE: Final = 1e-4
 
 _ANCHORS: Final = 20
@@ -79,7 +80,7 @@ def forget_machine(weights: Path) -> None:
 
 
 class _Worst(NamedTuple):
-    """Largest differences: of a box corner or a point in pixels of the picture, and of a score."""
+    """Largest differences: of a box corner or a point in pixels, and of a score."""
 
     px: float = 0.0
     score: float = 0.0
@@ -96,32 +97,33 @@ def compare(folder: Path, pictures: Sequence[Path]) -> dict[str, Any]:
     the corners of every feature map too, where the padding matters.
 
     Returns:
-        Number of pictures, the largest difference of a box corner or point in pixels of the picture, and of
-        a score: ``max_px`` and ``max_score`` of the whole network and its parts to the torch model, and where
-        there are parts, ``parts_max_px`` and ``parts_max_score`` of them to the whole network.
+        Number of pictures, and the largest difference of a box corner or point, and of a score: ``max_px``
+        and ``max_score`` of the whole network and its parts to the torch model, in pixels of the picture;
+        where there are parts, ``parts_max_px`` and ``parts_max_score`` of them to the whole network, in
+        pixels of the network's input.
 
     Raises:
-        TrainingError: where a box or point differs by more than 0.5 px from the torch model's, or one of the
-            parts by more than 0.01 px from the whole network's.
+        TrainingError: where a box or point differs by more than ``TOLERANCE_PX`` from the torch model's, or
+            one of the parts by more than ``PARTS_TOLERANCE_PX`` from the whole network's.
     """
     whole = load_detector(folder, batch=1, whole=True)
     torch = load_detector(folder, backend="torch", batch=1)
     parts = load_detector(folder, batch=1) if model_files(folder).parts else None
-    exported, cut_up = _Worst(), _Worst()
+    exported, split_up = _Worst(), _Worst()
     for path in pictures:
         prepared = whole.prepare(read_rgb(path))
         a, b = whole.forward([prepared]), torch.forward([prepared])
         best = np.argsort(-b.scores[0])[:_ANCHORS]
-        exported = exported.joined(_difference(a, b, best, prepared))
+        exported = exported.joined(_difference(a, b, best, min(prepared.gain)))
         if parts is not None:
             c = parts.forward([prepared])
             anchors = np.union1d(best, _corners(prepared))
-            cut_up = cut_up.joined(_difference(c, a, anchors, prepared))
-            exported = exported.joined(_difference(c, b, best, prepared))
-    if not cut_up.px <= PARTS_TOLERANCE_PX or not cut_up.score <= PARTS_TOLERANCE_SCORE:
+            split_up = split_up.joined(_difference(c, a, anchors))
+            exported = exported.joined(_difference(c, b, best, min(prepared.gain)))
+    if not split_up.px <= PARTS_TOLERANCE_PX or not split_up.score <= PARTS_TOLERANCE_SCORE:
         raise TrainingError(
-            f"the network's parts differ from the whole by {cut_up.px:.4f} px of a box or point and by "
-            f"{cut_up.score:.1e} of a score"
+            f"the network's parts differ from the whole by {split_up.px:.4f} px of its input in a box or "
+            f"point and by {split_up.score:.1e} of a score"
         )
     if not exported.px <= TOLERANCE_PX or not np.isfinite(exported.score):
         raise TrainingError(f"the exported model differs from the trained one by {exported.px:.2f} px")
@@ -132,13 +134,14 @@ def compare(folder: Path, pictures: Sequence[Path]) -> dict[str, Any]:
     }
     if parts is None:
         return found
-    return {**found, "parts_max_px": round(cut_up.px, 5), "parts_max_score": round(cut_up.score, 6)}
+    return {**found, "parts_max_px": round(split_up.px, 5), "parts_max_score": round(split_up.score, 6)}
 
 
-def _difference(a: NetworkOutput, b: NetworkOutput, anchors: NDArray[np.int64], prepared: Prepared) -> _Worst:
+def _difference(a: NetworkOutput, b: NetworkOutput, anchors: NDArray[np.int64], gain: float = 1.0) -> _Worst:
+    """Differences of two answers; ``gain`` is the size of the input over that of the picture."""
     off = _corners_and_points(a, anchors) - _corners_and_points(b, anchors)
     score = np.abs(a.scores[0, anchors] - b.scores[0, anchors]).max()
-    return _Worst(float(np.abs(off).max() / min(prepared.gain)), float(score))
+    return _Worst(float(np.abs(off).max() / gain), float(score))
 
 
 def _corners_and_points(answer: NetworkOutput, anchors: NDArray[np.int64]) -> NDArray[np.float64]:

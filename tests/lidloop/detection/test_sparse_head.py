@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from lidloop.errors import ModelError
 from lidloop.images import read_rgb
 from lidloop.labels import Face
 from lidloop.models.bundle import BOXES, ONNX, PARTS, POINTS
+from lidloop.synthetic import draw_face
 from lidloop.training.export import PARTS_TOLERANCE_PX, compare
 from lidloop.training.split_graph import CannotSplit, split
 from tests.properties import examples
@@ -173,6 +175,17 @@ def test_parts_of_another_number_of_points_are_rejected(folder: Path) -> None:
     shutil.copyfile(folder / BOXES, folder / POINTS)
     with pytest.raises(ModelError, match=r"points\.onnx .* 153 rows"):
         load_detector(folder)
+
+
+def test_rounding_errors_of_the_parts_do_not_grow_with_the_picture(folder: Path, tmp_path: Path) -> None:
+    """A large picture becomes the same input as a small one: the parts are as near to the whole network."""
+    small = draw_face(seed=2, size=(120, 120), canthal_px=50.0).image
+    files = []
+    for name, image in (("small", small), ("large", cv2.resize(small, None, fx=16, fy=16))):
+        files.append(tmp_path / f"{name}.png")
+        cv2.imwrite(str(files[-1]), image)
+    one, other = (compare(folder, [file])["parts_max_px"] for file in files)
+    assert other <= max(3 * one, 1e-3)
 
 
 def test_training_checks_the_accuracy_of_the_parts(model_folder: Path) -> None:
