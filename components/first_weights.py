@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from lidloop.starter.choose import base_weights
-from lidloop.training.fine_tune import DEFAULT_WEIGHTS
-
 CHAMPION: Final = "champion"
 """Name of the champion of the registry, as base weights."""
 
@@ -26,6 +23,9 @@ def first_weights(weights: str, registry: str, *, continues: bool) -> Iterator[t
         RegistryError: where there is no registry or no champion.
         ModelError: for a bundle that is not what was registered, or a damaged starter.
     """
+    from lidloop.starter.choose import base_weights
+    from lidloop.training.fine_tune import DEFAULT_WEIGHTS
+
     if weights == CHAMPION or (continues and weights == DEFAULT_WEIGHTS):
         from lidloop.registry.steps import champion_weights  # needs MLflow, which other starts do not
 

@@ -49,10 +49,12 @@ def test_steps_share_pictures_and_checkpoints_in_a_store(
     def dataset(name: str) -> dsl.Dataset:
         return dsl.Dataset(uri=str(tmp_path / name))
 
-    converted, labels, model, found = (dataset(name) for name in ("dataset", "labels", "model", "found"))
+    places = ("dataset", "labels", "gold", "model", "found")
+    converted, labels, gold, model, found = map(dataset, places)
     convert.python_func(
         sources=[f"yolo:{bucket.address('raw/faces')}"], sources_fingerprint="", split=0.8, keep_splits=True,
-        seed=0, pictures=bucket.address("pictures"), dataset=converted, labels=labels,
+        seed=0, pictures=bucket.address("pictures"), continue_from="", label_version="", extend_gold=False,
+        dataset=converted, labels=labels, gold=gold,
     )  # fmt: skip
     opened = Dataset.open(Path(converted.path))
     assert opened.digest == drawn[0].digest
@@ -64,6 +66,7 @@ def test_steps_share_pictures_and_checkpoints_in_a_store(
     def fine_tune() -> None:
         train.python_func(
             iteration=0, dataset=converted, labels=labels, base_weights=bucket.address("weights/base.pt"),
+            continue_from="", registry="",
             epochs=2, imgsz=64, batch=16, device="cpu", workers=0, patience=0, seed=0,
             ignore_unlabelled=True, checkpoints=bucket.address("checkpoints"), model=model,
         )  # fmt: skip

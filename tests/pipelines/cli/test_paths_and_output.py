@@ -59,7 +59,7 @@ def test_every_path_of_a_run_expands_the_home_folder(
     assert (settings.truth, settings.base_weights) == (f"{home}/truth.json", f"{home}/weights.pt")
     assert settings.registry == f"{home}/models"
     assert {n for n, known in declared(RunSettings).items() if known.declaration.is_path} == {
-        "truth", "base_weights", "registry",
+        "truth", "base_weights", "registry", "continue_from", "label_version",
     }  # fmt: skip
 
 

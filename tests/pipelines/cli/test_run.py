@@ -23,6 +23,10 @@ def app() -> typer.Typer:
     return app
 
 
+CONTINUING = ("continue_from", "label_version", "extend_gold")
+"""Parameters of a run that goes on from another one; tests/pipelines/test_continue.py has them."""
+
+
 def test_help_lists_every_parameter_with_its_default(app: typer.Typer) -> None:
     text = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "400", "TERM": "dumb"}).output
     lines = {found[1]: line for line in text.splitlines() if (found := re.search(r"(--[a-z][a-z-]+)", line))}
@@ -31,7 +35,7 @@ def test_help_lists_every_parameter_with_its_default(app: typer.Typer) -> None:
         assert known.declaration.help in line
         if known.is_required:
             assert "[required]" in line
-        elif known.default is not False and name != "truth":
+        elif known.default is not False and name not in ("truth", "sources", *CONTINUING):
             assert "[default: " in line, name
     assert "lidloop run -s ibug:300w/afw" in text
 
@@ -58,7 +62,7 @@ def test_every_option_reaches_the_settings(
     done = CliRunner().invoke(app, ["run", "-s", source, "-o", str(tmp_path / "out"), *options])
     assert done.exception is None, done.output
     assert given == [RunSettings(sources=(source,), **values)]  # type: ignore[arg-type]
-    assert set(values) == set(declared(RunSettings)) - {"sources", "gpus"}
+    assert set(values) == set(declared(RunSettings)) - {"sources", "gpus", *CONTINUING}
 
 
 def test_bad_arguments_start_nothing(app: typer.Typer, tmp_path: Path) -> None:
