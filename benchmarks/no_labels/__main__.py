@@ -46,7 +46,7 @@ from pipelines.settings import RunSettings
 SOURCES: Final = ("afw", "helen", "lfpw")
 HELD_BACK: Final = "held-back"
 DRAWN_SEED: Final = 7000
-"""Seed of the drawn faces; no other measurement and no weights have it."""
+"""Seed of the drawn faces; no weights were trained on faces of this seed."""
 
 FLOOR: Final = 0.01
 
@@ -55,10 +55,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.no_labels", description=__doc__)
     parser.add_argument("--docs", type=Path, default=DOCS)
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs, outside the repository")
-    parser.add_argument("--drawn", type=int, default=300, help="drawn pictures")
-    parser.add_argument("--photos", type=int, default=150, help="annotated faces of each source to run on")
+    parser.add_argument("--drawn", type=int, default=240, help="drawn pictures")
+    parser.add_argument("--photos", type=int, default=100, help="annotated faces of each source to run on")
     parser.add_argument(
-        "--held-back", type=int, default=60, help="annotated faces of each source to measure on"
+        "--held-back", type=int, default=50, help="annotated faces of each source to measure on"
     )
     parser.add_argument("--iterations", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=2)

@@ -54,9 +54,7 @@ def screenshot(page_file: Path) -> bytes:
     Raises:
         RuntimeError: if Chromium is missing.
     """
-    program = chromium.find()
-    if program is None:
-        raise RuntimeError(chromium.MISSING)
+    program = chromium.required()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         page = browser.new_page(viewport={"width": VIEW[0], "height": VIEW[1]}, color_scheme="light")

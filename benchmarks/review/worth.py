@@ -192,7 +192,7 @@ def drawn(
     progress: Progress = no_progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Compare on drawn faces, of which the truth is complete."""
-    # Other seeds than those of the demo, of its weights (1000) and of the other measurements.
+    # Other seeds than those of the demo and of its weights (1000).
     write_faces_folder(work / "faces", images=pictures, seed=7000 + seed, hide=hide)
     dataset, given = convert([f"yolo:{work / 'faces'}"], work / "dataset", work / "v0", keep_splits=True)
     settings = TrainSettings(epochs=epochs, imgsz=imgsz, batch=8, device="cpu", workers=0, seed=seed)

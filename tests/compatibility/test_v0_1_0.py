@@ -113,7 +113,7 @@ UNNAMED = {("detect", "--model"), ("detect", "--registry")}
 """Options whose default is the champion as before where there is a registry, else the starter."""
 
 OPTIONAL = ("default", "required")
-"""What changed of ``--source``: a run that goes on from another one has none."""
+"""Properties of ``--source`` that may differ: a run that goes on from another one has none."""
 
 
 def test_every_option_is_still_there_with_its_default() -> None:
