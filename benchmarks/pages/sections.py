@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.pages import alerts, chart, flags, pipeline
+from benchmarks.review import formats
 from lidloop.files import write_atomic
 
 SECTIONS: Final[dict[tuple[str, str], Callable[[], str]]] = {
@@ -18,6 +19,7 @@ SECTIONS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/PIPELINE.md", "parameters"): pipeline.parameters,
     ("docs/SERVING.md", "thresholds"): flags.thresholds,
     ("docs/SERVING.md", "reasons"): flags.reasons,
+    ("docs/REVIEW.md", "formats"): formats.section,
     ("charts/lidloop/README.md", "values"): chart.section,
 }
 """Sections by page and name."""

@@ -22,12 +22,14 @@ from lidloop.landmarks import N_POINTS
 
 FORMAT: Final = 1
 KIND: Final = "lidloop-decisions"
-MAX_BYTES: Final = 1 << 29
-"""Largest file that is read: 512 MB, about 200,000 corrected faces."""
+MAX_BYTES: Final = 1 << 27
+"""Largest file that is read as a whole: 128 MB, about 50,000 corrected faces."""
+LARGEST: Final = 1e6
+"""Largest coordinate, in pixels."""
 
 Verdict = Literal["confirmed", "corrected", "declined", "added", "unsure"]
 Text = Annotated[str, Field(max_length=300)]
-Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
+Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Point = tuple[Coordinate, Coordinate, Literal[0, 1, 2]]
 
 _STRICT: Final = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -29,6 +29,8 @@ from lidloop.review.queue import Entry
 MANIFEST: Final = "manifest.json"
 SAME_PX: Final = 0.01
 """Points that come back no further away than this were not moved."""
+SAME_SCORE: Final = 1e-5
+"""Difference up to which a score is taken for the one that was sent, as tools round."""
 SAME_PLACE: Final = 0.5
 """Mean distance of the points, over the size of the box, up to which a face without its id is taken for one
 that was sent out."""
@@ -93,10 +95,20 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Returned:
-    """A face that came back: its id, empty where the tool lost it, and its points (51, 3) in pixels."""
+    """A face that came back.
+
+    Attributes:
+        face: its id, empty where the tool lost it.
+        points: (51, 3) in pixels.
+        kind: as ``SentFace`` has it; empty where the tool lost it.
+        score, origin: as ``SentFace`` has them; None where the tool lost them.
+    """
 
     face: str
     points: Floats
+    kind: str = ""
+    score: float | None = None
+    origin: int | None = None
 
 
 def make_manifest(
@@ -170,12 +182,22 @@ def read_limited(file: Path) -> bytes:
     """Content of a file from a tool.
 
     Raises:
-        DatasetError: for a file that cannot be read, or of more than 512 MB.
+        DatasetError: for a file that cannot be read, or of more than 128 MB.
     """
     with doing(f"read {file}", DatasetError):
-        if file.stat().st_size > MAX_BYTES:
-            raise DatasetError(f"{file} is larger than {MAX_BYTES:,} bytes; import it in parts")
+        check_size(file, MAX_BYTES)
         return file.read_bytes()
+
+
+def check_size(file: Path, most: int) -> None:
+    """Check the size of a file from a tool.
+
+    Raises:
+        DatasetError: for a file of more than ``most`` bytes.
+        OSError: where there is none.
+    """
+    if file.stat().st_size > most:
+        raise DatasetError(f"{file} is larger than {most:,} bytes; import it in parts")
 
 
 def as_points(points: Floats) -> list[Point]:
@@ -200,7 +222,8 @@ def decisions_of(
         at: time of the import, as tools differ in what they say of theirs.
 
     Raises:
-        DatasetError: for pictures that were not sent out, and for a face that came back twice.
+        DatasetError: for pictures that were not sent out, for a face that came back twice, and for one whose
+            kind, score or iteration is not what was sent: its file belongs to another export.
     """
     pictures = {picture.id: picture for picture in manifest.pictures}
     decisions: list[Decision] = []
@@ -233,7 +256,8 @@ def decisions_of(
 
 def _matched(picture: SentPicture, returned: Sequence[Returned]) -> dict[str, Floats]:
     """Points by id; faces that lost theirs take that of the nearest face sent out, else one of their own."""
-    sent = {face.id: face.array() for face in picture.faces}
+    known = {face.id: face for face in picture.faces}
+    sent = {name: face.array() for name, face in known.items()}
     found: dict[str, Floats] = {}
     lost: list[Floats] = []
     for face in returned:
@@ -242,6 +266,7 @@ def _matched(picture: SentPicture, returned: Sequence[Returned]) -> dict[str, Fl
         elif face.face in found:
             raise DatasetError(f"face {printable(face.face)} came back twice")
         else:
+            _check_sent(known[face.face], face)
             found[face.face] = face.points
     free = {name: points for name, points in sent.items() if name not in found}
     pairs = sorted(
@@ -255,6 +280,24 @@ def _matched(picture: SentPicture, returned: Sequence[Returned]) -> dict[str, Fl
             taken.add(k)
             found[name] = lost[k]
     return found | {f"added {k}": points for k, points in enumerate(lost) if k not in taken}
+
+
+def _check_sent(sent: SentFace, face: Returned) -> None:
+    """Compare what a tool cannot change with the manifest.
+
+    Raises:
+        DatasetError: for another kind, score or iteration.
+    """
+    pairs: tuple[tuple[str, str | float, str | float | None], ...] = (
+        ("kind", sent.kind, face.kind or None), ("iteration", sent.origin, face.origin),
+        ("score", sent.score, face.score),
+    )  # fmt: skip
+    for name, was, now in pairs:
+        if now is not None and now != was and (name != "score" or abs(sent.score - float(now)) > SAME_SCORE):
+            raise DatasetError(
+                f"face {printable(sent.id)} came back with the {name} {printable(str(now))[:60]}, but "
+                f"{was} was sent: the file belongs to another export"
+            )
 
 
 def _moved(before: Floats, after: Floats) -> bool:

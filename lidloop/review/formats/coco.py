@@ -15,8 +15,9 @@ from lidloop.errors import DatasetError
 from lidloop.files import write_atomic
 from lidloop.labels import box_of
 from lidloop.landmarks import N_POINTS, NAMES
-from lidloop.review.exchange import Manifest, Returned, read_limited
-from lidloop.review.formats.values import expect, number, parsed, picture_named
+from lidloop.review.exchange import Manifest, Returned
+from lidloop.review.formats.streams import items
+from lidloop.review.formats.values import came_back, expect, number, picture_named
 
 FILE: Final = "annotations.json"
 
@@ -52,17 +53,20 @@ def read(file: Path, manifest: Manifest) -> dict[str, list[Returned]]:
 
     Raises:
         DatasetError: for another content, and pictures that were not sent out.
+        LidloopError: where ijson is not installed.
     """
-    content = expect(parsed(read_limited(file), str(file)), dict, str(file))
     known = manifest.by_file()
     ids: dict[Any, str] = {}
     found: dict[str, list[Returned]] = {}
-    for k, image in enumerate(expect(content.get("images"), list, f"{file.name}: images")):
+    for k, image in enumerate(items(file, "images")):
         where = f"{file.name}: images[{k}]"
         picture = picture_named(expect(image, dict, where).get("file_name"), manifest, known, where)
-        ids[expect(image.get("id"), (int, str), f"{where}.id")] = picture.id
-        found.setdefault(picture.id, [])
-    for k, entry in enumerate(expect(content.get("annotations"), list, f"{file.name}: annotations")):
+        key = expect(image.get("id"), (int, str), f"{where}.id")
+        if key in ids or picture.id in found:
+            raise DatasetError(f"{where}: this picture or its id is there twice")
+        ids[key] = picture.id
+        found[picture.id] = []
+    for k, entry in enumerate(items(file, "annotations")):
         where = f"{file.name}: annotations[{k}]"
         key = expect(expect(entry, dict, where).get("image_id"), (int, str), f"{where}.image_id")
         image_id = expect(ids.get(key), str, f"{where}.image_id")
@@ -74,6 +78,12 @@ def read(file: Path, manifest: Manifest) -> dict[str, list[Returned]]:
             raise DatasetError(f"{where}.keypoints: a visibility is not 0, 1 or 2")
         values[values[:, 2] <= 0] = 0
         attributes = entry.get("attributes")
-        name = attributes.get("face") if isinstance(attributes, dict) else None
-        found[image_id].append(Returned(name if isinstance(name, str) else "", values))
+        given = attributes if isinstance(attributes, dict) else {}
+        name = given.get("face")
+        found[image_id].append(
+            came_back(
+                name if isinstance(name, str) else "", values, where, kind=given.get("kind"),
+                score=entry.get("score"), iteration=given.get("iteration"),
+            )
+        )  # fmt: skip
     return found

@@ -1,6 +1,7 @@
 """Label Studio: a file of tasks with predictions, and its labelling configuration; its JSON export.
 
-A face is a rectangle; its points name it as their parent. A hidden point carries the choice ``hidden``.
+A face is a rectangle with the model's score, and its kind and iteration as ``meta``; its points name it as
+their parent. A hidden point carries the choice ``hidden``.
 Rectangles come behind all points: Label Studio gives a click to the region that comes first, and a rectangle
 would take the clicks on its points. Its points stay when a rectangle is deleted, so a face is declined by
 deleting its rectangle.
@@ -11,18 +12,16 @@ https://labelstud.io/guide/predictions and https://labelstud.io/guide/export
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from lidloop.data.formats.text import shown
-from lidloop.errors import DatasetError, LidloopError, doing
+from lidloop.errors import DatasetError
 from lidloop.files import write_atomic
 from lidloop.labels import Floats, box_of
 from lidloop.landmarks import NAMES
-from lidloop.review.decisions import MAX_BYTES
 from lidloop.review.exchange import Manifest, Returned, SentPicture
-from lidloop.review.formats.values import expect, no_points, number, picture_named, place
+from lidloop.review.formats.streams import items
+from lidloop.review.formats.values import came_back, expect, no_points, number, picture_named, place
 
 FILE: Final = "tasks.json"
 CONFIGURATION: Final = "labels.xml"
@@ -59,7 +58,8 @@ def _task(picture: SentPicture) -> dict[str, Any]:
             "height": (y2 - y1) * gain[1], "rotation": 0, "rectanglelabels": ["face"],
         }  # fmt: skip
         rectangle = _region(face.id, "face", "rectanglelabels", value, size)
-        rectangles.append({**rectangle, "score": face.score})
+        known = {"kind": face.kind, "iteration": face.origin}
+        rectangles.append({**rectangle, "score": face.score, "meta": known})
         for name, (x, y, v) in zip(NAMES, face.points, strict=True):
             if not v:
                 continue
@@ -92,7 +92,7 @@ def read(file: Path, manifest: Manifest) -> dict[str, list[Returned]]:
     """
     known = manifest.by_file()
     found: dict[str, list[Returned]] = {}
-    for k, task in enumerate(_tasks(file)):
+    for k, task in enumerate(items(file)):
         where = f"{file.name}: task {k}"
         data = expect(expect(task, dict, where).get("data"), dict, f"{where}.data")
         picture = picture_named(data.get("picture"), manifest, known, f"{where}.data.picture")
@@ -106,30 +106,6 @@ def read(file: Path, manifest: Manifest) -> dict[str, list[Returned]]:
     return found
 
 
-def _tasks(file: Path) -> Iterator[Any]:
-    """Tasks one by one; the file is never in memory as a whole."""
-    try:
-        import ijson
-    except ImportError as error:
-        raise LidloopError(
-            f"Label Studio's JSON needs ijson ({error}): pip install 'lidloop[review]'"
-        ) from error
-    with doing(f"read {file}", DatasetError):
-        if file.stat().st_size > 8 * MAX_BYTES:
-            raise DatasetError(f"{file} is larger than {8 * MAX_BYTES:,} bytes; import it in parts")
-        with file.open("rb") as stream:
-            first = stream.read(1)
-            while first.isspace():
-                first = stream.read(1)
-            if first != b"[":
-                raise DatasetError(f"{file} is no list of tasks; export the project as JSON")
-            stream.seek(0)
-            try:
-                yield from ijson.items(stream, "item", use_float=True)
-            except ijson.JSONError as error:
-                raise DatasetError(f"{file} is not valid JSON: {shown(str(error))}") from None
-
-
 def _faces(results: list[Any], picture: SentPicture, where: str) -> list[Returned]:
     """Faces of one annotation: points by their parent, else by the rectangle around them.
 
@@ -139,6 +115,7 @@ def _faces(results: list[Any], picture: SentPicture, where: str) -> list[Returne
     hidden: set[str] = set()
     points: list[tuple[str, str, Any, float, float]] = []
     boxes: dict[str, tuple[float, float, float, float]] = {}
+    known: dict[str, dict[str, Any]] = {}
     for k, result in enumerate(results):
         here = f"{where}.result[{k}]"
         kind = expect(result, dict, here).get("type")
@@ -154,6 +131,10 @@ def _faces(results: list[Any], picture: SentPicture, where: str) -> list[Returne
         if kind == "rectanglelabels":
             width, height = (number(value.get(n), f"{here}.{n}") / 100 for n in ("width", "height"))
             boxes[key] = (x, y, x + width * picture.width, y + height * picture.height)
+            meta = result.get("meta")
+            known[key] = {"score": result.get("score")}
+            if isinstance(meta, dict):
+                known[key] |= {name: meta.get(name) for name in ("kind", "iteration")}
             continue
         labels = expect(value.get("keypointlabels"), list, f"{here}.keypointlabels")
         parent = result.get("parentID")
@@ -165,7 +146,7 @@ def _faces(results: list[Any], picture: SentPicture, where: str) -> list[Returne
             continue
         owner = parent or _around(boxes, x, y, where)
         place(faces.setdefault(owner, no_points()), name, x, y, 1 if key in hidden else 2, where)
-    return [Returned(owner, face) for owner, face in faces.items()]
+    return [came_back(owner, face, where, **known.get(owner, {})) for owner, face in faces.items()]
 
 
 def _around(boxes: dict[str, tuple[float, float, float, float]], x: float, y: float, where: str) -> str:

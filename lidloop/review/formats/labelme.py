@@ -1,7 +1,8 @@
 """labelme's JSON, one file a picture, as labelme 5 to 7 and X-AnyLabeling read and write it.
 
-A face is a rectangle ``face`` and its points, which share a ``group_id``; the rectangle's description is the
-face's id, and a point that is hidden has the flag ``hidden``. Source of the format:
+A face is a rectangle ``face`` and its points, which share a ``group_id``. The rectangle's description is the
+face's id, its attributes are kind and iteration, its score is the model's. A point that is hidden has the
+flag ``hidden``. Source of the format:
 https://github.com/wkentaro/labelme
 """
 
@@ -16,7 +17,15 @@ from lidloop.files import write_atomic
 from lidloop.labels import Floats, box_of
 from lidloop.landmarks import NAMES
 from lidloop.review.exchange import MANIFEST, Manifest, Returned, SentPicture, read_limited
-from lidloop.review.formats.values import expect, no_points, number, parsed, picture_named, place
+from lidloop.review.formats.values import (
+    came_back,
+    expect,
+    no_points,
+    number,
+    parsed,
+    picture_named,
+    place,
+)
 
 FACE: Final = "face"
 HIDDEN: Final = "hidden"
@@ -42,6 +51,7 @@ def _shapes(picture: SentPicture) -> list[dict[str, Any]]:
             {
                 "label": FACE, "points": [[x1, y1], [x2, y2]], "group_id": group, "description": face.id,
                 "shape_type": "rectangle", "flags": {}, "score": face.score,
+                "attributes": {"kind": face.kind, "iteration": str(face.origin)},
             }
         )  # fmt: skip
         for name, (x, y, v) in zip(NAMES, face.points, strict=True):
@@ -79,17 +89,24 @@ def read(path: Path, manifest: Manifest) -> dict[str, list[Returned]]:
 def _faces(content: dict[str, Any], name: str) -> list[Returned]:
     points: dict[int, Floats] = {}
     ids: dict[int, str] = {}
+    known: dict[int, dict[str, Any]] = {}
     for k, shape in enumerate(expect(content.get("shapes"), list, f"{name}: shapes")):
         where = f"{name}: shapes[{k}]"
         group = expect(expect(shape, dict, where).get("group_id"), int, f"{where}.group_id")
         if shape.get("label") == FACE:
-            ids[group] = str(shape.get("description") or "")
+            ids[group] = str(expect(shape.get("description") or "", str, f"{where}.description"))
+            attributes = shape.get("attributes")
+            known[group] = {"score": shape.get("score")}
+            if isinstance(attributes, dict):
+                known[group] |= {key: attributes.get(key) for key in ("kind", "iteration")}
             continue
         flags = shape.get("flags") or {}
         hidden = bool(expect(flags, dict, f"{where}.flags").get(HIDDEN))
         face = points.setdefault(group, no_points())
         place(face, shape.get("label"), *_point(shape, where), 1 if hidden else 2, where)
-    return [Returned(ids.get(group, ""), face) for group, face in points.items()]
+    return [
+        came_back(ids.get(group, ""), face, name, **known.get(group, {})) for group, face in points.items()
+    ]
 
 
 def _point(shape: dict[str, Any], where: str) -> tuple[float, float]:

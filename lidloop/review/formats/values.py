@@ -12,7 +12,8 @@ from lidloop.data.formats.text import shown
 from lidloop.errors import DatasetError
 from lidloop.labels import Floats
 from lidloop.landmarks import N_POINTS, NAMES
-from lidloop.review.exchange import Manifest, SentPicture
+from lidloop.review.decisions import LARGEST
+from lidloop.review.exchange import Manifest, Returned, SentPicture
 
 INDEX: Final[dict[str, int]] = {name: k for k, name in enumerate(NAMES)}
 """Landmarks by name; ``left`` and ``right`` are the picture's sides (``lidloop.landmarks``)."""
@@ -30,15 +31,29 @@ def expect(value: Any, kind: type | tuple[type, ...], where: str) -> Any:
 
 
 def number(value: Any, where: str) -> float:
-    """A finite number.
+    """A finite number of at most ``LARGEST``.
 
     Raises:
         DatasetError: for anything else.
     """
-    given = float(expect(value, (int, float), where))
-    if not math.isfinite(given):
+    given = expect(value, (int, float), where)
+    if not math.isfinite(given if isinstance(given, float) else 0):
         raise DatasetError(f"{where} is not finite")
-    return given
+    if abs(given) > LARGEST:
+        raise DatasetError(f"{where} is larger than {LARGEST:,.0f}")
+    return float(given)
+
+
+def number_of_text(text: str, where: str) -> float:
+    """A finite number that is written as text.
+
+    Raises:
+        DatasetError: for anything else.
+    """
+    try:
+        return number(float(text), where)
+    except ValueError:
+        raise DatasetError(f"{where} is {shown(text, 40)}, which is no number") from None
 
 
 def parsed(data: bytes, where: str) -> Any:
@@ -82,4 +97,28 @@ def place(points: Floats, name: Any, x: float, y: float, visibility: int, where:
     row = INDEX[name]
     if points[row, 2] > 0:
         raise DatasetError(f"{where}: {name} is there twice")
+    if max(abs(x), abs(y)) > LARGEST:
+        raise DatasetError(f"{where}: {name} is further than {LARGEST:,.0f} pixels away")
     points[row] = (x, y, visibility)
+
+
+def came_back(
+    face: str, points: Floats, where: str, *, kind: Any = None, score: Any = None, iteration: Any = None
+) -> Returned:
+    """A face with what the tool kept of its kind, score and iteration, as values or as text.
+
+    Raises:
+        DatasetError: for another type, and a number that is none.
+    """
+    found = {}
+    for name, value in (("score", score), ("iteration", iteration)):
+        if value is not None and value != "":
+            at = f"{where}: {name}"
+            found[name] = number_of_text(value, at) if isinstance(value, str) else number(value, at)
+    origin = found.get("iteration")
+    if origin is not None and not origin.is_integer():
+        raise DatasetError(f"{where}: iteration {origin} is no whole number")
+    return Returned(
+        face, points, str(expect(kind or "", str, f"{where}: kind")), found.get("score"),
+        None if origin is None else int(origin),
+    )  # fmt: skip

@@ -18,6 +18,7 @@ import pytest
 from benchmarks import chromium
 from lidloop.landmarks import NAMES
 from lidloop.review.exchange import Manifest, SentPicture
+from lidloop.review.formats.tools import TOOLS
 from tests.lidloop.review.conftest import Run, lidloop
 from tests.servers.label_studio import PASSWORD, USER, LabelStudio, running
 from tests.tools.review_tools import LABEL_STUDIO, MISSING, READERS
@@ -85,6 +86,10 @@ def test_a_face_is_corrected_and_another_declined_in_label_studio(
     said = json.loads(lidloop("review", "import", folder, file, "--export", out, "--json"))
     kept = len(first.faces) + len(second.faces) - 2
     assert said["applied"] == {"corrected": 1, "declined": 1} | ({"confirmed": kept} if kept else {})
+    back = TOOLS["label-studio"].read(file, manifest)
+    (untouched,) = [face for face in back[second.id] if face.face == second.faces[1].id]
+    assert (untouched.kind, untouched.origin) == (second.faces[1].kind, second.faces[1].origin)
+    assert untouched.score == pytest.approx(second.faces[1].score)
     tasks_back = {task["data"]["picture"]: task for task in export.json()}
     results = tasks_back[first.file]["annotations"][0]["result"]
     (point,) = [r for r in results if r["id"] == f"{first.faces[0].id}/{POINT}"]
