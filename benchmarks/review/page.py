@@ -11,10 +11,11 @@ from typing import Any, Final
 from benchmarks.common import DATA, FIGURES, REPORTS
 from benchmarks.pages.markdown import render as render_markdown
 from benchmarks.review.corrupt import KINDS
-from benchmarks.review.measure import FAR, TARGET
+from benchmarks.review.measure import TARGET
 from lidloop.files import write_atomic
 from lidloop.report.figures import render
 from lidloop.review.queue import WEIGHTS
+from lidloop.review.shares import FAR
 from lidloop.review.signals import SIGNALS
 
 STORED: Final = DATA / "review-queue.json"
@@ -42,7 +43,7 @@ def rows_of(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row per data set: its name, shares averaged over the seeds, the worst one, kinds summed up."""
     rows = []
     if "drawn" in report:
-        rows.append(_row("drawn faces", [report["drawn"]]))
+        rows.append(_row("drawn faces", report["drawn"]["runs"]))
     names = {"trained": "the model trained on them", "demo": "the demo model"}
     parts = {"kept": "HELEN", "chosen_on": "LFPW and AFW (constants chosen here)"}
     for part, words in parts.items():

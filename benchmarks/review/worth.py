@@ -33,7 +33,7 @@ from benchmarks.common import (
     sample_ibug,
 )
 from benchmarks.pages.markdown import render as render_markdown
-from benchmarks.review.measure import FAR, drawn_truth
+from benchmarks.review.measure import drawn_truth
 from lidloop.autolabel.candidates import finish_points
 from lidloop.autolabel.predict import predict_shard
 from lidloop.autolabel.refine import read_predictions, refine
@@ -50,6 +50,7 @@ from lidloop.review.exchange import as_points
 from lidloop.review.faces import SAME_FACE, Faces, read_faces_to_review
 from lidloop.review.opinions import distance
 from lidloop.review.queue import Evidence, make_queue
+from lidloop.review.shares import FAR
 from lidloop.starter.choose import STARTER, base_weights
 from lidloop.synthetic import write_faces_folder
 from lidloop.training.fine_tune import TrainSettings, train

@@ -8,12 +8,13 @@ Missing signals count as 0.
 **Dropped faces** are ordered by how likely they are faces: the model's score, times the share of the box that
 is free of labels, times how usual the shape is. Several iterations that found the face count for it.
 
-The numbers of human, grown and dropped faces cannot be compared, so each kind is ordered by itself and the
-orders are merged by rank: the first 20 % of the queue are the first 20 % of each kind. ``suspicion`` is the
-share of the faces of the same kind that are less suspicious: an order, not a probability.
+The numbers of human, grown and dropped faces cannot be compared, so each kind is ordered by itself. The
+orders are merged by the share of wrong faces that is expected of each kind (``lidloop.review.shares``): of a
+kind with twice the share, twice as much is at the front. ``suspicion`` is the share of all faces that are
+less suspicious: an order, not a probability.
 
 ``benchmarks.review`` measures the order. The weights were chosen on LFPW and AFW with known errors, merging
-by rank on drawn faces (other ones than the report's); HELEN was kept for the report.
+and the weight of the confidence on drawn faces (other ones than the report's); HELEN was kept for the report.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lidloop.data.ledgers import Ints, Ledger
 from lidloop.labels import HUMAN, Floats, LabelSet
 from lidloop.review import signals
 from lidloop.review.faces import Faces
 from lidloop.review.shapes import fit_reference
+from lidloop.review.shares import expected_shares, merged
 from lidloop.review.signals import robust_z
 
 WEIGHTS: Final[dict[str, float]] = {
-    "confidence": 1.0,
+    "confidence": 4.0,
     "overlap": 1.0,
     "iterations": 1.0,
     "disagreement": 4.0,
@@ -53,8 +54,8 @@ class Entry:
         image: id of its picture.
         line: line in the picture's label file, -1 for a dropped face.
         kind: ``human``, ``grown`` or ``dropped``.
-        suspicion: share of the faces of this kind that are less suspicious, 0 to 1; the queue is sorted by
-            it, falling.
+        suspicion: share of all labels and dropped faces that are less suspicious, 0 to 1; the queue is
+            sorted by it, falling.
         why: the signal that adds most, by name of ``signals.SIGNALS``; for a dropped face its reason in the
             ledger.
         signals: value of each signal that could be had.
@@ -117,7 +118,8 @@ def make_queue(faces: Faces, evidence: Evidence, *, human: bool = False) -> list
     evidence_of[~is_label] = of_dropped(found_dropped, found, faces.times[~is_label])
     known = {name: np.concatenate([values, found_dropped[name]]) for name, values in found.items()}
     kinds = faces.kinds
-    suspicion = rank_in_kind(evidence_of, kinds)
+    shares = expected_shares(labels.origin, found, evidence_of[~is_label])
+    suspicion = merged(evidence_of, kinds, shares)
     rows = np.arange(len(faces)) if human else np.flatnonzero(kinds != "human")
     entries = [
         Entry(
@@ -128,16 +130,6 @@ def make_queue(faces: Faces, evidence: Evidence, *, human: bool = False) -> list
         for row in rows.tolist()
     ]  # fmt: skip
     return sorted(entries, key=lambda entry: (-entry.suspicion, entry.face))
-
-
-def rank_in_kind(evidence: Floats, kinds: NDArray[np.str_]) -> Floats:
-    """Share of the faces of the same kind with less evidence, half of a face itself counted: (n,), 0 to 1."""
-    share = np.zeros(len(evidence))
-    for kind in np.unique(kinds):
-        mine = np.flatnonzero(kinds == kind)
-        order = np.argsort(evidence[mine], kind="stable")
-        share[mine[order]] = (np.arange(len(mine)) + 0.5) / len(mine)
-    return share
 
 
 def contributions(found: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -14,8 +14,9 @@ from lidloop.data.ledgers import read_ledgers
 from lidloop.labels import LabelSet, box_of
 from lidloop.landmarks import FLIP
 from lidloop.review import signals
-from lidloop.review.queue import Evidence, make_queue, of_dropped, rank_in_kind
+from lidloop.review.queue import Evidence, make_queue, of_dropped
 from lidloop.review.shapes import completed, fit_reference, sides_are_swapped
+from lidloop.review.shares import PRIOR, expected_shares, merged
 from lidloop.review.views import SCALE, mirrored, smaller, unmirrored, unscaled
 from tests.lidloop.review.conftest import Run
 
@@ -116,10 +117,25 @@ def test_the_queue_holds_grown_and_dropped_faces_and_human_ones_when_asked(run: 
     assert [e.face for e in queue] == [e.face for e in every if e.kind != "human"]
 
 
-def test_the_front_of_the_queue_holds_the_front_of_each_kind() -> None:
-    kinds = np.array(["grown"] * 4 + ["dropped"] * 2)
-    share = rank_in_kind(np.array([9.0, 7.0, 8.0, 6.0, 0.1, 0.2]), kinds)
-    assert share.tolist() == [0.875, 0.375, 0.625, 0.125, 0.25, 0.75]
+def test_more_of_a_kind_with_more_wrong_faces_is_at_the_front() -> None:
+    kinds = np.array(["grown"] * 4 + ["dropped"] * 4)
+    evidence = np.array([9.0, 7.0, 8.0, 6.0, 0.1, 0.4, 0.3, 0.2])
+    even = np.argsort(-merged(evidence, kinds, {"grown": 0.1, "dropped": 0.1})).tolist()
+    assert {*even[:4]} == {0, 2, 5, 6}
+    more = np.argsort(-merged(evidence, kinds, {"grown": 0.4, "dropped": 0.1})).tolist()
+    assert {*more[:4]} == {0, 1, 2, 3} - {3} | {5}
+
+
+def test_errors_of_the_model_at_human_labels_are_expected_of_grown_ones() -> None:
+    origin = np.array([-1] * 100 + [0] * 10)
+    distance = np.concatenate([np.linspace(0.02, 0.04, 80), np.full(20, 0.07), np.full(10, 0.01)])
+    found = {"disagreement": distance}
+    shares = expected_shares(origin, found, np.zeros(0))
+    assert shares["grown"] == pytest.approx((20 + 1) / (100 + 20))
+    assert shares["human"] < shares["grown"]
+    assert shares["dropped"] == PRIOR
+    nothing = expected_shares(origin, {"disagreement": np.full(110, np.nan)}, np.zeros(0))
+    assert set(nothing.values()) == {PRIOR}
 
 
 def test_a_dropped_face_counts_more_the_surer_and_freer_it_is() -> None:
