@@ -34,6 +34,7 @@ from benchmarks.paper_procedure import PaperResult, predict_and_filter
 from lidloop.autolabel.predict import predict_shard
 from lidloop.autolabel.refine import refine
 from lidloop.data.dataset import Dataset, LabelVersion, write_initial
+from lidloop.data.export import write_texts
 from lidloop.detection.detector import Detector, load_detector
 from lidloop.files import write_atomic
 from lidloop.images import read_rgb
@@ -65,11 +66,12 @@ def run_lidloop(dataset: Dataset, labels: LabelVersion, model: Path, out: Path) 
 
 
 def run_paper(
-    dataset: Dataset, labels: LabelVersion, model: Path, out: Path, imgsz: int, *, all_cores: bool = False
+    dataset: Dataset, texts: Path, model: Path, out: Path, imgsz: int, *, all_cores: bool = False
 ) -> PaperResult:
     """Auto-label and filter with the paper's procedure, into the empty folder ``out``.
 
     Args:
+        texts: folder of the label files that it merges with.
         all_cores: give Ultralytics every core; by default it leaves one idle.
     """
     from ultralytics.utils import torch_utils
@@ -79,7 +81,7 @@ def run_paper(
         if all_cores:
             torch_utils.NUM_THREADS = before + 1
         return predict_and_filter(
-            model / "weights.pt", dataset.root / "images", labels.root / "text",
+            model / "weights.pt", dataset.root / "images", texts,
             work=out, out=out / "merged", conf=CONF, iou=IOU, imgsz=imgsz,
         )  # fmt: skip
     finally:
@@ -222,7 +224,10 @@ def measure(
     progress("warming up")
     few, few_labels = first_pictures(dataset, labels, 8, work / "few")
     run_lidloop(few, few_labels, model, work / "warm-lidloop")
-    run_paper(few, few_labels, model, work / "warm-paper", imgsz)
+    texts, few_texts = work / "texts", work / "few-texts"
+    write_texts(labels, dataset, texts)
+    write_texts(few_labels, few, few_texts)
+    run_paper(few, few_texts, model, work / "warm-paper", imgsz)
     mine: list[float] = []
     other: list[float] = []
     halves: list[tuple[float, float]] = []
@@ -230,7 +235,7 @@ def measure(
         progress(f"round {k + 1} of {repeat}: the paper's procedure")
         gc.collect()
         start = time.perf_counter()
-        plain = run_paper(dataset, labels, model, work / f"paper-{k}", imgsz)
+        plain = run_paper(dataset, texts, model, work / f"paper-{k}", imgsz)
         other.append(time.perf_counter() - start)
         halves.append((plain.predict_seconds, plain.filter_seconds))
         progress(f"round {k + 1} of {repeat}: lidloop")
@@ -241,7 +246,7 @@ def measure(
         agreement = compare(dataset, labels, grown, plain.added)
     progress("the paper's procedure with every core")
     start = time.perf_counter()
-    run_paper(dataset, labels, model, work / "paper-all-cores", imgsz, all_cores=True)
+    run_paper(dataset, texts, model, work / "paper-all-cores", imgsz, all_cores=True)
     all_cores = time.perf_counter() - start
     progress("parts of lidloop's time")
     n = len(dataset.records)

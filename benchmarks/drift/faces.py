@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidloop.data.convert import convert
-from lidloop.data.dataset import ImageRecord
+from lidloop.data.picture_index import ImageRecord
 from lidloop.detection.detector import Detector
 from lidloop.labels import HUMAN, Face, Floats, LabelSet, box_of
 from lidloop.landmarks import LEFT_EYE, RIGHT_EYE

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from lidloop.autolabel.refine import refine
-from lidloop.data.dataset import Dataset, ImageRecord, write_initial
+from lidloop.data.dataset import Dataset, write_initial
+from lidloop.data.picture_index import ImageRecord
 from lidloop.data.tables import write_faces
 from lidloop.labels import HUMAN, LabelSet
 
@@ -71,7 +72,6 @@ def measure(pictures: int, *, seed: int = 0) -> dict[str, float]:
         opened = time.perf_counter()
         grown = refine(dataset, labels, [root / "shard"], root / "grown", iteration=0)
         filtered = time.perf_counter()
-        new = [path for path in (grown.root / "text").iterdir() if path.stat().st_nlink == 1]
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return {
             "pictures": pictures,
@@ -83,8 +83,8 @@ def measure(pictures: int, *, seed: int = 0) -> dict[str, float]:
             "memory_bytes": memory,
             "index_bytes": (root / "dataset" / "images.parquet").stat().st_size,
             "predictions_bytes": (root / "shard" / "faces.parquet").stat().st_size,
-            "text_bytes": sum(path.stat().st_size for path in (labels.root / "text").iterdir()),
-            "files_written": len(new),
+            "text_bytes": (grown.root / "text.parquet").stat().st_size,
+            "files_written": sum(path.stat().st_nlink == 1 for path in grown.root.rglob("*.*")),
             "ledger_bytes": (grown.root / "ledger" / "v1.parquet").stat().st_size,
             "ledger_rows": grown.ledger(1).num_rows,
         }

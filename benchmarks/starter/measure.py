@@ -17,7 +17,8 @@ import numpy as np
 from benchmarks.common import REAL_FACES, Progress, Skipped, no_progress, path_from_environment
 from lidloop.autolabel.predict import VAL_FLOOR, predict
 from lidloop.data.convert import convert
-from lidloop.data.dataset import Dataset, ImageRecord
+from lidloop.data.dataset import Dataset
+from lidloop.data.picture_index import ImageRecord
 from lidloop.detection.detector import Detector
 from lidloop.evaluation.evaluate import MATCH_IOU, Evaluation, evaluate
 from lidloop.labels import LabelSet, box_iou

@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from lidloop.data.dataset import Dataset, ImageRecord
+from lidloop.data.dataset import Dataset
+from lidloop.data.picture_index import ImageRecord
 from lidloop.data.tables import write_faces
 from lidloop.detection.detector import Backend, Detector, Prepared, load_detector
 from lidloop.errors import DatasetError, ImageError
@@ -40,7 +41,7 @@ def predict_shard(
     threads: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Predict on every ``shards``-th picture, starting at number ``shard``, and write the predictions.
+    """Predict on one of ``shards`` ranges of pictures, as equal as they can be, and write the predictions.
 
     ``out`` gets ``faces.parquet`` (unclipped faces, see ``tables.write_faces``; metadata: digest and
     iteration of the model) and ``failures.json`` (pictures that could not be read, with the reason).
@@ -62,7 +63,8 @@ def predict_shard(
     """
     if not 0 <= shard < shards:
         raise DatasetError(f"there is no shard {shard} of {shards}")
-    records = dataset.records[shard::shards]
+    n = len(dataset.records)
+    records = dataset.records[n * shard // shards : n * (shard + 1) // shards]
     detector = load_detector(model, backend=backend, device=device, threads=threads)
     found, failures = predict(dataset, detector, records, progress=progress)
     if failures and len(failures) == len(records):

@@ -17,15 +17,19 @@ declined            has IoU above ``iou`` with a place where a person said that 
 
 IoU is computed for boxes as they are written, rounded to six decimals, so that the files meet the limits
 exactly.
+
+Pictures do not depend on each other. They are filtered in blocks (``filter_block``), from some ten thousand
+pictures on in one process per core, and a block's lines and ledger rows are written when it is done: memory
+does not grow with their number.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -44,16 +48,22 @@ from lidloop.autolabel.candidates import (
     finish_points,
 )
 from lidloop.autolabel.priority_nms import Bools, Ints
-from lidloop.data.dataset import LEDGER_SCHEMA, Dataset, LabelVersion, Retention, write_next
+from lidloop.data.dataset import Dataset, LabelVersion, Retention, finish_next, next_texts
+from lidloop.data.face_tables import FaceTables
 from lidloop.data.formats import yolo
 from lidloop.data.reviews import declined_boxes, read_reviews
-from lidloop.data.tables import read_faces
+from lidloop.data.sorted_table import BLOCK
+from lidloop.data.version_writer import LEDGER_SCHEMA, VersionWriter
 from lidloop.errors import DatasetError, LidloopError
 from lidloop.files import folder_atomic
-from lidloop.labels import HUMAN, Floats, LabelSet, concat
+from lidloop.labels import HUMAN, Floats, LabelSet
 from lidloop.landmarks import N_POINTS
+from lidloop.workers import in_order, processes_for
 
 log = logging.getLogger("lidloop")
+
+PARALLEL_FROM: Final = 8
+"""Blocks of pictures from which on they are filtered side by side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +95,11 @@ class Existing:
 
 
 def read_existing(dataset: Dataset, labels: LabelVersion) -> Existing:
-    """Read the boxes of a version's labels from its text files, and the other columns from its ledger.
+    """Read the boxes of a version's labels from their lines, and the other columns from its ledger.
+
+    Args:
+        dataset: the pictures, or a block of them.
+        labels: the version.
 
     Raises:
         DatasetError: if the labels belong to another dataset, or text and ledger disagree.
@@ -95,11 +109,11 @@ def read_existing(dataset: Dataset, labels: LabelVersion) -> Existing:
         raise DatasetError(f"{labels.root} holds labels of another dataset than {dataset.root}")
     heads: list[bytes] = []
     counts = np.zeros(len(dataset.records), dtype=np.int64)
-    for k, record in enumerate(dataset.records):
-        text = labels.text(record.id)
+    for k, text in enumerate(labels.texts.many(dataset.ids)):
         if text:
             fields = [line.split(None, 5) for line in text.splitlines() if line.strip()]
             if any(len(line) < 6 for line in fields):
+                record = dataset.records[k]
                 yolo.parse(text.decode(), record.width, record.height, where=f"{labels.root}: {record.id}")
             counts[k] = len(fields)
             heads += [value for line in fields for value in line[1:5]]
@@ -111,13 +125,13 @@ def read_existing(dataset: Dataset, labels: LabelVersion) -> Existing:
         raise DatasetError(f"{labels.root}: a label line holds a box that is not finite")
     image = np.repeat(np.arange(len(counts)), counts)
     line = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
-    size = _sizes(dataset)[image]
+    size = dataset.sizes[image]
     centre, half = boxes[:, :2], boxes[:, 2:] / 2
 
-    kept = labels.ledger()
+    kept = labels.ledger_of(dataset.ids)
     kept = kept.filter(pc.greater_equal(kept["line"], 0))
-    ids = pa.array([record.id for record in dataset.records], pa.string())
-    known = pc.index_in(kept["image"].cast(pa.string()), value_set=ids).fill_null(-1).to_numpy()
+    known = pc.index_in(kept["image"].cast(pa.string()), value_set=dataset.records.ids).fill_null(-1)
+    known = known.to_numpy()
     order = np.lexsort((kept["line"].to_numpy(), known))
     kept = kept.take(pa.array(order))
     if not (np.array_equal(known[order], image) and np.array_equal(kept["line"].to_numpy(), line)):
@@ -142,39 +156,45 @@ def read_predictions(dataset: Dataset, shards: Sequence[Path]) -> tuple[LabelSet
     Raises:
         DatasetError: if the shards are of several models, or do not cover every picture exactly once.
     """
+    tables, model, iteration = open_predictions(dataset, shards)
+    return tables.between(0, len(dataset.records)), model, iteration
+
+
+def open_predictions(dataset: Dataset, shards: Sequence[Path]) -> tuple[FaceTables, str, int | None]:
+    """Open the predictions of all shards; as ``read_predictions``, without reading the faces."""
     if not shards:
         raise DatasetError("no predictions: give the shard folders that auto-labelling wrote")
-    read = [read_faces(shard / "faces.parquet") for shard in shards]
+    ids = dataset.records.ids
+    opened = FaceTables(shards, ids)
     for name in ("model", "iteration", "dataset"):
-        values = sorted({metadata.get(name, "") for _, metadata in read})
+        values = sorted({table.metadata.get(name, "") for table in opened.tables})
         if len(values) > 1:
             raise DatasetError(f"the shards come from more than one {name}: {', '.join(map(repr, values))}")
-    if read[0][1].get("dataset", dataset.digest) != dataset.digest:
+    metadata = opened.tables[0].metadata
+    if metadata.get("dataset", dataset.digest) != dataset.digest:
         raise DatasetError(f"{shards[0]} holds predictions on another dataset than {dataset.root}")
-    ids = [record.id for record in dataset.records]
-    known = set(ids)
-    seen: dict[str, Path] = {}
-    for shard, (faces, _) in zip(shards, read, strict=True):
-        for image in faces.images:
-            if image not in known:
-                raise DatasetError(f"{shard} predicts on picture {image}, which {dataset.root} does not hold")
-            if image in seen:
-                raise DatasetError(f"picture {image} is in both {seen[image]} and {shard}")
-            seen[image] = shard
-    if len(seen) < len(ids):
-        missing = [image for image in ids if image not in seen]
+    for shard, table in zip(shards, opened.tables, strict=True):
+        foreign = np.flatnonzero(table.place < 0)
+        if len(foreign):
+            raise DatasetError(
+                f"{shard} predicts on picture {table.images[int(foreign[0])]}, which {dataset.root} does not "
+                "hold"
+            )
+    times = opened.times
+    repeated = np.flatnonzero(times > 1)
+    if len(repeated):
+        found = [s for s, t in zip(shards, opened.tables, strict=True) for k in t.place if k == repeated[0]]
+        raise DatasetError(f"picture {ids[int(repeated[0])]} is in both {found[0]} and {found[1]}")
+    missing = np.flatnonzero(times == 0)
+    if len(missing):
         raise DatasetError(
-            f"{len(missing)} of {len(ids)} pictures have no predictions, {missing[0]} for one: "
+            f"{len(missing)} of {len(ids)} pictures have no predictions, {ids[int(missing[0])]} for one: "
             "give the folders of all shards"
         )
-    metadata = read[0][1]
     if not metadata.get("model"):
         raise DatasetError(f"{shards[0]}: the predictions do not state the digest of their model")
     number = metadata.get("iteration", "")
-    return (
-        concat([faces for faces, _ in read]).reindex(ids), metadata["model"],
-        int(number) if number.lstrip("-").isdigit() else None,
-    )  # fmt: skip
+    return opened, metadata["model"], int(number) if number.lstrip("-").isdigit() else None
 
 
 def refine(
@@ -219,49 +239,127 @@ def refine(
     _check(conf, iou, retention, min_points_inside)
     if out.resolve() == labels.root.resolve():
         raise LidloopError(f"{out} holds the previous version; choose another folder for the new one")
-    raw, model, predicted_by = read_predictions(dataset, predictions)
+    if labels.dataset_digest != dataset.digest:
+        raise DatasetError(f"{labels.root} holds labels of another dataset than {dataset.root}")
+    opened, model, predicted_by = open_predictions(dataset, predictions)
     if predicted_by is not None and predicted_by != iteration:
         raise DatasetError(f"the predictions are of iteration {predicted_by}, not {iteration}")
+    rules = Rules(conf, iou, retention, paper_exact, min_points_inside)
+    declined = declined_boxes(read_reviews(labels))
+
+    def jobs() -> Iterator[_Job]:
+        first = 0
+        for block in dataset.blocks():
+            stop = first + len(block.records)
+            mine = {name: declined[name] for name in block.ids if name in declined} if declined else {}
+            yield _Job(block, labels.root, opened.between(first, stop), model, rules, mine)
+            first = stop
+
+    count = -(-len(dataset.records) // BLOCK)
+    before = after = grown = predicted = 0
+    dropped = np.zeros(len(REASONS), dtype=np.int64)
+    with folder_atomic(out) as folder:
+        with VersionWriter(folder, labels.version + 1) as writer:
+            processes = processes_for(count, from_jobs=PARALLEL_FROM)
+            for done in in_order(filter_block, jobs(), processes=processes):
+                writer.add(done.images, done.texts, done.ledger)
+                before, after = before + done.before, after + done.after
+                grown, predicted = grown + done.grown, predicted + done.predicted
+                dropped += done.dropped
+        parameters: dict[str, Any] = {
+            "iteration": iteration, "model": model, "conf": conf, "iou": iou, "paper_exact": paper_exact,
+            "min_points_inside": min_points_inside, "grown": grown,
+            "growth": (after - before) / before if before else None,
+            "dropped": {REASONS[k]: int(n) for k, n in enumerate(dropped) if k and n},
+        }  # fmt: skip
+        finish_next(folder, labels, dataset, writer, retention, parameters)
+    log.info("iteration %d: %d of %d predictions became labels, %d labels now",
+             iteration, grown, predicted, after)  # fmt: skip
+    return LabelVersion.open(out)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Settings of the filter; as of ``refine``."""
+
+    conf: float
+    iou: float
+    retention: Retention
+    paper_exact: bool
+    min_points_inside: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A block of pictures to filter: its predictions, and the places where a person said there is no face."""
+
+    block: Dataset
+    labels: Path
+    raw: LabelSet
+    model: str
+    rules: Rules
+    declined: Mapping[str, Floats]
+
+
+@dataclass(frozen=True, eq=False)
+class FilteredBlock:
+    """A block of pictures in the next version.
+
+    Attributes:
+        images: ids of the pictures.
+        texts: their label lines.
+        ledger: rows of their faces, by picture.
+        before, after: number of labels in the version before and in this one.
+        grown, predicted: number of labels added, and of predictions.
+        dropped: number of faces dropped, by index into ``REASONS``.
+    """
+
+    images: tuple[str, ...]
+    texts: list[bytes]
+    ledger: pa.Table
+    before: int
+    after: int
+    grown: int
+    predicted: int
+    dropped: Ints
+
+
+def filter_block(job: _Job) -> FilteredBlock:
+    """Filter the predictions of a block of pictures; other pictures do not matter to it."""
+    dataset, raw, rules = job.block, job.raw, job.rules
+    labels = LabelVersion.open(job.labels)
     existing = read_existing(dataset, labels)
-    stays = existing.origin == HUMAN if retention == "relabel" else np.ones(len(existing.image), dtype=bool)
+    relabel = rules.retention == "relabel"
+    stays = existing.origin == HUMAN if relabel else np.ones(len(existing.image), dtype=bool)
     base = existing.select(stays)
 
-    sizes = _sizes(dataset)
+    sizes = dataset.sizes
     found = find_candidates(
-        raw, sizes, conf=conf, min_points_inside=min_points_inside, paper_exact=paper_exact
+        raw, sizes, conf=rules.conf, min_points_inside=rules.min_points_inside, paper_exact=rules.paper_exact
     )
     order = priority_nms.priority_order(raw.image, raw.score, found.boxes, raw.points)
     raw, boxes, reason = raw.select(order), found.boxes[order], found.reason[order]
-    reason[_on_declined(dataset, labels, raw.image, boxes, raw.score, reason == 0, iou)] = DECLINED
+    reason[_on_declined(job.declined, raw, boxes, reason == 0, rules.iou)] = DECLINED
     result = priority_nms.priority_nms(
         base.image, base.boxes, raw.image, boxes, raw.score,
-        iou=iou, takes_part=reason == 0, among_predictions=not paper_exact,
+        iou=rules.iou, takes_part=reason == 0, among_predictions=not rules.paper_exact,
     )  # fmt: skip
     reason = np.where(reason > 0, reason, result.decision)
     kept = np.flatnonzero(reason == 0)
     image = raw.image[kept]
-    points = finish_points(raw.points[kept], sizes[image], paper_exact=paper_exact)
+    points = finish_points(raw.points[kept], sizes[image], paper_exact=rules.paper_exact)
     grown = LabelSet(
-        raw.images, image, boxes[kept], points,
-        np.full(len(kept), labels.version), raw.score[kept],
+        raw.images, image, boxes[kept], points, np.full(len(kept), labels.version), raw.score[kept],
     )  # fmt: skip
-    ledger = _ledger(
-        dataset, base, existing.select(~stays), raw, boxes, reason, result.label_iou, labels.version, model
-    )
-    before, after = len(existing.image), len(base.image) + len(kept)
-    dropped = np.bincount(reason, minlength=len(REASONS))
-    dropped[RELABELLED] = before - len(base.image)
-    parameters: dict[str, Any] = {
-        "iteration": iteration, "model": model, "conf": conf, "iou": iou, "paper_exact": paper_exact,
-        "min_points_inside": min_points_inside, "grown": len(kept),
-        "growth": (after - before) / before if before else None,
-        "dropped": {REASONS[k]: int(count) for k, count in enumerate(dropped) if k and count},
-    }  # fmt: skip
-    with folder_atomic(out) as folder:
-        write_next(folder, labels, dataset, grown, ledger, retention=retention, parameters=parameters)
-    log.info("iteration %d: %d of %d predictions became labels, %d labels now",
-             iteration, len(kept), len(raw), after)  # fmt: skip
-    return LabelVersion.open(out)
+    replaced = existing.select(~stays)
+    ledger = _ledger(dataset, base, replaced, raw, boxes, reason, result.label_iou, labels.version, job.model)
+    dropped = np.bincount(reason, minlength=len(REASONS)).astype(np.int64)
+    dropped[RELABELLED] = len(replaced.image)
+    return FilteredBlock(
+        dataset.ids, next_texts(labels, dataset, grown, retention=rules.retention), ledger,
+        before=len(existing.image), after=len(base.image) + len(kept), grown=len(kept), predicted=len(raw),
+        dropped=dropped,
+    )  # fmt: skip
 
 
 def _check(conf: float, iou: float, retention: str, min_points_inside: int) -> None:
@@ -276,29 +374,22 @@ def _check(conf: float, iou: float, retention: str, min_points_inside: int) -> N
 
 
 def _on_declined(
-    dataset: Dataset, labels: LabelVersion, image: Ints, boxes: Floats, score: Floats, candidate: Bools,
-    iou: float,
-) -> Bools:  # fmt: skip
+    places: Mapping[str, Floats], raw: LabelSet, boxes: Floats, candidate: Bools, iou: float
+) -> Bools:
     """(n,) True for candidates at a place where a person said that there is no face.
 
     Such a place drops what an existing label there would drop, but is no label.
     """
-    places = declined_boxes(read_reviews(labels))
     if not places:
-        return np.zeros(len(image), dtype=bool)
-    index = {record.id: k for k, record in enumerate(dataset.records)}
+        return np.zeros(len(raw), dtype=bool)
+    index = {name: k for k, name in enumerate(raw.images)}
     declined = np.repeat([index[name] for name in places], [len(group) for group in places.values()])
     found = priority_nms.priority_nms(
-        declined.astype(np.int64), np.concatenate(list(places.values())), image, boxes, score, iou=iou,
-        takes_part=candidate, among_predictions=False,
+        declined.astype(np.int64), np.concatenate(list(places.values())), raw.image, boxes, raw.score,
+        iou=iou, takes_part=candidate, among_predictions=False,
     )  # fmt: skip
     on_declined: Bools = candidate & (found.decision == priority_nms.OVERLAPS_LABEL)
     return on_declined
-
-
-def _sizes(dataset: Dataset) -> Floats:
-    """(images, 2) width and height in pixels."""
-    return np.array([(r.width, r.height) for r in dataset.records], dtype=np.float64).reshape(-1, 2)
 
 
 def _ledger(
@@ -321,12 +412,12 @@ def _ledger(
     order = np.lexsort((np.where(lines < 0, np.iinfo(np.int64).max, lines), image))
     old = len(image) - n
     corners = np.concatenate([base.boxes, replaced.boxes, boxes])[order].astype(np.float32)
-    train = np.array([r.split for r in dataset.records])[image[order]]
-    splits, split = np.unique(train, return_inverse=True)
+    splits = dataset.records.column("split")
+    split = splits.indices.to_numpy()[image[order]]
     models = pa.concat_arrays([base.model, replaced.model, pa.repeat(pa.scalar(model), n)])
     columns = [
-        _names(image[order], [r.id for r in dataset.records]),
-        _names(split, splits.tolist()),
+        _names(image[order], list(dataset.ids)),
+        _names(split, splits.dictionary.to_pylist()),
         pa.array(lines[order], pa.int32()),
         *(pa.array(corners[:, k]) for k in range(4)),
         pa.array(np.concatenate([base.origin, replaced.origin, np.full(n, origin)])[order], pa.int32()),

@@ -19,6 +19,7 @@ from lidloop.cli.convert import convert
 from lidloop.cli.detect import detect
 from lidloop.cli.evaluate import evaluate
 from lidloop.cli.exporter import exporter
+from lidloop.cli.labels import labels_app
 from lidloop.cli.quantise import quantise
 from lidloop.cli.registry import registry_app
 from lidloop.cli.report import report
@@ -42,6 +43,7 @@ for command in (convert, evaluate, detect, quantise, report, synthesize):
 app.add_typer(registry_app)
 app.add_typer(store_app)
 app.add_typer(review_app)
+app.add_typer(labels_app)
 app.command()(exporter)
 
 _OPTIONAL = ("kfp", "bentoml", "pyarrow", "pipelines", "serving")

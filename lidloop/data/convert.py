@@ -20,12 +20,14 @@ import cv2
 import numpy as np
 
 from lidloop.data.convert_report import Report
-from lidloop.data.dataset import Dataset, ImageRecord, LabelVersion, write_initial
+from lidloop.data.dataset import Dataset, LabelVersion, write_initial
 from lidloop.data.decode import Pixels, decode
 from lidloop.data.fit import Fit, fit_points, into_picture
 from lidloop.data.formats.records import Picture, Reject, Unusable
 from lidloop.data.formats.text import shown
+from lidloop.data.label_texts import TEXT_FILE, TEXT_FOLDER
 from lidloop.data.merge import SAME_FACE_IOU, Entry, Group, assign_ids, assign_splits, merge
+from lidloop.data.picture_index import ImageRecord
 from lidloop.data.sources import KINDS, accepted, fetched, parse_source, read_source
 from lidloop.errors import DatasetError, SourceError
 from lidloop.files import folder_atomic, write_atomic
@@ -181,8 +183,8 @@ def _check_untouched(folder: Path, mark: str) -> None:
     if mark == "version.json":
         if LabelVersion.open(folder).version != 0:
             raise DatasetError(f"{folder} holds grown labels; give another folder")
-        written = {"version.json", "ledger/v0.parquet"}
-        allowed = "text/"
+        written = {"version.json", "ledger/v0.parquet", TEXT_FILE}
+        allowed = f"{TEXT_FOLDER}/"
     else:
         dataset = Dataset.open(folder)
         written = {

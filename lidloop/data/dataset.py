@@ -10,59 +10,54 @@
       convert-report.json        what was read, and every reject with its reason
     labels-v<k>/
       version.json               version, parent, dataset digest, counts, parameters
-      text/<id>.txt              YOLO pose lines; a picture without a face has an empty file or none
+      text.parquet               one row per picture with a label: its YOLO pose lines, as bytes
       ledger/v0.parquet …        one row per face and version, the dropped ones too
       ledger/review-v<k>.parquet decisions of people that made version k (``lidloop.data.reviews``)
 
-A text file of version k+1 begins with the human lines of version k (``relabel``) or with all of them
-(``accumulate``), so human labels survive byte for byte. In a version that people reviewed, faces that they
-confirmed, corrected or added are human labels behind the earlier ones, before the grown ones; the line of a
-corrected or declined label is kept in the table of decisions. Unchanged files are hard links.
+Both tables have one row group for each block of pictures, in the order of the dataset
+(``lidloop.data.sorted_table``), so that a version is read and written in bounded memory. Versions of earlier
+releases (format 1) have a text file ``text/<id>.txt`` for each labelled picture; they are read as well, and
+``lidloop labels export`` writes such files from any version.
+
+The lines of a picture in version k+1 begin with the human lines of version k (``relabel``) or with all of
+them (``accumulate``), so human labels survive byte for byte. In a version that people reviewed, faces that
+they confirmed, corrected or added are human labels behind the earlier ones, before the grown ones; the line
+of a corrected or declined label is kept in the table of decisions. Unchanged ledgers are hard links.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
+import pyarrow.compute as pc
 
 from lidloop.data.formats import yolo
 from lidloop.data.formats.text import shown
 from lidloop.data.image_store import Folder, Pictures, Shared, share
+from lidloop.data.label_texts import Texts, open_texts
+from lidloop.data.picture_index import ById, ImageRecord, Records
+from lidloop.data.sorted_table import BLOCK, SortedTable
 from lidloop.data.tables import BOX, read_table, write_table
+from lidloop.data.version_writer import LEDGER_SCHEMA, Counts, VersionWriter, ledger_file
 from lidloop.errors import DatasetError
 from lidloop.files import link_or_copy, write_atomic
-from lidloop.labels import HUMAN, Face, LabelSet
+from lidloop.labels import HUMAN, Face, Floats, LabelSet
 from lidloop.storage import parse_address
 
 FORMAT: Final = 1
-SPLITS: Final = ("train", "val")
+"""Format of a dataset."""
+LABELS_FORMAT: Final = 2
+"""Format of a label version: packed. Format 1, with a text file for each picture, is read as well."""
 Retention = Literal["accumulate", "relabel"]
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
-    """One picture: its size in pixels after EXIF orientation, its split, the source it came from, and
-    the group (a picture and its copies) that never falls into two splits. ``file`` is under ``images/``."""
-
-    id: str
-    file: str
-    width: int
-    height: int
-    split: str
-    source: str
-    group: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -70,9 +65,13 @@ class Dataset:
     """The pictures of a dataset folder. Open one with ``Dataset.open``."""
 
     root: Path
-    records: tuple[ImageRecord, ...]
+    records: Records
     digest: str
     info: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.records, Records):
+            object.__setattr__(self, "records", Records.of(self.records))
 
     @classmethod
     def open(cls, root: Path) -> Dataset:
@@ -81,29 +80,46 @@ class Dataset:
         Raises:
             DatasetError: where it is missing, unfinished, of another format, or its digest is not its own.
         """
-        info = _read_json(root / "dataset.json", "dataset", ("digest",))
+        info = _read_json(root / "dataset.json", "dataset", ("digest",), (FORMAT,))
         table = read_table(root / "images.parquet")
         try:
-            records = tuple(ImageRecord(**row) for row in table.to_pylist())
+            records = Records(table)
         except TypeError as error:
             raise DatasetError(f"{root}: images.parquet is no index of pictures: {error}") from error
-        if _digest(records) != info["digest"]:
+        if records.digest() != info["digest"]:
             raise DatasetError(f"{root}: images.parquet does not match dataset.json; convert again")
         return cls(root, records, info["digest"], info)
 
     @classmethod
     def write(cls, root: Path, records: Iterable[ImageRecord], info: Mapping[str, Any]) -> Dataset:
         """Write the index of a dataset whose pictures already lie under ``root/images``."""
-        records = tuple(sorted(records, key=lambda r: r.id))
-        columns = {name: [getattr(r, name) for r in records] for name in ImageRecord.__slots__}
-        write_table(root / "images.parquet", pa.table(columns))
-        complete = {"format": FORMAT, "digest": _digest(records), "images": len(records), **info}
+        ordered = records if isinstance(records, Records) else Records.of(sorted(records, key=lambda r: r.id))
+        write_table(root / "images.parquet", ordered.table)
+        complete = {"format": FORMAT, "digest": ordered.digest(), "images": len(ordered), **info}
         write_atomic(root / "dataset.json", json.dumps(complete, indent=1))
-        return cls(root, records, complete["digest"], complete)
+        return cls(root, ordered, complete["digest"], complete)
 
     @cached_property
-    def by_id(self) -> dict[str, ImageRecord]:
-        return {record.id: record for record in self.records}
+    def by_id(self) -> Mapping[str, ImageRecord]:
+        """Records by id."""
+        return ById(self.records)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the pictures."""
+        return tuple(self.records.ids.to_pylist())
+
+    @cached_property
+    def sizes(self) -> Floats:
+        """(n, 2) width and height of the pictures in pixels."""
+        both = [self.records.column(name).to_numpy() for name in ("width", "height")]
+        return np.stack(both, axis=-1).astype(np.float64).reshape(-1, 2)
+
+    def blocks(self, split: str | None = None) -> Iterator[Dataset]:
+        """Blocks of ``BLOCK`` pictures in their order, each as a dataset of its own; all, or of one split."""
+        records = self.records if split is None else self.split(split)
+        for low in range(0, len(records), BLOCK):
+            yield replace(self, records=records[low : low + BLOCK])
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -119,9 +135,13 @@ class Dataset:
         """
         return self.pictures.path(self.by_id[image])
 
-    def split(self, name: str) -> tuple[ImageRecord, ...]:
+    def only(self, split: str) -> Dataset:
+        """Pictures of one split, as a dataset of its own."""
+        return replace(self, records=self.split(split))
+
+    def split(self, name: str) -> Records:
         """The pictures of ``train`` or ``val``."""
-        return tuple(r for r in self.records if r.split == name)
+        return self.records.of_split(name)
 
 
 def share_pictures(dataset: Dataset, place: str) -> Dataset:
@@ -144,7 +164,7 @@ def share_pictures(dataset: Dataset, place: str) -> Dataset:
 
 @dataclass(frozen=True)
 class LabelVersion:
-    """The labels of one version: text files and ledgers. Open one with ``LabelVersion.open``."""
+    """The labels of one version: label lines and ledgers. Open one with ``LabelVersion.open``."""
 
     root: Path
     version: int
@@ -158,43 +178,72 @@ class LabelVersion:
         Raises:
             DatasetError: where it is missing, unfinished or of another format.
         """
-        info = _read_json(root / "version.json", "label version", ("version", "dataset", "counts", "total"))
+        keys = ("version", "dataset", "counts", "total")
+        info = _read_json(root / "version.json", "label version", keys, (1, LABELS_FORMAT))
         if not isinstance(info["version"], int):
             raise DatasetError(f"{root / 'version.json'} is damaged: 'version' is no whole number")
         return cls(root, info["version"], str(info["dataset"]), info)
 
+    @cached_property
+    def texts(self) -> Texts:
+        """Label lines by picture."""
+        return open_texts(self.root)
+
+    @cached_property
+    def _newest(self) -> SortedTable:
+        return SortedTable(ledger_file(self.root, self.version))
+
     def ledger(self, version: int | None = None) -> pa.Table:
         """The ledger of this version, or of an earlier one."""
-        return read_table(self.root / "ledger" / f"v{self.version if version is None else version}.parquet")
+        table = read_table(ledger_file(self.root, self.version if version is None else version))
+        return table.unify_dictionaries()
+
+    def ledger_parts(self, version: int | None = None) -> Iterator[pa.Table]:
+        """Rows of the ledger of this version, or of an earlier one, block by block."""
+        return SortedTable(ledger_file(self.root, self.version if version is None else version)).parts()
+
+    def ledger_of(self, images: Sequence[str]) -> pa.Table:
+        """Rows of this version's ledger for the pictures from the first to the last of ``images``."""
+        if not images:
+            return LEDGER_SCHEMA.empty_table()
+        return self._newest.between(min(images), max(images))
 
     def text(self, image: str) -> bytes:
         """The label lines of a picture, as they are on disk."""
-        path = self.root / "text" / f"{image}.txt"
-        return path.read_bytes() if path.exists() else b""
+        return self.texts.of(image)
 
     def labelled(self) -> set[str]:
         """Ids of the pictures that have at least one label, human or grown."""
-        ledger = self.ledger()
-        kept = ledger.filter(pa.compute.greater_equal(ledger["line"], 0))
-        return set(kept["image"].unique().to_pylist())
+        names: set[str] = set()
+        for part in self.ledger_parts():
+            names.update(part.filter(pc.greater_equal(part["line"], 0))["image"].to_pylist())
+        return names
 
     def labels(self, dataset: Dataset, split: str | None = None) -> LabelSet:
         """Read the labels of all pictures, or of one split, with origin and score from the ledger.
+
+        Args:
+            dataset: the pictures, or a block of them.
+            split: ``train`` or ``val``.
 
         Raises:
             DatasetError: where the labels belong to another dataset, or text and ledger disagree.
         """
         if self.dataset_digest != dataset.digest:
             raise DatasetError(f"{self.root} holds labels of another dataset than {dataset.root}")
-        records = dataset.records if split is None else dataset.split(split)
+        records = list(dataset.records if split is None else dataset.split(split))
+        ids = [record.id for record in records]
         try:
-            texts = {record.id: self.text(record.id).decode() for record in records}
+            texts = [text.decode() for text in self.texts.many(ids)]
         except UnicodeDecodeError as error:
             raise DatasetError(f"{self.root}: a label file is no text: {error}") from error
-        faces = {r.id: yolo.parse(texts[r.id], r.width, r.height, where=r.id) for r in records}
+        faces = {
+            r.id: yolo.parse(text, r.width, r.height, where=r.id)
+            for r, text in zip(records, texts, strict=True)
+        }
         labels = LabelSet.from_faces(faces)
-        ledger = self.ledger()
-        kept = ledger.filter(pa.compute.greater_equal(ledger["line"], 0))
+        ledger = self.ledger_of(ids)
+        kept = ledger.filter(pc.greater_equal(ledger["line"], 0))
         known = {
             (image, line): (origin, score)
             for image, line, origin, score in zip(
@@ -202,7 +251,7 @@ class LabelVersion:
                 kept["confidence"].to_pylist(), strict=True,
             )
         }  # fmt: skip
-        keys = [(r.id, line) for r in records for line in range(len(faces[r.id]))]
+        keys = [(image, line) for image in ids for line in range(len(faces[image]))]
         missing = [key for key in keys if key not in known]
         if missing:
             raise DatasetError(
@@ -214,56 +263,29 @@ class LabelVersion:
         )
 
 
-LEDGER_SCHEMA: Final = pa.schema(
-    [
-        ("image", pa.dictionary(pa.int32(), pa.string())),
-        ("split", pa.dictionary(pa.int32(), pa.string())),
-        ("line", pa.int32()),  # line in the text file, from 0; -1 for a face that was dropped
-        ("x1", pa.float32()),
-        ("y1", pa.float32()),
-        ("x2", pa.float32()),
-        ("y2", pa.float32()),
-        (
-            "origin",
-            pa.int32(),
-        ),  # -1 human, else the label version that the model which predicted it was trained on
-        (
-            "model",
-            pa.dictionary(pa.int32(), pa.string()),
-        ),  # digest of the model that did; "" for human labels
-        ("confidence", pa.float32()),
-        (
-            "iou",
-            pa.float32(),
-        ),  # largest IoU with a label that was there before; 0 for those labels themselves
-        ("decision", pa.dictionary(pa.int32(), pa.string())),  # kept | dropped
-        ("reason", pa.dictionary(pa.int32(), pa.string())),  # human, grown, existing, overlaps-…, …
-    ]
-)
-
-
 def write_initial(root: Path, dataset: Dataset, labels: LabelSet) -> LabelVersion:
     """Write version 0: the labels as given, all human.
 
     ``root`` must be empty; it counts as written once ``version.json`` is there, which comes last.
+
+    Raises:
+        FileExistsError: where a file of a version is in ``root``.
     """
-    (root / "text").mkdir(parents=True, exist_ok=True)
     by_image = _faces_by_image(labels)
-    rows: list[dict[str, Any]] = []
-    for record in dataset.records:
-        faces = by_image.get(record.id, [])
-        if faces:
-            text = yolo.format_lines(faces, record.width, record.height)
-            _write_new(root / "text" / f"{record.id}.txt", text.encode())
-        for line, face in enumerate(faces):
-            box = dict(zip(BOX, map(float, face.box), strict=True))
-            rows.append(
-                {"image": record.id, "split": record.split, "line": line, **box, "origin": HUMAN,
-                 "model": "", "confidence": 1.0, "iou": 0.0, "decision": "kept", "reason": "human"}
-            )  # fmt: skip
-    ledger = pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA)
-    write_table(root / "ledger" / "v0.parquet", ledger)
-    return _finish(root, 0, dataset, ledger_counts(ledger), {"parent": None})
+    with VersionWriter(root, 0) as writer:
+        for block in dataset.blocks():
+            texts, rows = [], []
+            for record in block.records:
+                faces = by_image.get(record.id, [])
+                texts.append(yolo.format_lines(faces, record.width, record.height).encode())
+                for line, face in enumerate(faces):
+                    box = dict(zip(BOX, map(float, face.box), strict=True))
+                    rows.append(
+                        {"image": record.id, "split": record.split, "line": line, **box, "origin": HUMAN,
+                         "model": "", "confidence": 1.0, "iou": 0.0, "decision": "kept", "reason": "human"}
+                    )  # fmt: skip
+            writer.add(block.ids, texts, pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA))
+    return _finish(root, 0, dataset, writer.counts, {"parent": None})
 
 
 def write_next(
@@ -282,7 +304,7 @@ def write_next(
         root: an empty folder.
         previous: the version before.
         dataset: the pictures of both.
-        grown: accepted predictions, in the order in which they become lines of their picture's file.
+        grown: accepted predictions, in the order in which they become lines of their picture.
         ledger: the complete ledger of the new version (``LEDGER_SCHEMA``).
         retention: ``accumulate`` appends to the lines of ``previous``, ``relabel`` to the human ones.
         parameters: recorded in ``version.json``.
@@ -290,26 +312,30 @@ def write_next(
     Raises:
         DatasetError: where the ledger's kept lines are not the lines written.
     """
-    text = root / "text"
-    text.mkdir(parents=True, exist_ok=True)
     by_image = _faces_by_image(grown)
-    humans = _human_counts(previous)
-    written = 0
-    for record in dataset.records:
-        faces = by_image.get(record.id, [])
-        old = previous.root / "text" / f"{record.id}.txt"
-        before = previous.text(record.id)
-        base = before
-        if retention == "relabel":
-            base = b"".join(before.splitlines(keepends=True)[: humans[record.id]])
-        written += base.count(b"\n") + len(faces)
-        if not faces and base == before:
-            if old.exists():
-                link_or_copy(old, text / old.name)
-            continue
-        added = yolo.format_lines(faces, record.width, record.height)
-        _write_new(text / f"{record.id}.txt", base + added.encode())
-    return _finish_next(root, previous, dataset, ledger, written, retention, parameters)
+    with VersionWriter(root, previous.version + 1) as writer:
+        for block, rows in _by_block(dataset, ledger):
+            mine = LabelSet.from_faces({name: by_image[name] for name in block.ids if name in by_image})
+            writer.add(block.ids, next_texts(previous, block, mine, retention=retention), rows)
+    return finish_next(root, previous, dataset, writer, retention, parameters)
+
+
+def next_texts(
+    previous: LabelVersion, block: Dataset, grown: LabelSet, *, retention: Retention
+) -> list[bytes]:
+    """Label lines of a block's pictures in the version after ``previous``; arguments as of ``write_next``."""
+    before = previous.texts.many(block.ids)
+    if retention == "relabel":
+        humans = _human_counts(previous.ledger_of(block.ids))
+        before = [
+            b"".join(text.splitlines(keepends=True)[: humans[name]])
+            for name, text in zip(block.ids, before, strict=True)
+        ]
+    faces = _faces_by_image(grown)
+    return [
+        old + yolo.format_lines(faces.get(r.id, []), r.width, r.height).encode()
+        for r, old in zip(block.records, before, strict=True)
+    ]
 
 
 def write_reviewed(
@@ -325,7 +351,7 @@ def write_reviewed(
 
     Args:
         root: an empty folder.
-        previous: the version before; the files of pictures that are not in ``changed`` stay as they are.
+        previous: the version before; the lines of pictures that are not in ``changed`` stay as they are.
         dataset: the pictures of both.
         changed: label lines, without line ends, of the pictures with a decision: human ones first.
         ledger: the complete ledger of the new version (``LEDGER_SCHEMA``).
@@ -334,20 +360,14 @@ def write_reviewed(
     Raises:
         DatasetError: where the ledger's kept lines are not the lines written.
     """
-    text = root / "text"
-    text.mkdir(parents=True, exist_ok=True)
-    written = 0
-    for record in dataset.records:
-        lines = changed.get(record.id)
-        old = previous.root / "text" / f"{record.id}.txt"
-        if lines is None:
-            written += previous.text(record.id).count(b"\n")
-            if old.exists():
-                link_or_copy(old, text / old.name)
-        else:
-            written += len(lines)
-            _write_new(text / old.name, b"".join(line + b"\n" for line in lines))
-    return _finish_next(root, previous, dataset, ledger, written, "review", parameters)
+    with VersionWriter(root, previous.version + 1) as writer:
+        for block, rows in _by_block(dataset, ledger):
+            texts = [
+                b"".join(line + b"\n" for line in changed[name]) if name in changed else text
+                for name, text in zip(block.ids, previous.texts.many(block.ids), strict=True)
+            ]
+            writer.add(block.ids, texts, rows)
+    return finish_next(root, previous, dataset, writer, "review", parameters)
 
 
 def write_human_labels(
@@ -362,45 +382,41 @@ def write_human_labels(
         split: ``train`` or ``val``.
         info: recorded in ``version.json``.
     """
-    text = root / "text"
-    text.mkdir(parents=True, exist_ok=True)
-    humans = _human_counts(labels)
-    for record in dataset.split(split):
-        lines = labels.text(record.id).splitlines(keepends=True)
-        source, target = labels.root / "text" / f"{record.id}.txt", text / f"{record.id}.txt"
-        if lines and len(lines) == humans[record.id]:
-            link_or_copy(source, target)
-        elif humans[record.id]:
-            _write_new(target, b"".join(lines[: humans[record.id]]))
-    ledger = labels.ledger()
-    human = pa.compute.and_(
-        pa.compute.greater_equal(ledger["line"], 0), pa.compute.equal(ledger["origin"], HUMAN)
-    )
-    here = pa.compute.equal(ledger["split"].cast(pa.string()), split)
-    kept = ledger.filter(pa.compute.and_(human, here))
-    write_table(root / "ledger" / f"v{labels.version}.parquet", kept)
-    return _finish(root, labels.version, dataset, ledger_counts(kept), info)
+    with VersionWriter(root, labels.version) as writer:
+        for block in dataset.blocks(split):
+            ledger = labels.ledger_of(block.ids)
+            human = pc.and_(pc.greater_equal(ledger["line"], 0), pc.equal(ledger["origin"], HUMAN))
+            here = pc.equal(ledger["split"].cast(pa.string()), split)
+            kept = ledger.filter(pc.and_(human, here))
+            humans = _human_counts(kept)
+            texts = [
+                b"".join(text.splitlines(keepends=True)[: humans[name]])
+                for name, text in zip(block.ids, labels.texts.many(block.ids), strict=True)
+            ]
+            writer.add(block.ids, texts, kept)
+    return _finish(root, labels.version, dataset, writer.counts, info)
 
 
-def _finish_next(
+def finish_next(
     root: Path,
     previous: LabelVersion,
     dataset: Dataset,
-    ledger: pa.Table,
-    written: int,
+    written: VersionWriter,
     retention: str,
     parameters: Mapping[str, Any] | None,
 ) -> LabelVersion:
-    """Add the ledgers and ``version.json`` to a version whose ``written`` label lines are in its folder."""
-    version = previous.version + 1
+    """Add earlier ledgers and ``version.json`` to a version whose lines and ledger were written.
+
+    Raises:
+        DatasetError: where the ledger's kept lines are not the lines written.
+    """
+    if written.kept != written.lines:
+        raise DatasetError(
+            f"{root}: {written.lines} label lines were written but the ledger keeps {written.kept}"
+        )
     carry_ledgers(previous, root)
-    table = ledger.cast(LEDGER_SCHEMA)
-    kept = pa.compute.sum(pa.compute.greater_equal(table["line"], 0)).as_py() or 0
-    if kept != written:
-        raise DatasetError(f"{root}: {written} label lines were written but the ledger keeps {kept}")
-    write_table(root / "ledger" / f"v{version}.parquet", table)
     info = {"parent": previous.version, "retention": retention, "parameters": dict(parameters or {})}
-    return _finish(root, version, dataset, ledger_counts(table), info)
+    return _finish(root, previous.version + 1, dataset, written.counts, info)
 
 
 def carry_ledgers(previous: LabelVersion, root: Path) -> None:
@@ -410,13 +426,21 @@ def carry_ledgers(previous: LabelVersion, root: Path) -> None:
         link_or_copy(file, root / "ledger" / file.name)
 
 
-def _human_counts(labels: LabelVersion) -> Counter[str]:
-    """Number of human labels by picture; they are the first lines of its file."""
-    ledger = labels.ledger()
-    human = pa.compute.and_(
-        pa.compute.greater_equal(ledger["line"], 0), pa.compute.equal(ledger["origin"], HUMAN)
-    )
+def _human_counts(ledger: pa.Table) -> Counter[str]:
+    """Number of human labels by picture; they are its first lines."""
+    human = pc.and_(pc.greater_equal(ledger["line"], 0), pc.equal(ledger["origin"], HUMAN))
     return Counter(ledger.filter(human)["image"].to_pylist())
+
+
+def _by_block(dataset: Dataset, ledger: pa.Table) -> Iterator[tuple[Dataset, pa.Table]]:
+    """Blocks of a dataset, each with its pictures' rows of a ledger, in the order of the pictures."""
+    table = ledger.cast(LEDGER_SCHEMA)
+    place = pc.index_in(table["image"].cast(pa.string()), value_set=dataset.records.ids)
+    place = place.fill_null(len(dataset.records)).to_numpy()
+    order = np.argsort(place, kind="stable")
+    ends = np.searchsorted(place[order], np.arange(0, len(dataset.records) + BLOCK, BLOCK))
+    for number, block in enumerate(dataset.blocks()):
+        yield block, table.take(pa.array(order[ends[number] : ends[number + 1]]))
 
 
 def _faces_by_image(labels: LabelSet) -> dict[str, list[Face]]:
@@ -430,35 +454,12 @@ def _faces_by_image(labels: LabelSet) -> dict[str, list[Face]]:
     return faces
 
 
-def _write_new(path: Path, data: bytes) -> None:
-    """Write a file that must not exist yet: an existing one may be a hard link to another version's file.
-
-    No temporary name is used, which would double the time of a version: a half-written file is in a folder
-    without ``version.json``.
-    """
-    with path.open("xb") as file:
-        file.write(data)
-
-
-def ledger_counts(ledger: pa.Table) -> dict[str, dict[str, int]]:
-    """Count the kept rows of a ledger: ``{"train": {"human": n, "grown": n}, "val": …}``."""
-    kept = pa.compute.greater_equal(ledger["line"], 0)
-    human = pa.compute.equal(ledger["origin"], HUMAN)
-    counts = {}
-    for name in SPLITS:
-        here = pa.compute.and_(kept, pa.compute.equal(ledger["split"].cast(pa.string()), name))
-        total = pa.compute.sum(here).as_py() or 0
-        given = pa.compute.sum(pa.compute.and_(here, human)).as_py() or 0
-        counts[name] = {"human": given, "grown": total - given}
-    return counts
-
-
 def _finish(
-    root: Path, version: int, dataset: Dataset, counts: dict[str, dict[str, int]], info: Mapping[str, Any]
+    root: Path, version: int, dataset: Dataset, counts: Counts, info: Mapping[str, Any]
 ) -> LabelVersion:
     total = sum(sum(c.values()) for c in counts.values())
     complete = {
-        "format": FORMAT,
+        "format": LABELS_FORMAT,
         "version": version,
         "dataset": dataset.digest,
         "counts": counts,
@@ -469,23 +470,17 @@ def _finish(
     return LabelVersion(root, version, dataset.digest, complete)
 
 
-def _digest(records: Sequence[ImageRecord]) -> str:
-    sha = hashlib.sha256()
-    for record in records:
-        sha.update(json.dumps(asdict(record), sort_keys=True).encode())
-    return sha.hexdigest()
-
-
-def _read_json(path: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
+def _read_json(path: Path, what: str, keys: Sequence[str], formats: Sequence[int]) -> dict[str, Any]:
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DatasetError(f"{path.parent} is not a finished {what}: it has no {path.name}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"cannot read {path}: {shown(str(error))}") from error
-    if not isinstance(info, dict) or info.get("format") != FORMAT:
+    if not isinstance(info, dict) or info.get("format") not in formats:
         given = shown(info.get("format") if isinstance(info, dict) else info, 40)
-        raise DatasetError(f"{path} has format {given}; this lidloop reads {FORMAT}")
+        known = " and ".join(map(str, formats))
+        raise DatasetError(f"{path} has format {given}; this lidloop reads {known}")
     missing = [key for key in keys if key not in info]
     if missing:
         raise DatasetError(f"{path} is damaged: it has no '{missing[0]}'")

@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from lidloop.data.dataset import SPLITS, Dataset, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.data.formats import yolo
+from lidloop.data.version_writer import SPLITS
 from lidloop.errors import LidloopError
 from lidloop.files import sha256
 from lidloop.images import image_size
@@ -61,8 +62,8 @@ def validate(dataset: Dataset, labels: LabelVersion) -> list[str]:
             ]
     if lines != len(ledger):
         problems.append(f"the ledger keeps {len(ledger)} lines, the label files have {lines}")
-    unknown = {path.stem for path in (labels.root / "text").glob("*.txt")} - set(dataset.by_id)
-    problems += [f"text/{name}.txt belongs to no picture" for name in sorted(unknown)]
+    unknown = labels.texts.names() - set(dataset.ids)
+    problems += [f"label lines of {name} belong to no picture" for name in sorted(unknown)]
     return problems
 
 

@@ -75,7 +75,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from lidloop.data.dataset import SPLITS, ImageRecord
+from lidloop.data.picture_index import ImageRecord
+from lidloop.data.version_writer import SPLITS
 from lidloop.drift import compare, guards
 from lidloop.drift.agreement import Agreement, agreements
 from lidloop.drift.features import CONFIDENCE, PER_IMAGE, features

@@ -9,7 +9,7 @@ prediction of a face without a label counts as wrong.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,14 +18,18 @@ import numpy as np
 import pyarrow as pa
 
 from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.data.face_tables import FACES_FILE, FaceTable, FaceTables
+from lidloop.data.gold import SPLIT as GOLD_SPLIT
 from lidloop.data.gold import gold_before, gold_digest, require_gold
-from lidloop.data.tables import read_faces, write_table
+from lidloop.data.sorted_table import BLOCK
+from lidloop.data.tables import write_table
 from lidloop.errors import DatasetError, LidloopError
-from lidloop.evaluation import metrics
-from lidloop.evaluation.faces_by_group import compare_groups
+from lidloop.evaluation import metrics, parts
+from lidloop.evaluation.faces_by_group import MAX_FACES, compare_groups, sample
 from lidloop.files import write_atomic
 from lidloop.labels import Floats, LabelSet, concat
 from lidloop.landmarks import N_POINTS
+from lidloop.workers import in_order, processes_for
 
 FILE: Final = "evaluation.json"
 POINTS_FILE: Final = "points.parquet"
@@ -37,7 +41,8 @@ DEFAULT_SCORE: Final = 0.25
 """Smallest score of predictions in precision, recall and errors; Ultralytics' default."""
 
 MATCH_IOU: Final = 0.5
-MAX_DETECTIONS: Final = 100
+PARALLEL_FROM: Final = 8
+"""Blocks of validation pictures from which on they are compared side by side."""
 NME_LIMIT: Final = 0.08
 
 
@@ -118,7 +123,7 @@ def settings(*, sigma: float, score: float) -> dict[str, Any]:
         "oks_area": f"{metrics.OKS_AREA_FACTOR} of the box area",
         "score_threshold": score,
         "match_iou": MATCH_IOU,
-        "max_detections_per_image": MAX_DETECTIONS,
+        "max_detections_per_image": parts.MAX_DETECTIONS,
         "nme_normaliser": "outer canthi",
         "nme_limit": NME_LIMIT,
         "errors_over": "visible points of matched faces; missed faces are counted apart",
@@ -151,39 +156,31 @@ def evaluate(
             sigma that is not positive.
     """
     _check(predictions, truth, sources, sigma)
-    names = sorted(truth.images)  # equal scores of two images are ordered by name, not by position
-    truth, found = truth.reindex(names), predictions.reindex(names)
-    found = found.select(metrics.order_by_score(found))
-    rank = metrics.rank_in_image(found.image)
-    found, rank = found.select(rank < MAX_DETECTIONS), rank[rank < MAX_DETECTIONS]
+    compared = parts.compare_part(predictions, truth, sigma=sigma, score=score)
+    overall, by_source = judge(compared.counted, sources=sources, score=score)
+    return Evaluation(overall=overall, by_source=by_source, sigma=sigma, score=score, errors=compared.errors)
 
-    rows, columns = metrics.pairs_in_image(found.image, truth.image, metrics.truth_order(truth))
-    iou = metrics.paired_iou(found.boxes[rows], truth.boxes[columns])
-    oks = metrics.pairs_oks(found.points, truth.points, truth.boxes, rows, columns, sigma=sigma)
-    blind = np.logical_not((truth.points[..., 2] > 0).any(axis=-1))
-    nothing = np.zeros(len(truth), dtype=bool)
-    by_box = metrics.greedy_match(rows, columns, iou, rank=rank, ignored=nothing)
-    by_pose = metrics.greedy_match(rows, columns, oks, rank=rank, ignored=blind)
-    judged = ~np.append(blind, False)[by_pose]  # the appended False is for -1, no match
 
-    counted = found.score >= score
-    match = np.full(len(truth), -1, dtype=np.int64)
-    pairs = np.flatnonzero(counted & (by_box[:, 0] >= 0))
-    match[by_box[pairs, 0]] = pairs
-    errors = metrics.face_errors(found, truth, match, sigma=sigma)
+def judge(
+    counted: parts.Counted, *, sources: Mapping[str, str] | None, score: float
+) -> tuple[Metrics, dict[str, Metrics]]:
+    """Compute the metrics of compared pictures, overall and by source; arguments as of ``evaluate``."""
+    order = parts.by_falling_score(counted)
+    image, is_counted = counted.found_image[order], counted.found_score[order] >= score
+    boxes, poses, judged = counted.box[order], counted.pose[order], counted.judged[order]
 
     def figures(pictures: metrics.Bools) -> Metrics:
-        p, t = pictures[found.image], pictures[truth.image]
-        box = metrics.average_precision(by_box[p] >= 0, int(t.sum()))
-        pose = metrics.average_precision(by_pose[p] >= 0, int((t & ~blind).sum()), judged=judged[p])
-        return _figures(errors, t, int((counted & p).sum()), box, pose)
+        p, t = pictures[image], pictures[counted.image]
+        box = metrics.average_precision(parts.hits(boxes[p]), int(t.sum()))
+        seen = int((t & ~counted.blind).sum())
+        pose = metrics.average_precision(parts.hits(poses[p]), seen, judged=parts.hits(judged[p]))
+        return _figures(counted, t, int((is_counted & p).sum()), box, pose)
 
     by_source = {}
     if sources is not None:
-        of_image = np.array([sources[name] for name in truth.images], dtype=object)
+        of_image = parts.sources_of(counted.images, sources)
         by_source = {name: figures(of_image == name) for name in sorted(set(of_image.tolist()))}
-    overall = figures(np.ones(len(truth.images), dtype=bool))
-    return Evaluation(overall=overall, by_source=by_source, sigma=sigma, score=score, errors=errors)
+    return figures(np.ones(len(counted.images), dtype=bool)), by_source
 
 
 def evaluate_iteration(
@@ -226,40 +223,94 @@ def evaluate_iteration(
         LidloopError: as ``evaluate``.
     """
     require_gold(gold)
-    records = dataset.split("val")
-    if not records:
+    records = dataset.split(GOLD_SPLIT)
+    if not len(records):
         raise DatasetError(
             f"{dataset.root} has no validation pictures to evaluate on; convert with a val share"
         )
-    ids = tuple(r.id for r in records)
-    sources = {r.id: r.source for r in records}
     history = _history(previous, iteration)
-    found, unreadable, model = _read_shards(predictions, dataset, ids, iteration)
-    gold_labels = gold.labels(dataset, "val").reindex(ids)
-    on_gold = evaluate(found, gold_labels, sources=sources, sigma=sigma, score=score)
-    paper_labels = labels.labels(dataset, "val").reindex(ids)
-    on_paper = evaluate(found, paper_labels, sources=sources, sigma=sigma, score=score)
+    found, unreadable, model = _read_shards(predictions, dataset, records.ids, iteration)
+    before = gold_before(gold)
+    yardsticks = [version for version in (gold, labels, before) if version is not None]
+    faces = sum(gold.info["counts"][GOLD_SPLIT].values())
+    sampled = sample(faces, MAX_FACES)
+
+    def jobs() -> Iterator[_Job]:
+        first = 0
+        for block in dataset.blocks(GOLD_SPLIT):
+            stop = first + len(block.records)
+            roots = [version.root for version in yardsticks]
+            yield _Job(block, found.between(first, stop), roots, sigma, score)
+            first = stop
+
+    done: list[list[parts.Counted]] = [[] for _ in yardsticks]
+    looked_at: list[tuple[LabelSet, metrics.FaceErrors]] = []
+    number = 0
+    count = -(-len(records) // BLOCK)
+    for result in in_order(_compare_block, jobs(), processes=processes_for(count, from_jobs=PARALLEL_FROM)):
+        for column, compared in zip(done, result, strict=True):
+            column.append(compared.counted)
+        on_gold = result[0]
+        rows = sampled[(sampled >= number) & (sampled < number + len(on_gold.truth))] - number
+        number += len(on_gold.truth)
+        looked_at.append((on_gold.truth.select(rows), on_gold.errors.take(rows)))
+    if number != faces:
+        raise DatasetError(f"{gold.root}: the ledger keeps {faces} validation labels, {number} are written")
+    counted = parts.join(done[0])
+    sources = dict(zip(counted.images, records.column("source").to_pylist(), strict=True))
+    groups = compare_groups(
+        dataset,
+        concat([truth for truth, _ in looked_at]),
+        metrics.FaceErrors.concat([errors for _, errors in looked_at]),
+        total=faces,
+    )
+    results = []
+    for column in done:
+        overall, by_source = judge(parts.join(column), sources=sources, score=score)
+        column.clear()
+        results.append(
+            {"overall": overall.to_dict(), "by_source": {k: m.to_dict() for k, m in by_source.items()}}
+        )
     entry = {
         "iteration": iteration,
         "label_version": labels.version,
         "model": model,
         "sigma": sigma,
-        "images": len(ids),
+        "images": len(records),
         "unreadable": unreadable,
-        "settings": on_gold.settings,
+        "settings": settings(sigma=sigma, score=score),
         "gold_digest": gold_digest(dataset, gold),
-        "gold": on_gold.to_dict(),
-        "paper": on_paper.to_dict(),
-        "groups": compare_groups(dataset, gold_labels, on_gold.errors),
+        "gold": results[0],
+        "paper": results[1],
+        "groups": groups,
     }
-    before = gold_before(gold)
     if before is not None:
-        truth = before.labels(dataset, "val").reindex(ids)
-        entry["gold_before"] = evaluate(found, truth, sources=sources, sigma=sigma, score=score).to_dict()
+        entry["gold_before"] = results[2]
     written = {**entry, "iterations": [*history, entry]}
-    write_table(out / POINTS_FILE, _points_table(on_gold.errors, gold_labels, sources))
+    write_table(out / POINTS_FILE, _points_table(counted, sources))
     write_atomic(out / FILE, json.dumps(written, indent=1, allow_nan=False) + "\n")
     return written
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A block of validation pictures to compare: its predictions, and the folders of the yardsticks."""
+
+    block: Dataset
+    found: LabelSet
+    yardsticks: list[Path]
+    sigma: float
+    score: float
+
+
+def _compare_block(job: _Job) -> list[parts.Compared]:
+    """Compare the predictions of a block with each yardstick."""
+    compared = []
+    for root in job.yardsticks:
+        truth = LabelVersion.open(root).labels(job.block).reindex(job.block.ids)
+        _check(job.found, truth, None, job.sigma)
+        compared.append(parts.compare_part(job.found, truth, sigma=job.sigma, score=job.score))
+    return compared
 
 
 def read_evaluation(folder: Path) -> dict[str, Any]:
@@ -302,11 +353,11 @@ def _check(predictions: LabelSet, truth: LabelSet, sources: Mapping[str, str] | 
 
 
 def _figures(
-    errors: metrics.FaceErrors, rows: metrics.Bools, predictions: int, box: Floats | None, pose: Floats | None
+    counted: parts.Counted, rows: metrics.Bools, predictions: int, box: Floats | None, pose: Floats | None
 ) -> Metrics:
-    faces, matched = int(rows.sum()), int(errors.matched[rows].sum())
-    nme = _finite(errors.nme[rows])
-    lids = _finite(np.concatenate([errors.lid_left[rows], errors.lid_right[rows]]))
+    faces, matched = int(rows.sum()), int(counted.matched[rows].sum())
+    nme = _finite(counted.nme[rows])
+    lids = _finite(np.concatenate([counted.lid_left[rows], counted.lid_right[rows]]))
     return Metrics(
         faces=faces,
         predictions=predictions,
@@ -318,7 +369,7 @@ def _figures(
         box_ap50_95=_mean(box),
         pose_ap50=None if pose is None else float(pose[0]),
         pose_ap50_95=_mean(pose),
-        mse_px2=_mean(_finite(errors.squares[rows])),
+        mse_px2=parts.mean_of(parts.select_values(counted, rows)),
         nme_mean=_mean(nme),
         nme_median=_median(nme),
         nme_auc8=metrics.cumulative_error_auc(nme, NME_LIMIT),
@@ -350,43 +401,43 @@ def _history(previous: Path | None, iteration: int) -> list[dict[str, Any]]:
 
 
 def _read_shards(
-    folders: Sequence[Path], dataset: Dataset, ids: Sequence[str], iteration: int
-) -> tuple[LabelSet, int, str]:
+    folders: Sequence[Path], dataset: Dataset, ids: pa.StringArray, iteration: int
+) -> tuple[FaceTables, int, str]:
     """Return predictions of the pictures ``ids``, number of unreadable ones, and digest of the model."""
     if not folders:
         raise DatasetError("no shard folders of predictions were given; run the auto-label step first")
-    shards: list[LabelSet] = []
-    owner: dict[str, Path] = {}
-    covered: set[str] = set()
-    failed: set[str] = set()
-    models: dict[str, Path] = {}
-    for folder in folders:
-        faces, metadata = read_faces(folder / "faces.parquet")
-        models.setdefault(metadata.get("model", ""), folder)
-        if metadata.get("iteration", str(iteration)) != str(iteration):
+    every, failed, models = dataset.records.ids, set[str](), dict[str, Path]()
+    owner = np.full(len(every), -1)
+    for number, folder in enumerate(folders):
+        table = FaceTable(folder / FACES_FILE, every)
+        models.setdefault(table.metadata.get("model", ""), folder)
+        if table.metadata.get("iteration", str(iteration)) != str(iteration):
             raise DatasetError(
-                f"{folder} holds predictions of iteration {metadata['iteration']}, not of {iteration}"
+                f"{folder} holds predictions of iteration {table.metadata['iteration']}, not of {iteration}"
             )
-        if metadata.get("dataset", dataset.digest) != dataset.digest:
+        if table.metadata.get("dataset", dataset.digest) != dataset.digest:
             raise DatasetError(f"{folder} holds predictions of another dataset than {dataset.root}")
-        for name in (faces.images[k] for k in np.unique(faces.image)):
-            if owner.setdefault(name, folder) is not folder:
-                raise DatasetError(
-                    f"{name} was predicted in {owner[name]} and again in {folder}; give each once"
-                )
-        covered.update(faces.images)
+        mine = table.with_faces
+        twice = mine[owner[mine] >= 0]
+        if len(twice):
+            first = folders[owner[twice[0]]]
+            raise DatasetError(
+                f"{every[int(twice[0])]} was predicted in {first} and again in {folder}; give each once"
+            )
+        owner[mine] = number
         failed.update(_failures(folder / "failures.json"))
-        shards.append(faces)
     if len(models) > 1:
         a, b = list(models.values())[:2]
         raise DatasetError(f"{a} and {b} hold predictions of different models; predict again with one")
-    missing = [name for name in ids if name not in covered and name not in failed]
-    if missing:
+    opened = FaceTables(folders, ids)
+    names = np.array([name in failed for name in ids.to_pylist()], dtype=bool)
+    missing = np.flatnonzero((opened.times == 0) & ~names)
+    if len(missing):
         raise DatasetError(
-            f"no shard covers {len(missing)} of {len(ids)} validation pictures, {missing[0]!r} for one; "
-            "give all shard folders"
+            f"no shard covers {len(missing)} of {len(ids)} validation pictures, "
+            f"{ids[int(missing[0])].as_py()!r} for one; give all shard folders"
         )
-    return concat(shards).reindex(ids), len(failed.intersection(ids)), next(iter(models))
+    return opened, int(names.sum()), next(iter(models))
 
 
 def _failures(path: Path) -> list[str]:
@@ -398,26 +449,24 @@ def _failures(path: Path) -> list[str]:
         raise DatasetError(f"cannot read the failures {path}: {error!r}") from error
 
 
-def _points_table(errors: metrics.FaceErrors, truth: LabelSet, sources: Mapping[str, str]) -> pa.Table:
+def _points_table(counted: parts.Counted, sources: Mapping[str, str]) -> pa.Table:
     """Build a table with one row per gold face; null if a metric is not defined."""
-    images = [truth.images[k] for k in truth.image]
-    visible = (~np.isnan(errors.squares)).sum(axis=-1)
-    mse = np.nansum(errors.squares, axis=-1) / np.where(visible, visible, np.nan)
+    images = [counted.images[k] for k in counted.image]
     columns = {
-        "score": errors.score,
-        "iou": errors.iou,
-        "oks": errors.oks,
-        "mse_px2": mse,
-        "nme": errors.nme,
-        "lid_error_left": errors.lid_left,
-        "lid_error_right": errors.lid_right,
+        "score": counted.score,
+        "iou": counted.iou,
+        "oks": counted.oks,
+        "mse_px2": counted.mse,
+        "nme": counted.nme,
+        "lid_error_left": counted.lid_left,
+        "lid_error_right": counted.lid_right,
     }
     return pa.table(
         {
             "image": pa.array(images, pa.string()),
             "source": pa.array([sources[name] for name in images], pa.string()),
-            "face": pa.array(metrics.rank_in_image(truth.image), pa.int32()),
-            "matched": pa.array(errors.matched, pa.bool_()),
+            "face": pa.array(metrics.rank_in_image(counted.image.astype(np.int64)), pa.int32()),
+            "matched": pa.array(counted.matched, pa.bool_()),
             **{name: pa.array(values, pa.float64(), from_pandas=True) for name, values in columns.items()},
         }
     )

@@ -38,6 +38,7 @@ def compare_groups(
     errors: FaceErrors,
     *,
     most: int = MAX_FACES,
+    total: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Compare the faces of a dataset by skin tone, size and pose; JSON-ready.
@@ -45,6 +46,7 @@ def compare_groups(
     Args:
         dataset: the pictures. truth: the labels, with ``errors`` of each of their faces.
         most: largest number of faces; of more, a sample.
+        total: number of faces that ``truth`` is a ``sample`` of; by default it holds all.
         progress: called with the number of faces done and in all.
 
     Returns:
@@ -52,7 +54,8 @@ def compare_groups(
     """
     faces = faces_by_group(dataset, truth, errors, most=most, progress=progress)
     found: Comparison = compare(faces.groups, faces.values)
-    return {"sampled": faces.sampled, "total": faces.total, **found.to_json()}
+    every = faces.total if total is None else total
+    return {"sampled": faces.sampled, "total": every, **found.to_json()}
 
 
 def faces_by_group(
@@ -69,7 +72,7 @@ def faces_by_group(
     if its flag is ``undetermined``, ``flagged`` is 1 if it is ``suspicious`` or ``functional``, of those
     judged. These labels do not say who has ptosis, so a flag is not known to be false.
     """
-    rows = _sample(len(truth), most)
+    rows = sample(len(truth), most)
     rows = rows[np.argsort(truth.image[rows], kind="stable")]
     canthal = outer_canthal_scale(truth.points)
     names: dict[str, list[str]] = {"skin tone": [], "size": [], "pose": []}
@@ -104,7 +107,8 @@ def faces_by_group(
     return FaceGroups(names, values, len(kept), len(truth))
 
 
-def _sample(n: int, most: int) -> NDArray[np.int64]:
+def sample(n: int, most: int) -> NDArray[np.int64]:
+    """Rows of the faces whose pixels are looked at, rising: all of n, or ``most`` of them at random."""
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(_SEED).choice(n, most, replace=False))

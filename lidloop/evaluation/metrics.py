@@ -14,7 +14,8 @@ Time and memory grow with the pairs of faces in the same image, not with all pre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Final
 
@@ -204,15 +205,20 @@ def average_precision(hit: Bools, n_truth: int, *, judged: Bools | None = None) 
     """
     if n_truth == 0:
         return None
+    levels = range(hit.shape[1])
+    return np.array([_one_precision(hit[:, k], n_truth, None if judged is None else judged[:, k])
+                     for k in levels])  # fmt: skip
+
+
+def _one_precision(hit: Bools, n_truth: int, judged: Bools | None) -> np.float64:
+    """Average precision at one threshold: (n,), (n,) to a number."""
     if judged is None:
         judged = np.ones_like(hit)
-    found = np.cumsum(hit & judged, axis=0)
-    precision = found / np.maximum(np.cumsum(judged, axis=0), 1)
-    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-    precision = np.concatenate([precision, np.zeros((1, hit.shape[1]))])
-    recall = found / n_truth
-    at = [np.searchsorted(recall[:, k], RECALL_LEVELS, side="left") for k in range(hit.shape[1])]
-    return np.array([precision[rows, k].mean() for k, rows in enumerate(at)])
+    found = np.cumsum(hit & judged)
+    precision = found / np.maximum(np.cumsum(judged), 1)
+    precision = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    at = np.searchsorted(found / n_truth, RECALL_LEVELS, side="left")
+    return np.float64(precision[at].mean())
 
 
 def point_square_errors(predicted: Floats, truth: Floats) -> Floats:
@@ -283,6 +289,17 @@ class FaceErrors:
     nme: Floats
     lid_left: Floats
     lid_right: Floats
+
+    def take(self, rows: Ints) -> FaceErrors:
+        """Return the errors of some faces."""
+        return FaceErrors(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def concat(cls, several: Sequence[FaceErrors]) -> FaceErrors:
+        """Return the errors of several sets of faces, one after the other."""
+        return cls(
+            *(np.concatenate([getattr(errors, field.name) for errors in several]) for field in fields(cls))
+        )
 
 
 def face_errors(found: LabelSet, truth: LabelSet, match: Ints, *, sigma: float) -> FaceErrors:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lidloop.data.dataset import SPLITS
 from lidloop.data.ledgers import Ints, Ledger
+from lidloop.data.version_writer import SPLITS
 from lidloop.drift import DEFINITIONS, features
 from lidloop.labels import HUMAN, Floats, LabelSet, box_iou
 

@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from lidloop.data.dataset import Dataset, ImageRecord
+from lidloop.data.dataset import Dataset
+from lidloop.data.picture_index import ImageRecord
 from lidloop.errors import printable
 from lidloop.labels import Floats, box_iou, box_of
 from lidloop.review.decisions import Decision, DecisionFile

@@ -25,8 +25,9 @@ import numpy as np
 import pyarrow as pa
 
 from lidloop.autolabel.candidates import finish_points
-from lidloop.data.dataset import Dataset, ImageRecord, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.data.formats import yolo
+from lidloop.data.picture_index import ImageRecord
 from lidloop.data.tables import BOX
 from lidloop.errors import DatasetError, printable
 from lidloop.labels import HUMAN, Floats, box_iou, box_of

@@ -8,8 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from lidloop.data.dataset import LEDGER_SCHEMA, Dataset, ImageRecord, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.data.formats import yolo
+from lidloop.data.picture_index import ImageRecord
+from lidloop.data.version_writer import LEDGER_SCHEMA
 from lidloop.labels import HUMAN, Face, Floats, box_of
 from lidloop.review.faces import label_ids, label_lines
 

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lidloop.data.dataset import Dataset, ImageRecord
+from lidloop.data.dataset import Dataset
+from lidloop.data.picture_index import ImageRecord
 from lidloop.detection.detector import Detector
 from lidloop.errors import ImageError
 from lidloop.images import read_rgb

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from lidloop import __version__
-from lidloop.data.dataset import Dataset, ImageRecord, LabelVersion
+from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.data.picture_index import ImageRecord
 from lidloop.errors import ModelError, TrainingError
 from lidloop.files import folder_atomic, require_free, sha256, write_atomic
 from lidloop.landmarks import FLIP, N_POINTS

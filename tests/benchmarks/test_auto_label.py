@@ -11,6 +11,7 @@ import pytest
 from benchmarks import auto_label as bench
 from benchmarks.pages.benchmarks import notes
 from lidloop.data.dataset import Dataset, LabelVersion
+from lidloop.data.export import write_texts
 
 pytest.importorskip("ultralytics")
 
@@ -39,7 +40,9 @@ def both(drawn: tuple[Dataset, LabelVersion], model: Path, tmp_path_factory: pyt
     place = tmp_path_factory.mktemp("both")
     dataset, base = bench.first_pictures(*drawn, 8, place / "few")
     grown = bench.run_lidloop(dataset, base, model, place / "lidloop")
-    return Both(dataset, base, grown, bench.run_paper(dataset, base, model, place / "paper", IMGSZ).added)
+    write_texts(base, dataset, place / "texts")
+    added = bench.run_paper(dataset, place / "texts", model, place / "paper", IMGSZ).added
+    return Both(dataset, base, grown, added)
 
 
 def test_both_keep_the_same_labels(both: Both) -> None:

@@ -95,7 +95,7 @@ def test_steps_share_pictures_and_checkpoints_in_a_store(
         iteration=0, shard="1/4", dataset=converted, model=model, device="cpu", predictions=found
     )
     fetched = {path.stem for path in scratch.rglob("*.jpg")}
-    assert fetched == {record.sha256 for record in opened.records[1::4]}, "a shard fetches its own pictures"
+    assert fetched == {record.sha256 for record in opened.records[5:10]}, "a shard fetches its own pictures"
     assert read_faces(Path(found.path) / "faces.parquet")[0].images == tuple(
-        record.id for record in opened.records[1::4]
+        record.id for record in opened.records[5:10]
     )

@@ -15,9 +15,11 @@ import pyarrow as pa
 import pytest
 
 from lidloop import report
-from lidloop.data.dataset import LEDGER_SCHEMA, Dataset, ImageRecord, LabelVersion, write_initial, write_next
+from lidloop.data.dataset import Dataset, LabelVersion, write_initial, write_next
 from lidloop.data.ledgers import read_ledgers
+from lidloop.data.picture_index import ImageRecord
 from lidloop.data.tables import write_faces
+from lidloop.data.version_writer import LEDGER_SCHEMA
 from lidloop.errors import LidloopError
 from lidloop.evaluation import promotion_gate as gate
 from lidloop.evaluation.evaluate import evaluate_iteration
@@ -267,8 +269,8 @@ def test_table_1_matches_the_label_files(made: Made, html: str) -> None:
     table = Page(html).tables["table-1"]
     assert table[0][:4] == ["Version", "Train", "Val", "Total"]
     for version, cells in enumerate(table[1:]):
-        folder = made.root / f"labels-v{version}" / "text"
-        lines = {p.stem: p.read_text().count("\n") for p in folder.glob("*.txt")}
+        labels = LabelVersion.open(made.root / f"labels-v{version}")
+        lines = {name: labels.text(name).count(b"\n") for name in made.dataset.ids}
         for split, cell in (("train", cells[1]), ("val", cells[2])):
             assert int(cell) == sum(lines[r.id] for r in made.dataset.split(split))
         assert int(cells[3]) == sum(lines.values())

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 
 from lidloop.autolabel import candidates, pairwise_iou, priority_nms
 from lidloop.autolabel.refine import read_existing, refine
-from lidloop.data.dataset import LEDGER_SCHEMA, Dataset, ImageRecord, LabelVersion, write_initial
+from lidloop.data.dataset import Dataset, LabelVersion, write_initial
+from lidloop.data.picture_index import ImageRecord
 from lidloop.data.tables import read_faces, write_faces
+from lidloop.data.version_writer import LEDGER_SCHEMA
 from lidloop.errors import DatasetError, LidloopError, SourceError
 from lidloop.labels import HUMAN, Face, LabelSet, box_iou, box_of
+from tests.label_files import as_text_files
 from tests.properties import examples
 
 SIZE = (1000, 800)
@@ -487,7 +490,7 @@ def test_missing_shards_and_other_datasets_are_rejected(tmp_path):
 )
 def test_label_text_that_does_not_match_the_ledger_is_rejected(tmp_path, change, error, message):
     loop = Loop(tmp_path, {"a": [human(LABEL)]})
-    path = loop.v0.root / "text" / "a.txt"
+    path = as_text_files(loop.v0.root) / "a.txt"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(error, match=message):
         loop.refine(loop.v0, {"a": []})
@@ -512,12 +515,15 @@ def test_the_previous_version_is_not_overwritten(tmp_path):
     assert loop.v0.text("a")
 
 
-def test_label_files_of_unchanged_pictures_are_hard_links(tmp_path):
+def test_a_version_of_text_files_is_refined_into_a_packed_one(tmp_path):
     loop = Loop(tmp_path, {"a": [human(LABEL)], "b": [human(LABEL)]})
-    version = loop.refine(loop.v0, {"b": [face((300, 300, 400, 400))]})
-    files = [root / "text" / "a.txt" for root in (loop.v0.root, version.root)]
-    assert files[0].samefile(files[1])
-    assert not (version.root / "text" / "b.txt").samefile(loop.v0.root / "text" / "b.txt")
+    lines = {name: loop.v0.text(name) for name in "ab"}
+    as_text_files(loop.v0.root)
+    version = loop.refine(LabelVersion.open(loop.v0.root), {"b": [face((300, 300, 400, 400))]})
+    assert version.text("a") == lines["a"]
+    assert version.text("b").startswith(lines["b"])
+    assert version.text("b").count(b"\n") == 2
+    assert not (version.root / "text").exists()
 
 
 def test_existing_boxes_equal_those_of_the_label_reader(tmp_path):

@@ -22,6 +22,7 @@ from lidloop.data.validation import validate
 from lidloop.errors import DatasetError, SourceError
 from lidloop.images import read_rgb
 from lidloop.labels import HUMAN
+from tests.label_files import as_text_files
 
 W, H = 120, 80
 
@@ -458,7 +459,7 @@ def test_what_was_changed_or_added_after_a_conversion_is_not_replaced(tmp_path: 
     source = ibug(tmp_path / "afw", 2)
     out.convert(source)
     out.convert(source)  # its own work may be made again
-    label = next((out.labels / "text").iterdir())
+    label = next(as_text_files(out.labels).iterdir())
     added = out.dataset / "images" / "ours.txt"
     added.write_text("years of work")
     with pytest.raises(DatasetError, match=r"another origin, images/ours\.txt"):

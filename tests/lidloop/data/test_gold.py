@@ -11,6 +11,7 @@ from lidloop.data.dataset import Dataset, LabelVersion, write_next
 from lidloop.data.gold import gold_before, gold_digest, require_gold, write_gold
 from lidloop.errors import DatasetError
 from lidloop.labels import LabelSet
+from tests.label_files import as_text_files
 
 
 def test_gold_holds_the_human_validation_labels_and_nothing_else(
@@ -32,14 +33,12 @@ def test_the_yardstick_of_before_stands_beside_another_one(
 ) -> None:
     dataset, labels = drawn
     image = next(r.id for r in dataset.split("val") if labels.text(r.id))
-    (tmp_path / "v0" / "text").mkdir(parents=True)
     empty = LabelSet.from_faces({}, [r.id for r in dataset.records])
     ledger = labels.ledger()
     later = write_next(tmp_path / "v1", labels, dataset, empty, ledger)
-    file = later.root / "text" / f"{image}.txt"
-    moved = file.read_bytes().replace(b" 2", b" 1", 1)
-    file.unlink()
-    file.write_bytes(moved)
+    file = as_text_files(later.root) / f"{image}.txt"
+    file.write_bytes(file.read_bytes().replace(b" 2", b" 1", 1))
+    later = LabelVersion.open(later.root)
     gold = write_gold(tmp_path / "gold", dataset, later, before=labels)
     before = gold_before(gold)
     assert before is not None

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from lidloop.data.dataset import Dataset, ImageRecord, LabelVersion, write_initial
+from lidloop.data.dataset import Dataset, LabelVersion, write_initial
+from lidloop.data.picture_index import ImageRecord
 from lidloop.data.validation import validate
 from lidloop.files import sha256
 from lidloop.labels import Face, LabelSet, box_of
+from tests.label_files import as_text_files
 
 
 def _good(root: Path) -> tuple[Dataset, LabelVersion]:
@@ -61,7 +63,7 @@ def test_a_good_dataset_has_no_problems(tmp_path: Path) -> None:
         (lambda root: (root / "d/images/a-1.png").unlink(), "a-1.png is missing"),
         (_other_picture, "was changed after it was written"),
         (lambda root: (root / "l/text/a-1.txt").unlink(), "the ledger keeps 3 lines, the label files have 2"),
-        (lambda root: (root / "l/text/b.txt").touch(), "text/b.txt belongs to no picture"),
+        (lambda root: (root / "l/text/b.txt").touch(), "label lines of b belong to no picture"),
         (lambda root: (root / "l/ledger/v0.parquet").unlink(), "cannot read the table"),
         (_twice, "a-1, line 1: the ledger does not know it"),
         (_edit("0", "0 0"), "159 fields"),
@@ -74,8 +76,15 @@ def test_a_good_dataset_has_no_problems(tmp_path: Path) -> None:
 )
 def test_damage_is_found(tmp_path: Path, damage: Callable[[Path], None], message: str) -> None:
     dataset, labels = _good(tmp_path)
+    as_text_files(labels.root)
     damage(tmp_path)
-    assert any(message in problem for problem in validate(dataset, labels))
+    assert any(message in problem for problem in validate(dataset, LabelVersion.open(labels.root)))
+
+
+def test_packed_labels_of_an_unknown_picture_are_found(tmp_path: Path) -> None:
+    dataset, labels = _good(tmp_path)
+    fewer = replace(dataset, records=dataset.records[:2])
+    assert "label lines of a-2 belong to no picture" in validate(fewer, labels)
 
 
 @pytest.mark.parametrize(

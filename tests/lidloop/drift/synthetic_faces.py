@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lidloop.data.dataset import ImageRecord
+from lidloop.data.picture_index import ImageRecord
 from lidloop.labels import HUMAN, LabelSet, box_of
 from lidloop.synthetic.geometry import Pose, build
 from lidloop.synthetic.people import sample_expression, sample_identity

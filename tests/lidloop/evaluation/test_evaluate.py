@@ -16,7 +16,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from lidloop.data import dataset as ds
-from lidloop.data.dataset import Dataset, ImageRecord, LabelVersion, write_initial, write_next
+from lidloop.data.dataset import Dataset, LabelVersion, write_initial, write_next
+from lidloop.data.picture_index import ImageRecord
 from lidloop.data.tables import read_table, write_faces
 from lidloop.errors import DatasetError, LidloopError
 from lidloop.evaluation.evaluate import (

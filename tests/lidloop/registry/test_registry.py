@@ -22,8 +22,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lidloop.data.dataset import LEDGER_SCHEMA, Dataset, ImageRecord, LabelVersion, write_initial, write_next
+from lidloop.data.dataset import Dataset, LabelVersion, write_initial, write_next
+from lidloop.data.picture_index import ImageRecord
 from lidloop.data.tables import read_table, write_faces
+from lidloop.data.version_writer import LEDGER_SCHEMA
 from lidloop.errors import DatasetError, ModelError, RegistryError
 from lidloop.files import sha256
 from lidloop.labels import Face, LabelSet, box_of
