@@ -10,7 +10,7 @@ import typer
 from lidloop.cli.console import say
 from lidloop.cli.paths import path
 from lidloop.cli.review import open_run, order_faces
-from lidloop.errors import doing
+from lidloop.errors import LidloopError, doing
 from lidloop.review.page_limits import FACE_BYTES, MAX_FACES, PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def report(
             f"{PAGE_BYTES // 10**6} MB together.",
         ),
     ] = 0,
-    human: Annotated[bool, typer.Option("--human", help="Review the human labels, too.")] = False,
+    human: Annotated[bool, typer.Option("--human", help="With --review: the human labels, too.")] = False,
 ) -> None:
     """Write report.html and summary.json of a run again, from its label versions and evaluations.
 
@@ -41,6 +41,8 @@ def report(
     """
     from lidloop.report.write import regenerate
 
+    if human and not review:
+        raise LidloopError("--human needs --review FACES: without it the report has no review mode")
     with doing(f"write the report of {run}"):
         shown = _review(run, review, human=human) if review else None
         say(regenerate(run, review=shown))

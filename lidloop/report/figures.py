@@ -25,7 +25,7 @@ THEMES: Final[dict[str, dict[str, str]]] = {
              "human": "#56b4e9", "gold": "#56b4e9", "yard": "#ff8a3d", "dropped": "#8a8f98"},
 }  # fmt: skip
 GROWN: Final = ("#d55e00", "#e69f00", "#cc79a7", "#009e73", "#f0e442", "#56b4e9", "#8c6bb1", "#999999")
-"""Colour of the labels grown by iteration 0, 1, …; the last is used for all later ones."""
+"""Colour of the labels grown for v1, v2, …; the last is used for all later ones."""
 
 PANELS: Final = tuple(m.key for m in METRICS)
 
@@ -82,7 +82,7 @@ def label_growth(summary: Mapping[str, Any]) -> Draw:
         for origin in ("human", *origins):
             heights = [v["by_origin"].get(origin, 0) for v in versions]
             colour = colours["human"] if origin == "human" else GROWN[min(int(origin), len(GROWN) - 1)]
-            label = "human" if origin == "human" else f"grown by iteration {origin}"
+            label = "human" if origin == "human" else f"grown for v{int(origin) + 1}"
             axes.bar(names, heights, bottom=base, color=colour, width=0.62, label=label)
             base = [b + h for b, h in zip(base, heights, strict=True)]
         for k, total in enumerate(base):

@@ -85,7 +85,7 @@ def grown_tiles(labels: LabelSet, load: Loader, *, count: int, seed: int) -> lis
     for number, row in enumerate(sample_grown(labels, count=count, seed=seed).tolist(), start=1):
         image = labels.images[labels.image[row]]
         face = Face(labels.boxes[row], labels.points[row], int(labels.origin[row]), float(labels.score[row]))
-        text = f"{face.score:.2f} · iteration {face.origin}"
+        text = f"{face.score:.2f} · grown for v{face.origin + 1}"
         tile = face_tile(load, image, face.box, [face], f"{number} · {image}:{lines[row]}", text, boxes=False)
         tiles.append(tile)
     return tiles
@@ -102,7 +102,7 @@ def dropped_tiles(
             ledger = ledgers[index]
             image, box = str(ledger.image[row]), ledger.boxes[row]
             dropped = box_only_face(box, int(ledger.origin[row]), float(ledger.confidence[row]))
-            text = f"{dropped.score:.2f} · IoU {ledger.iou[row]:.2f} · it. {dropped.origin}"
+            text = f"{dropped.score:.2f} · IoU {ledger.iou[row]:.2f} · for v{dropped.origin + 1}"
             faces = [*labels.of(image), dropped]
             tile = face_tile(load, image, box, faces, image, text, colour=_dropped_colour)
             tiles.append(tile)

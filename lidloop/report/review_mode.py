@@ -78,7 +78,7 @@ class Shown:
         entry: of the queue.
         sha256: of its picture.
         score: of the model, 1 for a human label.
-        origin: iteration that found it, -1 for a human label.
+        origin: label version that it was found from, -1 for a human label.
         points: (51, 3) in units of the crop (``UNIT``).
         box: (4,) likewise.
         others: (n, 4) boxes of the other labels near it, likewise.

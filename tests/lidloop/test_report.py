@@ -445,7 +445,7 @@ def test_figures_plot_the_values_of_the_summary(summary: dict[str, Any]) -> None
     figures.label_growth(summary)(axes, figures.THEMES["light"])
     heights = {c.get_label(): [round(b.get_height()) for b in c] for c in axes.containers}
     assert heights == {
-        "human": [10, 10, 10], "grown by iteration 0": [0, 6, 6], "grown by iteration 1": [0, 0, 2]
+        "human": [10, 10, 10], "grown for v1": [0, 6, 6], "grown for v2": [0, 0, 2]
     }  # fmt: skip
     assert [t.get_text() for t in axes.texts] == ["10", "16", "18"]
     for key in figures.PANELS:

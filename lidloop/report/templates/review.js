@@ -134,7 +134,7 @@ function show() {
     ...(pressed("review-points") ? landmarks(face.points, size) : []),
   );
   picture.replaceChildren(crop);
-  const found = face.origin < 0 ? "given by a person" : `iteration ${face.origin}, score ${face.score.toFixed(2)}`;
+  const found = face.origin < 0 ? "given by a person" : `for v${face.origin + 1}, score ${face.score.toFixed(2)}`;
   byId("review-caption").textContent = `Face ${here + 1} of ${faces.length}: ${KINDS[face.kind]}, ${face.face}`;
   byId("review-facts").replaceChildren(
     ...[["Kind", KINDS[face.kind]], ["Found", found], ["Mostly for", face.why], ["Suspicion", face.suspicion.toFixed(2)],

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lidloop.cli.main import app
-from lidloop.errors import DatasetError
+from lidloop.errors import DatasetError, LidloopError
 from lidloop.review.decisions import Decision, write_decisions
 from tests.lidloop.review.conftest import Run, lidloop
 
@@ -58,3 +58,8 @@ def test_an_export_comes_back_as_decisions(folder: Path, run: Run, tmp_path: Pat
     assert set(applied) <= {"confirmed"}
     assert "Ada" not in said
     assert "nothing new" in lidloop("review", "import", folder, file, "--export", out, "--reviewer", "Ada")
+
+
+def test_human_labels_of_a_report_need_its_review_mode(folder: Path) -> None:
+    with pytest.raises(LidloopError, match="--human needs --review"):
+        CliRunner().invoke(app, ["report", str(folder), "--human"], catch_exceptions=False)
