@@ -14,6 +14,7 @@ from typing import Any, Final
 from lidloop import __version__
 from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.data.picture_index import ImageRecord
+from lidloop.data.reviews import declined_boxes, read_reviews
 from lidloop.errors import ModelError, TrainingError
 from lidloop.files import folder_atomic, require_free, sha256, write_atomic
 from lidloop.landmarks import FLIP, N_POINTS
@@ -352,7 +353,8 @@ def _write_data(work: Path, dataset: Dataset, labels: LabelVersion, settings: Tr
     """Write the data YAML and the picture lists that Ultralytics reads."""
     import yaml
 
-    lists = {"train": training_pictures(dataset, labels), "val": dataset.split("val")}
+    chosen = training_pictures(dataset, labels, declined=settings.ignore is not None)
+    lists = {"train": chosen, "val": dataset.split("val")}
     dataset.pictures.fetch([*lists["train"], *lists["val"]])
     for split, records in lists.items():
         files = [str(dataset.path(r.id).resolve()) for r in records]
@@ -377,13 +379,23 @@ def _write_data(work: Path, dataset: Dataset, labels: LabelVersion, settings: Tr
     return path
 
 
-def training_pictures(dataset: Dataset, labels: LabelVersion) -> tuple[ImageRecord, ...]:
+def training_pictures(
+    dataset: Dataset, labels: LabelVersion, *, declined: bool = False
+) -> tuple[ImageRecord, ...]:
     """The pictures to train on: those of the train split that have a label in this version.
 
     A picture without a label would teach that the faces on it are background.
+
+    Args:
+        dataset: the pictures.
+        labels: the version.
+        declined: also pictures without a label in which a person has declined a face; for a loss that leaves
+            out the rest of such a picture.
     """
-    labelled = labels.labelled()
-    return tuple(record for record in dataset.split("train") if record.id in labelled)
+    chosen = labels.labelled()
+    if declined:
+        chosen = chosen | declined_boxes(read_reviews(labels)).keys()
+    return tuple(record for record in dataset.split("train") if record.id in chosen)
 
 
 def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

@@ -120,7 +120,8 @@ class _Watching(nn.Module):
     """Anchor assigner that also records background anchors with a confident face that no label covers.
 
     ``declined`` are boxes (B, m, 4) at which a confident face is background nevertheless, in pixels of the
-    network's input; boxes without area are padding.
+    network's input; boxes without area are padding. An input with declined places and no label teaches these
+    places alone, as nobody has said where the faces on it are.
     """
 
     def __init__(self, assigner: nn.Module, bce: _Weighted, score: float, iou: float) -> None:
@@ -140,6 +141,10 @@ class _Watching(nn.Module):
     ) -> Any:
         result = self.assigner(scores, boxes, anchors, gt_labels, gt_boxes, gt_mask, **extra)
         confident = scores.amax(-1) > self.score
+        if self.declined is not None and self.declined.shape[1]:
+            has_place = (self.declined[..., 2:] > self.declined[..., :2]).all(-1).any(-1)
+            has_label = (gt_boxes[..., 2:] > gt_boxes[..., :2]).all(-1).any(-1)
+            confident |= (has_place & ~has_label)[:, None]
         if gt_boxes.shape[1]:
             confident &= _largest_iou(boxes.float(), gt_boxes.float()) <= self.iou
         if self.declined is not None and self.declined.shape[1]:

@@ -132,6 +132,16 @@ def test_a_confident_face_at_a_declined_place_is_background() -> None:
     assert bce.mask.tolist() == [[True, False]]
 
 
+def test_a_picture_with_only_a_declined_place_teaches_that_place_alone() -> None:
+    bce = _Weighted()
+    watching = _Watching(_Assigner(torch.zeros(2, 2, dtype=torch.bool)), bce, score=0.3, iou=0.3)
+    watching.declined = torch.tensor([[[20.0, 20, 30, 31]], [[20.0, 20, 30, 31]]])
+    boxes = torch.tensor([[[0.0, 0, 9, 9], [20, 20, 30, 30]]]).repeat(2, 1, 1)
+    truth = torch.tensor([[[0.0, 0, 0, 0]], [[50.0, 50, 60, 60]]])  # the first picture's is padding
+    watching(torch.full((2, 2, 1), 0.1), boxes, None, None, truth, None)
+    assert bce.mask.tolist() == [[True, False], [False, False]]
+
+
 def test_a_declined_place_adds_background_loss_and_nothing_else() -> None:
     torch.manual_seed(0)
     model = PoseModel(str(TINY), verbose=False)

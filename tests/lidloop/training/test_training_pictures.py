@@ -13,6 +13,9 @@ from lidloop.data.dataset import Dataset, LabelVersion
 from lidloop.data.tables import write_faces
 from lidloop.images import read_rgb
 from lidloop.labels import Face, LabelSet, box_of
+from lidloop.review.apply import import_decisions
+from lidloop.review.decisions import Decision, DecisionFile, now
+from lidloop.review.faces import read_faces_to_review
 from lidloop.synthetic import write_faces_folder
 from lidloop.training.fine_tune import TrainSettings, _write_data, training_pictures
 
@@ -60,6 +63,17 @@ def test_an_unlabelled_picture_is_trained_on_once_it_has_a_label(tmp_path: Path)
     )
     assert second["val"] == first["val"]
     assert {r.id for r in training_pictures(dataset, grown)} == second["train"]
+
+    (face,) = (n for n in read_faces_to_review(dataset, grown).ids if n.startswith(f"{unlabelled[0]}:"))
+    image = unlabelled[0]
+    file = DecisionFile(
+        dataset=dataset.digest, labels=1, session="s", tool="test",
+        pictures={image: dataset.by_id[image].sha256},
+        decisions=[Decision(face=face, image=image, verdict="declined", at=now())],
+    )  # fmt: skip
+    reviewed, _ = import_decisions(dataset, grown, {"f": file}, tmp_path / "v2")
+    assert listed(tmp_path / "work2", dataset, reviewed)["train"] == second["train"], "its declined place"
+    assert {r.id for r in training_pictures(dataset, reviewed)} == first["train"]
 
 
 def test_pictures_that_are_listed_can_be_read(tmp_path: Path) -> None:
