@@ -11,10 +11,12 @@ import typer
 
 from lidloop.cli.console import add_row, console, new_table, progress, say
 from lidloop.cli.options import AsJson, RegistryPlace, model_folder
-from lidloop.cli.paths import optional_place, path
+from lidloop.cli.paths import optional_place, path, place
 from lidloop.errors import DatasetError, LidloopError, doing
 from lidloop.review import REVIEWED
+from lidloop.review.picture_names import MAX_HOURS, How
 from lidloop.starter.choose import DEFAULT_REGISTRY
+from lidloop.storage.files import is_stored
 
 if TYPE_CHECKING:
     from lidloop.data.dataset import Dataset, LabelVersion
@@ -32,14 +34,20 @@ review_app = typer.Typer(
     "Nothing leaves this machine. More: docs/REVIEW.md.",
 )
 
-RunFolder = Annotated[
-    Path, typer.Argument(parser=path, metavar="RUN", help="Folder of a finished run: its --out.")
+Run = Annotated[
+    str,
+    typer.Argument(
+        parser=place,
+        metavar="RUN",
+        help="A finished run: its --out, or its s3:// address (of a run on a cluster the artifact "
+        "folder of its report step).",
+    ),
 ]
 
 
 @review_app.command("queue")
 def queue_command(
-    run: RunFolder,
+    run: Run,
     human: Annotated[bool, typer.Option("--human", help="Order the human labels, too.")] = False,
     limit: Annotated[int, typer.Option(min=0, help="Print so many faces; 0 prints all.")] = 20,
     model: Annotated[
@@ -61,8 +69,12 @@ def queue_command(
 
     Example: lidloop review queue runs/mine --limit 50
     """
-    with doing(f"read the run in {run}"):
-        dataset, labels, predictions = open_run(run)
+    from lidloop.report.stored_run import run_here
+
+    with doing(f"read the run in {run}"), run_here(run) as folder:
+        dataset, labels, predictions = open_run(folder)
+        if model and is_stored(run) and "pictures" not in dataset.info:
+            raise LidloopError("--model needs the pictures of the run on this machine")
         views = _views(dataset, model, registry) if model else []
         _, entries = order_faces(dataset, labels, predictions, human=human, views=views)
     shown = entries[:limit] if limit else entries
@@ -86,7 +98,7 @@ def queue_command(
 
 @review_app.command("export")
 def export_command(
-    run: RunFolder,
+    run: Run,
     to: Annotated[
         str, typer.Option("--to", metavar="label-studio|cvat|labelme|coco", help="Tool to write for.")
     ],
@@ -102,10 +114,20 @@ def export_command(
         str,
         typer.Option(
             "--picture-prefix",
-            help="Put before the file names of pictures, such as s3://BUCKET/PREFIX/ or https://…/; by "
-            "default they are named by their path on this machine.",
+            help="Put before the file names of pictures, such as s3://BUCKET/PREFIX/ or https://…/.",
         ),
     ] = "",
+    pictures: Annotated[
+        How | None,
+        typer.Option(
+            help="Name the pictures by their path on this machine, by their s3:// address, or by a URL from "
+            "which anybody who has it can read the picture until --expires.",
+            show_default="path; s3 for a run in a store",
+        ),
+    ] = None,
+    expires: Annotated[
+        int, typer.Option(min=0, max=MAX_HOURS, metavar="HOURS", help="Validity of presigned URLs.")
+    ] = 0,
 ) -> None:
     """Write the pictures at the front of the queue as tasks for an annotation tool, with all their faces.
 
@@ -115,26 +137,37 @@ def export_command(
     Example: lidloop review export runs/mine --to label-studio --out review-1 --limit 200
     """
     from lidloop.files import folder_atomic, write_atomic
+    from lidloop.report.stored_run import dataset_place, run_here
+    from lidloop.review import places
     from lidloop.review.exchange import MANIFEST, make_manifest
     from lidloop.review.formats.tools import TOOLS
 
     if to not in TOOLS:
         raise LidloopError(f"--to must be one of {', '.join(TOOLS)}, not {to!r}")
-    with doing(f"export the queue of {run}"), folder_atomic(out) as folder:
-        dataset, labels, predictions = open_run(run)
+    how = _how(run, pictures, prefix=prefix, expires=expires)
+    with doing(f"export the queue of {run}"), run_here(run) as here, folder_atomic(out) as folder:
+        dataset, labels, predictions = open_run(here)
         faces, entries = order_faces(dataset, labels, predictions, human=human)
+        if prefix:
+            name = places.with_prefix(prefix)
+        elif how is How.PATH:
+            name = places.on_this_machine(dataset)
+        else:
+            name = places.in_store(dataset, dataset_place(run))
         manifest = make_manifest(
-            dataset, labels.version, faces, entries[:limit] if limit else entries, to=to, prefix=prefix
+            dataset, labels.version, faces, entries[:limit] if limit else entries, to=to, place=name
         )
-        TOOLS[to].write(manifest, folder)
-        write_atomic(folder / MANIFEST, manifest.model_dump_json() + "\n")
+        kept = places.without_parameters(manifest)
+        sent = places.presigned(manifest, expires) if how is How.PRESIGNED else kept
+        TOOLS[to].write(sent, folder)
+        write_atomic(folder / MANIFEST, kept.model_dump_json() + "\n")
     count = sum(len(picture.faces) for picture in manifest.pictures)
     say(f"{len(manifest.pictures)} pictures with {count} faces for {to}: {out}")
 
 
 @review_app.command("import")
 def import_command(
-    run: RunFolder,
+    run: Run,
     files: Annotated[
         list[Path],
         typer.Argument(parser=path, metavar="FILE", help="Files of decisions, or of a tool with --export."),
@@ -155,7 +188,7 @@ def import_command(
             "-o",
             parser=path,
             help="Folder of the new label version.",
-            show_default="RUN/reviewed/labels-vK",
+            show_default="RUN/reviewed/labels-vK, in a store, too",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -174,13 +207,14 @@ def import_command(
 
     lidloop review import runs/mine project-1.json --export review-1
     """
+    from lidloop.report.stored_run import publish_review, run_here
     from lidloop.review.apply import import_decisions
     from lidloop.review.decisions import now, read_decisions, signed
     from lidloop.review.exchange import decisions_of, read_manifest
     from lidloop.review.formats.tools import TOOLS
 
-    with doing(f"import decisions into {run}"):
-        dataset, labels, predictions = open_run(run)
+    with doing(f"import decisions into {run}"), run_here(run) as here:
+        dataset, labels, predictions = open_run(here)
         if export is None:
             read = {str(file): read_decisions(file) for file in files}
         else:
@@ -196,23 +230,45 @@ def import_command(
             }
         if reviewer:
             read = {name: signed(file, reviewer) for name, file in read.items()}
-        place = out or run / REVIEWED / f"labels-v{labels.version + 1}"
-        version, report = import_decisions(dataset, labels, read, place, predictions=predictions)
+        target = out or here / REVIEWED / f"labels-v{labels.version + 1}"
+        version, report = import_decisions(dataset, labels, read, target, predictions=predictions)
+        written = str(version.root)
+        if is_stored(run) and not out:
+            written = run if version is labels else publish_review(version, run)
     if as_json:
-        content = {"version": version.version, "folder": str(version.root), **report.to_json()}
+        content = {"version": version.version, "folder": written, **report.to_json()}
         typer.echo(json.dumps(content, indent=1))
         return
     if version is labels:
         say(f"nothing new: label version {labels.version} carries all {report.already} decisions already")
         return
     done = ", ".join(f"{n} {verdict}" for verdict, n in sorted(report.counts.items())) or "no change"
-    say(f"label version {version.version}: {done}: {version.root}")
+    say(f"label version {version.version}: {done}: {written}")
     if report.already:
         say(f"{report.already} decisions were there already")
     if report.disputes:
         say(f"people disagree on {len(report.disputes)} faces, which stay as they were:")
         for face in report.disputes:
             say(f"  {face}")
+
+
+def _how(run: str, pictures: How | None, *, prefix: str, expires: int) -> How:
+    """Kind of place of the pictures.
+
+    Raises:
+        LidloopError: for options that exclude each other.
+    """
+    if prefix and pictures:
+        raise LidloopError("give --pictures or --picture-prefix, not both")
+    how = pictures or (How.S3 if is_stored(run) else How.PATH)
+    if (how is How.PRESIGNED) != (expires > 0):
+        raise LidloopError(
+            "--pictures presigned makes URLs from which anybody who has them can read the pictures: say for "
+            "how many hours with --expires, which is for these URLs alone"
+        )
+    if how is How.PATH and is_stored(run) and not prefix:
+        raise LidloopError("the pictures of this run are not on this machine: --pictures s3 or presigned")
+    return how
 
 
 def order_faces(

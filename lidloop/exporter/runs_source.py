@@ -4,7 +4,7 @@ Two layouts are supported::
 
     RUN/run.json, .lock, summary.json, steps/…     written by `lidloop run --out RUN`
     RUN/TASK/EXECUTION/ARTIFACT/…                  written by Kubeflow Pipelines to its bucket
-    RUN/reviewed/labels-v<k>                       in both, written by `lidloop review import`
+    …/reviewed/labels-v<k>                         beside the summary, written by `lidloop review import`
 
 ``version.json`` of a label version holds the counts of its ledger, so no ledger is opened. A bucket shows
 only the end of a run (its ``summary.json``), not if a run is active or has failed; that comes from the system
@@ -88,6 +88,7 @@ class RunsSource:
         self._store = open_store(where, retry_policy=RetryPolicy(tries=2, first=0.2, longest=1.0))
         self._ended: dict[str, RunRecord] = {}
         self._labels: dict[str, LabelRecord] = {}
+        self._summaries: dict[str, list[str]] = {}
 
     def read(self) -> RunsReading:
         """Read all runs.
@@ -104,6 +105,7 @@ class RunsSource:
         known = set(names)
         self._ended = {name: run for name, run in self._ended.items() if name in known}
         self._labels = {key: found for key, found in self._labels.items() if key.split("/")[0] in known}
+        self._summaries = {name: found for name, found in self._summaries.items() if name in known}
         return RunsReading(
             runs,
             len(left_out) + max(0, len(names) - MAX_RUNS),
@@ -124,7 +126,10 @@ class RunsSource:
             return known
         found = list(_walk(store))
         ends = [item.modified for item in found if item.key.rpartition("/")[2] == SUMMARY]
-        grown = [item for item in found if not item.key.startswith(f"{REVIEWED}/")]
+        self._summaries[name] = [
+            item.key.rpartition("/")[0] for item in found if item.key.rpartition("/")[2] == SUMMARY
+        ]
+        grown = [item for item in found if REVIEWED not in item.key.split("/")]
         labels = self._records(name, store, left_out, grown)
         record = RunRecord(name, "", max(ends) if ends else None, labels)
         newest = max((item.modified for item in found), default=math.inf)
@@ -139,8 +144,11 @@ class RunsSource:
         return [replace(run, labels=(*run.labels, *found.get(run.name, ()))) for run in runs]
 
     def _reviews(self, name: str, left_out: list[str]) -> tuple[LabelRecord, ...]:
-        place = "/".join(filter(None, (name, REVIEWED)))
-        return self._records(place, self._store.at(place), left_out)
+        records: list[LabelRecord] = []
+        for folder in dict.fromkeys(("", *self._summaries.get(name, ()))):
+            place = "/".join(filter(None, (name, folder, REVIEWED)))
+            records += self._records(place, self._store.at(place), left_out)
+        return tuple(records)
 
     def _records(
         self, name: str, store: Store, left_out: list[str], found: list[Item] | None = None

@@ -7,7 +7,7 @@ back is compared with it, and so that no name or path of the file that comes bac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lidloop.autolabel.candidates import finish_points
-from lidloop.data.dataset import Dataset
+from lidloop.data.dataset import Dataset, ImageRecord
 from lidloop.errors import DatasetError, doing, one_line, printable
 from lidloop.labels import Floats
 from lidloop.landmarks import N_POINTS
@@ -89,8 +89,9 @@ class Manifest(BaseModel):
     pictures: list[SentPicture]
 
     def by_file(self) -> dict[str, SentPicture]:
-        """Pictures by the last part of their name, which is unique in a dataset."""
-        return {picture.file: picture for picture in self.pictures}
+        """Pictures by the last part of their name, which is unique in a dataset, and of their place."""
+        places = {picture.place.rpartition("/")[2]: picture for picture in self.pictures}
+        return places | {picture.file: picture for picture in self.pictures}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +113,9 @@ class Returned:
 
 
 def make_manifest(
-    dataset: Dataset, version: int, faces: Faces, entries: Iterable[Entry], *, to: str, prefix: str = ""
-) -> Manifest:
+    dataset: Dataset, version: int, faces: Faces, entries: Iterable[Entry], *, to: str,
+    place: Callable[[ImageRecord], str] | None = None,
+) -> Manifest:  # fmt: skip
     """Choose the pictures of a queue for an export, with all their labels and the dropped faces of the queue.
 
     Pictures come in the order of their first face. All labels of a picture are sent, so that nobody adds one
@@ -125,7 +127,8 @@ def make_manifest(
         faces: its faces.
         entries: the part of the queue to send.
         to: name of the format.
-        prefix: put before a picture's file name; empty for the path on this machine.
+        place: gives a picture's place as the tool sees it (``lidloop.review.places``); by default its path
+            on this machine.
     """
     rows: dict[str, list[int]] = {}
     for entry in entries:
@@ -153,10 +156,10 @@ def make_manifest(
     for image, group in chosen.items():
         record = dataset.by_id[image]
         name = record.file.rpartition("/")[2]
-        place = f"{prefix}{name}" if prefix else str(dataset.path(image))
+        where = place(record) if place else str(dataset.path(image))
         pictures.append(
             SentPicture(
-                id=image, file=name, place=place, width=record.width, height=record.height,
+                id=image, file=name, place=where, width=record.width, height=record.height,
                 sha256=record.sha256, faces=group,
             )
         )  # fmt: skip

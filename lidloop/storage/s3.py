@@ -8,6 +8,7 @@ import heapq
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 from urllib.parse import urlsplit
@@ -176,6 +177,23 @@ class S3Store:
                 f"{self}/{key} is not what was uploaded; check that nothing else writes there, and try again"
             )
         return True
+
+    def presigned(self, key: str, seconds: int) -> str:
+        """URL from which anybody who has it can read one object for a time. Sends no request.
+
+        Args:
+            key: key of the object.
+            seconds: validity, at most 7 days; keys that expire before end it earlier.
+
+        Raises:
+            StoreError: for an anonymous address, which has no keys to sign with.
+        """
+        if self.address.anonymous:
+            raise StoreError(f"{self.address} is read without keys, so there is nothing to sign a URL with")
+        with store_errors(self.address):
+            return self._client.presigned_get_object(
+                self.address.bucket, self._key(key), expires=timedelta(seconds=seconds)
+            )
 
     def _send(self, body: _Checked, key: str, size: int, condition: Sse | None) -> None:
         self._client.put_object(

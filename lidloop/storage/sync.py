@@ -55,6 +55,7 @@ def pull(
     *,
     overwrite: bool = False,
     prune: bool = False,
+    wanted: Callable[[str], bool] | None = None,
     workers: int = WORKERS,
     progress: Bytes | None = None,
 ) -> Pulled:
@@ -65,6 +66,7 @@ def pull(
         folder: target folder; created if missing.
         overwrite: replace files that were changed locally or are of unknown origin.
         prune: remove unchanged files of an earlier pull that are no longer in the store.
+        wanted: chooses the keys to download; all by default.
         workers: number of files checked or downloaded in parallel.
         progress: called with bytes done and total bytes, as files are checked and downloaded.
 
@@ -74,7 +76,7 @@ def pull(
     """
     if isinstance(store, LocalStore) and folder.resolve().is_relative_to(store.root.resolve()):
         raise StoreError(f"{folder} is inside {store}, the source; give a folder elsewhere")
-    items = _listed(store)
+    items = [item for item in _listed(store) if wanted is None or wanted(item.key)]
     with Record.open(folder, str(store)) as record:
         paths = _paths(folder, items)
         meter = Meter(sum(item.size for item in items), progress)
@@ -91,16 +93,16 @@ def pull(
         gone = sorted(record.known.keys() - paths.keys())
         removed = [key for key in gone if prune and _remove(folder, record.known[key])]
         states = list(_parallel_map(check, items, workers, meter))
-        wanted = [item for item, state in zip(items, states, strict=True) if state != "same"]
+        changed = [item for item, state in zip(items, states, strict=True) if state != "same"]
         conflicts = [item.key for item, state in zip(items, states, strict=True) if state == "modified"]
         if conflicts and not overwrite:
             raise StoreError(
                 f"{_shortened(conflicts)} in {folder} were changed or did not come from {store}; move them "
                 "away, or replace them with --overwrite"
             )
-        wanted_bytes = sum(item.size for item in wanted)
+        wanted_bytes = sum(item.size for item in changed)
         _check_free_space(folder, wanted_bytes)
-        for _ in _parallel_map(download, wanted, workers, meter):
+        for _ in _parallel_map(download, changed, workers, meter):
             pass
         left = [key for key in gone if folder.joinpath(*key_parts(key)).is_file()]
         record.close(forget=set(gone) - set(left))
@@ -109,9 +111,9 @@ def pull(
         folder=str(folder),
         files=len(items),
         bytes=meter.total,
-        downloaded=len(wanted),
+        downloaded=len(changed),
         downloaded_bytes=wanted_bytes,
-        unchanged=len(items) - len(wanted),
+        unchanged=len(items) - len(changed),
         left_over=tuple(left),
         removed=tuple(removed),
     )

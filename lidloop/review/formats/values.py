@@ -69,16 +69,17 @@ def parsed(data: bytes, where: str) -> Any:
 
 
 def picture_named(name: Any, manifest: Manifest, known: dict[str, SentPicture], where: str) -> SentPicture:
-    """The picture that was sent out under a name; folders before the name do not matter.
+    """The picture that was sent out under a name; folders before it and a URL's parameters do not matter.
 
     Raises:
         DatasetError: for a name that was not sent out.
     """
     text = str(expect(name, str, where))
-    last = text.replace("\\", "/").rpartition("/")[2]
-    if last not in known:
-        raise DatasetError(f"{where}: picture {shown(text, 80)} was not sent out")
-    return known[last]
+    for name in (text, text.partition("?")[0]):
+        last = name.replace("\\", "/").rpartition("/")[2]
+        if last in known:
+            return known[last]
+    raise DatasetError(f"{where}: picture {shown(text, 80)} was not sent out")
 
 
 def no_points() -> Floats:

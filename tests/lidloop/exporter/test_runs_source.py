@@ -154,7 +154,8 @@ def test_runs_of_a_kubeflow_bucket_are_read(bucket: Bucket, monkeypatch: pytest.
     bucket.put(f"{root}/run-1/nms-filter/e1/grown/version.json", json.dumps(GROWN).encode())
     bucket.put(f"{root}/run-1/nms-filter/e1/grown/text/a.txt", b"0 0.5 0.5 0.1 0.1\n")
     bucket.put(f"{root}/run-1/report/e2/folder/summary.json", b"{}")
-    bucket.put(f"{root}/run-1/reviewed/labels-v2/version.json", json.dumps(REVIEWED).encode())
+    place = f"{root}/run-1/report/e2/folder/reviewed/labels-v2"
+    bucket.put(f"{place}/version.json", json.dumps(REVIEWED).encode())
     bucket.put(f"{root}/run-2/nms-filter/e1/grown/version.json", b"{broken")
     source = RunsSource(bucket.address(root))
     for _ in range(2):
@@ -166,6 +167,10 @@ def test_runs_of_a_kubeflow_bucket_are_read(bucket: Bucket, monkeypatch: pytest.
         assert [len(record.reviews) for record in done.labels] == [0, 1]
         assert reading.left_out == 1
     bucket.put(f"{root}/run-2/nms-filter/e1/grown/version.json", json.dumps(GROWN).encode())
+    later = {**REVIEWED, "version": 3}
+    bucket.put(f"{root}/run-1/reviewed/labels-v3/version.json", json.dumps(later).encode())
+    reviewed = [record.version for record in source.read().runs[0].labels if record.reviews]
+    assert sorted(reviewed) == [2, 3], "people review after the end of a run"
     assert len(source.read().runs[1].labels) == 1, "an unfinished run is read again"
     monkeypatch.setattr(runs_source, "ABANDONED_AFTER", -3600.0)
     source.read()
