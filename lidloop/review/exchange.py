@@ -17,7 +17,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lidloop.autolabel.candidates import finish_points
-from lidloop.data.dataset import Dataset, ImageRecord
+from lidloop.data.dataset import Dataset
+from lidloop.data.picture_index import ImageRecord
 from lidloop.errors import DatasetError, doing, one_line, printable
 from lidloop.labels import Floats
 from lidloop.landmarks import N_POINTS

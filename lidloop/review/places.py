@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lidloop.data.dataset import Dataset, ImageRecord
+from lidloop.data.dataset import Dataset
 from lidloop.data.image_store import key_of
+from lidloop.data.picture_index import ImageRecord
 from lidloop.errors import LidloopError
 from lidloop.review.exchange import Manifest
 from lidloop.storage import open_store
