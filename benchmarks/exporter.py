@@ -23,9 +23,8 @@ import pyarrow as pa
 from benchmarks.common import Progress, Row, below, no_progress
 from benchmarks.servers import running
 from lidloop.autolabel.candidates import REASONS
-from lidloop.data.dataset import ledger_counts
 from lidloop.data.tables import read_table, write_table
-from lidloop.data.version_writer import LEDGER_SCHEMA
+from lidloop.data.version_writer import LEDGER_SCHEMA, ledger_counts
 from lidloop.exporter.figures import GUARDS, PAIRS
 from lidloop.models.bundle import seal
 from lidloop.report.data import METRICS

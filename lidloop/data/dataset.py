@@ -315,7 +315,7 @@ def write_next(
     by_image = _faces_by_image(grown)
     with VersionWriter(root, previous.version + 1) as writer:
         for block, rows in _by_block(dataset, ledger):
-            mine = LabelSet.from_faces({name: by_image[name] for name in block.ids if name in by_image})
+            mine = LabelSet.from_faces({name: by_image.get(name, []) for name in block.ids})
             writer.add(block.ids, next_texts(previous, block, mine, retention=retention), rows)
     return finish_next(root, previous, dataset, writer, retention, parameters)
 
@@ -331,11 +331,12 @@ def next_texts(
             b"".join(text.splitlines(keepends=True)[: humans[name]])
             for name, text in zip(block.ids, before, strict=True)
         ]
-    faces = _faces_by_image(grown)
-    return [
-        old + yolo.format_lines(faces.get(r.id, []), r.width, r.height).encode()
-        for r, old in zip(block.records, before, strict=True)
-    ]
+    place = {name: k for k, name in enumerate(block.ids)}
+    of_image = np.array([place[name] for name in grown.images], dtype=np.int64)[grown.image]
+    lines = yolo.lines_of(grown.boxes, grown.points, block.sizes[of_image])
+    for k, line in zip(of_image.tolist(), lines, strict=True):
+        before[k] += line
+    return before
 
 
 def write_reviewed(

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lidloop.data.formats.classes import choose
 from lidloop.data.formats.data_yaml import Description, describe, listed_pictures
@@ -20,10 +22,12 @@ from lidloop.data.formats.records import Picture, RawFace, Reading, ReadOptions,
 from lidloop.data.formats.text import read_text, shown
 from lidloop.data.formats.yolo_labels import Layout, label_path, pair_uploads
 from lidloop.errors import SourceError
-from lidloop.labels import Face
+from lidloop.labels import Face, Floats
 from lidloop.landmarks import N_POINTS
 
 _FIELDS = 5 + 3 * N_POINTS
+_WIDTH: Final = len("0.123456 ")
+_CLEAR: Final = 0.499  # of a millionth: what rounds to it without doubt
 _NO_LABELS = {"classes", "train", "val", "valid", "test", "notes", "readme"}
 
 
@@ -42,6 +46,50 @@ def format_lines(faces: Sequence[Face], width: int, height: int) -> str:
         )
         lines.append("0 " + " ".join(f"{value:.6f}" for value in head) + " " + points + "\n")
     return "".join(lines)
+
+
+def lines_of(boxes: Floats, points: Floats, sizes: Floats) -> list[bytes]:
+    """Format many faces as label lines, one each: the bytes of ``format_lines``, many times as fast.
+
+    Args:
+        boxes: (n, 4), points: (n, 51, 3), both in pixels.
+        sizes: (n, 2) width and height of each face's picture in pixels.
+    """
+    n = len(boxes)
+    if not n:
+        return []
+    centre, side = (boxes[:, :2] + boxes[:, 2:]) / 2 / sizes, (boxes[:, 2:] - boxes[:, :2]) / sizes
+    seen = points[..., 2] > 0
+    xy = np.where(seen[..., None], points[..., :2] / sizes[:, None], 0.0)
+    values = np.concatenate([centre, side, xy.reshape(n, -1)], axis=1)
+    millionths = np.rint(values * 1e6)
+    # Halfway between two decimals, and for other signs and lengths, Python's own formatting decides.
+    plain = (np.abs(values * 1e6 - millionths) < _CLEAR) & ~np.signbit(values) & (millionths < 1e7)
+    visible = np.where(seen, points[..., 2], 0.0)
+    usual = plain.all(axis=1) & (visible < 10).all(axis=1)
+    written = _digits(np.where(plain, millionths, 0).astype(np.int64))
+    rows = np.full((n, 2 + 4 * _WIDTH + N_POINTS * (2 * _WIDTH + 2)), ord(" "), dtype=np.uint8)
+    rows[:, 0], rows[:, -1] = ord("0"), ord("\n")
+    rows[:, 2 : 2 + 4 * _WIDTH] = written[:, :4].reshape(n, -1)
+    each = rows[:, 2 + 4 * _WIDTH :].reshape(n, N_POINTS, -1)
+    each[..., : 2 * _WIDTH] = written[:, 4:].reshape(n, N_POINTS, -1)
+    each[..., 2 * _WIDTH] = np.where(visible < 10, visible, 0).astype(np.uint8) + ord("0")
+    lines = [row.tobytes() for row in rows]
+    for k in np.flatnonzero(~usual).tolist():
+        face = Face(boxes[k], points[k])
+        lines[k] = format_lines([face], *sizes[k].tolist()).encode()
+    return lines
+
+
+def _digits(millionths: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Write numbers of millionths, below ten, as ``0.123456`` and a blank: (…) to (…, 9) characters."""
+    text = np.full((*millionths.shape, _WIDTH), ord(" "), dtype=np.uint8)
+    text[..., 1] = ord(".")
+    rest = millionths
+    for place in (7, 6, 5, 4, 3, 2, 0):
+        rest, digit = np.divmod(rest, 10)
+        text[..., place] = digit + ord("0")
+    return text
 
 
 def parse(text: str, width: int, height: int, *, where: str) -> list[Face]:

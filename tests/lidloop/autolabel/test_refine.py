@@ -554,3 +554,38 @@ def test_grown_boxes_are_read_back_bit_identical(tmp_path):
     read = version.labels(loop.dataset)
     assert len(read) > 20
     assert {box.tobytes() for box in read.boxes} <= {box.tobytes() for box in found.boxes}
+
+
+@examples(8)
+@given(
+    seed=st.integers(0, 2**32 - 1), block=st.integers(1, 9), shards=st.integers(1, 4),
+    retention=st.sampled_from(["accumulate", "relabel"]),
+)  # fmt: skip
+def test_any_partition_into_blocks_and_shards_gives_the_same_version(seed, block, shards, retention):
+    """One block of all pictures is what the filter did before there were blocks."""
+    rng = np.random.default_rng(seed)
+    names = [f"{k:02d}" for k in range(8)]
+
+    def boxes(n):
+        low = rng.uniform(0, 500, (n, 2))
+        return [(*a, *(a + rng.uniform(20, 200, 2))) for a in low]
+
+    def shard_of(root, group):
+        return shard(root, {name: found[name] for name in group})
+
+    labels = {name: [human(box) for box in boxes(int(rng.integers(0, 3)))] for name in names}
+    found = {name: [face(box, rng.choice([0.5, 0.8, 0.9])) for box in boxes(4)] for name in names}
+    owner = rng.integers(0, shards, len(names))
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        root = Path(folder)
+        loop = Loop(root, labels)
+        groups = [[name for name, o in zip(names, owner, strict=True) if o == s] for s in range(shards)]
+        parts = [shard_of(root / f"s{k}", group) for k, group in enumerate(groups)]
+        whole = shard_of(root / "whole", names)
+        one = refine(loop.dataset, loop.v0, [whole], root / "one", iteration=0, retention=retention)
+        patch.setattr("lidloop.data.dataset.BLOCK", block)
+        mixed = [parts[k] for k in rng.permutation(shards)]
+        many = refine(loop.dataset, loop.v0, mixed, root / "many", iteration=0, retention=retention)
+        assert many.info == one.info
+        assert many.ledger().to_pylist() == one.ledger().to_pylist()
+        assert [many.text(name) for name in names] == [one.text(name) for name in names]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lidloop.data.formats import yolo
 from lidloop.errors import SourceError
 from lidloop.labels import Face, box_of
+from tests.properties import examples
 
 LINE = "0 0.5 0.5 0.2 0.2 " + " ".join(f"{k / 100:.6f} {k / 200:.6f} 2" for k in range(51))
 
@@ -196,3 +197,18 @@ def test_a_bad_data_yaml_is_refused(tmp_path: Path, text: str, message: str) -> 
     root = _folder(tmp_path, "images/a.jpg", **{"data--yaml": text})
     with pytest.raises(SourceError, match=message):
         yolo.read(root)
+
+
+@examples(30)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 6), digits=st.sampled_from([5, 6, 7, 9]))
+def test_many_lines_at_once_have_the_same_bytes(seed: int, n: int, digits: int) -> None:
+    """Ties between two decimals, points outside the picture and invisible ones included."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 3000, (n, 2)).astype(float)
+    xy = np.round(rng.uniform(-0.01, 1.02, (n, 51, 2)), digits) * sizes[:, None]
+    points = np.concatenate([xy, rng.integers(0, 3, (n, 51, 1))], axis=2)
+    points[rng.random((n, 51)) < 0.1, :2] *= -0.0
+    boxes = np.concatenate([points[:, 0, :2], points[:, 1, :2]], axis=1)
+    lines = yolo.lines_of(boxes, points, sizes)
+    for line, box, face, size in zip(lines, boxes, points, sizes.astype(int).tolist(), strict=True):
+        assert line.decode() == yolo.format_lines([Face(box, face)], *size)
