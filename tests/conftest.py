@@ -86,6 +86,20 @@ def model_folder(
 
 
 @pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """An empty MLflow database: making its tables takes seconds, copying the file does not."""
+    from lidloop.registry.registry import Registry
+
+    base = tmp_path_factory.getbasetemp()
+    place = (base if worker_id == "master" else base.parent) / "migrated"
+    place.mkdir(exist_ok=True)
+    with FileLock(place / "lock"):
+        if not (place / "registry").exists():
+            assert Registry(place / "registry").versions() == []
+    return place / "registry" / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
 def rgw(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Rgw]:
     """Ceph's S3 gateway: a complete S3 server with temporary keys; processes share it.
 

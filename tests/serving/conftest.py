@@ -81,12 +81,15 @@ def sealed_model(seal_iteration: Callable[[int], Bundle]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def registry(seal_iteration: Callable[[int], Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def registry(
+    seal_iteration: Callable[[int], Bundle], migrated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A registry of two versions, iterations 0 and 1, the first of which is the champion."""
     pytest.importorskip("mlflow")
     from lidloop.registry.registry import Registry
 
     folder = tmp_path_factory.mktemp("registry")
+    shutil.copyfile(migrated, folder / "mlflow.db")
     store = Registry(folder)
     for iteration in (0, 1):
         store.register(seal_iteration(iteration), run="demo", iteration=iteration)

@@ -23,14 +23,6 @@ pytest.importorskip("prometheus_client")
 LABELS = {"train": {"human": 80, "grown": 0}, "val": {"human": 20, "grown": 0}}
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database; making its tables takes seconds, copying the file does not."""
-    folder = tmp_path_factory.mktemp("migrated")
-    assert Registry(folder).versions() == []
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def place(tmp_path: Path, migrated: Path) -> Path:
     folder = tmp_path / "registry"

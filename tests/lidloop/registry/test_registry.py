@@ -40,22 +40,6 @@ pytest.importorskip("mlflow")
 LABELS = {"train": {"human": 8, "grown": 2}, "val": {"human": 2, "grown": 0}}
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database; making its tables takes seconds, copying the file does not."""
-    folder = tmp_path_factory.mktemp("migrated")
-    assert Registry(folder).versions() == []
-    return folder / "mlflow.db"
-
-
-@pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """For processes that import MLflow: they share its byte code, and a server starts no job runners."""
-    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    own = {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("bytecode"))}
-    return kept | own | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-
-
 @pytest.fixture
 def place(tmp_path: Path, migrated: Path) -> Path:
     folder = tmp_path / "registry"
@@ -190,7 +174,7 @@ def test_two_writers_at_once_give_one_version(place: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_nothing_is_printed_when_a_registry_is_made(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_nothing_is_printed_when_a_registry_is_made(tmp_path: Path) -> None:
     code = (
         "import sys; from lidloop.registry.registry import Registry; print(Registry(sys.argv[1]).versions())"
     )
@@ -199,7 +183,6 @@ def test_nothing_is_printed_when_a_registry_is_made(tmp_path: Path, environment:
         capture_output=True,
         text=True,
         timeout=120,
-        env=environment,
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
     assert (tmp_path / "new" / "mlflow.db").is_file()
@@ -359,9 +342,7 @@ def test_places(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server(
-    migrated: Path, tmp_path: Path, environment: dict[str, str], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server(migrated: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     shutil.copyfile(migrated, tmp_path / "server.db")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -369,6 +350,7 @@ def test_a_server(
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
     command += ["--artifacts-destination", str(tmp_path / "kept")]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (tmp_path / "log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=environment)
     try:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,11 @@ class Bucket(LocalStore):
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def registry(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a registry of three versions; version 2 is the champion."""
     folder = tmp_path_factory.mktemp("registry")
+    (folder / "registry").mkdir()
+    shutil.copyfile(migrated, folder / "registry" / "mlflow.db")
     known = Registry(folder / "registry")
     for iteration in range(3):
         model = folder / f"model-{iteration}"
