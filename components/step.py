@@ -19,6 +19,13 @@ from typing import Any, Final, Literal, NamedTuple
 
 from lidloop.errors import SYSTEM_ERRORS, LidloopError, cause
 
+TERMINATION_MESSAGE: Final = Path("/dev/termination-log")
+"""File whose text Kubernetes takes as the container's termination message; elsewhere it does not exist. Argo
+adds that text to the error of the failed step, which ``lidloop status`` and KFP's web page show."""
+
+_LONGEST_MESSAGE: Final = 2000
+"""Bytes of a termination message; Kubernetes cuts one off at 4096."""
+
 _LINE: Final = re.compile(r"lidloop \[(?P<step>\w+)(?: (?P<iteration>\d+))?\] (?P<level>[A-Z]+) (?P<text>.*)")
 
 
@@ -76,9 +83,9 @@ class _OneLine(logging.Formatter):
 def step(name: str, iteration: int | None = None) -> Iterator[Step]:
     """Run the block as a step.
 
-    The library's log goes to stderr with the step's name in front. An error becomes one line of the log. A
-    ``LidloopError`` and a system error (no space, no permission) end the process with status 1 and without a
-    stack trace.
+    The library's log goes to stderr with the step's name in front. An error becomes one line of the log, and
+    the termination message of a Kubernetes container. A ``LidloopError`` and a system error (no space, no
+    permission) end the process with status 1 and without a stack trace.
     """
     log = logging.getLogger("lidloop")
     handler = logging.StreamHandler(sys.stderr)
@@ -92,18 +99,29 @@ def step(name: str, iteration: int | None = None) -> Iterator[Step]:
     try:
         yield Step(name, iteration)
     except LidloopError as error:
-        log.error("%s: %s", type(error).__name__, error)
+        _fail(log, error, str(error))
         raise SystemExit(1) from error
     except SYSTEM_ERRORS as error:
-        log.error("%s: %s", type(error).__name__, cause(error))
+        _fail(log, error, cause(error))
         raise SystemExit(1) from error
     except Exception as error:
-        log.error("%s: %s", type(error).__name__, error)
+        _fail(log, error, str(error))
         raise
     finally:
         log.removeHandler(handler)
         log.setLevel(before[0])
         log.propagate = before[1]
+
+
+def _fail(log: logging.Logger, error: Exception, text: str) -> None:
+    """Log an error as one line, and leave it as the container's termination message."""
+    line = f"{type(error).__name__}: {' '.join(text.split())}"
+    log.error("%s", line)
+    if TERMINATION_MESSAGE.is_file():
+        try:
+            TERMINATION_MESSAGE.write_bytes(line.encode()[:_LONGEST_MESSAGE])
+        except OSError as problem:
+            log.warning("%s cannot be written: %s", TERMINATION_MESSAGE, cause(problem))
 
 
 def carry_steps(before: Path | None, iteration: int | None, **seconds: float | None) -> list[dict[str, Any]]:

@@ -55,6 +55,32 @@ def test_a_system_error_is_one_line_with_advice_and_status_1(capsys: pytest.Capt
     assert "full" in line.text
 
 
+@pytest.mark.parametrize(
+    "error", [TrainingError("no\nfaces ä" * 900), OSError(errno.ENOSPC, "full"), KeyError("x")]
+)
+def test_an_error_is_the_containers_termination_message(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes makes the file; in the message of a failed step it is what names the cause."""
+    file = tmp_path / "termination-log"
+    file.touch()
+    monkeypatch.setattr("components.step.TERMINATION_MESSAGE", file)
+    with pytest.raises((SystemExit, KeyError)), step("train", 0):
+        raise error
+    said = file.read_bytes()
+    assert said.startswith(type(error).__name__.encode())
+    assert b"\n" not in said
+    assert len(said) <= 4096
+
+
+def test_no_termination_message_outside_kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "termination-log"
+    monkeypatch.setattr("components.step.TERMINATION_MESSAGE", file)
+    with pytest.raises(KeyError), step("train", 0):
+        raise KeyError("x")
+    assert not file.exists()
+
+
 def test_another_error_is_logged_and_raised(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyError), step("evaluate", 1):
         raise KeyError("gold")
