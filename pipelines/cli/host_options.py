@@ -109,7 +109,7 @@ def resolve(host: KubeflowHost, run: str, experiment: str) -> str:
     from pipelines.kubeflow.errors import RunUnknown
 
     try:
-        return host.run(run).id
+        return host.run(run, tasks=False).id
     except RunUnknown:
         id = host.find(run, experiment=experiment)
         if id is None:

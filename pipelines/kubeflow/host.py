@@ -1,6 +1,7 @@
 """Client of a Kubeflow Pipelines host: upload pipelines; start, list, stop and schedule runs; read logs.
 
-It uses the API v2beta1 through the client that KFP generates (``kfp_server_api``). ``kfp.Client`` is not
+It uses the API v2beta1 through the client that KFP generates (``kfp_server_api``); tasks and logs come from
+v1beta1 and v1alpha1, because v2beta1 has neither the pods of tasks nor their errors. ``kfp.Client`` is not
 used: it writes to the home directory, prints, and waits half a minute for an unreachable host.
 
 Example:
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -26,6 +28,7 @@ from pipelines.kubeflow.access import Client, configure, secret
 from pipelines.kubeflow.errors import HostError, PipelineUnknown, RunExists, RunUnknown, explain
 from pipelines.kubeflow.pipeline_file import check, definitions, read_pipeline
 from pipelines.kubeflow.runs import Run, Schedule, read_run, read_schedule, unnumbered
+from pipelines.kubeflow.workflow import read_tasks
 from pipelines.names import EXPERIMENT, PIPELINE
 
 _TIMEOUT: Final = (5, 60)  # seconds to connect, to wait for bytes
@@ -140,20 +143,25 @@ class KubeflowHost:
         Raises:
             RunUnknown: if the host has no such run.
         """
-        return self.run(id).state
+        return self.run(id, tasks=False).state
 
     def link(self, id: str) -> str:
         """Return the address of a run in the user interface."""
         return f"{self._ui}/#/runs/details/{quote(id, safe='')}"
 
-    def run(self, id: str) -> Run:
-        """Return a run with its tasks, in order of their start.
+    def run(self, id: str, *, tasks: bool = True) -> Run:
+        """Return a run.
+
+        Args:
+            id: id of the run.
+            tasks: with its tasks, in order of their start; without them the answer is much smaller.
 
         Raises:
             RunUnknown: if the host has no such run.
         """
         answer = self._ask(f"run {id}", self._runs.run_service_get_run, run_id=id, unknown=RunUnknown)
-        return read_run(answer, self.link(id))
+        run = read_run(answer, self.link(id))
+        return replace(run, tasks=read_tasks(self._workflow(id))) if tasks else run
 
     def runs(self, *, experiment: str = EXPERIMENT, limit: int = 20) -> list[Run]:
         """Return the newest runs of an experiment, without their tasks."""
@@ -336,6 +344,15 @@ class KubeflowHost:
             "an experiment", self._experiments.experiment_service_create_experiment, experiment=wanted
         )
         return str(made.experiment_id)
+
+    def _workflow(self, id: str) -> str:
+        """Argo's workflow of a run as JSON; empty if there is none yet."""
+        path = f"/apis/v1beta1/runs/{quote(id, safe='')}"
+        answer: dict[str, Any] = self._ask(
+            f"the workflow of run {id}", self._client.call_api, path, "GET",
+            auth_settings=["Bearer"], response_type="object", _return_http_data_only=True, unknown=RunUnknown,
+        )  # fmt: skip
+        return str((answer.get("pipeline_runtime") or {}).get("workflow_manifest") or "")
 
     def _log(self, id: str, pod: str) -> str:
         path = f"/apis/v1alpha1/runs/{quote(id, safe='')}/nodes/{quote(pod, safe='')}/log"

@@ -44,7 +44,7 @@ class KubeflowLauncher:
         from pipelines.kubeflow.errors import RunUnknown
 
         try:
-            run = self._host.run(id)
+            run = self._host.run(id, tasks=False)
         except RunUnknown:
             return RunState("failed", time.time(), "the host no longer has the run")
         ended = run.ended.timestamp() if run.ended else time.time()

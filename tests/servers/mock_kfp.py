@@ -51,6 +51,8 @@ class MockKfp:
     pipelines: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
+    nodes: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    """Argo's nodes by run and id."""
     failing: list[int] = field(default_factory=list)
     """Statuses that the next requests get; 200 lets one through."""
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -67,38 +69,57 @@ class MockKfp:
             entry["error"] = {"code": 2, "message": error, "details": []}
 
     def add_step(self, run: str, name: str, *tries: str, log: str = "", error: str = "") -> str:
-        """Give a run a step with the states of its tries, as the nodes that KFP makes of them with Argo.
+        """Give a run a step with the phases of its tries, as the nodes that Argo makes of KFP's templates.
 
-        A node tells of those below or after it by Argo's name, ``loop-NUMBER``; as a pod it is named
-        ``loop-TEMPLATE-NUMBER``. Returns the name of the last pod.
+        KFP's settings of Argo let it repeat every template, so that there is a node ``train`` around its
+        attempts ``train(0)``. A node is ``loop-NUMBER``, its pod ``loop-TEMPLATE-NUMBER``. Returns the name
+        of the last pod.
         """
-        details = self.runs[run].setdefault("run_details", {"task_details": []})["task_details"]
-        first = len(details)
-        group, again, pods = first + 1, first + 2, [first + 3 + k for k in range(len(tries))]
-        template = "retry-system-container-impl"
+        nodes = self.nodes.setdefault(run, {})
+        first = len(nodes)
 
-        def node(number: int, title: str, kind: str, state: str, below: list[int]) -> dict[str, Any]:
+        def node(title: str, kind: str, phase: str, template: str, boundary: str = "") -> dict[str, Any]:
+            number = len(nodes)
             begun = BEGIN + timedelta(minutes=number)
-            return {
-                "run_id": run, "task_id": "", "display_name": title, "state": state,
-                "pod_name": f"loop-{kind}-{number}", "create_time": _time(begun), "start_time": _time(begun),
-                "end_time": _time(begun + timedelta(minutes=1)),
-                "child_tasks": [{"task_id": "", "pod_name": f"loop-{child}"} for child in below],
+            made = {
+                "id": f"loop-{number}", "name": f"loop.root(0).{title}", "displayName": title, "type": kind,
+                "templateName": template, "phase": phase, "boundaryID": boundary,
+                "startedAt": _time(begun), "finishedAt": _time(begun + timedelta(minutes=1)),
             }  # fmt: skip
+            nodes[made["id"]] = made
+            return made
 
-        details += [
-            node(first, f"{name}-driver", "system-container-driver", "SUCCEEDED", [group]),
-            node(group, name, "system-container-executor", tries[-1], [again]),
-            node(again, "executor", template, tries[-1], pods),
-        ]
-        for k, (number, state) in enumerate(zip(pods, tries, strict=True)):
-            after = [] if k + 1 < len(tries) else [pods[-1] + 1]  # the next step's driver
-            details.append(node(number, f"executor({k})", template, state, after))
-            if log and state not in ("PENDING", "SKIPPED"):
-                self.logs[f"loop-{template}-{number}"] = log
+        for suffix, kind in (("", "Retry"), ("(0)", "Pod")):
+            node(f"{name}-driver{suffix}", kind, "Succeeded", "system-container-driver")
+        for suffix, kind in (("", "Retry"), ("(0)", "DAG")):
+            group = node(f"{name}{suffix}", kind, tries[-1], "system-container-executor")
+        template = "retry-system-container-impl"
+        node("executor", "Retry", tries[-1], template, group["id"])
+        for k, phase in enumerate(tries):
+            kind = "Skipped" if phase == "Skipped" else "Pod"
+            last = node(f"executor({k})", kind, phase, template, group["id"])
+            pod = f"loop-{template}-{first + 5 + k}"
+            if log and phase not in ("Pending", "Skipped"):
+                self.logs[pod] = log
         if error:
-            details[-1]["error"] = {"code": 2, "message": error, "details": []}
-        return str(details[-1]["pod_name"])
+            last["message"] = error
+        # The tasks of the API v2beta1: no pods, no errors.
+        self.runs[run]["run_details"] = {
+            "task_details": [
+                {
+                    "run_id": run, "task_id": str(uuid.uuid4()), "display_name": entry["displayName"],
+                    "state": {"Error": "FAILED"}.get(entry["phase"], entry["phase"].upper()),
+                    "create_time": entry["startedAt"], "start_time": entry["startedAt"],
+                    "end_time": entry["finishedAt"],
+                }
+                for entry in nodes.values()
+            ]
+        }  # fmt: skip
+        return pod
+
+    def workflow(self, run: str) -> str:
+        """Argo's workflow of a run as JSON."""
+        return json.dumps({"metadata": {"name": "loop"}, "status": {"nodes": self.nodes.get(run, {})}})
 
     # What the server does.
 
@@ -224,6 +245,8 @@ def _answer(kfp: MockKfp, method: str, path: str, query: dict[str, str], content
         if match[1] not in kfp.runs or pod not in kfp.logs:
             raise Refused(500, f"pods {pod!r} not found")
         return kfp.logs[pod]
+    if (match := re.fullmatch(r"/apis/v1beta1/runs/([^/]+)", path)) and match[1] in kfp.runs:
+        return {"run": {"id": match[1]}, "pipeline_runtime": {"workflow_manifest": kfp.workflow(match[1])}}
     what = path.removeprefix("/apis/v2beta1/")
     if method == "POST" and what in creators:
         return creators[what](content(), query)

@@ -86,11 +86,16 @@ def test_submit_status_and_logs(cli: Cli, kfp: MockKfp) -> None:
     }
     kfp.go_on(sent["id"], "RUNNING")
     kfp.add_step(
-        sent["id"], "convert", "SUCCEEDED", log="I0101 launcher\nlidloop [convert] INFO 9 of 9 pictures\n"
+        sent["id"], "convert", "Succeeded", log="I0101 launcher\nlidloop [convert] INFO 9 of 9 pictures\n"
     )
-    kfp.add_step(sent["id"], "train", "SUCCEEDED", log="lidloop [train 0] INFO epoch 1 of 3\n")
+    kfp.add_step(sent["id"], "train", "Succeeded", log="lidloop [train 0] INFO epoch 1 of 3\n")
     kfp.add_step(
-        sent["id"], "train-2", "FAILED", "FAILED", log="lidloop [train 1] ERROR no face\n", error="status 1"
+        sent["id"],
+        "train-2",
+        "Failed",
+        "Failed",
+        log="lidloop [train 1] ERROR no face\n",
+        error="main: Error (exit code 1): no face",
     )
     kfp.go_on(sent["id"], "FAILED", error="train-2 failed")
     told = json.loads(cli("status", "may", "--json").stdout)
@@ -100,7 +105,7 @@ def test_submit_status_and_logs(cli: Cli, kfp: MockKfp) -> None:
     assert told["error"] == "train-2 failed"
     assert told["ended"] == "2026-01-05T05:00:00+00:00"
     shown = cli("status", sent["id"]).stdout
-    assert re.search(r"train-2 +FAILED .*status 1", shown)
+    assert re.search(r"train-2 +FAILED .*exit code 1", shown)
     assert cli("logs", "may").stdout.splitlines() == [
         "convert: INFO 9 of 9 pictures", "train: INFO epoch 1 of 3", *["train-2: ERROR no face"] * 2,
     ]  # fmt: skip
@@ -266,9 +271,9 @@ def test_a_multi_user_host_gets_the_namespace(cli: Cli, kfp: MockKfp) -> None:
 
 def test_a_cached_step_has_no_log(cli: Cli, kfp: MockKfp) -> None:
     id = submit(cli)["id"]
-    kfp.add_step(id, "convert", "SKIPPED")
-    kfp.add_step(id, "train", "FAILED", "RUNNING", log="lidloop [train 0] INFO going on\n")
-    kfp.add_step(id, "nms-filter", "PENDING")
+    kfp.add_step(id, "convert", "Skipped")
+    kfp.add_step(id, "train", "Failed", "Running", log="lidloop [train 0] INFO going on\n")
+    kfp.add_step(id, "nms-filter", "Pending")
     assert cli("logs", id).stdout.splitlines() == ["train: INFO going on"] * 2
     states = [
         (task["name"], task["state"]) for task in json.loads(cli("status", id, "--json").stdout)["tasks"]
@@ -358,8 +363,8 @@ def test_unknown_runs_and_missing_logs_are_reported(cli: Cli, kfp: MockKfp) -> N
     with pytest.raises(RunUnknown, match="neither as id nor as name"):
         cli("status", "nothing")
     id = submit(cli)["id"]
-    kfp.add_step(id, "convert", "SUCCEEDED")
-    with pytest.raises(HostError, match="the log of loop-retry-system-container-impl-3"):
+    kfp.add_step(id, "convert", "Succeeded")
+    with pytest.raises(HostError, match="the log of loop-retry-system-container-impl-5"):
         cli("logs", id)
 
 

@@ -171,7 +171,7 @@ class Host:
         self.submitted.append({"run": run, "experiment": experiment, "parameters": dict(parameters)})
         return "id-1"
 
-    def run(self, id: str) -> Any:
+    def run(self, id: str, *, tasks: bool = True) -> Any:
         if isinstance(self.now, Exception):
             raise self.now
         return self.now
