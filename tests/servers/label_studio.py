@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class LabelStudio(NamedTuple):
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[LabelStudio]:
+def running(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[LabelStudio]:
     """Start a server that keeps its data in a folder, yield it when it answers, and stop it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -42,7 +42,11 @@ def running(folder: Path) -> Iterator[LabelStudio]:
     log = folder / "log"
     with log.open("wb") as out:
         server = subprocess.Popen(
-            command, env=os.environ | quiet, stdout=out, stderr=out, preexec_fn=die_with_parent
+            command,
+            env=os.environ | quiet | dict(environment or {}),
+            stdout=out,
+            stderr=out,
+            preexec_fn=die_with_parent,
         )
     try:
         with httpx.Client(base_url=url, headers={"Authorization": f"Token {KEY}"}, timeout=120) as api:

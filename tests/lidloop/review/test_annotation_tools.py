@@ -20,12 +20,12 @@ from lidloop.landmarks import NAMES
 from lidloop.review.exchange import Manifest, SentPicture
 from lidloop.review.formats.tools import TOOLS
 from tests.lidloop.review.conftest import Run, lidloop
-from tests.servers.label_studio import PASSWORD, USER, LabelStudio, running
+from tests.servers.label_studio import LabelStudio, running
+from tests.tools.label_studio_page import SUBMIT, make_project, open_task, signed_in
 from tests.tools.review_tools import LABEL_STUDIO, MISSING, READERS
 
 pytestmark = pytest.mark.slow
 POINT = "left_eye_inner_canthus"
-SUBMIT = "button[aria-label='Submit current annotation']"
 DELETE = "Backspace"
 
 READ_LABELME = """
@@ -98,50 +98,17 @@ def test_a_face_is_corrected_and_another_declined_in_label_studio(
     assert now - before == pytest.approx(moved, abs=1.0)
 
 
-def make_project(server: LabelStudio, out: Path) -> tuple[int, list[int]]:
-    """Make a project of an export; return the numbers of the project and of its tasks."""
-    made = server.api.post(
-        "/api/projects/",
-        json={"title": "faces", "label_config": (out / "labels.xml").read_text(), "model_version": "lidloop"},
-    )
-    assert made.status_code == 201, made.text
-    project = made.json()["id"]
-    tasks = json.loads((out / "tasks.json").read_text())
-    sent = server.api.post(f"/api/projects/{project}/import", params={"return_task_ids": "true"}, json=tasks)
-    assert sent.status_code == 201, sent.text
-    shown = {"model_version": "lidloop", "show_collab_predictions": True}  # a task opens with the prediction
-    assert server.api.patch(f"/api/projects/{project}/", json=shown).status_code == 200
-    return project, sent.json()["task_ids"]
-
-
 def edit(
     server: LabelStudio, project: int, tasks: list[int], pictures: list[SentPicture]
 ) -> tuple[float, float]:
     """Drag a point of the first task's first face, delete the second's; return the way in picture pixels."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium.find(), args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": 1500, "height": 1000})
-        page.goto(f"{server.url}/user/login/")
-        page.fill("input[name=email]", USER)
-        page.fill("input[name=password]", PASSWORD)
-        page.click("button[type=submit]")
-        page.wait_for_load_state("networkidle")
-
-        def open_task(number: int) -> None:
-            page.goto(f"{server.url}/projects/{project}/data?task={tasks[number]}")
-            page.wait_for_selector(SUBMIT)
-            page.wait_for_load_state("networkidle")
-            page.get_by_text(NAMES[0], exact=True).nth(1).wait_for()
+    with signed_in(server) as page:
 
         def submit() -> None:
             with page.expect_response(lambda r: "/annotations" in r.url and r.request.method == "POST"):
                 page.click(SUBMIT)
 
-        open_task(0)
+        open_task(page, server, project, tasks[0])
         picture, drag = pictures[0], (-20.0, -12.0)
         box = page.locator("canvas").first.bounding_box()
         assert box is not None
@@ -154,11 +121,10 @@ def edit(
             page.mouse.move(at[0] + share * drag[0], at[1] + share * drag[1])
         page.mouse.up()
         submit()
-        open_task(1)
+        open_task(page, server, project, tasks[1])
         page.get_by_text("face", exact=True).nth(1).click()
         page.keyboard.press(DELETE)
         submit()
-        browser.close()
     return drag[0] / gain, drag[1] / gain
 
 

@@ -263,7 +263,7 @@ def test_one_wrong_decision_refuses_all(run: Run, tmp_path: Path, case: str, sai
 
 @settings(max_examples=6)
 @given(order=st.permutations(range(4)), split=st.integers(0, 4))
-def test_the_order_of_files_and_decisions_does_not_matter(
+def test_the_order_of_files_and_decisions_does_not_matter_and_twice_gives_once(
     run: Run, tmp_path_factory: pytest.TempPathFactory, order: list[int], split: int
 ) -> None:
     made = [
@@ -276,6 +276,9 @@ def test_the_order_of_files_and_decisions_does_not_matter(
     place = tmp_path_factory.mktemp("order")
     files = [part for part in (chosen[:split], chosen[split:]) if part]
     version, _ = apply(run, place / "v2", *(run.file(*part) for part in files))
+    again, report = apply(run, place / "v3", run.file(*made), labels=version)
+    assert again is version
+    assert report.already == len(made)
     plain, _ = apply(run, place / "plain", run.file(*made))
     assert [version.text(r.id) for r in run.dataset.records] == [
         plain.text(r.id) for r in run.dataset.records
