@@ -50,7 +50,7 @@ def running(folder: Path, environment: Mapping[str, str] | None = None) -> Itera
         )
     try:
         with httpx.Client(base_url=url, headers={"Authorization": f"Token {KEY}"}, timeout=120) as api:
-            deadline = time.monotonic() + 300  # it makes its database first
+            deadline = time.monotonic() + 600  # it makes its database first
             while not _answers(api):
                 if server.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"Label Studio does not answer; its log:\n{log.read_text()[-3000:]}")

@@ -18,7 +18,9 @@ from benchmarks import chromium
 from benchmarks.common import DOCS, IMAGES
 from benchmarks.page import FLAGS
 from lidloop.files import write_atomic
+from lidloop.labels import box_of
 from lidloop.landmarks import NAMES
+from lidloop.review.exchange import Manifest, SentPicture, read_manifest
 from tests.servers.label_studio import PASSWORD, USER, LabelStudio, running
 
 if TYPE_CHECKING:
@@ -69,12 +71,24 @@ def signed_in(server: LabelStudio, *, size: tuple[int, int] = (1500, 1000)) -> I
         browser.close()
 
 
-def open_task(page: Page, server: LabelStudio, project: int, task: int) -> None:
-    """Open a task and wait until its points are on the picture."""
+def open_task(page: Page, server: LabelStudio, project: int, task: int, point: str = NAMES[0]) -> None:
+    """Open a task and wait until its points, one of which has this name, are on the picture."""
     page.goto(f"{server.url}/projects/{project}/data?task={task}")
     page.wait_for_selector(SUBMIT)
     page.wait_for_load_state("networkidle")
-    page.get_by_text(NAMES[0], exact=True).nth(1).wait_for()
+    page.get_by_text(point, exact=True).nth(1).wait_for()
+
+
+def clearest(manifest: Manifest) -> int:
+    """Number of the picture with one face whose points are all visible, as large as possible."""
+
+    def size(picture: SentPicture) -> float:
+        if len(picture.faces) != 1 or not all(v for *_, v in picture.faces[0].points):
+            return 0.0
+        low, high = box_of(picture.faces[0].array()).reshape(2, 2)
+        return float((high - low).prod()) / (picture.width * picture.height)
+
+    return max(range(len(manifest.pictures)), key=lambda k: size(manifest.pictures[k]))
 
 
 def main() -> None:
@@ -89,10 +103,10 @@ def main() -> None:
         run, place = Path(name) / "run", Path(name) / "server"
         run.mkdir()
         place.mkdir()
-        drawn_run(run)
+        drawn_run(run, pictures=24)
         images = Dataset.open(run / "dataset").root / "images"
         done = lidloop(
-            "review", "export", run, "--to", "label-studio", "--out", run / "out", "--limit", "12",
+            "review", "export", run, "--to", "label-studio", "--out", run / "out", "--limit", "0", "--human",
             "--picture-prefix", f"{LOCAL}images/",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -104,7 +118,8 @@ def main() -> None:
             project, tasks = make_project(server, run / "out")
             allow_local_files(server, project, images)
             with signed_in(server, size=VIEW) as page:
-                open_task(page, server, project, tasks[0])
+                page.set_default_timeout(120_000)
+                open_task(page, server, project, tasks[clearest(read_manifest(run / "out"))])
                 page.get_by_text("face", exact=True).nth(1).click()
                 shot = page.screenshot(animations="disabled")
         out = io.BytesIO()
