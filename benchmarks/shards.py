@@ -3,9 +3,9 @@
     python -m benchmarks.shards [--pictures N …] [--step NAME …] [--work DIR] [--json FILE]
 
 The rows are made up and there are no pixels: 1.3 labels and 3 predictions for each picture. Each step runs in
-a process of its own. Its memory is the proportional set size of the process and its workers, sampled ten
-times a second. The exit status is 1 where a step takes more than ``MEMORY_LIMIT``, or ten times the pictures
-more than ``TIME_LIMIT`` times as long.
+a process of its own. Memory is the proportional set size, sampled ten times a second: of the largest process
+of a step, and of all of them together. The exit status is 1 where a process takes more than ``MEMORY_LIMIT``,
+or ten times the pictures more than ``TIME_LIMIT`` times as long.
 """
 
 from __future__ import annotations
@@ -199,20 +199,23 @@ STEPS: Final[Mapping[str, Callable[[Path], None]]] = {"filter": run_filter, "eva
 def measure(step: str, root: Path) -> dict[str, float]:
     """Run a step in a process; return its seconds, its seconds of CPU and its largest memory in bytes.
 
-    Workers are included.
+    The time of the CPU is that of all its processes; ``bytes`` is the memory of the largest of them,
+    ``bytes_together`` that of all at once.
     """
     command = [sys.executable, "-m", "benchmarks.shards", "--child", step, "--work", str(root)]
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    peak = 0
+    peak = together = 0
     with subprocess.Popen(command) as process:
         while process.poll() is None:
-            peak = max(peak, sum(_memory(pid) for pid in _tree(process.pid)))
+            sizes = [_memory(pid) for pid in _tree(process.pid)]
+            peak, together = max(peak, *sizes), max(together, sum(sizes))
             time.sleep(0.1)
         if process.returncode:
             raise SystemExit(f"the step {step} failed")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"seconds": time.perf_counter() - start, "cpu_seconds": cpu, "bytes": peak}
+    return {"seconds": time.perf_counter() - start, "cpu_seconds": cpu, "bytes": peak,
+            "bytes_together": together}  # fmt: skip
 
 
 def _tree(pid: int) -> Iterator[int]:
@@ -282,8 +285,9 @@ def measure_size(pictures: int, root: Path, steps: Sequence[str]) -> dict[str, A
         if step == "filter" and (root / MADE).exists():
             shutil.rmtree(root / MADE)
         row[step] = measure(step, root)
-        took, cpu, peak = (row[step][key] for key in ("seconds", "cpu_seconds", "bytes"))
-        print(f"{pictures:>9,} {step:9} {took:8.1f} s {cpu:8.1f} s of CPU {peak / 1e6:6.0f} MB", flush=True)
+        took, cpu, peak, together = row[step].values()
+        memory = f"{peak / 1e6:6.0f} MB, all {together / 1e6:.0f} MB"
+        print(f"{pictures:>9,} {step:9} {took:8.1f} s {cpu:8.1f} s of CPU {memory}", flush=True)
     if (root / MADE).exists():
         row["stored"] = stored(root)
         print(f"{pictures:>9,} version   {row['stored']}", flush=True)

@@ -62,7 +62,7 @@ from lidloop.workers import in_order, processes_for
 
 log = logging.getLogger("lidloop")
 
-PARALLEL_FROM: Final = 8
+PARALLEL_FROM: Final = 16
 """Blocks of pictures from which on they are filtered side by side."""
 
 

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from lidloop.errors import DatasetError
 
-BLOCK: Final = 4096
-"""Pictures that are worked on at once, and of a row group: with 3 faces each, their points take 15 MB."""
+BLOCK: Final = 1024
+"""Pictures that are worked on at once, and of a row group: with 3 faces each, their points take 4 MB."""
 IMAGE: Final = "image"
 COMPRESSION: Final = "zstd"
 

@@ -41,7 +41,7 @@ DEFAULT_SCORE: Final = 0.25
 """Smallest score of predictions in precision, recall and errors; Ultralytics' default."""
 
 MATCH_IOU: Final = 0.5
-PARALLEL_FROM: Final = 8
+PARALLEL_FROM: Final = 16
 """Blocks of validation pictures from which on they are compared side by side."""
 NME_LIMIT: Final = 0.08
 
