@@ -8,7 +8,7 @@ PARALLEL := -n $(shell getconf _NPROCESSORS_ONLN) --maxprocesses 4 --dist loadfi
 # A step is a process of its own: without byte code on disk each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-fast test-fuzz k8s-test image-test cluster-tools review-tools lint bench soak closed-loop docs clean
+.PHONY: help demo test test-fast test-fuzz k8s-test cluster-test image-test cluster-tools review-tools lint bench soak closed-loop docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -25,8 +25,11 @@ test-fast: .venv/ready  ## tests without training, servers, browsers and other p
 test-fuzz: .venv/ready  ## the properties with new examples for MINUTES=20; stops at the first failure
 	$(RUN) python tests/tools/fuzz.py --minutes $(or $(MINUTES),20)
 
-k8s-test: .venv/ready cluster-tools  ## the chart and k8s/; LIDLOOP_CRDS and LIDLOOP_TEST_KUBECONFIG add to it
+k8s-test: .venv/ready cluster-tools  ## the chart and k8s/; LIDLOOP_CRDS adds to it
 	$(RUN) pytest tests/charts tests/k8s tests/manifests
+
+cluster-test: .venv/ready cluster-tools  ## the chart, k8s/ and `lidloop deploy` on the cluster of LIDLOOP_TEST_KUBECONFIG
+	$(RUN) pytest -rs -m cluster tests/charts tests/pipelines/cli/deploy
 
 cluster-tools: .venv/ready  ## helm, kubectl and Grafana's types into .tools; without them those tests are skipped
 	-@$(RUN) python tests/tools/cluster_tools.py $(UV)

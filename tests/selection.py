@@ -23,7 +23,7 @@ BY_REASON: Final = (
     ("apt-get install, as root (Debian, Ubuntu)",
      r"apt-get install|Debian|ceph|promtool|amtool|prometheus|postgres|Chromium|openssl"),
     ("make image-test, as root with podman", r"image-test|podman|GPU image"),
-    ("LIDLOOP_TEST_KUBECONFIG=FILE make k8s-test", r"LIDLOOP_TEST_KUBECONFIG|the cluster has no"),
+    ("LIDLOOP_TEST_KUBECONFIG=FILE make cluster-test", r"LIDLOOP_TEST_KUBECONFIG|the cluster has no"),
     ("make review-tools", r"make review-tools"),
     ("make cluster-tools", r"helm|kubectl|Grafana"),
     ("LIDLOOP_300W, LIDLOOP_BASE_WEIGHTS or LIDLOOP_CRDS, set to your copy of that data",

@@ -14,7 +14,7 @@ from tests.tools.slow import slow_tests
         ("promtool is not installed", "apt-get"),
         ("LIDLOOP_300W is not set", "LIDLOOP_300W"),
         ("LIDLOOP_CRDS names no folder of CustomResourceDefinitions", "LIDLOOP_CRDS"),
-        ("LIDLOOP_TEST_KUBECONFIG names no kubeconfig of a cluster to test on", "make k8s-test"),
+        ("LIDLOOP_TEST_KUBECONFIG names no kubeconfig of a cluster to test on", "make cluster-test"),
         ("takes minutes and needs root and podman: make image-test", "make image-test"),
         ("could not import 'torch': No module named 'torch'", "make .venv/ready"),
         ("a small tmpfs cannot be mounted here", OTHER),

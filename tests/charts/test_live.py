@@ -1,4 +1,4 @@
-"""The chart and k8s/ against a live API server, as server-side dry runs.
+"""The chart and k8s/ against a live API server: server-side dry runs, and an installation.
 
 LIDLOOP_TEST_KUBECONFIG names the kubeconfig of a test cluster: a namespace is created there and removed.
 Kinds whose CustomResourceDefinitions are not installed there are skipped.
@@ -6,8 +6,10 @@ Kinds whose CustomResourceDefinitions are not installed there are skipped.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,3 +91,26 @@ def test_server_accepts_the_overlays(overlay: str, kubeconfig: Path, namespace: 
         if "namespace" in item["metadata"]:
             item["metadata"]["namespace"] = namespace
     assert "Warning" not in apply(kubeconfig, objects)
+
+
+def test_pods_are_admitted_and_uninstalling_leaves_the_database(kubeconfig: Path, namespace: str) -> None:
+    """Controllers make every pod of the chart under "restricted"; only the trigger's volume stays."""
+    where = ("--kubeconfig", kubeconfig, "--namespace", namespace)
+    run("helm", "install", "lidloop", CHART, *where, "--values", VALUES["kserve-less"])
+    try:
+        wanted = {"lidloop-exporter": 1, "lidloop-registry": 1, "lidloop-serving": 2, "lidloop-trigger": 1}
+        deadline = time.monotonic() + 60
+        while (made := replicas(where)) != wanted and time.monotonic() < deadline:
+            time.sleep(1)
+        assert made == wanted, run("kubectl", *where, "get", "events").stdout
+    finally:
+        run("helm", "uninstall", "lidloop", *where, "--wait")
+    kinds = "deployments,services,persistentvolumeclaims,serviceaccounts,roles,rolebindings,networkpolicies"
+    left = run("kubectl", *where, "get", kinds, "--output", "name").stdout.split()
+    assert left == ["persistentvolumeclaim/lidloop-trigger", "serviceaccount/default"]
+
+
+def replicas(where: tuple[str | Path, ...]) -> dict[str, int]:
+    """Numbers of pods that the controllers have made, by Deployment."""
+    found = json.loads(run("kubectl", *where, "get", "deployments", "--output", "json").stdout)["items"]
+    return {item["metadata"]["name"]: item["status"].get("replicas", 0) for item in found}
