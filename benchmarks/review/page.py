@@ -63,6 +63,7 @@ def _row(name: str, runs: list[Mapping[str, Any]]) -> dict[str, Any]:
         "name": name, "seeds": len(runs), "faces": runs[0]["faces"], "wrong": runs[0]["wrong"],
         **{key: fmean(run[key] for run in runs) for key in ("queue", "confidence", "random", "half")},
         "worst": min(run["queue"] for run in runs), "kinds": kinds,
+        "met": sum(run["queue"] >= TARGET for run in runs),
         "curve": {
             key: [fmean(values) for values in zip(*(run["curve"][key] for run in runs), strict=True)]
             for key in ("queue", "confidence")

@@ -46,7 +46,7 @@ def test_the_page_says_where_the_target_is_missed(tmp_path: Path) -> None:
             "curve": {"queue": curve, "confidence": curve},
         }  # fmt: skip
 
-    runs = [{"kept": one(0.9), "chosen_on": one(0.7)}, {"kept": one(1.0), "chosen_on": one(0.9)}]
+    runs = [{"kept": one(0.9), "chosen_on": one(0.6)}, {"kept": one(1.0), "chosen_on": one(0.9)}]
     real = {"share": 0.05, "epochs": 3, "imgsz": 256, "labels": 200, "arms": {"demo": runs}}
     file = tmp_path / page.STORED
     file.parent.mkdir(parents=True)
@@ -54,6 +54,10 @@ def test_the_page_says_where_the_target_is_missed(tmp_path: Path) -> None:
     text = (page.review_page(tmp_path) or tmp_path).read_text()
     assert "| HELEN, the demo model | 5 of 100 | 95 % (mean of 2 seeds, worst 90 %) |" in text
     assert text.count("**missed**") == 1
+    runs[0]["chosen_on"] = one(0.75)
+    file.write_text(json.dumps({"measured": "2026-01-01", "machine": {"cores": 2}, "real": real}))
+    text = (page.review_page(tmp_path) or tmp_path).read_text()
+    assert "met on average, by 1 of 2 seeds" in text
     assert "Drawn faces" not in text
     assert (tmp_path / page.FIGURES / page.CURVE).stat().st_size > 1000
 
