@@ -17,14 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from components.termination import report
 from lidloop.errors import SYSTEM_ERRORS, LidloopError, cause
-
-TERMINATION_MESSAGE: Final = Path("/dev/termination-log")
-"""File whose text Kubernetes takes as the container's termination message; elsewhere it does not exist. Argo
-adds that text to the error of the failed step, which ``lidloop status`` and KFP's web page show."""
-
-_LONGEST_MESSAGE: Final = 2000
-"""Bytes of a termination message; Kubernetes cuts one off at 4096."""
 
 _LINE: Final = re.compile(r"lidloop \[(?P<step>\w+)(?: (?P<iteration>\d+))?\] (?P<level>[A-Z]+) (?P<text>.*)")
 
@@ -117,11 +111,7 @@ def _fail(log: logging.Logger, error: Exception, text: str) -> None:
     """Log an error as one line, and leave it as the container's termination message."""
     line = f"{type(error).__name__}: {' '.join(text.split())}"
     log.error("%s", line)
-    if TERMINATION_MESSAGE.is_file():
-        try:
-            TERMINATION_MESSAGE.write_bytes(line.encode()[:_LONGEST_MESSAGE])
-        except OSError as problem:
-            log.warning("%s cannot be written: %s", TERMINATION_MESSAGE, cause(problem))
+    report(line)
 
 
 def carry_steps(before: Path | None, iteration: int | None, **seconds: float | None) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[2] / "components"
 STEPS = (
     *("convert", "train", "auto_label", "nms_filter", "evaluate", "register", "promote", "deploy", "report"),
 )
-HELPERS = ("__init__", "first_weights", "image", "run_id", "step")
+HELPERS = ("__init__", "first_weights", "image", "run_id", "step", "termination")
 LIGHT = {"kfp", "components", "typing", "__future__", "lidloop"}
 STANDARD_OF_HELPERS = {
     "collections",

@@ -64,7 +64,7 @@ def test_an_error_is_the_containers_termination_message(
     """Kubernetes makes the file; in the message of a failed step it is what names the cause."""
     file = tmp_path / "termination-log"
     file.touch()
-    monkeypatch.setattr("components.step.TERMINATION_MESSAGE", file)
+    monkeypatch.setattr("components.termination.FILE", file)
     with pytest.raises((SystemExit, KeyError)), step("train", 0):
         raise error
     said = file.read_bytes()
@@ -75,7 +75,7 @@ def test_an_error_is_the_containers_termination_message(
 
 def test_no_termination_message_outside_kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "termination-log"
-    monkeypatch.setattr("components.step.TERMINATION_MESSAGE", file)
+    monkeypatch.setattr("components.termination.FILE", file)
     with pytest.raises(KeyError), step("train", 0):
         raise KeyError("x")
     assert not file.exists()
