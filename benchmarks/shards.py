@@ -155,7 +155,7 @@ def _predictions(root: Path, dataset: Dataset, rows: list[_Rows], shards: int = 
         path.parent.mkdir()
         write_atomic(path.with_name("failures.json"), "[]")
         schema = tables[0].schema.with_metadata(metadata)
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["image", "origin"]) as writer:
             for start in range(low // BLOCK * BLOCK, high, BLOCK):
                 table = tables[start // BLOCK % len(tables)]
                 place = table["image"].to_numpy() + start

@@ -77,8 +77,9 @@ def models_of(labels: LabelVersion) -> dict[str, str]:
     """Digest of the model by the iteration whose faces are in the ledgers of version 0 up to ``labels``."""
     found: dict[str, str] = {}
     for version in range(labels.version + 1):
-        pairs = labels.ledger(version).select(["origin", "model"]).group_by(["origin", "model"]).aggregate([])
-        for row in pairs.to_pylist():
-            if row["origin"] != HUMAN and row["model"]:
-                found[str(row["origin"])] = str(row["model"])
+        for part in labels.ledger_parts(version):
+            pairs = part.select(["origin", "model"]).group_by(["origin", "model"]).aggregate([])
+            for row in pairs.to_pylist():
+                if row["origin"] != HUMAN and row["model"]:
+                    found[str(row["origin"])] = str(row["model"])
     return dict(sorted(found.items(), key=lambda item: int(item[0])))

@@ -21,10 +21,20 @@ FACES_PER_GROUP: Final = 4096
 """Faces of a row group in a table of faces: their points take 2.5 MB as 32-bit floats."""
 
 
-def write_table(path: Path, table: pa.Table, *, rows: int | None = None) -> None:
-    """Write a table atomically, compressed, in row groups of ``rows`` rows; by default Parquet's million."""
+def write_table(
+    path: Path, table: pa.Table, *, rows: int | None = None, repeated: list[str] | None = None
+) -> None:
+    """Write a table atomically, compressed.
+
+    Args:
+        path: the file. table: its content.
+        rows: rows of a row group; by default Parquet's million.
+        repeated: columns whose values repeat, which a dictionary makes smaller; others become larger by it.
+            By default all.
+    """
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", row_group_size=rows)
+    dictionary = True if repeated is None else repeated
+    pq.write_table(table, buffer, compression="zstd", row_group_size=rows, use_dictionary=dictionary)
     write_atomic(path, buffer.getvalue())
 
 
@@ -50,7 +60,7 @@ def write_faces(path: Path, faces: LabelSet, **metadata: str) -> None:
     columns["points"] = pa.FixedSizeListArray.from_arrays(pa.array(points.ravel()), N_POINTS * 3)
     images = "\n".join(faces.images)
     table = pa.table(columns).replace_schema_metadata({"images": images, **metadata})
-    write_table(path, table, rows=FACES_PER_GROUP)
+    write_table(path, table, rows=FACES_PER_GROUP, repeated=["image", "origin"])
 
 
 def read_faces(path: Path) -> tuple[LabelSet, dict[str, str]]:

@@ -65,13 +65,9 @@ def compare(
         By feature: ``n``, ``psi``, ``psi_limit``, ``js``, ``ks``, ``p``, ``p_corrected`` and ``level``, as in
         ``lidloop.drift.watch``; ready for JSON, None where undefined.
     """
-    values = {
-        name: (reference[name][~np.isnan(reference[name])], current[name][~np.isnan(current[name])])
-        for name in reference
-        if name in current
-    }
-    alpha = thresholds.alpha / max(1, len(values))
-    found = {name: _one(a, b, alpha, thresholds) for name, (a, b) in values.items()}
+    names = [name for name in reference if name in current]
+    alpha = thresholds.alpha / max(1, len(names))
+    found = {name: _one(_known(reference[name]), _known(current[name]), alpha, thresholds) for name in names}
     corrected = holm({name: entry["p"] for name, entry in found.items()})
     return {
         name: {key: _finite(value) for key, value in (entry | {"p_corrected": corrected[name]}).items()}
@@ -94,6 +90,10 @@ def _one(a: Floats, b: Floats, alpha: float, thresholds: Thresholds) -> dict[str
         "p": test.p,
         "level": thresholds.level(index, limit) if enough else None,
     }
+
+
+def _known(values: Floats) -> Floats:
+    return values[~np.isnan(values)]
 
 
 def _finite(value: Any) -> Any:

@@ -93,6 +93,14 @@ def test_label_versions_are_read_and_keep_human_labels(grown: Path) -> None:
     assert after.ledger(1).num_rows >= added
 
 
+def test_label_files_of_a_stored_run_are_exported(grown: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli.app, ["labels", "export", str(grown), "-o", str(tmp_path / "yolo")])
+    assert result.exit_code == 0, result.output
+    stored = {path.name: path.read_bytes() for path in step(grown, "nms-filter/grown/text").iterdir()}
+    exported = {path.name: path.read_bytes() for path in (tmp_path / "yolo/labels").rglob("*.txt")}
+    assert exported == {name: text for name, text in stored.items() if text}
+
+
 def test_a_report_is_written_again_with_the_same_figures(grown: Path) -> None:
     before = json.loads((grown / "summary.json").read_text())
     result = CliRunner().invoke(cli.app, ["report", str(grown)])
