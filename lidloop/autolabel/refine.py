@@ -19,8 +19,8 @@ IoU is computed for boxes as they are written, rounded to six decimals, so that 
 exactly.
 
 Pictures do not depend on each other. They are filtered in blocks (``filter_block``), from some ten thousand
-pictures on in one process per core, and a block's lines and ledger rows are written when it is done: memory
-does not grow with their number.
+pictures on in one process per core, and a block's lines and ledger rows are written when it is done: no
+process holds the faces of all pictures. The index of the pictures is held whole.
 """
 
 from __future__ import annotations
